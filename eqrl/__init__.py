@@ -1,0 +1,1 @@
+"""eqrl: reinforcement learning with policies that cannot break the symmetry of their world."""

@@ -1,0 +1,32 @@
+"""Groups, representations and typed spaces: the language in which eqrl states a symmetry."""
+
+from eqrl.symmetry.element import Element, about_gravity
+from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Generator, Group, finite_group
+from eqrl.symmetry.orbits import Orbits, orbits
+from eqrl.symmetry.representation import EntitySet, Field, Representation, direct_sum, scalars
+from eqrl.symmetry.spaces import TypedBox, UntypedSpaceError, representation_of, vector_blocks
+
+__all__ = [
+    "GROUPS",
+    "O2",
+    "O3",
+    "SO2",
+    "SO3",
+    "TRIVIAL",
+    "Element",
+    "EntitySet",
+    "Field",
+    "Generator",
+    "Group",
+    "Orbits",
+    "Representation",
+    "TypedBox",
+    "UntypedSpaceError",
+    "about_gravity",
+    "direct_sum",
+    "finite_group",
+    "orbits",
+    "representation_of",
+    "scalars",
+    "vector_blocks",
+]

@@ -1,0 +1,58 @@
+"""Which coordinates of a representation a group mixes, and which it leaves alone.
+
+Anything diagonal that must commute with the group (a normaliser's scales, the widths of exploration noise)
+has to be constant on these orbits, and a constant offset may be added only where the group permutes
+coordinates without changing signs. Both facts are read off the matrices of the generators, so they hold for
+vectors (one scale for x, y and z; the vertical axis apart if the group keeps gravity), for mirrored joints
+(no offset) and for exchanged limbs (one statistic for all) alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from eqrl.symmetry.group import Group
+from eqrl.symmetry.representation import Representation
+
+_ZERO = 1e-9
+
+
+@dataclass(frozen=True)
+class Orbits:
+    """Partition of the coordinates of a representation under a group.
+
+    Attributes:
+        index: for each coordinate the number of its orbit, shape ``(dim,)``, int64.
+        count: number of orbits.
+        offset: per orbit, whether a common offset commutes with the group, shape ``(count,)``, bool.
+    """
+
+    index: Tensor
+    count: int
+    offset: Tensor
+
+
+def orbits(representation: Representation, group: Group | None = None) -> Orbits:
+    """Find the orbits of coordinates under a group.
+
+    Args:
+        representation: the vector's representation.
+        group: the group, by default the representation's own.
+    """
+    group = group or representation.group
+    matrices = [representation.matrix(g).numpy() for _, g in group.generators]
+    touched = np.eye(representation.dim, dtype=bool)
+    permuted = np.ones(representation.dim, dtype=bool)
+    for matrix in matrices:
+        touched |= np.abs(matrix) > _ZERO
+        permuted &= np.isclose(matrix.max(axis=0), 1.0, atol=_ZERO)
+    count, index = connected_components(csr_array(touched), directed=False)
+    offset = np.ones(count, dtype=bool)
+    np.logical_and.at(offset, index, permuted)
+    return Orbits(torch.as_tensor(index, dtype=torch.int64), int(count), torch.as_tensor(offset))

@@ -1,0 +1,316 @@
+"""Representations: how a flat observation or action vector turns.
+
+A representation is an ordered list of named fields. A field holds e3nn irreps (``1x0e`` true scalar, ``1x0o``
+pseudoscalar, ``1x1o`` polar vector, ``1x1e`` axial vector, higher orders as e3nn defines them), optionally
+repeated over an entity set. One rule transforms everything: entities are mixed by ``h[entities]`` and the
+irreps of each by ``D(R)``, where R is the world's matrix or, for a body-frame field, ``h[frame]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from e3nn import o3
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eqrl.symmetry.element import Element, broadcast
+from eqrl.symmetry.group import TRIVIAL, Group
+
+Array = TypeVar("Array", Tensor, NDArray[np.floating])
+WORLD = "world"
+
+
+@dataclass(frozen=True)
+class EntitySet:
+    """Things of which an observation has several: limbs, joints, object points, robots.
+
+    Attributes:
+        name: key under which group elements relabel the set.
+        kinds: the kind of each entity ("thigh", "shin"); its length is the size of the set. Only entities of one
+            kind may be exchanged.
+        edges: pairs of indices that are linked, such as limbs that share a joint.
+        mask: name of the ``0e`` field over this set that is 1 for real entities and 0 for padding, or None where
+            all are real. Padding is all zeros.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...] = ()
+    mask: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse edges that point outside the set."""
+        for edge in self.edges:
+            if not all(0 <= i < self.size for i in edge):
+                raise ValueError(f"entity set {self.name!r}: edge {edge} points outside its {self.size} entities")
+
+    @property
+    def size(self) -> int:
+        """Number of entities, padding included."""
+        return len(self.kinds)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named part of a vector.
+
+    Attributes:
+        name: unique name within the representation.
+        irreps: e3nn irreps of one entity (or of the whole field if there are no entities).
+        entities: name of the entity set that the field repeats over, entity-major; None for a single one.
+        frame: ``"world"``, or the name of the entity set (of size 3) whose matrix moves a body's own axes; a
+            body-frame quantity such as an IMU reading turns with that and not with the world.
+        horizontal: store only x and y of each ``l=1`` irrep; for things that live in the plane.
+        role: ``"heading"`` or ``"goal"`` for the vector that a heading-frame or goal-frame network turns into;
+            networks without a preferred direction ignore it.
+    """
+
+    name: str
+    irreps: str
+    entities: str | None = None
+    frame: str = WORLD
+    horizontal: bool = False
+    role: Literal["", "heading", "goal"] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse irreps that e3nn cannot read, and a plane without vectors."""
+        try:
+            parsed = o3.Irreps(self.irreps)
+        except (ValueError, AssertionError) as error:
+            raise ValueError(
+                f"field {self.name!r}: {self.irreps!r} are not irreps; write for instance '2x0e + 1x1o'"
+            ) from error
+        if parsed.dim == 0:
+            raise ValueError(f"field {self.name!r}: irreps {self.irreps!r} are empty; leave the field out instead")
+        if self.horizontal and any(ir.l != 1 for _, ir in parsed):
+            raise ValueError(f"field {self.name!r}: horizontal applies to vectors (1o, 1e) only, got {self.irreps!r}")
+
+    @cached_property
+    def copies(self) -> tuple[tuple[int, int], ...]:
+        """(l, parity) of every irrep of one entity, multiplicities written out."""
+        return tuple((ir.l, ir.p) for mul, ir in o3.Irreps(self.irreps) for _ in range(mul))
+
+    @cached_property
+    def width(self) -> int:
+        """Numbers per entity."""
+        return sum(2 if self.horizontal else 2 * degree + 1 for degree, _ in self.copies)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """An ordered list of fields, their entity sets, and the group that is claimed to act.
+
+    Attributes:
+        fields: the fields in the order in which they lie in the vector.
+        entities: every entity set that a field repeats over.
+        group: the symmetry group that the environment declares; networks use it, or a subgroup, by default.
+    """
+
+    fields: tuple[Field, ...]
+    entities: tuple[EntitySet, ...] = ()
+    group: Group = TRIVIAL
+
+    def __post_init__(self) -> None:
+        """Refuse double names, unknown entity sets and groups that the fields cannot follow."""
+        object.__setattr__(self, "fields", tuple(self.fields))
+        object.__setattr__(self, "entities", tuple(self.entities))
+        for what, names in (("field", [f.name for f in self.fields]), ("entity set", [e.name for e in self.entities])):
+            if double := {n for n in names if names.count(n) > 1}:
+                raise ValueError(f"{what} names must be unique, {sorted(double)} occur twice")
+        known = {e.name: e for e in self.entities}
+        for field in self.fields:
+            if field.entities is not None and field.entities not in known:
+                raise ValueError(
+                    f"field {field.name!r} repeats over {field.entities!r}, but the entity sets are {sorted(known)}"
+                )
+            if field.horizontal and field.frame == WORLD and not self.group.fixes_gravity:
+                raise ValueError(
+                    f"field {field.name!r} is horizontal, but group {self.group} tilts the horizontal plane; use SO2 or O2"
+                )
+        for entity_set in self.entities:
+            if entity_set.mask is not None and entity_set.mask not in {f.name for f in self.fields}:
+                raise ValueError(
+                    f"entity set {entity_set.name!r} is masked by field {entity_set.mask!r}, which does not exist"
+                )
+
+    # ------------------------------------------------------------------ layout
+    @cached_property
+    def dim(self) -> int:
+        """Length of the vector."""
+        return sum(self.size(f) for f in self.fields)
+
+    def size(self, field: Field) -> int:
+        """Length of one field."""
+        return field.width * self.count(field)
+
+    def count(self, field: Field) -> int:
+        """Number of entities that a field repeats over; 1 if it does not."""
+        return 1 if field.entities is None else self.entity_set(field.entities).size
+
+    def entity_set(self, name: str) -> EntitySet:
+        """The entity set of that name."""
+        return next(e for e in self.entities if e.name == name)
+
+    @cached_property
+    def slices(self) -> Mapping[str, slice]:
+        """Where each field lies in the vector."""
+        found, start = {}, 0
+        for field in self.fields:
+            found[field.name] = slice(start, start + self.size(field))
+            start += self.size(field)
+        return found
+
+    def field(self, name: str) -> Field:
+        """The field of that name.
+
+        Raises:
+            KeyError: if there is none; the message lists the names.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"no field {name!r}; the fields are {[f.name for f in self.fields]}")
+
+    def split(self, x: Array) -> dict[str, Array]:
+        """Cut a vector of shape ``(*batch, dim)`` into its fields; views, not copies."""
+        return {name: x[..., where] for name, where in self.slices.items()}
+
+    def with_group(self, group: Group) -> Representation:
+        """The same fields under another group."""
+        return replace(self, group=group)
+
+    # ------------------------------------------------------------------ action of the group
+    def transform(self, x: Array, g: Element) -> Array:
+        """Act with a group element: the only way that anything is transformed.
+
+        Args:
+            x: vectors, shape ``(*batch, dim)``, NumPy or torch.
+            g: elements whose batch shape broadcasts with that of ``x``.
+
+        Returns:
+            The transformed vectors, same kind and dtype as ``x``.
+
+        Raises:
+            ValueError: if the last axis of ``x`` is not ``dim`` long.
+        """
+        if x.shape[-1] != self.dim:
+            raise ValueError(f"expected vectors of length {self.dim} ({[f.name for f in self.fields]}), got {x.shape[-1]}")
+        if isinstance(x, np.ndarray):
+            moved = self._act(torch.as_tensor(x), g)
+            return moved.numpy()
+        return self._act(x, g)
+
+    def _act(self, x: Tensor, g: Element) -> Tensor:
+        parts = []
+        for field in self.fields:
+            count = self.count(field)
+            block = x[..., self.slices[field.name]].reshape(*x.shape[:-1], count, field.width)
+            block = torch.einsum("...ij,...ej->...ei", self._irreps_matrix(field, g).to(x), block)
+            if field.entities is not None and field.entities in g.h:
+                block = torch.einsum("...ef,...fj->...ej", g.matrix(field.entities, count).to(x), block)
+            parts.append(block.flatten(-2))
+        batch = broadcast(x.shape[:-1], g.batch_shape)
+        return torch.cat([p.expand(*batch, p.shape[-1]) for p in parts], dim=-1) if parts else x
+
+    def matrix(self, g: Element) -> Tensor:
+        """The whole action as orthogonal matrices, shape ``(*batch, dim, dim)``, float64."""
+        eye = torch.eye(self.dim, dtype=torch.float64)
+        return self._act(eye, g.reshape(*g.batch_shape, 1)).mT
+
+    @staticmethod
+    def _irreps_matrix(field: Field, g: Element) -> Tensor:
+        R = g.R if field.frame == WORLD else g.matrix(field.frame, 3)
+        det = torch.linalg.det(R)[..., None, None].sign()
+        blocks = []
+        for degree, parity in field.copies:
+            sign = det if parity == -1 else torch.ones_like(det)
+            if degree == 0:
+                blocks.append(sign)
+            elif degree == 1:
+                # R itself for polar vectors; det(R) R, the proper part, for axial ones
+                vector = R if parity == -1 else det * R
+                blocks.append(vector[..., :2, :2] if field.horizontal else vector)
+            else:
+                blocks.append(sign * _wigner(degree, det * R))
+        return _block_diagonal(blocks)
+
+    # ------------------------------------------------------------------ sums and files
+    def __add__(self, other: Representation) -> Representation:
+        """Direct sum: this vector followed by the other one. The groups must be equal."""
+        if self.group != other.group:
+            raise ValueError(
+                f"cannot add representations of different groups, {self.group} and {other.group}; use with_group first"
+            )
+        known = {e.name: e for e in self.entities}
+        for entity_set in other.entities:
+            if known.setdefault(entity_set.name, entity_set) != entity_set:
+                raise ValueError(f"entity set {entity_set.name!r} differs between the two representations")
+        return Representation(self.fields + other.fields, tuple(known.values()), self.group)
+
+    def prefixed(self, prefix: str) -> Representation:
+        """The same with ``prefix/`` before every field name, for sums of dict entries."""
+        fields = tuple(replace(f, name=f"{prefix}/{f.name}") for f in self.fields)
+        entities = tuple(e if e.mask is None else replace(e, mask=f"{prefix}/{e.mask}") for e in self.entities)
+        return Representation(fields, entities, self.group)
+
+    def table(self) -> str:
+        """The fields as a text table, for messages and run folders."""
+        rows = [f"{'field':<28}{'size':>5}  {'irreps':<14}{'over':<10}frame"]
+        for f in self.fields:
+            kind = f.irreps + (" (xy)" if f.horizontal else "")
+            rows.append(f"{f.name:<28}{self.size(f):>5}  {kind:<14}{f.entities or '-':<10}{f.frame}")
+        return "\n".join(rows)
+
+
+def scalars(name: str, n: int, group: Group) -> Representation:
+    """``n`` invariants as a representation, for value and scale heads."""
+    return Representation((Field(name, f"{n}x0e"),), (), group)
+
+
+def direct_sum(parts: Mapping[str, Representation]) -> Representation:
+    """Sum of named representations in sorted key order, the order in which SB3 stacks dict observations.
+
+    Raises:
+        ValueError: if there are none or their groups differ.
+    """
+    keys: Sequence[str] = sorted(parts)
+    if not keys:
+        raise ValueError("the direct sum of no representations is not defined")
+    total = parts[keys[0]].prefixed(keys[0])
+    for key in keys[1:]:
+        total = total + parts[key].prefixed(key)
+    return total
+
+
+@lru_cache(maxsize=32)
+def _harmonic_points(degree: int) -> tuple[Tensor, Tensor]:
+    points = torch.as_tensor(np.random.default_rng(0).standard_normal((4 * degree + 4, 3)))
+    return points, torch.linalg.pinv(o3.spherical_harmonics(degree, points, normalize=True))
+
+
+def _wigner(degree: int, rotation: Tensor) -> Tensor:
+    # e3nn's Wigner matrices come out of its default dtype's generators (1e-6 in a float32 session); solving
+    # Y(R p) = D Y(p) with e3nn's own polynomials gives the same matrices to 1e-14 whatever the default is.
+    points, inverse = _harmonic_points(degree)
+    turned = o3.spherical_harmonics(degree, points.to(rotation) @ rotation.mT, normalize=True)
+    matrix: Tensor = inverse.to(rotation) @ turned
+    return matrix.mT
+
+
+def _block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
+    if len(blocks) == 1:
+        return blocks[0]
+    size = sum(b.shape[-1] for b in blocks)
+    out = blocks[0].new_zeros(*blocks[0].shape[:-2], size, size)
+    start = 0
+    for block in blocks:
+        stop = start + block.shape[-1]
+        out[..., start:stop, start:stop] = block
+        start = stop
+    return out

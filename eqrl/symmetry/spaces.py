@@ -1,0 +1,141 @@
+"""Spaces that carry their representation."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from eqrl.symmetry.group import TRIVIAL
+from eqrl.symmetry.representation import Representation, direct_sum
+
+
+class UntypedSpaceError(TypeError):
+    """Raised where a symmetry is needed and a space does not say how it turns."""
+
+
+class TypedBox(spaces.Box):
+    """A flat ``Box`` that also says how its vectors turn.
+
+    Bounded vectors are sampled from the ball that their box encloses, because a cube is not round.
+
+    Args:
+        representation: fields, entity sets and group.
+        low: lower bounds, a number or an array of shape ``(dim,)``.
+        high: upper bounds, likewise.
+        dtype: float32 or float64.
+        seed: seed of the space's random numbers.
+
+    Raises:
+        ValueError: if the bounds do not have ``dim`` entries, or the entries of one vector are bounded differently.
+    """
+
+    def __init__(
+        self,
+        representation: Representation,
+        low: SupportsFloat | NDArray[Any] = -np.inf,
+        high: SupportsFloat | NDArray[Any] = np.inf,
+        dtype: type[np.floating[Any]] = np.float32,
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        shape = (representation.dim,)
+        for name, bound in (("low", low), ("high", high)):
+            if np.ndim(bound) and np.shape(bound) != shape:  # type: ignore[arg-type]
+                raise ValueError(
+                    f"{name} has shape {np.shape(bound)}, but the representation has {shape[0]} entries:\n{representation.table()}"
+                )  # type: ignore[arg-type]
+        super().__init__(low, high, shape=shape, dtype=dtype, seed=seed)  # type: ignore[arg-type]
+        self.representation = representation
+        check_round(self, representation)
+
+    def sample(self, mask: None = None, probability: None = None) -> NDArray[Any]:
+        """Draw a point; bounded vectors uniformly from their ball, everything else as ``Box`` does."""
+        x = super().sample(mask, probability)
+        for where in vector_blocks(self.representation):
+            radius = float(self.high[where][0])
+            if np.isfinite(radius):
+                direction = self.np_random.standard_normal(len(where))
+                length = radius * self.np_random.random() ** (1.0 / len(where))
+                x[where] = length * direction / max(float(np.linalg.norm(direction)), 1e-12)
+        return x
+
+    def __eq__(self, other: object) -> bool:
+        """Equal bounds and equal representations."""
+        return isinstance(other, TypedBox) and super().__eq__(other) and self.representation == other.representation
+
+    __hash__ = None  # type: ignore[assignment]  # as Box: mutable random state
+
+    def __repr__(self) -> str:
+        """Bounds and fields."""
+        names = ", ".join(f"{f.name}: {f.irreps}" for f in self.representation.fields)
+        return f"TypedBox({self.representation.dim}, {self.representation.group}, [{names}])"
+
+    def __setstate__(self, state: Any) -> None:
+        """Unpickle, as ``Box`` does, and keep the representation."""
+        super().__setstate__(state)
+
+
+def vector_blocks(representation: Representation) -> list[NDArray[np.int64]]:
+    """Coordinates of every single irrep with ``l >= 1``; each such block must be bounded, scaled and squashed as one."""
+    found = []
+    for field in representation.fields:
+        start = representation.slices[field.name].start
+        for _ in range(representation.count(field)):
+            for degree, _parity in field.copies:
+                width = 2 if field.horizontal else 2 * degree + 1
+                if degree > 0:
+                    found.append(np.arange(start, start + width))
+                start += width
+    return found
+
+
+def check_round(box: spaces.Box, representation: Representation) -> None:
+    """Refuse bounds that a rotation would not keep.
+
+    Raises:
+        ValueError: naming the field and its bounds.
+    """
+    for where in vector_blocks(representation):
+        low, high = box.low[where], box.high[where]
+        if not (np.all(high == high[0]) and np.all(low == -high[0])):
+            field = next(n for n, s in representation.slices.items() if s.start <= where[0] < s.stop)
+            raise ValueError(
+                f"field {field!r} holds a vector, but its bounds {low.tolist()} .. {high.tolist()} are not a ball; "
+                "give all its entries the same symmetric bounds [-r, r]"
+            )
+
+
+def representation_of(space: gymnasium.Space[Any]) -> Representation:
+    """The representation of a typed space; of a dict space, the direct sum of its entries in sorted order.
+
+    Raises:
+        UntypedSpaceError: if the space, or an entry of it, is not typed.
+    """
+    if isinstance(space, TypedBox):
+        return space.representation
+    if isinstance(space, spaces.Dict):
+        parts = {}
+        for key, entry in space.spaces.items():
+            if not isinstance(entry, TypedBox):
+                raise UntypedSpaceError(_untyped(f"entry {key!r} of the observation space", entry))
+            parts[key] = entry.representation
+        return direct_sum(parts)
+    raise UntypedSpaceError(_untyped("the space", space))
+
+
+def untyped(space: gymnasium.Space[Any]) -> bool:
+    """Whether a space lacks a representation with a non-trivial group."""
+    try:
+        return representation_of(space).group == TRIVIAL
+    except UntypedSpaceError:
+        return True
+
+
+def _untyped(what: str, space: gymnasium.Space[Any]) -> str:
+    return (
+        f"{what} is a {type(space).__name__} that does not say how it turns; "
+        "make it a TypedBox: TypedBox(Representation((Field('position', '1x1o'), ...), group=SO2), low, high)"
+    )
