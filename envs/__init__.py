@@ -1,1 +1,5 @@
-"""Part of eqrl."""
+"""MuJoCo environments that expose their symmetry."""
+
+from eqrl.envs.registration import ENVIRONMENTS, make_vec, register_all
+
+__all__ = ["ENVIRONMENTS", "make_vec", "register_all"]

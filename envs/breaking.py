@@ -1,0 +1,44 @@
+"""Knobs that break the world's symmetry by a known size, for methods that must find it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+KINDS = ("none", "gravity", "wind")
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """A broken symmetry of the world.
+
+    Attributes:
+        kind: ``"none"``; ``"gravity"``: gravity tilts towards +x by ``size`` radians; ``"wind"``: a steady force along
+            +x of ``size`` times the weight of the main body.
+        size: how much, 0 breaks nothing.
+    """
+
+    kind: str = "none"
+    size: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse unknown kinds and sizes that are not numbers."""
+        if self.kind not in KINDS:
+            raise ValueError(f"breaking={self.kind!r} is not known; use one of {', '.join(map(repr, KINDS))}")
+        if not np.isfinite(self.size) or self.size < 0:
+            raise ValueError(f"breaking_size={self.size!r} must be a finite number >= 0")
+
+    def apply_to_model(self, model: mujoco.MjModel) -> None:
+        """Tilt the gravity of a compiled model."""
+        if self.kind == "gravity":
+            g = float(np.linalg.norm(model.opt.gravity))
+            model.opt.gravity[:] = g * np.array([np.sin(self.size), 0.0, -np.cos(self.size)])
+
+    def apply_to_forces(self, model: mujoco.MjModel, xfrc: NDArray[np.float64], body: int) -> None:
+        """Write the wind into the external wrenches, shape ``(n, nbody, 6)``."""
+        if self.kind == "wind":
+            weight = float(model.body_subtreemass[body] * np.linalg.norm(model.opt.gravity))
+            xfrc[:, body, 0] = self.size * (weight if weight > 0 else 9.81 * float(model.body_subtreemass[body]))

@@ -1,0 +1,108 @@
+"""A Gymnasium environment: a batch of one."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from eqrl.envs.infos import info_rows
+from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.simulation import Simulation, State
+from eqrl.envs.task import Task
+from eqrl.symmetry import Element
+
+
+class TaskEnv(gymnasium.Env[Any, NDArray[np.float32]]):
+    """Single environment of a task. Subclasses name the task and carry its documentation.
+
+    Args:
+        render_mode: ``"human"`` (a window), ``"rgb_array"`` or None; nothing touches a display unless asked to.
+        width: of rendered frames, pixels.
+        height: likewise.
+        scene_rotation: degrees by which every initial scene is turned.
+        goal_rotation: degrees by which the goal alone is turned.
+        task_arguments: the task's own arguments.
+    """
+
+    task_class: ClassVar[type[Task]]
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self,
+        render_mode: str | None = None,
+        width: int = DEFAULT_SIZE[0],
+        height: int = DEFAULT_SIZE[1],
+        scene_rotation: float = 0.0,
+        goal_rotation: float = 0.0,
+        **task_arguments: Any,
+    ) -> None:
+        self.render_mode = check_render_mode(render_mode)
+        self.task = self.task_class(**task_arguments)
+        self.simulation = Simulation(self.task, 1, 1, scene_rotation, goal_rotation)
+        self.observation_space = self.task.observation_space
+        self.action_space = self.task.action_space
+        self._renderer = BatchRenderer(self.simulation, width, height)
+        if hasattr(self.task, "compute_reward"):
+            # a goal environment, for hindsight replay; only tasks with goals have the attribute, because SB3 and
+            # Gymnasium-Robotics recognise goal environments by it
+            self.compute_reward = self.task.compute_reward
+
+    @property
+    def dt(self) -> float:
+        """Seconds a control step."""
+        return self.task.dt
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; ``options`` may hold the task's reset options, ``scene_rotation`` and ``goal_rotation``."""
+        super().reset(seed=seed)
+        self.simulation.rngs[0] = self.np_random
+        self.simulation.reset(options=[options or {}])
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), {}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Advance one control step; the time limit is the wrapper's that ``gymnasium.make`` adds."""
+        outcome = self.simulation.step(np.asarray(action, dtype=np.float64)[None])
+        if self.render_mode == "human":
+            self.render()
+        info = info_rows(outcome)[0]
+        return self._observation(), float(outcome.reward[0]), bool(outcome.terminated[0]), False, info
+
+    def render(self) -> Any:
+        """A frame of shape ``(height, width, 3)``, uint8, for ``rgb_array``; for ``human`` the window is updated."""
+        if self.render_mode is None:
+            raise ValueError("this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'")
+        if self.render_mode == "human":
+            return self._renderer.show(0)
+        return self._renderer.frame(0)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._renderer.close()
+
+    # ------------------------------------------------------------------ state and symmetry
+    def get_state(self) -> State:
+        """The whole typed state."""
+        return self.simulation.get_state()
+
+    def set_state(self, state: State) -> None:
+        """Continue from a typed state."""
+        self.simulation.set_state(state)
+
+    def transform_state(self, state: State, g: Element) -> State:
+        """The state of the transformed world."""
+        return self.simulation.transform(state, g)
+
+    def observe(self) -> Any:
+        """The observation of the current state."""
+        return self._observation()
+
+    def _observation(self) -> Any:
+        observation = self.simulation.observe()
+        if isinstance(observation, dict):
+            return {k: v[0] for k, v in observation.items()}
+        return observation[0]

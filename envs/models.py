@@ -1,0 +1,50 @@
+"""Parts that the models of several tasks share."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+
+def new_spec(timestep: float, integrator: mujoco.mjtIntegrator) -> mujoco.MjSpec:
+    """An empty model with elliptic friction cones, a light and a sky.
+
+    MuJoCo's default pyramidal cone breaks the rotation symmetry about gravity by centimetres.
+    """
+    spec = mujoco.MjSpec()
+    spec.option.timestep = timestep
+    spec.option.integrator = integrator
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.visual.headlight.ambient = [0.4, 0.4, 0.4]
+    spec.visual.headlight.diffuse = [0.5, 0.5, 0.5]
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
+    spec.visual.rgba.haze = [0.93, 0.95, 0.97, 1.0]
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.93, 0.95, 0.97], rgb2=[0.72, 0.8, 0.88], width=64, height=384,
+    )  # fmt: skip
+    light = spec.worldbody.add_light(pos=[0, 0, 6], dir=[0.2, 0.1, -1.0], diffuse=[0.5, 0.5, 0.5])
+    light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    return spec
+
+
+def add_floor(spec: mujoco.MjSpec, friction: float, **geom: object) -> None:
+    """An infinite checkered plane at height 0."""
+    spec.add_texture(
+        name="grid", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        rgb1=[0.86, 0.88, 0.9], rgb2=[0.78, 0.81, 0.84], width=256, height=256,
+    )  # fmt: skip
+    material = spec.add_material(name="grid", texrepeat=[1, 1], texuniform=True, reflectance=0.05)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "grid"
+    spec.worldbody.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], material="grid", friction=[friction, 0.005, 0.0001], **geom
+    )
+
+
+def look_at(position: tuple[float, float, float], target: tuple[float, float, float]) -> list[float]:
+    """``xyaxes`` of a camera at ``position`` that looks at ``target`` with +z up."""
+    back = np.subtract(position, target).astype(float)
+    back /= np.linalg.norm(back)
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right)
+    return [*right.tolist(), *np.cross(back, right).tolist()]

@@ -1,0 +1,106 @@
+"""Rendering of single simulations of a batch; imported display code only runs when a frame is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from eqrl.envs.simulation import Simulation
+
+DEFAULT_SIZE = (480, 360)
+_MODES = ("human", "rgb_array")
+
+
+def check_render_mode(mode: str | None) -> str | None:
+    """Refuse an unknown render mode.
+
+    Raises:
+        ValueError: naming the mode and what is allowed.
+    """
+    if mode is not None and mode not in _MODES:
+        raise ValueError(f"render_mode={mode!r} is not known; use one of {', '.join(map(repr, _MODES))} or None")
+    return mode
+
+
+class BatchRenderer:
+    """Draws one simulation at a time from a tracking camera.
+
+    Args:
+        simulation: the batch.
+        width: pixels.
+        height: pixels.
+    """
+
+    def __init__(self, simulation: Simulation, width: int, height: int) -> None:
+        self._simulation = simulation
+        self._size = (int(width), int(height))
+        self._renderer: Any = None
+        self._viewer: Any = None
+        self._data: mujoco.MjData | None = None
+
+    def frame(self, i: int) -> NDArray[np.uint8]:
+        """Frame of simulation ``i``, shape ``(height, width, 3)``, uint8.
+
+        Raises:
+            RuntimeError: if no off-screen OpenGL context can be made; the message names the packages to install.
+        """
+        data = self._current(i)
+        if self._renderer is None:
+            self._renderer = self._make()
+        camera: int | mujoco.MjvCamera = 0 if self._simulation.task.model.ncam else -1
+        self._renderer.update_scene(data, camera)
+        self._simulation.task.draw_markers(self._renderer.scene, self._simulation.world, i)
+        picture: NDArray[np.uint8] = self._renderer.render()
+        return picture.copy()
+
+    def show(self, i: int) -> None:
+        """Update the window with simulation ``i``."""
+        from mujoco import viewer
+
+        data = self._current(i)
+        if self._viewer is None:
+            self._viewer = viewer.launch_passive(self._simulation.task.model, data)
+        self._viewer.user_scn.ngeom = 0
+        self._simulation.task.draw_markers(self._viewer.user_scn, self._simulation.world, i)
+        self._viewer.sync()
+
+    def close(self) -> None:
+        """Free what was opened."""
+        for opened in (self._renderer, self._viewer):
+            if opened is not None:
+                opened.close()
+        self._renderer = self._viewer = None
+
+    def _current(self, i: int) -> mujoco.MjData:
+        self._data = self._simulation.batch.get_data(i, self._data)
+        mujoco.mj_forward(self._simulation.task.model, self._data)
+        return self._data
+
+    def _make(self) -> Any:
+        try:
+            return mujoco.Renderer(self._simulation.task.model, height=self._size[1], width=self._size[0])
+        except Exception as error:  # the OpenGL back ends raise what they like
+            hint = "" if sys.platform != "linux" or os.environ.get("MUJOCO_GL") else (
+                "; on a machine without a display set MUJOCO_GL=egl before Python starts and install libegl1 and libgl1-mesa-dri"
+            )
+            raise RuntimeError(f"cannot render: {error}{hint}") from error
+
+
+def marker(scene: mujoco.MjvScene, position: NDArray[np.float64], size: float, rgba: tuple[float, float, float, float]) -> None:
+    """Add a sphere to a scene, if it has room."""
+    if scene.ngeom >= scene.maxgeom:
+        return
+    mujoco.mjv_initGeom(
+        scene.geoms[scene.ngeom],
+        mujoco.mjtGeom.mjGEOM_SPHERE,
+        np.full(3, size),
+        np.asarray(position, dtype=np.float64),
+        np.eye(3).flatten(),
+        np.asarray(rgba, dtype=np.float32),
+    )
+    scene.ngeom += 1

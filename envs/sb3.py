@@ -1,0 +1,133 @@
+"""A Stable-Baselines3 ``VecEnv``: a batch of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from eqrl.envs.infos import info_rows
+from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.simulation import Simulation
+from eqrl.envs.task import Observation, Task
+
+Indices = None | int | Iterable[int]
+
+
+class TaskVecEnv(VecEnv):
+    """``n_envs`` environments of one task on one native batch.
+
+    Resets are same-step as SB3 expects: ``infos[i]["terminal_observation"]`` and ``infos[i]["TimeLimit.truncated"]``
+    at the end of an episode. Wrap it in SB3's ``VecMonitor`` for episode statistics, as :func:`eqrl.make_vec` does.
+
+    Args:
+        task: the task.
+        n_envs: number of environments.
+        n_threads: threads for the physics, 0 for all cores.
+        max_episode_steps: time limit in control steps.
+        render_mode: as in the Gymnasium environment.
+        scene_rotation: degrees, one number or one an environment.
+        goal_rotation: likewise.
+        width: of rendered frames, pixels.
+        height: likewise.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        n_envs: int = 1,
+        n_threads: int = 0,
+        *,
+        max_episode_steps: int,
+        render_mode: str | None = None,
+        scene_rotation: ArrayLike = 0.0,
+        goal_rotation: ArrayLike = 0.0,
+        width: int = DEFAULT_SIZE[0],
+        height: int = DEFAULT_SIZE[1],
+    ) -> None:
+        self.task = task
+        self.max_episode_steps = int(max_episode_steps)
+        if self.max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
+        self.simulation = Simulation(task, n_envs, n_threads, scene_rotation, goal_rotation)
+        self.render_mode = check_render_mode(render_mode)
+        self._renderer = BatchRenderer(self.simulation, width, height)
+        self._actions: NDArray[np.float32] = np.zeros((n_envs, *task.action_space.shape), dtype=np.float32)
+        super().__init__(n_envs, task.observation_space, task.action_space)
+
+    # ------------------------------------------------------------------ episodes
+    def reset(self) -> Observation:  # type: ignore[override]
+        """Start new episodes everywhere, with the seeds and options that were set."""
+        self.simulation.seed(self._seeds)
+        self.simulation.reset(options=self._options)
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._reset_seeds()
+        self._reset_options()
+        return self.simulation.observe()
+
+    def seed(self, seed: int | Sequence[int] | None = None) -> Sequence[None | int]:
+        """Seeds for the next reset: environment ``i`` gets ``seed + i``, or the i-th of a list."""
+        if seed is None or isinstance(seed, int | np.integer):
+            return super().seed(None if seed is None else int(seed))
+        if len(seed) != self.num_envs:
+            raise ValueError(f"got {len(seed)} seeds for {self.num_envs} environments")
+        self._seeds = [int(s) for s in seed]
+        return self._seeds
+
+    def step_async(self, actions: NDArray[np.float32]) -> None:
+        """Keep the actions for :meth:`step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:  # type: ignore[override]
+        """Advance all environments; those that are done start anew."""
+        simulation = self.simulation
+        outcome = simulation.step(self._actions.astype(np.float64))
+        infos = info_rows(outcome)
+        truncated = simulation.elapsed >= self.max_episode_steps
+        dones = outcome.terminated | truncated
+        observation = simulation.observe()
+        if dones.any():
+            ids = np.flatnonzero(dones)
+            for i in ids:
+                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not outcome.terminated[i])
+                infos[i]["terminal_observation"] = _row(observation, i)
+            simulation.reset(ids)
+            observation = simulation.observe()
+        return observation, outcome.reward.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._renderer.close()
+
+    # ------------------------------------------------------------------ rendering
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """A frame of every environment."""
+        return [self._renderer.frame(i) for i in range(self.num_envs)]
+
+    # ------------------------------------------------------------------ what SB3 asks of every VecEnv
+    def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
+        """The attribute of the batch, or of its task, once for each environment."""
+        owner = self if attr_name in self.__dict__ else self.task
+        return [getattr(owner, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
+        """Refused: the environments share one task."""
+        raise NotImplementedError(f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments")
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the task (such as ``compute_reward``) once for each environment asked for."""
+        method = getattr(self.task, method_name)
+        return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
+        """No environment is wrapped one by one."""
+        return [False for _ in self._get_indices(indices)]
+
+
+def _row(observation: Observation, i: int) -> Any:
+    if isinstance(observation, dict):
+        return {k: v[i] for k, v in observation.items()}
+    return observation[i]

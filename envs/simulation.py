@@ -1,0 +1,183 @@
+"""A batch of simulations of one task: what all forms of an environment share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mujoco
+import numpy as np
+from gymnasium.utils import seeding
+from mujoco.batch import Batch
+from numpy.typing import ArrayLike, NDArray
+
+from eqrl.envs.task import Floats, Observation, Outcome, Task, World
+from eqrl.symmetry import Element, about_gravity
+
+_POSITIONS_AND_VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
+_OPTIONS = ("scene_rotation", "goal_rotation")
+
+
+@dataclass(frozen=True)
+class State:
+    """The whole typed state of some simulations, enough to continue or to transform them.
+
+    Attributes:
+        qpos: ``(n, nq)``.
+        qvel: ``(n, nv)``.
+        warmstart: the solver's starting point, an acceleration, ``(n, nv)``.
+        time: seconds, ``(n,)``.
+        variables: the task's own state, ``(n, dim)``.
+        elapsed: control steps since reset, ``(n,)``.
+    """
+
+    qpos: Floats
+    qvel: Floats
+    warmstart: Floats
+    time: Floats
+    variables: Floats
+    elapsed: NDArray[np.int64]
+
+
+class Simulation:
+    """``n`` simulations of a task, stepped on native threads.
+
+    Args:
+        task: the task.
+        n: number of simulations.
+        n_threads: threads that step them, 0 for all cores.
+        scene_rotation: degrees by which every initial scene is turned, one number or one a simulation.
+        goal_rotation: degrees by which every goal alone is turned, likewise.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        n: int = 1,
+        n_threads: int = 0,
+        scene_rotation: ArrayLike = 0.0,
+        goal_rotation: ArrayLike = 0.0,
+    ) -> None:
+        if n < 1:
+            raise ValueError(f"the number of simulations must be at least 1, got {n}")
+        self.task = task
+        self.n = n
+        self.rotations = {
+            "scene_rotation": _per_simulation("scene_rotation", scene_rotation, n),
+            "goal_rotation": _per_simulation("goal_rotation", goal_rotation, n),
+        }
+        self.batch = Batch(task.model, n, n_threads)
+        self.world = World(
+            qpos=self.batch.bind("qpos"),
+            qvel=self.batch.bind("qvel"),
+            ctrl=self.batch.bind("ctrl"),
+            xfrc=self.batch.bind("xfrc_applied"),
+            derived={name: self.batch.bind(name) for name in task.derived},
+            variables=np.zeros((n, task.variable_representation.dim)),
+        )
+        self.elapsed = np.zeros(n, dtype=np.int64)
+        self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
+
+    # ------------------------------------------------------------------ episodes
+    def seed(self, seeds: Sequence[int | None]) -> None:
+        """Give every simulation its own random numbers; None leaves a simulation's as they are."""
+        for i, seed in enumerate(seeds):
+            if seed is not None:
+                self.rngs[i] = seeding.np_random(int(seed))[0]
+
+    def reset(self, ids: NDArray[np.int64] | None = None, options: Sequence[dict[str, Any]] | None = None) -> None:
+        """Start new episodes.
+
+        Args:
+            ids: the simulations, None for all.
+            options: reset options, one dict for each of them.
+
+        Raises:
+            ValueError: for an option that neither the task nor the simulation knows.
+        """
+        ids = np.arange(self.n) if ids is None else ids
+        self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self.world.xfrc[ids] = 0.0
+        self.elapsed[ids] = 0
+        for k, i in enumerate(ids):
+            given = dict(options[k]) if options is not None else {}
+            angles = {name: float(given.pop(name, self.rotations[name][i])) for name in _OPTIONS}
+            if unknown := set(given) - set(self.task.options()):
+                raise ValueError(
+                    f"reset option {sorted(unknown)[0]!r} is not known; the options are {sorted({*self.task.options(), *_OPTIONS})}"
+                )
+            self.world.variables[i] = 0.0
+            self.task.reset(self.world, int(i), self.rngs[i], given)
+            if angles["scene_rotation"] % 360.0 != 0.0:
+                turn = about_gravity(np.deg2rad(angles["scene_rotation"]))
+                self._write(self.transform(self.get_state(np.array([i])), turn), np.array([i]))
+            if angles["goal_rotation"] % 360.0 != 0.0:
+                self.task.rotate_goal(self.world, int(i), about_gravity(np.deg2rad(angles["goal_rotation"])))
+        self.task.breaking.apply_to_forces(self.task.model, self.world.xfrc, self.task.main_body)
+        self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
+        self.task.after_reset(self.world, ids)
+
+    def step(self, action: Floats) -> Outcome:
+        """Advance all simulations by one control step.
+
+        Args:
+            action: shape ``(n, action dim)``.
+        """
+        self.task.control(self.world, action)
+        self.batch.step(nstep=self.task.frame_skip, stage=_POSITIONS_AND_VELOCITIES)
+        self.elapsed += 1
+        outcome = self.task.evaluate(self.world, action)
+        if outcome.redraw is not None:
+            for i in np.flatnonzero(outcome.redraw):
+                self.task.redraw(self.world, int(i), self.rngs[i])
+        return outcome
+
+    def observe(self) -> Observation:
+        """Observations of all simulations, freshly allocated."""
+        return self.task.observe(self.world)
+
+    # ------------------------------------------------------------------ state and symmetry
+    def get_state(self, ids: NDArray[np.int64] | None = None) -> State:
+        """Copy the typed state."""
+        ids = np.arange(self.n) if ids is None else ids
+        return State(
+            qpos=self.world.qpos[ids].copy(),
+            qvel=self.world.qvel[ids].copy(),
+            warmstart=self.batch.bind("qacc_warmstart")[ids].copy(),
+            time=self.batch.bind("time")[ids].copy(),
+            variables=self.world.variables[ids].copy(),
+            elapsed=self.elapsed[ids].copy(),
+        )
+
+    def set_state(self, state: State, ids: NDArray[np.int64] | None = None) -> None:
+        """Write a typed state and bring everything derived up to date."""
+        ids = np.arange(self.n) if ids is None else ids
+        self._write(state, ids)
+        self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
+
+    def transform(self, state: State, g: Element) -> State:
+        """The state of the transformed world."""
+        layout = self.task.layout
+        return replace(
+            state,
+            qpos=layout.transform_qpos(state.qpos, g),
+            qvel=layout.transform_qvel(state.qvel, g),
+            warmstart=layout.transform_qvel(state.warmstart, g),
+            variables=self.task.variable_representation.transform(state.variables, g),
+        )
+
+    def _write(self, state: State, ids: NDArray[np.int64]) -> None:
+        self.world.qpos[ids] = state.qpos
+        self.world.qvel[ids] = state.qvel
+        self.batch.bind("qacc_warmstart")[ids] = state.warmstart
+        self.batch.bind("time")[ids] = np.reshape(state.time, self.batch.bind("time")[ids].shape)
+        self.world.variables[ids] = state.variables
+        self.elapsed[ids] = state.elapsed
+
+
+def _per_simulation(name: str, value: ArrayLike, n: int) -> Floats:
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and array.shape[0] != n) or not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} must be one finite number of degrees or {n} of them, got {value!r}")
+    return np.broadcast_to(array, (n,)).copy()

@@ -1,0 +1,102 @@
+"""A Gymnasium vector environment: the same batch behind ``gymnasium.make_vec``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike, NDArray
+
+from eqrl.envs.infos import info_columns
+from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.simulation import Simulation
+from eqrl.envs.task import Task
+
+
+class TaskVectorEnv(VectorEnv[Any, Any, Any]):
+    """``num_envs`` environments of one task on one native batch, with same-step autoreset.
+
+    The single spaces are typed; the batched spaces are plain boxes.
+
+    Args:
+        num_envs: number of environments.
+        max_episode_steps: time limit in control steps; ``gymnasium.make_vec`` passes the registered one.
+        n_threads: threads for the physics, 0 for all cores.
+        render_mode: as in the single environment.
+        scene_rotation: degrees, one number or one an environment.
+        goal_rotation: likewise.
+        width: of rendered frames, pixels.
+        height: likewise.
+        task_arguments: the task's own arguments.
+    """
+
+    task_class: ClassVar[type[Task]]
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 20,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int = 2**31,
+        n_threads: int = 0,
+        render_mode: str | None = None,
+        scene_rotation: ArrayLike = 0.0,
+        goal_rotation: ArrayLike = 0.0,
+        width: int = DEFAULT_SIZE[0],
+        height: int = DEFAULT_SIZE[1],
+        **task_arguments: Any,
+    ) -> None:
+        self.task = self.task_class(**task_arguments)
+        self.max_episode_steps = max_episode_steps
+        self.simulation = Simulation(self.task, num_envs, n_threads, scene_rotation, goal_rotation)
+        self.num_envs = num_envs
+        self.render_mode = check_render_mode(render_mode)
+        self._renderer = BatchRenderer(self.simulation, width, height)
+        self.single_observation_space = self.task.observation_space
+        self.single_action_space = self.task.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start new episodes everywhere; environment ``i`` gets ``seed + i``, or the i-th of a list."""
+        if seed is not None:
+            self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed)
+        self.simulation.reset(options=[options or {}] * self.num_envs)
+        return self.simulation.observe(), {}
+
+    def step(self, actions: NDArray[np.float32]) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Advance all environments; those that are done start anew, their last observation is in ``final_obs``."""
+        simulation = self.simulation
+        outcome = simulation.step(np.asarray(actions, dtype=np.float64))
+        infos = info_columns(outcome)
+        truncated = (simulation.elapsed >= self.max_episode_steps) & ~outcome.terminated
+        dones = outcome.terminated | truncated
+        observation = simulation.observe()
+        if dones.any():
+            infos = {
+                "final_obs": observation,
+                "_final_obs": dones,
+                "final_info": infos,
+                "_final_info": dones,
+                **infos,
+            }
+            simulation.reset(np.flatnonzero(dones))
+            observation = simulation.observe()
+        return observation, outcome.reward, outcome.terminated, truncated, infos
+
+    def render(self) -> Any:
+        """Frames of all environments, or the first one in a window."""
+        if self.render_mode is None:
+            raise ValueError("this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'")
+        if self.render_mode == "human":
+            return self._renderer.show(0)
+        return tuple(self._renderer.frame(i) for i in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the renderer."""
+        self._renderer.close()
