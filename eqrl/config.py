@@ -1,0 +1,198 @@
+"""What a training run is: the one place where options, their help texts, types and defaults are written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import yaml
+
+from eqrl.errors import UsageError, suggestion
+from eqrl.values import ConversionError, convert, plain
+
+STOCK_POLICY = "MlpPolicy"
+_LEAST = {"n_timesteps": 1, "n_envs": 1, "num_threads": 1, "eval_episodes": 1, "eval_freq": 0, "save_freq": 0, "rotations": 0}
+
+
+def option(default: Any, group: str, help: str, *flags: str, metavar: str | None = None) -> Any:
+    """A dataclass field that is also a command-line option.
+
+    Args:
+        default: default value; dicts are copied for every instance.
+        group: heading under which ``--help`` lists it.
+        help: help text.
+        flags: short forms such as ``-n``.
+        metavar: placeholder of the value in the help text.
+    """
+    metadata = {"group": group, "help": help, "flags": flags, "metavar": metavar}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that defines a training run.
+
+    An option that is None takes its value from the preset of the algorithm and environment (``agents/presets``);
+    values given on the command line win over those in a configuration file, and both win over the preset. The help
+    text of each option is in its ``metadata["help"]`` and in ``eqrl train --help``.
+
+    Raises:
+        UsageError: if an option has the wrong type or an impossible value.
+    """
+
+    algo: Literal["ppo", "sac", "td3"] = option("ppo", "what to train", "algorithm of Stable-Baselines3")
+    env: str = option("eqrl/AntTarget-v0", "what to train", "id of a Gymnasium environment", metavar="ID")
+    env_kwargs: dict[str, Any] = option(
+        {}, "what to train", "options of the environment, for instance target_sector:(-15,15)", metavar="K:V"
+    )
+    gym_packages: list[str] | None = option(
+        None, "what to train", "packages to import first because they register the environment", metavar="PACKAGE"
+    )
+    network: str | None = option(
+        None,
+        "policy",
+        f"frame, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without symmetry",
+        metavar="NAME",
+    )
+    group: str = option("auto", "policy", "symmetry group of the policy, for instance SO2 (auto: what the environment declares)")
+    policy_kwargs: dict[str, Any] = option(
+        {}, "policy", "further arguments of the policy, for instance network_kwargs:{'hidden':[64,64]}", metavar="K:V"
+    )
+    augment: bool = option(False, "policy", "turn every training episode by a random angle (the augmentation baseline)")
+    n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
+    n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
+    hyperparams: dict[str, Any] = option(
+        {}, "training", "arguments of the algorithm, for instance learning_rate:3e-4", "-params", metavar="K:V"
+    )
+    seed: int = option(0, "training", "seed of everything random; a negative one is drawn and printed")
+    num_threads: int | None = option(None, "training", "threads for simulation and PyTorch (default: all cores)", metavar="N")
+    device: str = option("auto", "training", "PyTorch device")
+    progress: bool = option(True, "training", "show progress", "-P")
+    eval_freq: int | None = option(
+        None, "evaluation", "steps between evaluations (default: a tenth of the run; 0: never)", metavar="STEPS"
+    )
+    eval_episodes: int = option(20, "evaluation", "episodes of an evaluation", metavar="N")
+    eval_env_kwargs: dict[str, Any] = option(
+        {}, "evaluation", "options of the environment in evaluations, on top of --env-kwargs", metavar="K:V"
+    )
+    rotations: int = option(12, "evaluation", "angles of the zero-shot evaluation at the end (0: none)", metavar="N")
+    log_folder: str = option("logs", "files", "folder in which the run folder is made", "-f", metavar="FOLDER")
+    tensorboard_log: str | None = option(
+        None, "files", "folder for TensorBoard (default: in the run folder; off: none)", "-tb", metavar="FOLDER"
+    )
+    save_freq: int | None = option(
+        None, "files", "steps between checkpoints that are kept (default: a quarter of the run; 0: none)", metavar="STEPS"
+    )
+
+    def __post_init__(self) -> None:
+        """Convert and check every value."""
+        for name, hint in hints(Config).items():
+            try:
+                object.__setattr__(self, name, convert(getattr(self, name), hint))
+            except ConversionError as error:
+                raise UsageError(f"option {name!r}: {error}") from None
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"option {name!r}: {value} is too small, give at least {least}")
+
+    def replace(self, **changes: Any) -> Config:
+        """The same configuration with some options changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Options and plain values, for YAML or JSON; :meth:`from_dict` gives the same configuration back."""
+        return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "the configuration") -> Config:
+        """Build from option names and plain values; ``-`` and ``_`` are the same.
+
+        Args:
+            values: the options that are not to have their default.
+            source: what error messages call the place where the values stand.
+
+        Raises:
+            UsageError: for an unknown option, naming the closest one, or a wrong value.
+        """
+        return cls(**known_options(cls, values, source))
+
+    def with_preset(self, preset: Mapping[str, Any]) -> Config:
+        """Fill every option that is None, and every hyperparameter that is not given, from a preset.
+
+        Args:
+            preset: options of this class, ``network_kwargs``, and for the rest arguments of the algorithm.
+        """
+        changes: dict[str, Any] = {}
+        hyperparams = dict(self.hyperparams)
+        policy_kwargs = dict(self.policy_kwargs)
+        for key, value in preset.items():
+            if key == "policy_kwargs":
+                policy_kwargs = {**value, **policy_kwargs}
+            elif key == "network_kwargs":
+                policy_kwargs.setdefault(key, value)
+            elif key in hints(Config):
+                if getattr(self, key) is None:
+                    changes[key] = value
+            else:
+                hyperparams.setdefault(key, value)
+        return self.replace(**changes, hyperparams=hyperparams, policy_kwargs=policy_kwargs)
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Combine options; later layers win, and tables such as ``env_kwargs`` are combined key by key."""
+    total: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            known = total.get(name)
+            total[name] = {**known, **value} if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return total
+
+
+def hints(cls: type) -> Mapping[str, Any]:
+    """Types of the options of a dataclass."""
+    return get_type_hints(cls)
+
+
+def known_options(cls: type, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Refuse keys that are not options of a dataclass.
+
+    Raises:
+        UsageError: naming the key, where it stands and the closest option.
+    """
+    names = hints(cls)
+    found = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in names:
+            raise UsageError(f"unknown option {str(key)!r} in {source}; {suggestion(name, names)}")
+        found[name] = value
+    return found
+
+
+def read_config_file(path: str | Path) -> dict[str, Any]:
+    """Read options from a ``.yaml``, ``.toml`` or ``.json`` file; nothing in the file is executed.
+
+    Raises:
+        UsageError: if the file is missing, of another kind, broken, or not a table of options.
+    """
+    path = Path(path)
+    readers = {".yaml": yaml.safe_load, ".yml": yaml.safe_load, ".json": json.loads, ".toml": tomllib.loads}
+    if path.suffix not in readers:
+        raise UsageError(f"configuration file {path}: unknown kind {path.suffix!r}; use .yaml, .toml or .json")
+    try:
+        values = readers[path.suffix](path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"configuration file {path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(f"configuration file {path} is not valid {path.suffix[1:]}: {error}") from None
+    if not isinstance(values, Mapping):
+        raise UsageError(f"configuration file {path} does not hold options; write for instance 'algo: ppo'")
+    return known_options(Config, values, str(path))
