@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -96,6 +97,18 @@ class TaskEnv(gymnasium.Env[Any, NDArray[np.float32]]):
     def transform_state(self, state: State, g: Element) -> State:
         """The state of the transformed world."""
         return self.simulation.transform(state, g)
+
+    def state_difference(self, a: State, b: State) -> dict[str, float]:
+        """Largest absolute difference of every part of two states."""
+        return self.simulation.difference(a, b)
+
+    def nudge_state(self, state: State, size: float) -> State:
+        """The state with positions and velocities moved by ``size``."""
+        return replace(state, qpos=state.qpos + size, qvel=state.qvel + size)
+
+    def contacts(self) -> int:
+        """Number of contacts now."""
+        return int(self.simulation.contacts[0])
 
     def observe(self) -> Any:
         """The observation of the current state."""

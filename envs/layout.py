@@ -27,13 +27,32 @@ class FreeBody:
         name: of the body, for messages.
         qpos: address of its seven coordinates.
         dof: address of its six velocities.
-        frame: entity set of size 3 whose matrix O_h moves the body's own axes, or None if no element does.
+        frame: entity set of size 3 whose matrix O_h moves the body's own axes, or None if no element names it.
+        reflection: diagonal of the O_h that goes with every mirror of the world, for a body that is its own mirror
+            image and has no frame; None if it is not.
     """
 
     name: str
     qpos: int
     dof: int
     frame: str | None = None
+    reflection: tuple[float, float, float] | None = None
+
+    def own_axes(self, g: Element) -> Floats:
+        """The matrices O_h that move the body's axes, shape ``(*batch, 3, 3)``.
+
+        Raises:
+            ValueError: for a mirror that the body's shape does not allow.
+        """
+        if self.frame is not None:
+            frame: Floats = g.matrix(self.frame, 3).numpy()
+            return frame
+        mirrored = (np.linalg.det(g.R.numpy()) < 0)[..., None, None]
+        if self.reflection is None:
+            if mirrored.any():
+                raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
+            return np.broadcast_to(np.eye(3), g.R.shape)
+        return np.where(mirrored, np.diag(self.reflection), np.eye(3))
 
 
 @dataclass(frozen=True)
@@ -89,16 +108,19 @@ class StateLayout:
         for body in self.bodies:
             at = body.qpos
             out[..., at : at + 3] = _apply(R, qpos[..., at : at + 3])
-            own = R if body.frame is None else g.matrix(body.frame, 3).numpy()
-            if body.frame is None:
-                # a body that nothing relabels can still be seen in a mirror only if some axis relabelling makes up
-                # for the reversed orientation; its shape must then be declared symmetric by giving it a frame
-                if np.any(np.linalg.det(R) < 0):
-                    raise ValueError(f"body {body.name!r} has no frame, so no mirror can act on it; give its layout a frame")
-                own = np.broadcast_to(np.eye(3), R.shape)
-            axes = R @ quaternion_to_matrix(qpos[..., at + 3 : at + 7]) @ np.swapaxes(own, -1, -2)
+            axes = R @ quaternion_to_matrix(qpos[..., at + 3 : at + 7]) @ np.swapaxes(body.own_axes(g), -1, -2)
             out[..., at + 3 : at + 7] = matrix_to_quaternion(axes)
         return out
+
+    def qpos_difference(self, a: Floats, b: Floats) -> dict[str, float]:
+        """Largest absolute difference of each part; a quaternion and its opposite are the same pose."""
+        found = {c.field.name: _largest(a[..., list(c.qpos)] - b[..., list(c.qpos)]) for c in self.coordinates}
+        for body in self.bodies:
+            p, q = slice(body.qpos, body.qpos + 3), slice(body.qpos + 3, body.qpos + 7)
+            sign = np.where((a[..., q] * b[..., q]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+            found[f"{body.name} position"] = _largest(a[..., p] - b[..., p])
+            found[f"{body.name} orientation"] = _largest(a[..., q] - sign * b[..., q])
+        return found
 
     def transform_qvel(self, qvel: Floats, g: Element) -> Floats:
         """Velocities (or accelerations) of the transformed world, shape ``(n, nv)``."""
@@ -109,10 +131,9 @@ class StateLayout:
         for body in self.bodies:
             at = body.dof
             out[..., at : at + 3] = _apply(R, qvel[..., at : at + 3])
-            if body.frame is not None:
-                own = g.matrix(body.frame, 3).numpy()
-                axial = np.sign(np.linalg.det(own))[..., None, None] * own
-                out[..., at + 3 : at + 6] = _apply(axial, qvel[..., at + 3 : at + 6])
+            own = body.own_axes(g)
+            axial = np.sign(np.linalg.det(own))[..., None, None] * own
+            out[..., at + 3 : at + 6] = _apply(axial, qvel[..., at + 3 : at + 6])
         return out
 
 
@@ -123,6 +144,10 @@ def _batch(x: Floats, g: Element) -> tuple[int, ...]:
 def _apply(matrix: Floats, x: Floats) -> Floats:
     moved: Floats = np.einsum("...ij,...j->...i", matrix, x)
     return moved
+
+
+def _largest(x: Floats) -> float:
+    return float(np.abs(x).max(initial=0.0))
 
 
 def quaternion_to_matrix(q: Floats) -> Floats:

@@ -76,6 +76,7 @@ class Simulation:
             derived={name: self.batch.bind(name) for name in task.derived},
             variables=np.zeros((n, task.variable_representation.dim)),
         )
+        self.contacts = self.batch.bind("ncon")
         self.elapsed = np.zeros(n, dtype=np.int64)
         self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
 
@@ -166,6 +167,17 @@ class Simulation:
             warmstart=layout.transform_qvel(state.warmstart, g),
             variables=self.task.variable_representation.transform(state.variables, g),
         )
+
+    def difference(self, a: State, b: State) -> dict[str, float]:
+        """Largest absolute difference of each part of two states; quaternions count up to their sign."""
+        return {
+            **self.task.layout.qpos_difference(a.qpos, b.qpos),
+            "velocities": float(np.abs(a.qvel - b.qvel).max(initial=0.0)),
+            **{
+                f"variable {name}": float(np.abs(a.variables[:, where] - b.variables[:, where]).max(initial=0.0))
+                for name, where in self.task.variable_representation.slices.items()
+            },
+        }
 
     def _write(self, state: State, ids: NDArray[np.int64]) -> None:
         self.world.qpos[ids] = state.qpos

@@ -1,1 +1,1 @@
-"""Part of eqrl."""
+"""Manipulation environments."""
