@@ -1,1 +1,23 @@
-"""Part of eqrl."""
+"""Networks as maps between representations: one constructor, one property, ``f(g x) = g f(x)``."""
+
+from eqrl.nn.backbone import Backbone
+from eqrl.nn.frame import Frame, Goal, Heading
+from eqrl.nn.layout import Layout, layout
+from eqrl.nn.mlp import MLP
+from eqrl.nn.registry import BACKBONES, build
+from eqrl.nn.steerable import Steerable
+from eqrl.nn.vector import Vector
+
+__all__ = [
+    "BACKBONES",
+    "MLP",
+    "Backbone",
+    "Frame",
+    "Goal",
+    "Heading",
+    "Layout",
+    "Steerable",
+    "Vector",
+    "build",
+    "layout",
+]

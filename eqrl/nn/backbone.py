@@ -1,0 +1,100 @@
+"""The one interface of all networks: a map between two representations that commutes with a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from eqrl.nn.constants import ExactModule
+from eqrl.nn.perceptron import Activation
+from eqrl.symmetry import GROUPS, Group, Representation
+
+
+class Backbone(ExactModule):
+    """A network f with ``f(g x) = g f(x)`` for every g in ``self.group``.
+
+    Backbones are plain torch modules: they can be saved, copied, pickled and converted to float64, where they
+    are equivariant to 1e-10 for any weights and inputs.
+
+    Attributes:
+        in_rep: representation of the input.
+        out_rep: representation of the output.
+        group: the group that the network commutes with.
+        hidden: widths of its hidden layers.
+    """
+
+    label: ClassVar[str] = "backbone"
+    default_hidden: ClassVar[tuple[int, ...]] = (256, 256)
+
+    def __init__(
+        self,
+        in_rep: Representation,
+        out_rep: Representation,
+        group: Group | None = None,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: Activation = "relu",
+        output_gain: float = 1.0,
+    ) -> None:
+        """Check that the group can be honoured; subclasses build their layers.
+
+        Args:
+            in_rep: representation of the input.
+            out_rep: representation of the output.
+            group: group to commute with; None is the largest one that this backbone honours cheaply.
+            hidden: widths of the hidden layers; None gives the backbone's default.
+            activation: activation, by name or type.
+            output_gain: gain of the last layer's initial weights.
+
+        Raises:
+            ValueError: if this backbone cannot honour the group, or the fields cannot follow it.
+        """
+        super().__init__()
+        self.in_rep = in_rep
+        self.out_rep = out_rep
+        self.group = self.default_group(in_rep) if group is None else group
+        self.hidden = self.default_hidden if hidden is None else tuple(hidden)
+        self.check_group(self.group)
+        # both raise if a horizontal field would be tilted
+        in_rep.with_group(self.group)
+        out_rep.with_group(self.group)
+
+    @classmethod
+    def default_group(cls, in_rep: Representation) -> Group:
+        """The largest group that the backbone honours cheaply for inputs of this kind."""
+        return in_rep.group.world_part()
+
+    @classmethod
+    def check_group(cls, group: Group) -> None:
+        """Refuse a group that the backbone cannot honour.
+
+        Raises:
+            ValueError: naming the group, the backbone and the fix.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs of shape ``(B, in_rep.dim)`` to outputs of shape ``(B, out_rep.dim)``."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """Sizes and group, for printing."""
+        return f"{self.in_rep.dim} -> {self.out_rep.dim}, group={self.group}"
+
+
+def same_group(a: Group, b: Group) -> bool:
+    """Whether two groups are the same set of elements, whatever their names and generators."""
+    return a.is_subgroup_of(b) and b.is_subgroup_of(a)
+
+
+def standard_group(group: Group) -> Group | None:
+    """The one of 1, SO2, O2, SO3 and O3 that a group equals, or None."""
+    return next((known for known in GROUPS.values() if same_group(group, known)), None)
+
+
+def largest_standard_subgroup(group: Group) -> Group:
+    """The largest of 1, SO2, O2, SO3 and O3 within a group."""
+    contained = [known for known in GROUPS.values() if known.is_subgroup_of(group)]
+    return next(g for g in contained if all(other.is_subgroup_of(g) for other in contained))

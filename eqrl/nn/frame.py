@@ -1,0 +1,235 @@
+"""Canonicalisation and frame averaging about gravity around a plain multilayer perceptron.
+
+A vector of the input proposes the rotation that turns x towards it; the network sees the input turned back and its
+output is turned forth (Puny et al., Frame Averaging, arXiv 2110.03336). One such frame jumps where its vector
+vanishes. Weighted frames (Dym et al., arXiv 2402.16077) do not: each frame counts with an invariant weight that
+vanishes with its vector. With the default weighting these weights are 1 and 0 nearly always, so that the network is
+evaluated once per sample, and continuity costs a second evaluation only where the first vector is short.
+
+A finite part of the group (a mirror, an exchange of limbs) is honoured by the mean over its elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from eqrl.nn.anchors import anchor_fields, anchor_starts, role_anchor
+from eqrl.nn.backbone import Backbone
+from eqrl.nn.perceptron import Activation, perceptron
+from eqrl.nn.turn import Turn
+from eqrl.symmetry import Group, Representation
+
+Weighting = Literal["priority", "norm", "single", "pca"]
+# below this fraction of eps a proposed direction is shrunk, which keeps its gradient finite
+_SHORTEST = 1e-6
+
+
+class Frame(Backbone):
+    """A perceptron in frames that turn with the input.
+
+    The group may be any finite group, or rotations about gravity extended by any finite group.
+
+    * ``"priority"``: the first anchor decides alone where its horizontal part is longer than ``eps``; below, the
+      second one takes over smoothly, and so on. Where all are short, the output goes to what the invariants of
+      the input allow, so its horizontal vectors vanish. Continuous everywhere.
+    * ``"norm"``: every anchor proposes a frame, with a weight proportional to its length (Dym et al.). Continuous
+      everywhere, and as many evaluations as anchors.
+    * ``"single"``: the first anchor alone. Jumps where that vector is vertical or zero, and is not equivariant
+      there.
+    * ``"pca"``: the two directions of the horizontal covariance's first axis, averaged (Puny et al.). Jumps where
+      the covariance is round, and is not equivariant there. The axis is constant to autograd, as in the paper.
+
+    Any vector may be an anchor in any of the supported groups: anchors serve the rotations, for which polar and
+    axial vectors are alike, and the mean over the finite part is taken outside.
+    """
+
+    label: ClassVar[str] = "frame"
+
+    anchor_index: Tensor
+    into: Tensor
+    out_of: Tensor
+
+    def __init__(
+        self,
+        in_rep: Representation,
+        out_rep: Representation,
+        group: Group | None = None,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: Activation = "relu",
+        output_gain: float = 1.0,
+        anchors: Sequence[str] | None = None,
+        weighting: Weighting = "priority",
+        eps: float = 0.1,
+    ) -> None:
+        """Build the perceptron and the constants of the group.
+
+        Args:
+            in_rep: representation of the input.
+            out_rep: representation of the output.
+            group: group to commute with; None is the world part of the input's group, about gravity.
+            hidden: widths of the hidden layers, by default ``(256, 256)``.
+            activation: activation, by name or type.
+            output_gain: gain of the last layer's initial weights.
+            anchors: names of the fields whose vectors propose directions, the best first; None takes the goal,
+                the heading, and all other world vectors.
+            weighting: how the proposals share the output, see above.
+            eps: horizontal length, in units of the (normalised) input, below which a vector loses its say.
+
+        Raises:
+            ValueError: for SO3 and O3, for unknown anchors or weightings, and for ``"single"`` without a vector.
+        """
+        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        if weighting not in get_args(Weighting):
+            raise ValueError(f"unknown weighting {weighting!r}; choose one of {list(get_args(Weighting))}")
+        if eps <= 0:
+            raise ValueError(f"eps must be positive, got {eps}")
+        self.weighting = weighting
+        self.eps = eps
+        self.turns = self.group.connected == "SO2"
+        names = anchor_fields(in_rep) if anchors is None else tuple(anchors)
+        starts = anchor_starts(in_rep, names)
+        if self.turns and weighting == "single" and not starts:
+            raise ValueError(f"weighting 'single' needs a world vector to turn into; the fields are\n{in_rep.table()}")
+        self.anchors = names
+        self.first = starts[0] if starts else 0
+        self.register_constant("anchor_index", torch.tensor([[s, s + 1] for s in starts], dtype=torch.int64).flatten())
+        self.copies = self.group.cosets.R.shape[0]
+        into, out_of = in_rep.matrix(self.group.cosets), out_rep.matrix(self.group.cosets)
+        # rows times these: x -> k^-1 x for each element k, and the mean of k y_k
+        self.register_constant("into", into.transpose(0, 1).reshape(in_rep.dim, -1))
+        self.register_constant("out_of", out_of.mT.reshape(-1, out_rep.dim) / self.copies)
+        self.turn_in = Turn(in_rep)
+        self.turn_out = Turn(out_rep)
+        self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, activation, output_gain)
+
+    @classmethod
+    def default_group(cls, in_rep: Representation) -> Group:
+        """The world part of the input's group; of SO3 and O3, what keeps gravity."""
+        group = in_rep.group.world_part()
+        return group.about_gravity() if group.connected == "SO3" else group
+
+    @classmethod
+    def check_group(cls, group: Group) -> None:
+        """Refuse rotations other than those about gravity."""
+        if group.connected == "SO3":
+            raise ValueError(
+                f"backbone {cls.label!r} turns about gravity only and cannot honour group {group}; ask for its part "
+                "about gravity, group.about_gravity(), or take 'vector' or 'steerable'"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
+        if self.copies == 1:
+            return self._turned(x)
+        moved = (x @ self.into).view(-1, self.in_rep.dim)
+        return self._turned(moved).view(-1, self.copies * self.out_rep.dim) @ self.out_of
+
+    def _turned(self, x: Tensor) -> Tensor:
+        """The network that commutes with the rotations alone."""
+        if not self.turns:
+            y: Tensor = self.net(x)
+            return y
+        if self.weighting == "pca":
+            return self._principal(x)
+        if self.weighting == "norm" or not self.anchors:
+            return self._shared(x, self.weighting == "norm")
+        first = x[:, self.first : self.first + 2]
+        length = torch.linalg.vector_norm(first, dim=1, keepdim=True)
+        if self.weighting == "single":
+            return self._in_frame(x, _direction(first, length))
+        if bool((length >= self.eps).all()):
+            return self._in_frame(x, first / length)
+        return self._shared(x, False)
+
+    def _in_frame(self, x: Tensor, u: Tensor) -> Tensor:
+        """Evaluate the perceptron in frames with cosine and sine ``u``, shape ``(B, 2)``."""
+        return self.turn_out.back(self.net(self.turn_in.away(x, u)), u)
+
+    def _shared(self, x: Tensor, by_norm: bool) -> Tensor:
+        vectors = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
+        length = torch.linalg.vector_norm(vectors, dim=2)
+        if by_norm:
+            total = length.sum(1, keepdim=True)
+            said = _smoothstep(total / self.eps)
+            weights = said * length / total.clamp_min(_SHORTEST * self.eps)
+            rest = 1 - said
+        else:
+            own = _smoothstep(length / self.eps)
+            left = torch.cat([torch.ones_like(own[:, :1]), torch.cumprod(1 - own, dim=1)], dim=1)
+            weights, rest = own * left[:, :-1], left[:, -1:]
+        u = vectors / length.clamp_min(_SHORTEST * self.eps)[..., None]
+        # the last resort is the frame that removes all that turns
+        u = torch.cat([u, torch.zeros_like(x[:, None, :2])], dim=1)
+        weights = torch.cat([weights, rest], dim=1)
+        row, frame = torch.nonzero(weights > 0, as_tuple=True)
+        y = self._in_frame(x[row], u[row, frame]) * weights[row, frame, None]
+        return y.new_zeros(x.shape[0], self.out_rep.dim).index_add(0, row, y)
+
+    def _principal(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            a, b = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2).unbind(2)
+            angle = torch.atan2(2 * (a * b).sum(1), (a * a - b * b).sum(1)) / 2
+            u = torch.stack([angle.cos(), angle.sin()], dim=1)
+        y = self._in_frame(torch.cat([x, x]), torch.cat([u, -u]))
+        return y.view(2, x.shape[0], -1).mean(0)
+
+
+class Heading(Frame):
+    """The perceptron in the heading frame: turned into the first field with role ``"heading"``.
+
+    The baseline that every comparison needs. Discontinuous where the heading is vertical.
+    """
+
+    label: ClassVar[str] = "heading"
+
+    def __init__(
+        self,
+        in_rep: Representation,
+        out_rep: Representation,
+        group: Group | None = None,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: Activation = "relu",
+        output_gain: float = 1.0,
+    ) -> None:
+        """As :class:`Frame`, with one anchor.
+
+        Raises:
+            ValueError: also if no world vector has the role.
+        """
+        super().__init__(
+            in_rep,
+            out_rep,
+            group,
+            hidden=hidden,
+            activation=activation,
+            output_gain=output_gain,
+            anchors=(role_anchor(in_rep, self.label, self.label),),
+            weighting="single",
+        )
+
+
+class Goal(Heading):
+    """The perceptron in the goal frame: turned into the first field with role ``"goal"``.
+
+    Discontinuous where the goal is reached.
+    """
+
+    label: ClassVar[str] = "goal"
+
+
+def _smoothstep(t: Tensor) -> Tensor:
+    t = t.clamp(0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def _direction(vector: Tensor, length: Tensor) -> Tensor:
+    """Unit vectors, and x where the vector is zero; finite gradients everywhere."""
+    zero = length == 0
+    unit = vector / torch.where(zero, torch.ones_like(length), length)
+    return torch.where(zero, unit.new_tensor([1.0, 0.0]), unit)

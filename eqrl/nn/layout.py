@@ -1,0 +1,100 @@
+"""Sorting the coordinates of a representation by how a standard group turns them.
+
+Where gravity is kept, the vertical component of a vector is an invariant (odd under the mirrors if the vector is
+axial) and its horizontal part is a vector of the plane. There an axial vector turned by 90 degrees behaves as a
+polar one, so the plane needs one kind of vector only. Without mirrors, axial is polar and pseudoscalars are scalars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from eqrl.symmetry import O2, O3, SO2, SO3, TRIVIAL, Group, Representation
+from eqrl.symmetry.representation import WORLD
+
+
+@dataclass
+class Layout:
+    """Coordinates of one representation under one of the groups 1, SO2, O2, SO3 and O3.
+
+    A vector is given by where its components stand and by their signs; the signs are -1 only for axial vectors of
+    the plane, which are listed turned by 90 degrees and so as polar ones.
+
+    Attributes:
+        space: number of components of a vector: 3, 2 about gravity, 0 for the trivial group.
+        even: coordinates of true invariants.
+        odd: coordinates of invariants up to the sign of the determinant; empty without mirrors.
+        polar: components of the polar vectors, each ``space`` long.
+        axial: components of the axial vectors; empty without mirrors, and in the plane.
+        signs: sign with which each coordinate enters its vector, ``(dim,)``.
+    """
+
+    space: int
+    even: list[int] = field(default_factory=list)
+    odd: list[int] = field(default_factory=list)
+    polar: list[tuple[int, ...]] = field(default_factory=list)
+    axial: list[tuple[int, ...]] = field(default_factory=list)
+    signs: list[float] = field(default_factory=list)
+
+    @property
+    def order(self) -> list[int]:
+        """All coordinates: even, odd, then the components of polar and of axial vectors, one vector after another."""
+        return self.even + self.odd + [i for vector in self.polar + self.axial for i in vector]
+
+    def by_component(self, vectors: list[tuple[int, ...]]) -> Tensor:
+        """Coordinates of vectors, all x before all y: shape ``(space * n,)``, int64."""
+        return torch.tensor([v[i] for i in range(self.space) for v in vectors], dtype=torch.int64)
+
+    def sign_of(self, index: Tensor) -> Tensor:
+        """Signs of the given coordinates, float64."""
+        return torch.tensor(self.signs, dtype=torch.float64)[index]
+
+
+def layout(rep: Representation, group: Group, backbone: str) -> Layout:
+    """Sort the coordinates of a representation.
+
+    Args:
+        rep: the representation.
+        group: one of the standard groups 1, SO2, O2, SO3, O3 (the very objects).
+        backbone: who asks, for messages.
+
+    Raises:
+        ValueError: if the representation holds irreps with ``l >= 2``.
+    """
+    mirrors = group in (O2, O3)
+    found = Layout(space={TRIVIAL: 0, SO2: 2, O2: 2, SO3: 3, O3: 3}[group], signs=[1.0] * rep.dim)
+    start = 0
+    for entry in rep.fields:
+        for _ in range(rep.count(entry)):
+            for degree, parity in entry.copies:
+                width = 2 if entry.horizontal else 2 * degree + 1
+                where = tuple(range(start, start + width))
+                start += width
+                if entry.frame != WORLD or group == TRIVIAL:
+                    found.even += where
+                elif degree == 0:
+                    (found.odd if mirrors and parity == -1 else found.even).extend(where)
+                elif degree == 1:
+                    _sort_vector(found, where, mirrors and parity == 1)
+                else:
+                    raise ValueError(
+                        f"field {entry.name!r} holds {entry.irreps!r}; backbone {backbone!r} knows scalars and vectors "
+                        "only, take 'steerable' or 'frame' for l >= 2"
+                    )
+    return found
+
+
+def _sort_vector(found: Layout, where: tuple[int, ...], axial: bool) -> None:
+    if found.space == 3:
+        (found.axial if axial else found.polar).append(where)
+        return
+    x, y, *vertical = where
+    (found.odd if axial else found.even).extend(vertical)
+    if axial:
+        found.polar.append((y, x))
+        found.signs[y] = -1.0
+    else:
+        found.polar.append((x, y))

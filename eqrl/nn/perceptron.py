@@ -1,0 +1,67 @@
+"""The plain multilayer perceptron that several backbones contain, initialised as Stable-Baselines3 does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+from torch import nn
+
+Activation = type[nn.Module] | str
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+}
+
+
+def activation_type(activation: Activation) -> type[nn.Module]:
+    """The module type of an activation that is given by name or as the type itself.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+    """
+    if not isinstance(activation, str):
+        return activation
+    try:
+        return ACTIVATIONS[activation]
+    except KeyError:
+        raise ValueError(f"unknown activation {activation!r}; the names are {sorted(ACTIVATIONS)}") from None
+
+
+def linear(n_in: int, n_out: int, gain: float, bias: bool = True) -> nn.Linear:
+    """A linear layer with orthogonal weights of the given gain and zero bias."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    if n_in and n_out:
+        nn.init.orthogonal_(layer.weight, gain)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def perceptron(
+    n_in: int,
+    hidden: Sequence[int],
+    n_out: int,
+    activation: Activation,
+    output_gain: float,
+) -> nn.Sequential:
+    """A multilayer perceptron ``(B, n_in) -> (B, n_out)``.
+
+    Args:
+        n_in: width of the input.
+        hidden: widths of the hidden layers; none gives a linear map.
+        n_out: width of the output.
+        activation: activation after each hidden layer.
+        output_gain: gain of the last layer; PPO wants 0.01 for actors and 1 for values.
+    """
+    kind = activation_type(activation)
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [linear(n_in, width, sqrt(2.0)), kind()]
+        n_in = width
+    layers.append(linear(n_in, n_out, output_gain))
+    return nn.Sequential(*layers)

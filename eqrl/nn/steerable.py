@@ -1,0 +1,188 @@
+"""Tensor-product networks of any degree, built from e3nn (Geiger and Smidt, arXiv 2207.09453).
+
+Each layer multiplies its features with an embedding of the input (a fully connected tensor product) and passes them
+through a gate. Gravity is one more input vector: a network that commutes with turning the input and gravity
+together commutes, at fixed gravity, with the rotations about it. Without mirrors all parities are set to even, so
+that axial and polar vectors mix freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import ClassVar, Self
+
+import torch
+from e3nn import o3
+from e3nn.nn import Gate
+from torch import Tensor, nn
+
+from eqrl.nn.backbone import Backbone, largest_standard_subgroup, standard_group
+from eqrl.nn.perceptron import Activation, activation_type
+from eqrl.symmetry import O2, SO2, TRIVIAL, Group, Representation
+from eqrl.symmetry.representation import WORLD
+
+
+class Steerable(Backbone):
+    """Steerable network for SO2, O2, SO3 and O3, with irreps of any degree."""
+
+    label: ClassVar[str] = "steerable"
+    default_hidden: ClassVar[tuple[int, ...]] = (24, 24)
+
+    into: Tensor
+    out_of: Tensor
+    constant: Tensor
+
+    def __init__(
+        self,
+        in_rep: Representation,
+        out_rep: Representation,
+        group: Group | None = None,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: Activation = "silu",
+        output_gain: float = 1.0,
+        embedding: int = 6,
+        lmax: int | None = None,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            in_rep: representation of the input.
+            out_rep: representation of the output.
+            group: group to commute with; None is the largest of the standard ones within the input's world part.
+            hidden: number of features of each kind of irrep, one number per layer, by default ``(24, 24)``.
+            activation: activation of the true scalars, by name or type; it needs no arguments.
+            output_gain: factor on the last layer's initial weights.
+            embedding: number of input combinations of each kind that multiply the features.
+            lmax: largest degree inside; None takes the largest of input and output, at least 1.
+
+        Raises:
+            ValueError: for groups other than the standard ones.
+        """
+        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        standard = standard_group(self.group)
+        assert standard is not None
+        mirrors = standard.has_mirrors
+        kinds_in, into = _irreps(in_rep, standard, mirrors)
+        kinds_out, out_of = _irreps(out_rep, standard, mirrors)
+        # one constant true scalar serves as bias; gravity makes a network about gravity out of one in space
+        kinds_in.append((0, 1))
+        extra = [1.0]
+        if standard in (SO2, O2):
+            kinds_in.append((1, -1 if mirrors else 1))
+            extra += [0.0, 0.0, 1.0]
+        self.register_constant("constant", torch.tensor(extra, dtype=torch.float64))
+        self.register_constant("into", into)
+        self.register_constant("out_of", out_of.mT.contiguous())
+        degree = max([1, *(d for d, _ in kinds_in + kinds_out)] if lmax is None else [lmax])
+        parities = (1, -1) if mirrors else (1,)
+        inner = [(d, p) for d in range(degree + 1) for p in parities]
+        kind = activation_type(activation)()
+        irreps = _as_irreps(kinds_in)
+        embedded = o3.Irreps([(embedding, ir) for ir in inner])
+        self.embed = o3.Linear(irreps, embedded)
+        self.products = nn.ModuleList()
+        self.gates = nn.ModuleList()
+        for width in self.hidden:
+            gate = _gate(width, inner, kind)
+            self.products.append(o3.FullyConnectedTensorProduct(irreps, embedded, gate.irreps_in))
+            self.gates.append(gate)
+            irreps = gate.irreps_out
+        self.head = o3.Linear(irreps, _as_irreps(kinds_out))
+        with torch.no_grad():
+            self.head.weight.mul_(output_gain)
+        self.register_load_state_dict_post_hook(_after_load)  # type: ignore[no-untyped-call]
+        self._sharpen()
+
+    @classmethod
+    def default_group(cls, in_rep: Representation) -> Group:
+        """The largest of 1, SO2, O2, SO3 and O3 within the world part of the input's group."""
+        return largest_standard_subgroup(in_rep.group.world_part())
+
+    @classmethod
+    def check_group(cls, group: Group) -> None:
+        """Refuse groups other than the standard ones."""
+        if standard_group(group) is None:
+            raise ValueError(
+                f"backbone 'steerable' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None "
+                "for the largest of these within the environment's group, or take 'frame', which averages over any finite part"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
+        h = torch.cat([x @ self.into, self.constant.expand(x.shape[0], -1)], dim=1)
+        e: Tensor = self.embed(h)
+        # bounded, so that the layers' products grow no faster than the input
+        e = e / (1.0 + torch.linalg.vector_norm(e, dim=1, keepdim=True) / e.shape[1] ** 0.5)
+        for product, gate in zip(self.products, self.gates, strict=True):
+            h = gate(product(h, e))
+        y: Tensor = self.head(h) @ self.out_of
+        return y
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._sharpen()
+        return self
+
+    def _sharpen(self) -> None:
+        """Write e3nn's coupling coefficients anew, so that float64 copies of float32 networks hold exact ones."""
+        for module in self.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                if name.startswith("_w3j_") and not buffer.is_meta:
+                    with torch.no_grad():
+                        buffer.copy_(_coupling(*map(int, name.removeprefix("_w3j_").split("_"))))
+
+
+def _after_load(module: nn.Module, _keys: object) -> None:
+    """Restore the constants after a state dict of lower precision."""
+    assert isinstance(module, Steerable)
+    module._sharpen()
+
+
+@lru_cache(maxsize=256)
+def _coupling(l1: int, l2: int, l3: int) -> Tensor:
+    coupling: Tensor = o3.wigner_3j(l1, l2, l3, dtype=torch.float64)
+    return coupling
+
+
+def _irreps(rep: Representation, group: Group, mirrors: bool) -> tuple[list[tuple[int, int]], Tensor]:
+    """The irreps of a representation in sorted order, and the matrix that brings its vectors there.
+
+    Returns:
+        Pairs (l, parity), and a matrix ``(dim, sum of 2 l + 1)`` of zeros and ones that acts on rows; it is larger
+        than square where horizontal vectors get a vertical component 0.
+    """
+    found: list[tuple[tuple[int, int], list[int]]] = []
+    start = 0
+    for field in rep.fields:
+        for _ in range(rep.count(field)):
+            for degree, parity in field.copies:
+                width = 2 if field.horizontal else 2 * degree + 1
+                where = list(range(start, start + width))
+                start += width
+                if field.frame != WORLD or group == TRIVIAL:
+                    found += [((0, 1), [i]) for i in where]
+                else:
+                    found.append(((degree, parity if mirrors else 1), where))
+    found.sort(key=lambda entry: entry[0])
+    matrix = torch.zeros(rep.dim, sum(2 * d + 1 for (d, _), _ in found), dtype=torch.float64)
+    column = 0
+    for (degree, _), where in found:
+        matrix[where, range(column, column + len(where))] = 1.0
+        column += 2 * degree + 1
+    return [kind for kind, _ in found], matrix
+
+
+def _as_irreps(kinds: Sequence[tuple[int, int]]) -> o3.Irreps:
+    return o3.Irreps([(1, kind) for kind in kinds]).simplify()
+
+
+def _gate(width: int, inner: Sequence[tuple[int, int]], activation: nn.Module) -> Gate:
+    """A gate with ``width`` features of each kind; vectors and higher irreps are gated by true scalars."""
+    scalars = [(width, ir) for ir in inner if ir[0] == 0]
+    gated = [(width, ir) for ir in inner if ir[0] > 0]
+    # an odd activation keeps the parity of pseudoscalars
+    activations = [activation if parity == 1 else torch.tanh for _, (_, parity) in scalars]
+    gates = [(width * len(gated), (0, 1))]
+    return Gate(o3.Irreps(scalars), activations, o3.Irreps(gates), [torch.sigmoid], o3.Irreps(gated))

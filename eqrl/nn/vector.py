@@ -1,0 +1,187 @@
+"""A fast scalar-vector network: inner products in, a perceptron between, combinations of vectors out.
+
+Learned vector channels give their Gram matrix; it and the invariants of the input feed a perceptron, whose output
+are invariants and coefficients of the channels ("Scalars are universal", Villar et al., arXiv 2106.06610). Gravity
+enters through the layout: where the group keeps it, vertical components are invariants and vectors are horizontal.
+
+Under mirrors, numbers that change sign with the determinant keep to themselves: they are projected without bias,
+enter the perceptron as absolute values only, and leave as the projections times gates from the perceptron. Every odd
+function of them has this form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from eqrl.nn.backbone import Backbone, largest_standard_subgroup, standard_group
+from eqrl.nn.channels import Channels
+from eqrl.nn.layout import layout
+from eqrl.nn.perceptron import Activation, activation_type, linear
+from eqrl.symmetry import Group, Representation
+
+
+class Vector(Backbone):
+    """Scalar-vector network for SO2, O2, SO3, O3 and the trivial group."""
+
+    label: ClassVar[str] = "vector"
+    default_hidden: ClassVar[tuple[int, ...]] = (192, 192)
+
+    even_index: Tensor
+    odd_index: Tensor
+    even_products: Tensor
+    odd_products: Tensor
+    unsort: Tensor | None
+    out_signs: Tensor | None
+
+    def __init__(
+        self,
+        in_rep: Representation,
+        out_rep: Representation,
+        group: Group | None = None,
+        *,
+        hidden: Sequence[int] | None = None,
+        activation: Activation = "relu",
+        output_gain: float = 1.0,
+        channels: int = 8,
+        crosses: int = 4,
+        odd: int = 64,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            in_rep: representation of the input.
+            out_rep: representation of the output.
+            group: group to commute with; None is the largest of the five within the input's world part.
+            hidden: widths of the perceptron, by default ``(192, 192)``: with the Gram matrix that costs what a plain
+                perceptron of ``(256, 256)`` costs.
+            activation: activation, by name or type.
+            output_gain: gain of the last layer's initial weights.
+            channels: number of vector channels (of each parity).
+            crosses: number of cross products of each kind, for the groups that need them.
+            odd: number of projections of the numbers that change sign with the determinant.
+
+        Raises:
+            ValueError: for other groups, and for irreps with ``l >= 2`` that turn with the world.
+        """
+        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        standard = standard_group(self.group)
+        assert standard is not None
+        mirrors = standard.has_mirrors
+        found, wanted = layout(in_rep, standard, self.label), layout(out_rep, standard, self.label)
+        # with true scalars and polar vectors alone, nothing that changes sign is ever needed
+        parity = mirrors and bool(found.odd or wanted.odd or found.axial or wanted.axial)
+        self.channels: Channels | None = None
+        even_products = odd_products = torch.zeros(0, dtype=torch.int64)
+        if found.polar or found.axial:
+            self.channels = Channels(found, mirrors, parity, channels, crosses)
+            even_products, odd_products = self.channels.even, self.channels.odd
+        self.n_polar = self.channels.polar if self.channels else 0
+        self.n_axial = self.channels.axial if self.channels else 0
+        self.register_constant("even_index", torch.tensor(found.even, dtype=torch.int64))
+        self.register_constant("odd_index", torch.tensor(found.odd, dtype=torch.int64))
+        self.register_constant("even_products", even_products)
+        self.register_constant("odd_products", odd_products)
+
+        n_odd = len(found.odd) + len(odd_products) if parity else 0
+        n_in = len(found.even) + len(even_products) + (odd if n_odd else 0)
+        self.trunk, width = _trunk(n_in, self.hidden, activation)
+        self.space = found.space
+        self.out_even, self.out_odd = len(wanted.even), len(wanted.odd)
+        self.out_polar, self.out_axial = len(wanted.polar), len(wanted.axial)
+        n_even = self.out_even + self.out_polar * self.n_polar + self.out_axial * self.n_axial
+        self.even_head = linear(width, n_even, output_gain) if n_even else None
+        self.odd_in = linear(n_odd, odd, 1.0, bias=False) if n_odd else None
+        self.n_odd_out = self.out_odd + self.out_polar * self.n_axial + self.out_axial * self.n_polar
+        reads_odd = n_odd > 0 and self.n_odd_out > 0
+        self.odd_gate = linear(width, odd, 1.0) if reads_odd else None
+        self.odd_head = linear(odd, self.n_odd_out, output_gain, bias=False) if reads_odd else None
+        order = torch.tensor(wanted.order, dtype=torch.int64)
+        sorted_already = torch.equal(order, torch.arange(out_rep.dim))
+        self.register_optional("unsort", None if sorted_already else torch.argsort(order))
+        signs = wanted.sign_of(torch.arange(out_rep.dim))
+        self.register_optional("out_signs", None if bool((signs == 1).all()) else signs)
+
+    @classmethod
+    def default_group(cls, in_rep: Representation) -> Group:
+        """The largest of 1, SO2, O2, SO3 and O3 within the world part of the input's group."""
+        return largest_standard_subgroup(in_rep.group.world_part())
+
+    @classmethod
+    def check_group(cls, group: Group) -> None:
+        """Refuse groups other than the five."""
+        if standard_group(group) is None:
+            raise ValueError(
+                f"backbone 'vector' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None for "
+                "the largest of these within the environment's group, or take 'frame', which averages over any finite part"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
+        even = [x.index_select(1, self.even_index)]
+        v: Tensor | None = None
+        gram: Tensor | None = None
+        if self.channels is not None:
+            v, gram = self.channels(x)
+            even.append(gram.index_select(1, self.even_products))
+        odd: Tensor | None = None
+        if self.odd_in is not None:
+            odd = x.index_select(1, self.odd_index)
+            if gram is not None:
+                odd = torch.cat([odd, gram.index_select(1, self.odd_products)], dim=1)
+            odd = self.odd_in(odd)
+            even.append(odd.abs())
+        h = self.trunk(torch.cat(even, dim=1))
+        even_out = x.new_zeros(x.shape[0], 0) if self.even_head is None else self.even_head(h)
+        odd_out: Tensor | None = None
+        if odd is not None and self.odd_gate is not None and self.odd_head is not None:
+            # bounded, so that the product with the gates grows no faster than the input
+            size = torch.linalg.vector_norm(odd, dim=1, keepdim=True) / odd.shape[1] ** 0.5
+            odd_out = self.odd_head(odd / (1.0 + size) * self.odd_gate(h))
+        y = self._assemble(even_out, odd_out, v)
+        if self.unsort is not None:
+            y = y.index_select(1, self.unsort)
+        return y if self.out_signs is None else y * self.out_signs
+
+    def _assemble(self, even: Tensor, odd: Tensor | None, v: Tensor | None) -> Tensor:
+        """Scalars and combined vectors, in the order of the output's layout.
+
+        Args:
+            even: true scalars and coefficients, ``(B, n)``.
+            odd: pseudoscalars and coefficients, or None where there are none.
+            v: vector channels ``(B, space, polar + axial)``, or None where the input has no vectors.
+        """
+        n_vectors = self.out_polar + self.out_axial
+        batch = even.shape[0]
+        if odd is None:
+            odd = even.new_zeros(batch, self.n_odd_out) if self.n_odd_out else None
+        scalars = even[:, : self.out_even] if odd is None else torch.cat([even[:, : self.out_even], odd[:, : self.out_odd]], 1)
+        if n_vectors == 0:
+            return scalars
+        if v is None:
+            return torch.cat([scalars, even.new_zeros(batch, n_vectors * self.space)], dim=1)
+        coefficients = even[:, self.out_even :].view(batch, n_vectors, -1) if odd is None else self._coefficients(even, odd)
+        return torch.cat([scalars, (coefficients @ v.mT).flatten(1)], dim=1)
+
+    def _coefficients(self, even: Tensor, odd: Tensor) -> Tensor:
+        """Coefficients ``(B, vectors, polar + axial)``: even for channels of the output's own parity, else odd."""
+        p, a, n, m = self.n_polar, self.n_axial, self.out_polar, self.out_axial
+        even_polar, even_axial = even[:, self.out_even :].split([n * p, m * a], dim=1)  # type: ignore[no-untyped-call]
+        odd_polar, odd_axial = odd[:, self.out_odd :].split([n * a, m * p], dim=1)  # type: ignore[no-untyped-call]
+        polar = torch.cat([even_polar.unflatten(1, (n, p)), odd_polar.unflatten(1, (n, a))], dim=2)
+        axial = torch.cat([odd_axial.unflatten(1, (m, p)), even_axial.unflatten(1, (m, a))], dim=2)
+        return torch.cat([polar, axial], dim=1)
+
+
+def _trunk(n_in: int, hidden: Sequence[int], activation: Activation) -> tuple[nn.Sequential, int]:
+    """Hidden layers and the width of the last one."""
+    kind = activation_type(activation)
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [linear(n_in, width, sqrt(2.0)), kind()]
+        n_in = width
+    return nn.Sequential(*layers), n_in
