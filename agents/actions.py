@@ -1,0 +1,160 @@
+"""The shape of an action space: which coordinates form a vector, how far it may reach, how it is squashed.
+
+A vector action lives in a ball, not in a cube: the squash ``u -> tanh(|u|) u / |u|`` commutes with every rotation,
+which ``tanh`` of the single components does not. For a scalar, a block of size one, it is the usual ``tanh``.
+Its log-determinant is ``log(1 - tanh(r)^2) + (d - 1) log(tanh(r) / r)`` for a block of ``d`` entries of length r.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.symmetry import Group, Representation, orbits, representation_of, vector_blocks
+from eqrl.symmetry.spaces import check_round
+
+# Largest length after squashing: its float32 inverse is still accurate, and a box clip never touches the ball.
+_INSIDE = 1.0 - 1e-6
+_TINY = 1e-12
+_INFINITE = 1e12
+
+
+class ActionGeometry(nn.Module):
+    """Blocks, radii and the radial squash of an action space. It has no parameters.
+
+    Args:
+        action_space: a ``TypedBox``.
+        group: group that has to map the box to itself, by default the action representation's own.
+        unit: actions are in units of their bounds, as SAC and TD3 use them, and scalars are squashed too.
+            Otherwise, as PPO uses them, actions are in the box itself and scalars are left to SB3's clip.
+
+    Raises:
+        UntypedSpaceError: if the space does not say how it turns.
+        BreaksSymmetryError: if the group does not map the box to itself.
+    """
+
+    same: Tensor
+    squashed: Tensor
+    radius: Tensor
+    share: Tensor
+
+    def __init__(self, action_space: gymnasium.Space[Any], group: Group | None = None, *, unit: bool) -> None:
+        super().__init__()
+        representation = representation_of(action_space)
+        assert isinstance(action_space, spaces.Box)
+        check_box(action_space, representation, group)
+        dim = representation.dim
+        same, size = torch.eye(dim), torch.ones(dim)
+        squashed = torch.full((dim,), unit)
+        radius = torch.ones(dim)
+        high = torch.as_tensor(action_space.high, dtype=torch.float32)
+        self.has_vectors = False
+        for block in vector_blocks(representation):
+            self.has_vectors = True
+            same[np.ix_(block, block)] = 1.0
+            size[block] = len(block)
+            squashed[block] = bool(torch.isfinite(high[block]).all())
+            if not unit:
+                radius[block] = torch.where(squashed[block], high[block], 1.0)
+        self.representation = representation
+        self.dim = dim
+        self.any_squashed = bool(squashed.any())
+        self.all_squashed = bool(squashed.all())
+        self.log_volume = float(radius.log().sum())
+        for name, value in {"same": same, "squashed": squashed, "radius": radius, "share": 1.0 / size}.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def squash(self, u: Tensor) -> Tensor:
+        """Map unbounded vectors into their balls, shape ``(B, dim)`` to ``(B, dim)``."""
+        if not self.any_squashed:
+            return u
+        r = self._length(u)
+        factor = r.tanh().clamp(max=_INSIDE) / r * self.radius
+        return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
+
+    def unsquash(self, a: Tensor) -> Tensor:
+        """Inverse of ``squash``; actions on or beyond the rim are taken as just inside."""
+        if not self.any_squashed:
+            return a
+        a = a / self.radius
+        r = self._length(a)
+        factor = torch.atanh(r.clamp(max=_INSIDE)) / r
+        return a * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
+
+    def log_det(self, u: Tensor) -> Tensor:
+        """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``."""
+        if not self.any_squashed:
+            return u.new_zeros(u.shape[:-1])
+        r = self._length(u)
+        along = 2.0 * (math.log(2.0) - r - softplus(-2.0 * r))  # log(1 - tanh(r)^2), accurate for large r
+        across = (r.tanh() / r).log()
+        # every coordinate carries its share of its block, so that one sum over coordinates serves all block sizes
+        terms = self.share * along + (1.0 - self.share) * across
+        if not self.all_squashed:
+            terms = torch.where(self.squashed, terms, 0.0)
+        return terms.sum(-1) + self.log_volume
+
+    def project(self, a: Tensor) -> Tensor:
+        """Shorten vectors that reach out of their ball; scalars are left alone."""
+        if not self.has_vectors:
+            return a
+        a = a / self.radius
+        shrink = (a.square() @ self.same.to(a)).clamp_min(1.0).rsqrt()
+        return a * torch.where(self.squashed & (self.share < 1.0), shrink, 1.0) * self.radius
+
+    def _length(self, u: Tensor) -> Tensor:
+        """Length of each coordinate's block, a hair above zero so that its gradient at the origin is zero."""
+        return (u.square() @ self.same.to(u) + _TINY).sqrt()
+
+
+def check_box(box: spaces.Box, representation: Representation, group: Group | None = None) -> None:
+    """Refuse an action box that the group does not map to itself, for clipping to it would break the symmetry.
+
+    Args:
+        box: the action space.
+        representation: how actions turn.
+        group: the group, by default the representation's own.
+
+    Raises:
+        BreaksSymmetryError: naming the field, its bounds and the generator.
+    """
+    group = group or representation.group
+    try:
+        check_round(box, representation)
+    except ValueError as error:
+        raise BreaksSymmetryError(str(error)) from error
+    low = np.clip(box.low.astype(np.float64), -_INFINITE, _INFINITE)
+    high = np.clip(box.high.astype(np.float64), -_INFINITE, _INFINITE)
+    vectors = np.zeros(representation.dim, dtype=bool)
+    for block in vector_blocks(representation):
+        vectors[block] = True
+    for name, element in group.generators:
+        matrix = representation.matrix(element).numpy()
+        up, down = matrix.clip(min=0.0), matrix.clip(max=0.0)
+        moved_low, moved_high = up @ low + down @ high, up @ high + down @ low
+        wrong = ~vectors & ~(np.isclose(moved_low, low) & np.isclose(moved_high, high))
+        _refuse(box, representation, wrong, name)
+    # vectors that are exchanged need equal radii; check_round has seen to it that each is a ball
+    index = orbits(representation, group).index.numpy()
+    for orbit in np.unique(index[vectors]):
+        members = vectors & (index == orbit)
+        _refuse(box, representation, members & ~np.isclose(high, high[members].min()), "the exchange of vectors")
+
+
+def _refuse(box: spaces.Box, representation: Representation, wrong: np.ndarray, cause: str) -> None:
+    if not wrong.any():
+        return
+    first = int(np.flatnonzero(wrong)[0])
+    field = next(n for n, s in representation.slices.items() if s.start <= first < s.stop)
+    raise BreaksSymmetryError(
+        f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
+        "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"
+    )

@@ -1,0 +1,93 @@
+"""Equivariant exploration: Gaussian noise of equal width on every orbit, squashed radially where actions are vectors."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from stable_baselines3.common.distributions import Distribution
+from torch import Tensor, nn
+
+from eqrl.agents.actions import ActionGeometry
+from eqrl.symmetry import Group, orbits
+
+_HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
+
+
+class EquivariantGaussian(Distribution):
+    """Gaussian with one width per orbit of the action, pushed through the radial squash.
+
+    Where nothing is squashed (joint torques under PPO) this is SB3's diagonal Gaussian with tied widths, at its
+    cost. It has ``log_prob(g a | g s) = log_prob(a | s)`` exactly.
+
+    Args:
+        geometry: blocks and radii of the action space.
+        group: group with which to commute, by default the action representation's own.
+    """
+
+    def __init__(self, geometry: ActionGeometry, group: Group | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        found = orbits(geometry.representation, group)
+        self.geometry = geometry
+        self.orbit = found.index
+        self.orbits = found.count
+        self.mean = torch.zeros(0)
+        self.log_std = torch.zeros(0)
+
+    def proba_distribution_net(self, log_std_init: float = 0.0) -> nn.Parameter:  # type: ignore[override]
+        """State-independent log-widths, one per orbit, shape ``(orbits,)``."""
+        return nn.Parameter(torch.full((self.orbits,), float(log_std_init)))
+
+    def proba_distribution(self, mean: Tensor, log_std: Tensor) -> EquivariantGaussian:
+        """Set the parameters.
+
+        Args:
+            mean: means before squashing, shape ``(B, dim)``.
+            log_std: log-widths, shape ``(orbits,)`` or ``(B, orbits)``.
+        """
+        if self.orbit.device != mean.device:
+            self.orbit = self.orbit.to(mean.device)
+        self.mean = mean
+        self.log_std = log_std.index_select(-1, self.orbit)
+        return self
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log-density of squashed actions of shape ``(B, dim)``, shape ``(B,)``."""
+        return self._log_prob(self.geometry.unsquash(actions))
+
+    def _log_prob(self, u: Tensor) -> Tensor:
+        z = (u - self.mean) * (-self.log_std).exp()
+        log_density = -0.5 * z.square().sum(-1) - self.log_std.sum(-1) - _HALF_LOG_TAU * self.geometry.dim
+        return log_density - self.geometry.log_det(u) if self.geometry.any_squashed else log_density
+
+    def entropy(self) -> Tensor:
+        """Differential entropy, shape ``(B,)``.
+
+        It is exact without squash. With it, one reparameterised sample stands for the mean of the Jacobian: unbiased,
+        and with a gradient, which SB3's estimate for squashed Gaussians (entropy ``None``) lacks under PPO.
+        """
+        entropy = (self.log_std + (0.5 + _HALF_LOG_TAU)).sum(-1)
+        if self.geometry.any_squashed:
+            return entropy + self.geometry.log_det(self._draw())
+        return entropy.expand(self.mean.shape[:1])
+
+    def sample(self) -> Tensor:
+        """Reparameterised actions, shape ``(B, dim)``."""
+        return self.geometry.squash(self._draw())
+
+    def mode(self) -> Tensor:
+        """The squashed mean, shape ``(B, dim)``: what ``predict(deterministic=True)`` returns."""
+        return self.geometry.squash(self.mean)
+
+    def _draw(self) -> Tensor:
+        return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
+
+    def actions_from_params(self, mean: Tensor, log_std: Tensor, deterministic: bool = False) -> Tensor:
+        """Actions, given the parameters."""
+        return self.proba_distribution(mean, log_std).get_actions(deterministic=deterministic)
+
+    def log_prob_from_params(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+        """Reparameterised actions and their log-density, without a lossy inversion of the squash."""
+        self.proba_distribution(mean, log_std)
+        u = self._draw()
+        return self.geometry.squash(u), self._log_prob(u)

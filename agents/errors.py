@@ -1,0 +1,20 @@
+"""The exception for options that an equivariant policy has to refuse."""
+
+from __future__ import annotations
+
+
+class BreaksSymmetryError(ValueError):
+    """An option or a space would silently break the symmetry; the message says why and what to do instead."""
+
+
+def refuse_sde(use_sde: bool) -> None:
+    """Refuse state-dependent exploration.
+
+    Raises:
+        BreaksSymmetryError: if it is asked for.
+    """
+    if use_sde:
+        raise BreaksSymmetryError(
+            "use_sde=True draws one noise matrix for the latent features and so prefers some directions of the world; "
+            "leave use_sde=False: the noise here has equal width in all directions of a vector"
+        )

@@ -1,0 +1,94 @@
+"""From a typed observation, a box or a dict of boxes, to one flat, normalised feature vector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor
+
+from eqrl.agents.normalization import RunningNorm
+from eqrl.symmetry import Group, Representation, representation_of
+
+ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
+
+
+class TypedFeatures(BaseFeaturesExtractor):
+    """Flatten a typed observation and normalise it; there is nothing to learn.
+
+    The entries of a dict are joined in sorted order. Of two goals that turn alike, ``desired_goal`` becomes
+    ``desired_goal - achieved_goal``: linear, invertible and equivariant, and it does not change when the whole
+    scene is moved.
+
+    Args:
+        observation_space: a ``TypedBox``, or a ``Dict`` of them.
+        group: group with which the normaliser commutes, by default the representation's own.
+        normalize: whether to normalise at all.
+        normalize_until: number of samples after which the statistics stand still; None for never.
+        relative_goal: whether to replace the desired goal by its difference from the achieved one.
+
+    Raises:
+        UntypedSpaceError: if the space does not say how it turns.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        group: Group | None = None,
+        normalize: bool = True,
+        normalize_until: int | None = None,
+        relative_goal: bool = True,
+    ) -> None:
+        representation = representation_of(observation_space)
+        super().__init__(observation_space, representation.dim)
+        self.representation = representation
+        self.keys = sorted(observation_space.spaces) if isinstance(observation_space, spaces.Dict) else None
+        self.relative_goal = relative_goal and _goals_alike(observation_space)
+        self.norm = RunningNorm(representation, group, until=normalize_until) if normalize else None
+
+    def forward(self, observation: Tensor | dict[str, Tensor]) -> Tensor:
+        """Features of a batch of observations, shape ``(B, dim)``."""
+        x = self.flatten(observation)
+        return x if self.norm is None else self.norm(x)
+
+    def flatten(self, observation: Tensor | dict[str, Tensor]) -> Tensor:
+        """The same before normalisation."""
+        if isinstance(observation, Tensor):
+            return observation.float()
+        parts = {key: value.float() for key, value in observation.items()}
+        if self.relative_goal:
+            parts[DESIRED] = parts[DESIRED] - parts[ACHIEVED]
+        return torch.cat([parts[key] for key in self.keys or ()], dim=-1)
+
+    def observe(self, observation: Tensor | dict[str, Tensor], commit: bool) -> Tensor:
+        """Gather statistics from a batch, perhaps let them take effect, and return its features.
+
+        Args:
+            observation: a batch of observations.
+            commit: whether the statistics take effect at once.
+        """
+        x = self.flatten(observation)
+        if self.norm is None:
+            return x
+        if not self.norm.frozen:
+            self.norm.collect(x)
+            if commit:
+                self.norm.commit()
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+def _goals_alike(space: gymnasium.Space[Any]) -> bool:
+    """Whether there are two goals of equal representation; the role is the one thing in which they may differ."""
+    if not isinstance(space, spaces.Dict) or not {ACHIEVED, DESIRED} <= set(space.spaces):
+        return False
+    return _bare(representation_of(space[ACHIEVED])) == _bare(representation_of(space[DESIRED]))
+
+
+def _bare(representation: Representation) -> Representation:
+    fields = tuple(replace(field, name=str(i), role="") for i, field in enumerate(representation.fields))
+    entities = tuple(replace(entity_set, mask=None) for entity_set in representation.entities)
+    return Representation(fields, entities, representation.group)

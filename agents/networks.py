@@ -1,0 +1,158 @@
+"""Which backbones a policy is made of, and the group with which the whole of it commutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gymnasium
+
+from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.nn import BACKBONES, Backbone, build
+from eqrl.symmetry import GROUPS, Group, Representation, representation_of
+
+GroupChoice = Group | str
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The choice of backbones for actor and critic, resolved against the spaces of an environment.
+
+    Attributes:
+        observation: representation of the features.
+        action: representation of the action.
+        network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
+        network_kwargs: its options, such as ``hidden``.
+        critic_network: backbone of the critic.
+        critic_kwargs: its options.
+        actor_group: group with which the actor commutes.
+        critic_group: group under which the critic is invariant.
+    """
+
+    observation: Representation
+    action: Representation
+    network: str
+    network_kwargs: Mapping[str, Any]
+    critic_network: str
+    critic_kwargs: Mapping[str, Any]
+    actor_group: Group
+    critic_group: Group
+    groups: tuple[Group, Group] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Order the two groups by inclusion, the smaller one first."""
+        if self.actor_group.is_subgroup_of(self.critic_group):
+            small, large = self.actor_group, self.critic_group
+        elif self.critic_group.is_subgroup_of(self.actor_group):
+            small, large = self.critic_group, self.actor_group
+        else:
+            raise ValueError(
+                f"the actor ({self.network!r}) commutes with {self.actor_group} and the critic ({self.critic_network!r}) with "
+                f"{self.critic_group}, and neither contains the other; name one group for both with group="
+            )
+        object.__setattr__(self, "groups", (small, large))
+
+    @property
+    def group(self) -> Group:
+        """The group with which the policy as a whole commutes."""
+        return self.groups[0]
+
+    @property
+    def widest_group(self) -> Group:
+        """The larger of the two groups; a normaliser for both networks has to commute with it."""
+        return self.groups[1]
+
+    @property
+    def observation_and_action(self) -> Representation:
+        """Direct sum of features and action, the input of a Q-function.
+
+        Limbs of the action are the limbs of the observation, which alone knows the mask of padded ones.
+        """
+        known = {e.name: e for e in self.action.entities}
+        for entity_set in self.observation.entities:
+            other = known.get(entity_set.name, entity_set)
+            if replace(other, mask=None) != replace(entity_set, mask=None):
+                raise ValueError(f"entity set {entity_set.name!r} differs between the observation and the action")
+            known[entity_set.name] = entity_set
+        fields = (*self.observation.fields, *(replace(f, name=f"action/{f.name}", role="") for f in self.action.fields))
+        return Representation(fields, tuple(known.values()), self.observation.group)
+
+    def actor(self, out_rep: Representation, gain: float) -> Backbone:
+        """A network from the features to ``out_rep``, whose last layer starts with the given gain."""
+        options = {"output_gain": gain, **self.network_kwargs}
+        return build(self.network, self.observation, out_rep, self.actor_group, **options)
+
+    def critic(self, in_rep: Representation, out_rep: Representation) -> Backbone:
+        """A network from ``in_rep`` (features, perhaps with the action) to invariants."""
+        return build(self.critic_network, in_rep, out_rep, self.critic_group, **self.critic_kwargs)
+
+    def describe(self) -> str:
+        """Two lines for people."""
+        lines = []
+        for part, name, options, group in (
+            ("actor", self.network, self.network_kwargs, self.actor_group),
+            ("critic", self.critic_network, self.critic_kwargs, self.critic_group),
+        ):
+            shown = ", ".join(f"{k}={v}" for k, v in options.items())
+            lines.append(f"{part + ':':<8}{name}({shown}), commutes with {group}")
+        return "\n".join(lines)
+
+
+def choose_networks(
+    observation_space: gymnasium.Space[Any],
+    action_space: gymnasium.Space[Any],
+    network: str,
+    network_kwargs: Mapping[str, Any] | None,
+    critic_network: str | None,
+    critic_kwargs: Mapping[str, Any] | None,
+    group: GroupChoice,
+) -> Networks:
+    """Resolve a policy's options against the spaces of its environment.
+
+    Args:
+        observation_space: typed box, or dict of typed boxes.
+        action_space: typed box.
+        network: backbone of the actor.
+        network_kwargs: its options.
+        critic_network: backbone of the critic, None for the actor's.
+        critic_kwargs: its options, None for the actor's if the backbone is the same.
+        group: ``"auto"`` for the largest group that each backbone honours cheaply, ``"full"`` for all that the
+            environment declares, or a subgroup of that, by name or as a ``Group``.
+
+    Raises:
+        UntypedSpaceError: if a space does not say how it turns.
+        BreaksSymmetryError: if observation and action declare different groups.
+        ValueError: for an unknown backbone or group, or one that the environment does not have.
+    """
+    observation, action = representation_of(observation_space), representation_of(action_space)
+    if observation.group != action.group:
+        raise BreaksSymmetryError(
+            f"observations turn with group {observation.group} and actions with {action.group}; "
+            "give both representations the same group, Representation(fields, group=...)"
+        )
+    critic_network = critic_network or network
+    network_kwargs = dict(network_kwargs or {})
+    if critic_kwargs is None:
+        critic_kwargs = network_kwargs if critic_network == network else {}
+    actor_group, critic_group = (_choose_group(group, name, observation) for name in (network, critic_network))
+    return Networks(
+        observation, action, network, network_kwargs, critic_network, dict(critic_kwargs), actor_group, critic_group
+    )
+
+
+def _choose_group(choice: GroupChoice, network: str, observation: Representation) -> Group:
+    if choice == "auto":
+        return BACKBONES[network].default_group(observation) if network in BACKBONES else observation.group
+    if choice == "full":
+        return observation.group
+    if isinstance(choice, str):
+        if choice not in GROUPS:
+            raise ValueError(f"unknown group {choice!r}; use 'auto', 'full', one of {sorted(GROUPS)}, or a Group")
+        choice = GROUPS[choice]
+    if not choice.is_subgroup_of(observation.group):
+        raise ValueError(
+            f"group {choice} is not a subgroup of {observation.group}, which is all that the environment declares; "
+            "a policy cannot keep a symmetry that its world does not have"
+        )
+    return choice

@@ -1,0 +1,167 @@
+"""Running normalisation inside the policy, equivariant by construction.
+
+Per-dimension statistics, such as those of ``VecNormalize``, stretch the axes of a vector differently and so
+break its rotation. Here every orbit of coordinates has one scale, an offset is removed only where the group
+permits one, and outliers are shortened along their own direction.
+
+The statistics live in buffers named ``running_*``: Stable-Baselines3 then saves them with the weights and copies
+them into target networks as they are, instead of averaging them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+
+from eqrl.symmetry import Group, Representation, orbits
+
+_ZERO = 1e-9
+
+
+class RunningNorm(nn.Module):
+    """Scale every orbit of coordinates to unit size, by running statistics.
+
+    ``collect`` only gathers statistics; ``commit`` makes them effective. The two are apart because PPO compares
+    log-probabilities across a rollout and its training: within one such cycle the normaliser must not move.
+
+    Entities that are masked as padding do not count and stay zero; the mask itself is passed on unchanged.
+
+    Args:
+        representation: how the input turns.
+        group: group with which to commute, by default the representation's own.
+        clip: largest length of a normalised vector, and largest size of a normalised scalar.
+        until: number of samples in effect after which the statistics stand still; None for never.
+    """
+
+    running_moments: Tensor  # (3, orbits) float64: number, sum, sum of squares; raw sums stay exact for 1e12 samples
+    running_shift: Tensor  # (dim,)
+    running_gain: Tensor  # (dim,)
+    pending: Tensor  # (3, orbits) float64, gathered but not yet effective
+    orbit: Tensor
+    size: Tensor
+    offset: Tensor
+    fixed: Tensor
+    block: Tensor
+    mask: Tensor
+
+    def __init__(
+        self,
+        representation: Representation,
+        group: Group | None = None,
+        clip: float = 10.0,
+        until: int | None = None,
+    ) -> None:
+        super().__init__()
+        group = group or representation.group
+        found = orbits(representation, group)
+        block, self._blocks = _mixed_blocks(representation, group)
+        mask, fixed = _masks(representation)
+        self.clip = clip
+        self.until = until
+        self._any_vector = self._blocks < representation.dim
+        self._any_mask = bool((mask >= 0).any())
+        self.register_buffer("running_moments", torch.zeros(3, found.count, dtype=torch.float64))
+        self.register_buffer("running_shift", torch.zeros(representation.dim))
+        self.register_buffer("running_gain", torch.ones(representation.dim))
+        self.register_buffer("pending", torch.zeros(3, found.count, dtype=torch.float64))
+        size = torch.bincount(found.index, minlength=found.count)
+        constants = {"orbit": found.index, "size": size, "offset": found.offset, "fixed": fixed, "block": block, "mask": mask}
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise.
+
+        Args:
+            x: raw features, shape ``(B, dim)``.
+
+        Returns:
+            Normalised features, shape ``(B, dim)``.
+        """
+        y = (x - self.running_shift) * self.running_gain
+        if self._any_mask:
+            y = y * self._weights(x)
+        if not self._any_vector:
+            return y.clamp(-self.clip, self.clip)
+        length = y.new_zeros(len(y), self._blocks).index_add_(1, self.block, y.square())
+        # clamping before the root keeps the gradient of a zero vector finite
+        shrink = length.clamp_min(self.clip**2).rsqrt() * self.clip
+        return y * shrink.index_select(1, self.block)
+
+    @torch.no_grad()
+    def collect(self, x: Tensor) -> None:
+        """Gather the statistics of raw features of shape ``(B, dim)``; they take effect with ``commit``.
+
+        The very first batch takes effect at once, since there is nothing to be consistent with.
+        """
+        wide = x.double()
+        if self._any_mask:
+            weights = self._weights(wide)
+            wide = wide * weights
+            number = weights.sum(0)
+        else:
+            number = torch.full_like(wide[0], len(wide))
+        self.pending.index_add_(1, self.orbit, torch.stack([number, wide.sum(0), wide.square().sum(0)]))
+        if self.samples == 0.0:
+            self.commit()
+
+    @torch.no_grad()
+    def commit(self) -> None:
+        """Let everything gathered so far take effect."""
+        self.running_moments += self.pending
+        self.pending.zero_()
+        number, total, squares = self.running_moments
+        mean = torch.where(self.offset, total / number.clamp_min(1.0), 0.0)
+        variance = (squares / number.clamp_min(1.0) - mean.square()).clamp_min(0.0)
+        # One imagined sample of unit size bounds the gain of what has hardly moved yet, such as velocities at reset.
+        variance = (number * variance + 1.0) / (number + 1.0)
+        gain = variance.clamp_min(1e-8).rsqrt()
+        # in place, because SAC and TD3 keep hold of the tensors
+        self.running_shift.copy_(torch.where(self.fixed, 0.0, mean[self.orbit]))
+        self.running_gain.copy_(torch.where(self.fixed, 1.0, gain[self.orbit]))
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the statistics stand still."""
+        return self.until is not None and self.samples >= self.until
+
+    @property
+    def samples(self) -> float:
+        """Number of observations in effect; padded entities do not count."""
+        return float((self.running_moments[0] / self.size).max())
+
+    def _weights(self, x: Tensor) -> Tensor:
+        return torch.where(self.mask >= 0, x.index_select(1, self.mask.clamp_min(0)), 1.0)
+
+
+def _mixed_blocks(representation: Representation, group: Group) -> tuple[Tensor, int]:
+    """Smallest blocks of coordinates whose lengths the group preserves while it moves blocks to blocks.
+
+    Coordinates belong together where some generator does more to them than a signed permutation: x and y under
+    rotations about gravity, all three under SO(3), nothing under an exchange of limbs.
+    """
+    together = csr_array(np.eye(representation.dim))
+    for _, generator in group.generators:
+        touched = csr_array((np.abs(representation.matrix(generator).numpy()) > _ZERO).astype(np.float64))
+        together = together + touched @ touched.T + touched.T @ touched
+    count, index = connected_components(together, directed=False)
+    return torch.as_tensor(index, dtype=torch.int64), int(count)
+
+
+def _masks(representation: Representation) -> tuple[Tensor, Tensor]:
+    """For each coordinate where its mask lies (-1: none), and whether it belongs to a mask itself."""
+    where = torch.full((representation.dim,), -1, dtype=torch.int64)
+    fixed = torch.zeros(representation.dim, dtype=torch.bool)
+    for entity_set in representation.entities:
+        if entity_set.mask is None:
+            continue
+        start = representation.slices[entity_set.mask].start
+        fixed[representation.slices[entity_set.mask]] = True
+        for field in representation.fields:
+            if field.entities == entity_set.name and field.name != entity_set.mask:
+                entity = torch.arange(entity_set.size).repeat_interleave(field.width)
+                where[representation.slices[field.name]] = start + entity
+    return where, fixed

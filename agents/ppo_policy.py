@@ -1,0 +1,194 @@
+"""The policy for PPO (and A2C): an equivariant actor and an invariant value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor
+
+from eqrl.agents.actions import ActionGeometry
+from eqrl.agents.describe import describe
+from eqrl.agents.distributions import EquivariantGaussian
+from eqrl.agents.errors import refuse_sde
+from eqrl.agents.features import TypedFeatures
+from eqrl.agents.networks import GroupChoice, choose_networks
+from eqrl.nn import Backbone
+from eqrl.symmetry import Group, scalars
+
+
+class EquivariantPolicy(ActorCriticPolicy):
+    """Drop-in policy: ``PPO(EquivariantPolicy, env)``, for typed box and dict observations.
+
+    With it ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``V(g s) = V(s)`` hold for every
+    g in ``policy.group`` and any weights, with normalisation, squashing and clipping included.
+
+    Statistics of the observations are gathered in the rollout and take effect at the start of the next one, so that
+    the log-probabilities of a rollout and of its training agree. ``predict`` never changes them.
+
+    Args:
+        observation_space: ``TypedBox``, or ``Dict`` of them.
+        action_space: ``TypedBox``.
+        lr_schedule: learning rate as a function of the remaining progress.
+        network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
+        network_kwargs: its options, such as ``{"hidden": (128, 128)}``.
+        critic_network: backbone of the value, by default the actor's.
+        critic_kwargs: its options, by default the actor's if the backbone is the same.
+        group: ``"auto"`` for what the backbones honour cheaply, ``"full"`` for everything that the environment
+            declares, or a subgroup of that.
+        normalize: whether to normalise observations inside the policy.
+        relative_goal: whether a dict's desired goal is taken relative to the achieved one.
+        log_std_init: initial log-width of exploration, before squashing.
+        share_features_extractor: whether actor and value share the normaliser.
+        use_sde: refused.
+        optimizer_class: optimizer.
+        optimizer_kwargs: its arguments but the learning rate.
+
+    Raises:
+        UntypedSpaceError: if a space does not say how it turns.
+        BreaksSymmetryError: for ``use_sde``, an action box that the group does not keep, or unequal groups.
+        ValueError: for an unknown backbone or group, or a group that the environment does not declare.
+    """
+
+    action_net: Backbone
+    value_net: Backbone  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        lr_schedule: Schedule,
+        network: str = "frame",
+        network_kwargs: Mapping[str, Any] | None = None,
+        critic_network: str | None = None,
+        critic_kwargs: Mapping[str, Any] | None = None,
+        group: GroupChoice = "auto",
+        normalize: bool = True,
+        relative_goal: bool = True,
+        log_std_init: float = 0.0,
+        share_features_extractor: bool = True,
+        use_sde: bool = False,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        refuse_sde(use_sde)
+        self.networks = choose_networks(
+            observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
+        )
+        self._own_parameters = {
+            "network": network,
+            "network_kwargs": network_kwargs,
+            "critic_network": critic_network,
+            "critic_kwargs": critic_kwargs,
+            "group": group,
+            "normalize": normalize,
+            "relative_goal": relative_goal,
+            "log_std_init": log_std_init,
+            "share_features_extractor": share_features_extractor,
+        }
+        self._cycle_is_over = True
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            ortho_init=False,
+            log_std_init=log_std_init,
+            features_extractor_class=TypedFeatures,
+            features_extractor_kwargs={
+                "group": self.networks.widest_group,
+                "normalize": normalize,
+                "relative_goal": relative_goal,
+            },
+            share_features_extractor=share_features_extractor,
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+        )
+
+    @property
+    def group(self) -> Group:
+        """The group with which the whole policy commutes."""
+        return self.networks.group
+
+    def describe(self) -> str:
+        """Fields, group, networks and number of parameters, as text."""
+        return describe(self, self.networks)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """Create networks and optimizer; called by the base class."""
+        self.geometry = ActionGeometry(self.action_space, self.networks.widest_group, unit=False)
+        distribution = EquivariantGaussian(self.geometry, self.networks.actor_group)
+        self.action_dist = distribution
+        self.log_std = distribution.proba_distribution_net(self.log_std_init)
+        # a small last layer makes the first actions nearly independent of the observation (Andrychowicz et al., 2021)
+        self.action_net = self.networks.actor(self.networks.action, gain=0.01)
+        self.value_net = self.networks.critic(self.networks.observation, scalars("value", 1, self.networks.observation.group))
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+
+    def forward(self, obs: PyTorchObs, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Act in a rollout.
+
+        Args:
+            obs: batch of observations.
+            deterministic: whether to take the mode.
+
+        Returns:
+            Actions ``(B, action_dim)``, values ``(B, 1)`` and log-probabilities ``(B,)``.
+        """
+        if self.training or torch.is_grad_enabled():
+            pi, vf = self._features(obs)
+        else:
+            pi, vf = self._observe(obs)
+        distribution = self._distribution(pi)
+        actions = distribution.get_actions(deterministic=deterministic)
+        # from the action, not from the noise: training will invert the squash in the same way
+        return actions, self.value_net(vf), distribution.log_prob(actions)
+
+    def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Values ``(B, 1)``, log-probabilities ``(B,)`` and entropies ``(B,)`` of given actions."""
+        self._cycle_is_over = self._cycle_is_over or self.training
+        pi, vf = self._features(obs)
+        distribution = self._distribution(pi)
+        return self.value_net(vf), distribution.log_prob(actions), distribution.entropy()
+
+    def get_distribution(self, obs: PyTorchObs) -> EquivariantGaussian:
+        """Distribution over actions."""
+        return self._distribution(self.pi_features_extractor(obs))
+
+    def predict_values(self, obs: PyTorchObs) -> Tensor:
+        """Values, shape ``(B, 1)``."""
+        values: Tensor = self.value_net(self.vf_features_extractor(obs))
+        return values
+
+    def _distribution(self, features: Tensor) -> EquivariantGaussian:
+        assert isinstance(self.action_dist, EquivariantGaussian)
+        return self.action_dist.proba_distribution(self.action_net(features), self.log_std)
+
+    def _features(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        pi = self.pi_features_extractor(obs)
+        return pi, pi if self.share_features_extractor else self.vf_features_extractor(obs)
+
+    def _observe(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        """Features of a rollout's batch; the first one after training opens a new cycle of the statistics."""
+        commit, self._cycle_is_over = self._cycle_is_over, False
+        pi = self._extractor("pi").observe(obs, commit)
+        return pi, pi if self.share_features_extractor else self._extractor("vf").observe(obs, commit)
+
+    def _extractor(self, of: str) -> TypedFeatures:
+        found = self.pi_features_extractor if of == "pi" else self.vf_features_extractor
+        assert isinstance(found, TypedFeatures)
+        return found
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Everything that ``load`` needs; SB3's own list forgets ``share_features_extractor``."""
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
+            **self._own_parameters,
+        }
