@@ -33,17 +33,18 @@ def save_checkpoint(model: BaseAlgorithm, path: Path, extra: Mapping[str, Any] |
         FloatingPointError: if a parameter is not finite; the older checkpoint stays.
     """
     tensors: dict[str, torch.Tensor] = {}
+    optimizers: dict[str, Any] = {}
     plain = {
         "format": FORMAT,
         "algorithm": type(model).__name__,
         "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
-        "optimizers": {},
+        "optimizers": optimizers,
         "reward_normaliser": _reward_normaliser(model),
         "extra": dict(extra or {}),
     }
     for name, state in model.get_parameters().items():
         if "param_groups" in state:
-            plain["optimizers"][name] = _pack_optimizer(name, state, tensors)
+            optimizers[name] = _pack_optimizer(name, state, tensors)
         else:
             tensors.update({f"{name}/{key}": value for key, value in state.items()})
     for name in model._get_torch_save_params()[1]:
@@ -98,7 +99,8 @@ def load_checkpoint(model: BaseAlgorithm, path: Path) -> dict[str, Any]:
             recursive_setattr(model, f"{name}.data", tensor.to(model.device))
     for name, value in plain["counters"].items():
         setattr(model, name, value)
-    normaliser = unwrap_vec_normalize(model.get_env()) if model.get_env() is not None else None
+    env = model.get_env()
+    normaliser = unwrap_vec_normalize(env) if env is not None else None
     if normaliser is not None and plain["reward_normaliser"] is not None:
         for name, value in plain["reward_normaliser"].items():
             setattr(normaliser.ret_rms, name, value)

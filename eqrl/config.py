@@ -1,11 +1,13 @@
 """What a training run is: the one place where options, their help texts, types and defaults are written down."""
 
+# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+
 from __future__ import annotations
 
 import dataclasses
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -61,7 +63,9 @@ class Config:
         f"frame, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without symmetry",
         metavar="NAME",
     )
-    group: str = option("auto", "policy", "symmetry group of the policy, for instance SO2 (auto: what the environment declares)")
+    group: str = option(
+        "auto", "policy", "symmetry group of the policy, for instance SO2 (auto: what the environment declares)"
+    )
     policy_kwargs: dict[str, Any] = option(
         {}, "policy", "further arguments of the policy, for instance network_kwargs:{'hidden':[64,64]}", metavar="K:V"
     )
@@ -93,11 +97,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Convert and check every value."""
-        for name, hint in hints(Config).items():
-            try:
-                object.__setattr__(self, name, convert(getattr(self, name), hint))
-            except ConversionError as error:
-                raise UsageError(f"option {name!r}: {error}") from None
+        convert_options(self)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -128,31 +128,45 @@ class Config:
         """Fill every option that is None, and every hyperparameter that is not given, from a preset.
 
         Args:
-            preset: options of this class, ``network_kwargs``, and for the rest arguments of the algorithm.
+            preset: options of this class, and for the rest arguments of the algorithm.
         """
-        changes: dict[str, Any] = {}
-        hyperparams = dict(self.hyperparams)
-        policy_kwargs = dict(self.policy_kwargs)
-        for key, value in preset.items():
-            if key == "policy_kwargs":
-                policy_kwargs = {**value, **policy_kwargs}
-            elif key == "network_kwargs":
-                policy_kwargs.setdefault(key, value)
-            elif key in hints(Config):
-                if getattr(self, key) is None:
-                    changes[key] = value
-            else:
-                hyperparams.setdefault(key, value)
-        return self.replace(**changes, hyperparams=hyperparams, policy_kwargs=policy_kwargs)
+        own = {name: value for name, value in self.to_dict().items() if value is not None}
+        rest = {name: value for name, value in preset.items() if name not in hints(Config)}
+        layer = {name: value for name, value in preset.items() if name not in rest}
+        return Config(**merged(layer, {"hyperparams": rest}, own))
+
+
+# What ``eqrl train`` without arguments trains: goals and headings in one sector, so that the turned worlds of the
+# evaluation at the end are new to the agent.
+DEFAULT_JOB: Mapping[str, Any] = {
+    "env": "eqrl/AntTarget-v0",
+    "env_kwargs": {"target_sector": [-15, 15], "heading": [-15, 15]},
+}
+
+
+def convert_options(instance: Any) -> None:
+    """Give every option of a frozen dataclass its type; for ``__post_init__``.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    for name, hint in hints(type(instance)).items():
+        try:
+            object.__setattr__(instance, name, convert(getattr(instance, name), hint))
+        except ConversionError as error:
+            raise UsageError(f"option {name!r}: {error}") from None
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Combine options; later layers win, and tables such as ``env_kwargs`` are combined key by key."""
+    """Combine options; later layers win, and tables such as ``env_kwargs`` are combined key by key, at every depth."""
     total: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():
             known = total.get(name)
-            total[name] = {**known, **value} if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+            if isinstance(known, Mapping) and isinstance(value, Mapping):
+                total[name] = merged(known, value)
+            else:
+                total[name] = value
     return total
 
 
@@ -184,7 +198,12 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         UsageError: if the file is missing, of another kind, broken, or not a table of options.
     """
     path = Path(path)
-    readers = {".yaml": yaml.safe_load, ".yml": yaml.safe_load, ".json": json.loads, ".toml": tomllib.loads}
+    readers: Mapping[str, Callable[[str], Any]] = {
+        ".yaml": yaml.safe_load,
+        ".yml": yaml.safe_load,
+        ".json": json.loads,
+        ".toml": tomllib.loads,
+    }
     if path.suffix not in readers:
         raise UsageError(f"configuration file {path}: unknown kind {path.suffix!r}; use .yaml, .toml or .json")
     try:

@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings]
             raise UsageError(f"unknown option {unknown[0]!r}; {suggestion(unknown[0].split('=')[0], flags)}")
-        values = vars(found)
+        values: dict[str, Any] = vars(found)
         for name, value in values.items():
             if isinstance(value, _Pairs):
                 values[name] = dict(value)
@@ -66,13 +66,14 @@ class _CollectPairs(argparse.Action):
 
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
     """Give a parser one option for every field of a dataclass made with :func:`eqrl.config.option`."""
-    headings: dict[str, Any] = {}
-    types_ = hints(cls)
+    headings: dict[str, argparse._ArgumentGroup] = {}
+    types_of = hints(cls)
     for field in dataclasses.fields(cls):
         meta = field.metadata
-        heading = meta["group"]
-        target = headings.setdefault(heading, parser.add_argument_group(heading) if heading not in headings else None)
-        hint = _without_none(types_[field.name])
+        if meta["group"] not in headings:
+            headings[meta["group"]] = parser.add_argument_group(meta["group"])
+        target = headings[meta["group"]]
+        hint = _without_none(types_of[field.name])
         kind = get_origin(hint) or hint
         names = [*meta["flags"], "--" + field.name.replace("_", "-")]
         help_text = meta["help"] + _default_text(field)

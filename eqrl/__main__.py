@@ -1,0 +1,8 @@
+"""``python -m eqrl`` is the ``eqrl`` command."""
+
+import sys
+
+from eqrl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

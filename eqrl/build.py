@@ -1,0 +1,267 @@
+"""From a configuration to environments and models; whatever does not fit is refused before any work is done."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3 import PPO, SAC, TD3, HerReplayBuffer
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_wrapper
+
+import eqrl
+from eqrl.config import STOCK_POLICY, Config
+from eqrl.errors import UsageError, suggestion
+
+_ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
+    "ppo": (PPO, "EquivariantPolicy"),
+    "sac": (SAC, "EquivariantSACPolicy"),
+    "td3": (TD3, "EquivariantTD3Policy"),
+}
+_OWN_ARGUMENTS = {
+    "self",
+    "policy",
+    "env",
+    "seed",
+    "device",
+    "verbose",
+    "tensorboard_log",
+    "policy_kwargs",
+    "_init_setup_model",
+}
+_FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
+
+
+def resolve(config: Config) -> Config:
+    """Fill in the preset and every default that depends on other options; draw the seed if it is negative.
+
+    Raises:
+        UsageError: if the environment or the network is unknown.
+    """
+    import_packages(config.gym_packages)
+    check_environment_id(config.env)
+    with one_line(f"preset of {config.algo} on {config.env}"):
+        preset = _as_options(importlib.import_module("eqrl.agents").preset(config.algo, config.env))
+    if config.network == STOCK_POLICY:
+        preset["policy_kwargs"] = _for_stock_policy(preset["policy_kwargs"])
+    config = config.with_preset(preset).with_preset(_FALLBACK)
+    _check_network(str(config.network))
+    steps = config.n_timesteps or 1
+    return config.replace(
+        seed=config.seed if config.seed >= 0 else secrets.randbelow(2**31),
+        eval_freq=max(steps // 10, 1) if config.eval_freq is None else config.eval_freq,
+        save_freq=max(steps // 4, 1) if config.save_freq is None else config.save_freq,
+    )
+
+
+def make_env(
+    config: Config, n_envs: int | None = None, seed: int | None = None, *, evaluation: bool = False, **kwargs: Any
+) -> VecEnv:
+    """The vector environment of a run.
+
+    Args:
+        config: a resolved configuration.
+        n_envs: number of environments, the configuration's by default.
+        seed: environment ``i`` gets ``seed + i``.
+        evaluation: apply ``eval_env_kwargs`` and leave out what only training uses (reward scaling, augmentation).
+        kwargs: options of the environment that win over the configuration's.
+
+    Raises:
+        UsageError: if the environment refuses an option.
+    """
+    options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
+    n_envs = n_envs or config.n_envs or 1
+    check_environment_id(config.env)
+    with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
+        if config.env.startswith("eqrl/"):
+            env: VecEnv = eqrl.make_vec(config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **options)
+        else:
+            env = DummyVecEnv([partial(_single, config.env, _member(options, i)) for i in range(n_envs)])
+            env.seed(seed)
+    if config.network != STOCK_POLICY:
+        refuse_observation_normalisation(env)
+    if config.augment and not evaluation:
+        with one_line("--augment"):
+            env = importlib.import_module("eqrl.agents").RandomRotation(env)
+    return env
+
+
+def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
+    """The model of a run, with fresh parameters.
+
+    Raises:
+        UsageError: for an unknown hyperparameter, an untyped space, bounds that are not a ball, ...
+    """
+    algorithm, policy_name = _ALGORITHMS[config.algo]
+    kwargs = dict(config.policy_kwargs)
+    if config.network == STOCK_POLICY:
+        policy: Any = "MultiInputPolicy" if isinstance(env.observation_space, gymnasium.spaces.Dict) else STOCK_POLICY
+        kwargs = _named_activation(kwargs)
+    else:
+        policy = getattr(importlib.import_module("eqrl.agents"), policy_name)
+        kwargs = {"network": config.network, "group": config.group, **kwargs}
+    hyperparams = _arguments(config, algorithm, env)
+    with one_line(f"{config.algo} with network {config.network} on {config.env}"):
+        return algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
+
+
+def import_packages(names: Iterable[str] | None) -> None:
+    """Import packages that register environments.
+
+    Raises:
+        UsageError: if one cannot be imported.
+    """
+    for name in names or ():
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(f"package {name!r} of --gym-packages cannot be imported: {error}") from None
+
+
+def check_environment_id(env_id: str) -> None:
+    """Refuse an id that Gymnasium does not know.
+
+    Raises:
+        UsageError: naming the closest id.
+    """
+    if env_id not in gymnasium.registry:
+        same = {i for i in gymnasium.registry if i.split("/")[0] == env_id.split("/")[0]} if "/" in env_id else set()
+        raise UsageError(
+            f"unknown environment {env_id!r}; {suggestion(env_id, same or list(gymnasium.registry))} "
+            "(an environment of another package needs --gym-packages PACKAGE)"
+        )
+
+
+def refuse_observation_normalisation(env: VecEnv) -> None:
+    """Refuse statistics outside the policy: it cannot see them, and scaling each component breaks the symmetry.
+
+    Raises:
+        UsageError: with the fix.
+    """
+    wrapper = unwrap_vec_wrapper(env, VecNormalize)
+    outside = isinstance(wrapper, VecNormalize) and wrapper.norm_obs
+    if outside or any(env.env_is_wrapped(gymnasium.wrappers.NormalizeObservation)):
+        raise UsageError(
+            "observations are normalised outside the policy, component by component, which breaks the symmetry; "
+            "use VecNormalize(env, norm_obs=False): the policy normalises its observations itself"
+        )
+
+
+@contextmanager
+def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn the errors of a constructor into one line that says what was being made."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (gymnasium.error.Error, TypeError, ValueError, AssertionError, KeyError, FileNotFoundError) as error:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        text = text.removeprefix(f"{what.split()[-1]}: ")
+        raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error
+
+
+def _single(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    return Monitor(gymnasium.make(env_id, **options))
+
+
+def _member(options: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """Options of one member of a batch, where an array holds one number for each."""
+    return {k: v[i].item() if isinstance(v, np.ndarray) else v for k, v in options.items()}
+
+
+def _arguments(config: Config, algorithm: type[BaseAlgorithm], env: VecEnv) -> dict[str, Any]:
+    known = set(inspect.signature(algorithm.__init__).parameters) - _OWN_ARGUMENTS
+    found: dict[str, Any] = {}
+    for name, value in config.hyperparams.items():
+        if name in ("normalize", "normalise"):
+            raise UsageError(
+                "hyperparameter 'normalize' would scale observations component by component, which breaks the symmetry; "
+                "leave it out: the policy normalises its observations itself"
+            )
+        if name not in known:
+            raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
+        found[name] = _argument(name, value)
+    if isinstance(noise := found.get("action_noise"), Mapping):
+        found["action_noise"] = _action_noise(noise, config, env)
+    return found
+
+
+def _action_noise(options: Mapping[str, float], config: Config, env: VecEnv) -> ActionNoise:
+    if config.network != STOCK_POLICY:
+        with one_line("hyperparameter 'action_noise'"):
+            noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **options)
+            return noise
+    dim = int(np.prod(env.action_space.shape or ()))
+    return NormalActionNoise(np.zeros(dim), np.full(dim, options.get("sigma", 0.1)))
+
+
+def _argument(name: str, value: Any) -> Any:
+    """Values that YAML cannot hold: schedules, pairs, classes."""
+    if name == "replay_buffer_class":
+        if value not in (None, "HerReplayBuffer"):
+            raise UsageError(
+                f"hyperparameter 'replay_buffer_class': {value!r} is unknown; use HerReplayBuffer or leave it out"
+            )
+        return HerReplayBuffer if value else None
+    if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
+        try:
+            start = float(value.removeprefix("lin_"))
+        except ValueError:
+            raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
+        return lambda remaining: remaining * start
+    return tuple(value) if name == "train_freq" and isinstance(value, list) else value
+
+
+def _as_options(preset: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset with the names of our options: the policy class follows from the algorithm, the network is an option."""
+    options = {name: value for name, value in preset.items() if name != "policy"}
+    kwargs = dict(options.get("policy_kwargs") or {})
+    options.update({name: kwargs.pop(name) for name in ("network", "group") if name in kwargs})
+    return {**options, "policy_kwargs": kwargs}
+
+
+def _for_stock_policy(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset for SB3's own policy: the same widths and noise, and none of the arguments that only ours take."""
+    kept = {name: value for name, value in kwargs.items() if name == "log_std_init"}
+    hidden = (kwargs.get("network_kwargs") or {}).get("hidden")
+    return {**kept, "net_arch": list(hidden)} if hidden else kept
+
+
+def _named_activation(kwargs: dict[str, Any]) -> dict[str, Any]:
+    name = kwargs.get("activation_fn")
+    if not isinstance(name, str):
+        return kwargs
+    known = {n.lower(): getattr(torch.nn, n) for n in ("Tanh", "ReLU", "ELU", "SiLU", "GELU", "LeakyReLU")}
+    if name.lower() not in known:
+        raise UsageError(f"policy_kwargs: unknown activation_fn {name!r}; {suggestion(name.lower(), known)}")
+    return {**kwargs, "activation_fn": known[name.lower()]}
+
+
+def _check_network(name: str) -> None:
+    known = {*importlib.import_module("eqrl.nn").BACKBONES, STOCK_POLICY}
+    if name not in known:
+        raise UsageError(f"unknown network {name!r}; {suggestion(name, known)}")
+
+
+def _argument_hint(text: str, env_id: str) -> str:
+    """Add the closest known option to Python's message about an unexpected one."""
+    if "unexpected keyword argument" not in text:
+        return text
+    wrong = text.rsplit("argument", 1)[1].strip(" '\"")
+    known = {"scene_rotation", "goal_rotation", "max_episode_steps"} if env_id.startswith("eqrl/") else set()
+    creator = gymnasium.envs.registration.load_env_creator(str(gymnasium.spec(env_id).entry_point))
+    for owner in (creator, getattr(creator, "task_class", None)):
+        for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
+            known |= set(inspect.signature(vars(base)["__init__"]).parameters) if "__init__" in vars(base) else set()
+    known -= {"self", "args", "kwargs", "task_arguments", "render_mode", "width", "height"}
+    return f"it has no option {wrong!r}; {suggestion(wrong, known)}"

@@ -1,0 +1,105 @@
+"""The command line: ``eqrl train``, ``eqrl evaluate``.
+
+Errors that a person can repair are one line on stderr and exit code 2; Ctrl-C ends with 130.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Console
+
+from eqrl.config import DEFAULT_JOB, Config, merged, read_config_file
+from eqrl.errors import UsageError, suggestion
+from eqrl.options import Parser, add_options
+
+Command = Callable[[Sequence[str]], int]
+_INTERRUPTED = 130
+
+_TRAIN = """Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and both win
+over the preset of the algorithm and environment. Without options it trains the default job: PPO with the frame network
+runs a four-legged robot to targets in one 30 degree sector, and is then tested on 12 rotations of that world."""
+_EVALUATE = """Play the same episodes under every rotation with the agent of a run."""
+_USAGE = """usage: eqrl COMMAND [options]
+
+commands:
+  train      train an agent and evaluate it on rotated worlds
+  evaluate   play a run's agent on the same episodes under every rotation
+
+'eqrl COMMAND --help' lists the options; 'eqrl train' without options trains the default job."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: command and options, by default those of the process.
+
+    Returns:
+        The exit code: 0, 2 for something that the user can repair, 130 after Ctrl-C.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(_USAGE)
+            return 0
+        if argv[0] == "--version":
+            import eqrl
+
+            print(f"eqrl {eqrl.__version__}")
+            return 0
+        if argv[0] not in COMMANDS:
+            raise UsageError(f"unknown command {argv[0]!r}; {suggestion(argv[0], COMMANDS)}")
+        return COMMANDS[argv[0]](argv[1:])
+    except UsageError as error:
+        print(f"eqrl: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("eqrl: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def train_command(argv: Sequence[str]) -> int:
+    """``eqrl train``."""
+    parser = Parser("eqrl train", _TRAIN)
+    files = parser.add_argument_group("start from")
+    files.add_argument("--config", metavar="FILE", help="options from a .yaml, .toml or .json file")
+    files.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    add_options(parser, Config)
+    given = parser.read(argv)
+    file, run = given.pop("config"), given.pop("resume")
+    if file and run:
+        raise UsageError("--config and --resume exclude each other: a run folder has its configuration with it")
+    if run:
+        checked = Config.from_dict(given, "the command line")
+        from eqrl.train import resume
+
+        changes = {name: getattr(checked, name) for name in given}
+        return _INTERRUPTED if resume(run, _console(), **changes).interrupted else 0
+    stored = read_config_file(file) if file else {}
+    default = {} if {"env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
+    config = Config.from_dict(merged(default, stored, given), "the command line")
+    from eqrl.train import train
+
+    return _INTERRUPTED if train(config, _console()).interrupted else 0
+
+
+def evaluate_command(argv: Sequence[str]) -> int:
+    """``eqrl evaluate``."""
+    from eqrl.evaluate import Options, run_command
+
+    parser = Parser("eqrl evaluate", _EVALUATE)
+    parser.add_argument("run", metavar="RUN", help="folder that 'eqrl train' printed")
+    add_options(parser, Options)
+    given = parser.read(argv)
+    run = given.pop("run")
+    run_command(run, Options(**given), _console())
+    return 0
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+COMMANDS: Mapping[str, Command] = {"train": train_command, "evaluate": evaluate_command}

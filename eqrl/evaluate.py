@@ -1,0 +1,184 @@
+"""Evaluate a run on rotated worlds: ``python -m eqrl.evaluate RUN``, ``eqrl evaluate RUN``, or :func:`evaluate`."""
+
+# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from eqrl.build import make_env
+from eqrl.config import Config, convert_options, option
+from eqrl.errors import UsageError
+from eqrl.protocol import ZeroShot, zero_shot
+from eqrl.run_folder import load_run
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``eqrl evaluate``."""
+
+    rotations: int = option(12, "what to evaluate", "number of equally spaced angles", metavar="N")
+    episodes: int = option(20, "what to evaluate", "episodes at each angle", metavar="N")
+    protocol: Literal["scene", "goal"] = option(
+        "scene", "what to evaluate", "turn the whole scene (an exact agent loses nothing) or the goal only"
+    )
+    checkpoint: str = option("last", "what to evaluate", "last, best or a number of steps", metavar="WHICH")
+    seed: int = option(10_000, "what to evaluate", "seed of the first episode; the same episodes are played at every angle")
+    num_threads: int | None = option(None, "what to evaluate", "threads for simulation and PyTorch", metavar="N")
+    device: str | None = option(None, "what to evaluate", "PyTorch device")
+    gym_packages: list[str] | None = option(
+        None, "what to evaluate", "packages to import first because they register the environment", metavar="PACKAGE"
+    )
+    json: str | None = option(None, "what to write", "file for the numbers", metavar="FILE")
+    plot: str | None = option(None, "what to write", "file for a polar figure, .png, .svg or .pdf", metavar="FILE")
+    video: str | None = option(None, "what to write", "file for a short film, .mp4 or .gif", metavar="FILE")
+
+    def __post_init__(self) -> None:
+        """Convert every value."""
+        convert_options(self)
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    rotations: int = 12,
+    episodes: int = 20,
+    protocol: Literal["scene", "goal"] = "scene",
+    checkpoint: str | int = "last",
+    seed: int = 10_000,
+    device: str | None = None,
+) -> ZeroShot:
+    """Play the same episodes under every rotation with the agent of a run.
+
+    Args:
+        run: a run folder.
+        rotations: number of equally spaced angles, beginning with 0.
+        episodes: episodes at each angle.
+        protocol: ``"scene"`` turns goal and initial state together, ``"goal"`` the goal only.
+        checkpoint: ``"last"``, ``"best"`` or a number of steps.
+        seed: of the first episode.
+        device: PyTorch device, the run's own by default.
+
+    Raises:
+        UsageError: if it is not a run folder, or its environment cannot be turned.
+    """
+    model, config = load_run(run, checkpoint, device)
+    return evaluate_model(model, config, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
+
+
+def evaluate_model(
+    model: BaseAlgorithm,
+    config: Config,
+    *,
+    rotations: int,
+    episodes: int,
+    protocol: Literal["scene", "goal"],
+    seed: int = 10_000,
+) -> ZeroShot:
+    """As :func:`evaluate`, for a model in memory and the configuration of its environment."""
+    for name, value in (("rotations", rotations), ("episodes", episodes)):
+        if value < 1:
+            raise UsageError(f"option {name!r}: {value} is too small, give at least 1")
+    if protocol not in ("scene", "goal"):
+        raise UsageError(f"option 'protocol': expected scene or goal, got {protocol!r}")
+    return zero_shot(model, partial(make_env, config, evaluation=True), rotations, episodes, protocol, seed)
+
+
+def table(result: ZeroShot, console: Console) -> None:
+    """Print a result: a row for each angle."""
+    columns = Table(title=f"{result.protocol} turned, {result.returns.shape[1]} episodes at each angle", title_justify="left")
+    for name in ("angle", "return", "success", "95% interval", "retention", "equivariance error"):
+        columns.add_column(name, justify="right")
+    intervals = result.success_interval()
+    for i, angle in enumerate(result.angles_deg):
+        columns.add_row(
+            f"{angle:.0f}°",
+            f"{result.mean_return[i]:.2f}",
+            "-" if result.success is None else f"{result.success[i]:.2f}",
+            "-" if intervals is None else f"{intervals[i][0]:.2f} .. {intervals[i][1]:.2f}",
+            "-" if result.retention is None else f"{result.retention[i]:.2f}",
+            "-" if result.equivariance_error is None else f"{result.equivariance_error[i]:.1e}",
+        )
+    console.print(columns)
+
+
+def write_json(result: ZeroShot, path: str | Path, **extra: Any) -> None:
+    """Write the numbers, as a whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside.write_text(json.dumps({**result.to_json(), **extra}, indent=2) + "\n", encoding="utf-8")
+    os.replace(aside, path)
+
+
+def run_command(run: str, options: Options, console: Console) -> ZeroShot:
+    """What ``eqrl evaluate`` does: load, play, print, write.
+
+    Raises:
+        UsageError: for anything that the user can repair; files are checked before the episodes are played.
+    """
+    from eqrl.build import import_packages
+    from eqrl.report import plot_zero_shot, sector_width
+
+    check_file(options.json, (".json",))
+    check_file(options.plot, (".png", ".svg", ".pdf"))
+    check_file(options.video, (".mp4", ".gif"))
+    import_packages(options.gym_packages)
+    if options.num_threads is not None:
+        torch.set_num_threads(options.num_threads)
+    model, config = load_run(run, options.checkpoint, options.device)
+    config = config.replace(num_threads=options.num_threads or config.num_threads)
+    console.print(f"[bold]{config.env}[/] played by {run} ({config.algo}, {config.network})", highlight=False)
+    result = evaluate_model(
+        model, config, rotations=options.rotations, episodes=options.episodes, protocol=options.protocol, seed=options.seed
+    )
+    table(result, console)
+    if options.json:
+        extra = {"run": str(run), "env": config.env, "algo": config.algo, "network": config.network}
+        write_json(
+            result, options.json, **extra, checkpoint=options.checkpoint, timesteps=model.num_timesteps, seed=options.seed
+        )
+        console.print(f"numbers  {options.json}", highlight=False)
+    if options.plot:
+        plot_zero_shot({str(config.network): result}, options.plot, title=config.env, width=sector_width(config.env_kwargs))
+        console.print(f"figure   {options.plot}", highlight=False)
+    if options.video:
+        from eqrl.video import record
+
+        record(
+            model,
+            config.env,
+            {**config.env_kwargs, **config.eval_env_kwargs},
+            options.video,
+            protocol=options.protocol,
+            seed=options.seed,
+        )
+        console.print(f"video    {options.video}", highlight=False)
+    return result
+
+
+def check_file(path: str | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse a kind of file that cannot be written, before any work is done.
+
+    Raises:
+        UsageError: naming the kinds that can.
+    """
+    if path is not None and Path(path).suffix not in suffixes:
+        raise UsageError(f"file {path}: unknown kind {Path(path).suffix!r}; use {', '.join(suffixes)}")
+
+
+if __name__ == "__main__":
+    from eqrl.cli import main
+
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

@@ -1,0 +1,67 @@
+"""Honest intervals for few episodes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_Z95 = 1.959963984540054
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """95 percent interval of a success rate (Wilson 1927); right also for 0 of n and n of n.
+
+    Args:
+        successes: number of successes.
+        n: number of trials.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    p, z2 = successes / n, _Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    # clip away the rounding at 0 of n and n of n, where the bound is exactly 0 and 1
+    return float(np.clip(centre - half, 0.0, p)), float(np.clip(centre + half, p, 1.0))
+
+
+def mean_interval(values: ArrayLike) -> tuple[float, float]:
+    """Normal 95 percent interval of a mean."""
+    x = np.asarray(values, dtype=np.float64)
+    half = _Z95 * x.std(ddof=1) / np.sqrt(x.size) if x.size > 1 else 0.0
+    return float(x.mean() - half), float(x.mean() + half)
+
+
+def interquartile_mean(scores: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Mean of the middle half (Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice").
+
+    Fractional weights at the quartiles, so that it is smooth in the number of scores: of 3 scores the middle one counts
+    fully and the outer ones with a quarter each.
+
+    Args:
+        scores: any shape.
+        axis: the axis over runs.
+    """
+    x = np.sort(np.moveaxis(scores, axis, -1), axis=-1)
+    n = x.shape[-1]
+    edges = np.arange(n + 1) / n
+    weights = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0.0, None)
+    return np.asarray((x * weights).sum(-1) / weights.sum())
+
+
+def bootstrap_interval(
+    scores: NDArray[np.float64], resamples: int = 2000, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """95 percent percentile bootstrap interval of the interquartile mean, resampling runs.
+
+    Args:
+        scores: shape ``(..., runs)``.
+        resamples: number of bootstrap samples.
+        seed: of the resampling.
+
+    Returns:
+        Lower and upper ends, shape ``(...)``.
+    """
+    rng = np.random.default_rng(seed)
+    n = scores.shape[-1]
+    draws = np.stack([interquartile_mean(scores[..., rng.integers(n, size=n)]) for _ in range(resamples)])
+    return np.percentile(draws, 2.5, axis=0), np.percentile(draws, 97.5, axis=0)

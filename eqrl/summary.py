@@ -1,0 +1,73 @@
+"""The README of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eqrl.config import Config
+from eqrl.protocol import ZeroShot
+from eqrl.run_folder import RunFolder
+
+_FILES = """\
+| file | what it is |
+|---|---|
+| `config.yaml` | every option, presets filled in |
+| `command.txt`, `versions.txt` | how it was started, and with what |
+| `model/last.safetensors`, `model/best.safetensors`, `model/step_*.safetensors` | parameters, optimisers and counters; numbers only, nothing in them is executed |
+| `progress.csv`, `evaluations.csv`, `tensorboard/` | learning curves |
+| `zero_shot.json`, `zero_shot.png` | success on rotated worlds, once the training has ended |
+"""
+
+
+def readme(
+    folder: RunFolder, config: Config, metrics: Mapping[str, float] | None = None, result: ZeroShot | None = None
+) -> str:
+    """What the run is, how it ended, and what to do with it, in Markdown."""
+    policy = "Stable-Baselines3's stock policy" if config.network == "MlpPolicy" else f"network `{config.network}`"
+    lines = [
+        f"# {config.algo} on {config.env}, {policy}, seed {config.seed}",
+        "",
+        f"{config.n_timesteps:,} steps in {config.n_envs} environments"
+        + (f", options {config.env_kwargs}" if config.env_kwargs else "")
+        + (", training episodes turned at random" if config.augment else "")
+        + ".",
+        "",
+        "## Result",
+        "",
+        *_result(metrics, result),
+        "",
+        "## Commands",
+        "",
+        "```",
+        f"eqrl evaluate {folder.path} --rotations 12 --protocol scene --plot zero_shot.png --video zero_shot.mp4",
+        f"eqrl train --resume {folder.path}      # go on after an interruption, or with -n for more steps",
+        f"eqrl train --config {folder.config_file}      # the same again, in a new folder",
+        "```",
+        "",
+        "```python",
+        "import eqrl",
+        "",
+        f'model, config = eqrl.load("{folder.path}")',
+        "```",
+        "",
+        "## Files",
+        "",
+        _FILES,
+    ]
+    return "\n".join(lines)
+
+
+def _result(metrics: Mapping[str, float] | None, result: ZeroShot | None) -> list[str]:
+    if metrics is None:
+        return ["The training has not ended."]
+    lines = [f"- steps: {metrics['timesteps']:,.0f} (the last stretch took {metrics['seconds']:.0f} s)"]
+    if result is None:
+        return [*lines, "- no zero-shot evaluation"]
+    lines.append(f"- mean return over {len(result.angles_deg)} rotations of the scene: {metrics['return']:.2f}")
+    if result.success is not None:
+        lines.append(f"- success: {metrics['success']:.2f} on average, {result.success.min():.2f} at the worst angle")
+    if "retention_min" in metrics:
+        lines.append(f"- retention at the worst angle ({result.retention_of}): {metrics['retention_min']:.2f}")
+    if "equivariance_error" in metrics:
+        lines.append(f"- measured equivariance error of the deployed policy: {metrics['equivariance_error']:.1e}")
+    return lines
