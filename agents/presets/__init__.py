@@ -1,1 +1,39 @@
-"""Part of eqrl."""
+"""Hyperparameters as data: one YAML file per algorithm, with defaults and what single environments need differently."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import resources
+from typing import Any
+
+import yaml
+
+_FILES = ("ppo", "sac", "td3")
+
+
+def preset(algo: str, env_id: str) -> dict[str, Any]:
+    """Hyperparameters of an algorithm on an environment.
+
+    Args:
+        algo: ``"ppo"``, ``"sac"`` or ``"td3"``, in any case.
+        env_id: Gymnasium id; one that the file does not name gets the defaults.
+
+    Returns:
+        ``n_envs``, ``n_timesteps``, ``network``, and otherwise arguments of the SB3 algorithm; dictionaries such as
+        ``policy_kwargs`` hold the defaults and the environment's own entries together.
+
+    Raises:
+        ValueError: for an unknown algorithm; the message names the closest one.
+    """
+    name = algo.lower()
+    if name not in _FILES:
+        close = get_close_matches(name, _FILES, n=1, cutoff=0.3)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"no presets for {algo!r}, only for {', '.join(_FILES)}{hint}")
+    content = yaml.safe_load(resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    own = content.get(env_id.split(":", 1)[-1], {})
+    merged: dict[str, Any] = dict(content["default"])
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged

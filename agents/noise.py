@@ -1,0 +1,40 @@
+"""Exploration noise that has no preferred direction."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.noise import ActionNoise
+
+from eqrl.symmetry import TypedBox, vector_blocks
+
+
+class BallNoise(ActionNoise):
+    """Gaussian action noise for TD3 and DDPG, cut off at a length instead of per component.
+
+    The Gaussian itself is round for every vector; what is not round is to cut its components. Long draws are shortened
+    along their own direction, which leaves as little as possible to SB3's component-wise clip of action plus noise.
+
+    Args:
+        action_space: the typed action space.
+        sigma: standard deviation of every entry, in units of the action's bounds.
+        limit: longest noise vector, and largest noise of a scalar, in the same units.
+    """
+
+    def __init__(self, action_space: TypedBox, sigma: float = 0.1, limit: float = 0.5) -> None:
+        super().__init__()
+        self.sigma, self.limit = sigma, limit
+        dim = action_space.representation.dim
+        self._same = np.eye(dim)
+        for block in vector_blocks(action_space.representation):
+            self._same[np.ix_(block, block)] = 1.0
+
+    def __call__(self) -> NDArray[np.float32]:
+        """One draw, shape ``(action_dim,)``, from NumPy's global generator as SB3's own noises."""
+        noise = np.random.normal(scale=self.sigma, size=len(self._same))
+        length = np.sqrt(self._same @ noise**2)
+        return (noise * np.minimum(1.0, self.limit / np.maximum(length, 1e-12))).astype(np.float32)
+
+    def __repr__(self) -> str:
+        """Width and limit."""
+        return f"BallNoise(sigma={self.sigma}, limit={self.limit})"

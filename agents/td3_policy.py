@@ -1,0 +1,186 @@
+"""The policy for TD3 (and DDPG): an equivariant deterministic actor and invariant twin Q-functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from stable_baselines3.td3.policies import TD3Policy
+from torch import Tensor
+
+from eqrl.agents.actions import ActionGeometry
+from eqrl.agents.critic import EquivariantCritic, features_in_step
+from eqrl.agents.describe import describe
+from eqrl.agents.features import TypedFeatures
+from eqrl.agents.networks import GroupChoice, Networks, choose_networks
+from eqrl.symmetry import Group
+
+
+class EquivariantTD3Actor(BasePolicy):
+    """TD3's actor: a backbone followed by the radial squash.
+
+    Args:
+        observation_space: typed observation space.
+        action_space: ``TypedBox`` with finite bounds.
+        networks: choice of backbones.
+        features_extractor: extractor, perhaps shared with the critic.
+        shared: whether the critic gathers the statistics of the extractor.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: spaces.Box,
+        networks: Networks,
+        features_extractor: TypedFeatures,
+        shared: bool,
+    ) -> None:
+        super().__init__(observation_space, action_space, features_extractor=features_extractor, squash_output=True)
+        self.geometry = ActionGeometry(action_space, networks.widest_group, unit=True)
+        self.shared = shared
+        self.backbone = networks.actor(networks.action, gain=0.1)
+
+    def forward(self, obs: PyTorchObs) -> Tensor:
+        """Actions in units of their bounds, shape ``(B, action_dim)``."""
+        features = self.features_extractor(obs) if self.shared else features_in_step(self, obs)
+        return self.geometry.squash(self.backbone(features))
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        actions: Tensor = self(observation)
+        return actions
+
+
+class EquivariantTD3Policy(TD3Policy):
+    """Drop-in policy: ``TD3(EquivariantTD3Policy, env, action_noise=BallNoise(...))``, also with ``HerReplayBuffer``.
+
+    With it ``pi(g s) = g pi(s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in ``policy.group`` and any weights.
+    SB3 clamps TD3's target noise component by component; the Q-functions shorten what that leaves outside the ball, so
+    they stay invariant, while the distribution of the noise itself is round only up to the corners of the clamp.
+
+    Statistics of the observations are gathered from the minibatches of gradient steps.
+
+    Args:
+        observation_space: ``TypedBox``, or ``Dict`` of them.
+        action_space: ``TypedBox`` with finite bounds.
+        lr_schedule: learning rate as a function of the remaining progress.
+        network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
+        network_kwargs: its options, such as ``{"hidden": (256, 256)}``.
+        critic_network: backbone of the Q-functions, by default the actor's.
+        critic_kwargs: its options, by default the actor's if the backbone is the same.
+        group: ``"auto"`` for what the backbones honour cheaply, ``"full"`` for everything that the environment
+            declares, or a subgroup of that.
+        normalize: whether to normalise observations inside the policy.
+        normalize_until: number of samples after which the statistics stand still; None for never.
+        relative_goal: whether a dict's desired goal is taken relative to the achieved one.
+        n_critics: number of Q-functions.
+        share_features_extractor: whether actor and critic share the normaliser.
+        optimizer_class: optimizer.
+        optimizer_kwargs: its arguments but the learning rate.
+
+    Raises:
+        UntypedSpaceError: if a space does not say how it turns.
+        BreaksSymmetryError: for an action box that the group does not keep, or unequal groups.
+        ValueError: for an unknown backbone or group, or a group that the environment does not declare.
+    """
+
+    action_space: spaces.Box
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: spaces.Box,
+        lr_schedule: Schedule,
+        network: str = "frame",
+        network_kwargs: Mapping[str, Any] | None = None,
+        critic_network: str | None = None,
+        critic_kwargs: Mapping[str, Any] | None = None,
+        group: GroupChoice = "auto",
+        normalize: bool = True,
+        normalize_until: int | None = None,
+        relative_goal: bool = True,
+        n_critics: int = 2,
+        share_features_extractor: bool = True,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self.networks = choose_networks(
+            observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
+        )
+        self._own_parameters: dict[str, Any] = {
+            "network": network,
+            "network_kwargs": network_kwargs,
+            "critic_network": critic_network,
+            "critic_kwargs": critic_kwargs,
+            "group": group,
+            "normalize": normalize,
+            "normalize_until": normalize_until,
+            "relative_goal": relative_goal,
+            "n_critics": n_critics,
+            "share_features_extractor": share_features_extractor,
+        }
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            features_extractor_class=TypedFeatures,
+            features_extractor_kwargs={
+                "group": self.networks.widest_group,
+                "normalize": normalize,
+                "normalize_until": normalize_until,
+                "relative_goal": relative_goal,
+            },
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+            n_critics=n_critics,
+            share_features_extractor=share_features_extractor,
+        )
+
+    @property
+    def group(self) -> Group:
+        """The group with which the whole policy commutes."""
+        return self.networks.group
+
+    def describe(self) -> str:
+        """Fields, group, networks and number of parameters, as text."""
+        return describe(self, self.networks)
+
+    def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantTD3Actor:  # type: ignore[override]
+        """Create the actor; called by the base class."""
+        return EquivariantTD3Actor(
+            self.observation_space,
+            self.action_space,
+            self.networks,
+            features_extractor or self._make_extractor(),
+            shared=self.share_features_extractor,
+        ).to(self.device)
+
+    def make_critic(self, features_extractor: TypedFeatures | None = None) -> EquivariantCritic:  # type: ignore[override]
+        """Create the Q-functions; called by the base class."""
+        return EquivariantCritic(
+            self.observation_space,
+            self.action_space,
+            self.networks,
+            features_extractor or self._make_extractor(),
+            n_critics=self._own_parameters["n_critics"],
+        ).to(self.device)
+
+    def _make_extractor(self) -> TypedFeatures:
+        extractor = self.make_features_extractor()
+        assert isinstance(extractor, TypedFeatures)
+        return extractor
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Everything that ``load`` needs."""
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
+            **self._own_parameters,
+        }
