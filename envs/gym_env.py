@@ -76,7 +76,9 @@ class TaskEnv(gymnasium.Env[Any, NDArray[np.float32]]):
     def render(self) -> Any:
         """A frame of shape ``(height, width, 3)``, uint8, for ``rgb_array``; for ``human`` the window is updated."""
         if self.render_mode is None:
-            raise ValueError("this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'")
+            raise ValueError(
+                "this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'"
+            )
         if self.render_mode == "human":
             return self._renderer.show(0)
         return self._renderer.frame(0)

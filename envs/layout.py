@@ -187,5 +187,3 @@ def matrix_to_quaternion(matrix: Floats) -> Floats:
 def yaw_quaternion(angle: float) -> Floats:
     """Quaternion of a rotation about +z by ``angle`` radians."""
     return np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
-
-

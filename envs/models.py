@@ -38,7 +38,12 @@ def add_floor(spec: mujoco.MjSpec, friction: float, **geom: object) -> None:
     material = spec.add_material(name="grid", texrepeat=[1, 1], texuniform=True, reflectance=0.05)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "grid"
     spec.worldbody.add_geom(
-        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], material="grid", friction=[friction, 0.005, 0.0001], **geom
+        name="floor",
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[0, 0, 1],
+        material="grid",
+        friction=[friction, 0.005, 0.0001],
+        **geom,
     )
 
 

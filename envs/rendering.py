@@ -85,13 +85,19 @@ class BatchRenderer:
         try:
             return mujoco.Renderer(self._simulation.task.model, height=self._size[1], width=self._size[0])
         except Exception as error:  # the OpenGL back ends raise what they like
-            hint = "" if sys.platform != "linux" or os.environ.get("MUJOCO_GL") else (
-                "; on a machine without a display set MUJOCO_GL=egl before Python starts and install libegl1 and libgl1-mesa-dri"
+            hint = (
+                ""
+                if sys.platform != "linux" or os.environ.get("MUJOCO_GL")
+                else (
+                    "; on a machine without a display set MUJOCO_GL=egl before Python starts and install libegl1 and libgl1-mesa-dri"
+                )
             )
             raise RuntimeError(f"cannot render: {error}{hint}") from error
 
 
-def marker(scene: mujoco.MjvScene, position: NDArray[np.float64], size: float, rgba: tuple[float, float, float, float]) -> None:
+def marker(
+    scene: mujoco.MjvScene, position: NDArray[np.float64], size: float, rgba: tuple[float, float, float, float]
+) -> None:
     """Add a sphere to a scene, if it has room."""
     if scene.ngeom >= scene.maxgeom:
         return

@@ -68,7 +68,7 @@ class TaskVecEnv(VecEnv):
         self._reset_options()
         return self.simulation.observe()
 
-    def seed(self, seed: int | Sequence[int] | None = None) -> Sequence[None | int]:
+    def seed(self, seed: int | Sequence[int] | None = None) -> Sequence[int | None]:
         """Seeds for the next reset: environment ``i`` gets ``seed + i``, or the i-th of a list."""
         if seed is None or isinstance(seed, int | np.integer):
             return super().seed(None if seed is None else int(seed))
@@ -115,7 +115,9 @@ class TaskVecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Refused: the environments share one task."""
-        raise NotImplementedError(f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments")
+        raise NotImplementedError(
+            f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
+        )
 
     def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
         """Call a method of the task (such as ``compute_reward``) once for each environment asked for."""

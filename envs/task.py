@@ -157,6 +157,21 @@ def check_in(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def check_range(name: str, value: Any) -> tuple[float, float]:
+    """Read a range of lengths.
+
+    Raises:
+        ValueError: naming the argument and the value.
+    """
+    try:
+        low, high = (float(v) for v in value)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0.0 < low <= high < np.inf:
+        raise ValueError(f"{name}={value!r} must be two lengths in metres with 0 < low <= high, such as (0.5, 1.0)")
+    return (low, high)
+
+
 def check_sector(name: str, value: Any) -> tuple[float, float]:
     """Read a sector of directions: ``"uniform"`` or a pair of degrees.
 
@@ -171,7 +186,11 @@ def check_sector(name: str, value: Any) -> tuple[float, float]:
     try:
         low, high = (float(v) for v in value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}={value!r} is not a sector; give 'uniform' or two angles in degrees, such as (-15, 15)") from None
+        raise ValueError(
+            f"{name}={value!r} is not a sector; give 'uniform' or two angles in degrees, such as (-15, 15)"
+        ) from None
     if not (np.isfinite(low) and np.isfinite(high) and low <= high <= low + 360.0):
-        raise ValueError(f"{name}={value!r} is not a sector; the angles must be finite, in order and at most 360 degrees apart")
+        raise ValueError(
+            f"{name}={value!r} is not a sector; the angles must be finite, in order and at most 360 degrees apart"
+        )
     return (float(np.deg2rad(low)), float(np.deg2rad(high)))

@@ -62,14 +62,18 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes everywhere; environment ``i`` gets ``seed + i``, or the i-th of a list."""
         if seed is not None:
             self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed)
         self.simulation.reset(options=[options or {}] * self.num_envs)
         return self.simulation.observe(), {}
 
-    def step(self, actions: NDArray[np.float32]) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Advance all environments; those that are done start anew, their last observation is in ``final_obs``."""
         simulation = self.simulation
         outcome = simulation.step(np.asarray(actions, dtype=np.float64))
@@ -92,7 +96,9 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
     def render(self) -> Any:
         """Frames of all environments, or the first one in a window."""
         if self.render_mode is None:
-            raise ValueError("this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'")
+            raise ValueError(
+                "this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'"
+            )
         if self.render_mode == "human":
             return self._renderer.show(0)
         return tuple(self._renderer.frame(i) for i in range(self.num_envs))

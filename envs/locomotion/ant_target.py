@@ -12,7 +12,7 @@ from eqrl.envs.gym_env import TaskEnv
 from eqrl.envs.layout import yaw_quaternion
 from eqrl.envs.locomotion import quadruped
 from eqrl.envs.rendering import marker
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_sector
+from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector
 from eqrl.envs.vector_env import TaskVectorEnv
 from eqrl.symmetry import Element, Field, Representation, TypedBox
 
@@ -39,10 +39,11 @@ class AntTarget(Task):
         breaking: str = "none",
         breaking_size: float = 0.0,
     ) -> None:
-        self.target_distance = tuple(float(d) for d in target_distance)
-        if len(self.target_distance) != 2 or not 0 < self.target_distance[0] <= self.target_distance[1]:
-            raise ValueError(f"target_distance={target_distance!r} must be two lengths in metres, 0 < low <= high")
-        self.sectors = {"target_sector": check_sector("target_sector", target_sector), "heading": check_sector("heading", heading)}
+        self.target_distance = check_range("target_distance", target_distance)
+        self.sectors = {
+            "target_sector": check_sector("target_sector", target_sector),
+            "heading": check_sector("heading", heading),
+        }
         self.on_success = check_in("on_success", on_success, ("terminate", "redraw"))
         self.success_radius, self.reset_noise = float(success_radius), float(reset_noise)
         self.progress_weight, self.control_weight, self.success_bonus = progress_weight, control_weight, success_bonus
@@ -56,7 +57,9 @@ class AntTarget(Task):
         self._joint_qpos = np.array([a for c in self.layout.coordinates for a in c.qpos])
         self._joint_dof = np.array([a for c in self.layout.coordinates for a in c.dof])
         entities = (quadruped.LEGS, quadruped.BODY)
-        self.variable_representation = Representation((Field("target", "1x1o"), Field("distance", "1x0e"), Field("reached", "1x0e")), (), self.group)
+        self.variable_representation = Representation(
+            (Field("target", "1x1o"), Field("distance", "1x0e"), Field("reached", "1x0e")), (), self.group
+        )
         self.observation_space = TypedBox(
             Representation(
                 (
@@ -75,7 +78,11 @@ class AntTarget(Task):
             )
         )
         self.action_space = TypedBox(
-            Representation((Field("hip", "1x0o", entities="legs"), Field("ankle", "1x0e", entities="legs")), entities, self.group), -1.0, 1.0
+            Representation(
+                (Field("hip", "1x0o", entities="legs"), Field("ankle", "1x0e", entities="legs")), entities, self.group
+            ),
+            -1.0,
+            1.0,
         )
 
     def options(self) -> tuple[str, ...]:

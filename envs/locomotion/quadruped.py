@@ -56,9 +56,15 @@ def build(gear: float, integrator: mujoco.mjtIntegrator, timestep: float) -> muj
     capsule, sphere = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_SPHERE
     torso.add_geom(name="torso", type=sphere, size=[0.25, 0, 0], rgba=[0.24, 0.35, 0.52, 1], **shared)
     # which way the body points; massless and without contact, or it would break the exchange of legs
-    torso.add_geom(type=sphere, pos=[0.21, 0, 0.08], size=[0.07, 0, 0], rgba=[0.93, 0.55, 0.2, 1], contype=0, conaffinity=0, mass=0.0)
+    torso.add_geom(
+        type=sphere, pos=[0.21, 0, 0.08], size=[0.07, 0, 0], rgba=[0.93, 0.55, 0.2, 1], contype=0, conaffinity=0, mass=0.0
+    )
     torso.add_camera(
-        name="track", mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACK, pos=[0, -5.0, 4.0], xyaxes=look_at((0, -5.0, 4.0), (0, 0, 0)), fovy=55
+        name="track",
+        mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACK,
+        pos=[0, -5.0, 4.0],
+        xyaxes=look_at((0, -5.0, 4.0), (0, 0, 0)),
+        fovy=55,
     )
     for i in range(N_LEGS):
         angle = np.pi / 4 + i * np.pi / 2
@@ -69,7 +75,9 @@ def build(gear: float, integrator: mujoco.mjtIntegrator, timestep: float) -> muj
         thigh.add_geom(type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.42, 0.56, 0.74, 1], **shared)
         shin = thigh.add_body(name=f"shin_{i}", pos=[_SEGMENT, 0, 0])
         shin.add_joint(name=f"ankle_{i}", axis=[0, 1, 0], range=_ANKLE_RANGE, limited=True, armature=1.0, damping=1.0)
-        shin.add_geom(type=capsule, fromto=[0, 0, 0, 2 * _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.55, 0.67, 0.82, 1], **shared)
+        shin.add_geom(
+            type=capsule, fromto=[0, 0, 0, 2 * _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.55, 0.67, 0.82, 1], **shared
+        )
     for joint in ("hip", "ankle"):
         for i in range(N_LEGS):
             motor = spec.add_actuator(name=f"{joint}_{i}", target=f"{joint}_{i}", trntype=mujoco.mjtTrn.mjTRN_JOINT)

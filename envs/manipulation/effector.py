@@ -10,7 +10,9 @@ from eqrl.envs.task import Floats
 _AXES = np.eye(3)
 
 
-def add_effector(spec: mujoco.MjSpec, dims: int, radius: float, height: float, gain: float, mass: float, **geom: object) -> None:
+def add_effector(
+    spec: mujoco.MjSpec, dims: int, radius: float, height: float, gain: float, mass: float, **geom: object
+) -> None:
     """Add the effector and its servos.
 
     Args:

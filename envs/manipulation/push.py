@@ -15,7 +15,7 @@ from eqrl.envs.layout import Coordinates, FreeBody, StateLayout, yaw_quaternion
 from eqrl.envs.manipulation.effector import add_effector, velocity_command
 from eqrl.envs.manipulation.shapes import SHAPES
 from eqrl.envs.models import add_floor, look_at, new_spec
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_sector
+from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector
 from eqrl.envs.vector_env import TaskVectorEnv
 from eqrl.symmetry import O2, SO2, Element, Field, Representation, TypedBox
 
@@ -48,11 +48,12 @@ class Push(Task):
         self.reward_type = check_in("reward_type", reward_type, ("sparse", "dense"))
         self.shape = SHAPES[check_in("shape", shape, tuple(SHAPES))]
         self.effector_start = check_in("effector_start", effector_start, ("behind", "around"))
-        self.goal_distance = tuple(float(d) for d in goal_distance)
-        if len(self.goal_distance) != 2 or not 0 <= self.goal_distance[0] <= self.goal_distance[1]:
-            raise ValueError(f"goal_distance={goal_distance!r} must be two lengths in metres, 0 <= low <= high")
+        self.goal_distance = check_range("goal_distance", goal_distance)
         self.goal_turn = float(np.deg2rad(goal_turn))
-        self.sectors = {"target_sector": check_sector("target_sector", target_sector), "heading": check_sector("heading", heading)}
+        self.sectors = {
+            "target_sector": check_sector("target_sector", target_sector),
+            "heading": check_sector("heading", heading),
+        }
         self.success_distance, self.success_angle = float(success_distance), float(np.deg2rad(success_angle))
         self.approach_weight = float(approach_weight)
         self.breaking = Breaking(breaking, float(breaking_size))
@@ -147,7 +148,7 @@ class Push(Task):
         Args:
             achieved_goal: poses, shape ``(*batch, 4)``.
             desired_goal: likewise.
-            info: dicts whose ``reward_approach`` is added where they have one, as the step's own info does.
+            info: a dict, or one a pair, whose ``reward_approach`` is added where it has one, as the step's own info does.
 
         Returns:
             Rewards of shape ``(*batch,)``; a float for a single pair.
@@ -155,8 +156,10 @@ class Push(Task):
         distance, angle = self.pose_error(achieved_goal, desired_goal)
         solved = (distance < self.success_distance) & (angle < self.success_angle)
         reward = solved - 1.0 if self.reward_type == "sparse" else solved - 5.0 * distance - 0.5 * angle
-        if isinstance(info, dict):
-            reward = reward + info.get("reward_approach", 0.0)
+        if self.reward_type == "dense" and info is not None:
+            infos = [info] if isinstance(info, dict) else info
+            approach = np.array([i.get("reward_approach", 0.0) for i in infos])
+            reward = reward + (approach[0] if isinstance(info, dict) else approach)
         return reward if reward.ndim else float(reward)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:

@@ -38,7 +38,11 @@ class Reach(Task):
         breaking_size: float = 0.0,
     ) -> None:
         self.reward_type = check_in("reward_type", reward_type, ("sparse", "dense"))
-        self.goal_radius, self.start_radius, self.success_radius = float(goal_radius), float(start_radius), float(success_radius)
+        self.goal_radius, self.start_radius, self.success_radius = (
+            float(goal_radius),
+            float(start_radius),
+            float(success_radius),
+        )
         self.sector = check_sector("target_sector", target_sector)
         self.breaking = Breaking(breaking, float(breaking_size))
         spec = new_spec(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)

@@ -1,6 +1,8 @@
 """Groups, representations and typed spaces: the language in which eqrl states a symmetry."""
 
+from eqrl.symmetry.check_environment import GeneratorReport, SymmetricWorld, check_environment
 from eqrl.symmetry.element import Element, about_gravity
+from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Generator, Group, finite_group
 from eqrl.symmetry.orbits import Orbits, orbits
 from eqrl.symmetry.representation import EntitySet, Field, Representation, direct_sum, scalars
@@ -17,12 +19,16 @@ __all__ = [
     "EntitySet",
     "Field",
     "Generator",
+    "GeneratorReport",
     "Group",
     "Orbits",
     "Representation",
+    "SymmetricWorld",
+    "SymmetryError",
     "TypedBox",
     "UntypedSpaceError",
     "about_gravity",
+    "check_environment",
     "direct_sum",
     "finite_group",
     "orbits",

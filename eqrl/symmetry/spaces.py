@@ -42,12 +42,16 @@ class TypedBox(spaces.Box):
         seed: int | np.random.Generator | None = None,
     ) -> None:
         shape = (representation.dim,)
+        bounds = {}
         for name, bound in (("low", low), ("high", high)):
-            if np.ndim(bound) and np.shape(bound) != shape:  # type: ignore[arg-type]
+            bounds[name] = np.asarray(bound, dtype=dtype)
+            if bounds[name].ndim and bounds[name].shape != shape:
                 raise ValueError(
-                    f"{name} has shape {np.shape(bound)}, but the representation has {shape[0]} entries:\n{representation.table()}"
-                )  # type: ignore[arg-type]
-        super().__init__(low, high, shape=shape, dtype=dtype, seed=seed)  # type: ignore[arg-type]
+                    f"{name} has shape {bounds[name].shape}, but the representation has {shape[0]} entries:\n{representation.table()}"
+                )
+        super().__init__(
+            np.broadcast_to(bounds["low"], shape).copy(), np.broadcast_to(bounds["high"], shape).copy(), dtype=dtype, seed=seed
+        )
         self.representation = representation
         check_round(self, representation)
 

@@ -1,0 +1,371 @@
+"""One parametrised suite over every environment: conformance, symmetry of the world, determinism, forms."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env as gym_check_env
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+import eqrl
+from eqrl.symmetry import SymmetryError, about_gravity, check_environment, representation_of
+
+IDS = sorted(eqrl.ENVIRONMENTS)
+KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
+    ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
+    ("eqrl/Reach-v0", {"reward_type": "dense"}),
+]  # fmt: skip
+named = pytest.mark.parametrize(("env_id", "kwargs"), KINDS, ids=lambda v: str(v))
+
+
+def stack(observation):
+    if isinstance(observation, dict):
+        return np.concatenate([observation[k] for k in sorted(observation)], axis=-1)
+    return observation
+
+
+def pushing_actions(env, n, rng):
+    """Actions that make contact: random for the ant, towards the object for Push."""
+    for _ in range(n):
+        action = env.action_space.sample()
+        if "effector" in {f.name.split("/")[-1] for f in representation_of(env.observation_space).fields}:
+            offset = env.observe()["observation"][:2]
+            action = (-offset / np.linalg.norm(offset) + 0.5 * rng.standard_normal(2)).astype(np.float32)
+        yield np.clip(action, -1, 1)
+
+
+@named
+def test_world_keeps_every_declared_generator(env_id, kwargs):
+    reports = check_environment(gymnasium.make(env_id, **kwargs), steps=50, episodes=3)
+    group = representation_of(gymnasium.make(env_id, **kwargs).observation_space).group
+    assert [r.name for r in reports] == [name for name, _ in group.generators]
+    assert max(r.error for r in reports) <= 1e-8
+    if env_id != "eqrl/Reach-v0":
+        assert min(r.contacts for r in reports) > 0
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"shape": "L"}])
+def test_pushing_with_contact_commutes_with_a_turn(kwargs):
+    env = gymnasium.make("eqrl/Push-v0", **kwargs).unwrapped
+    g = about_gravity(np.deg2rad(37.0))
+    rep = representation_of(env.action_space)
+    env.reset(seed=1)
+    start = env.get_state()
+    actions, states = [], []
+    for action in pushing_actions(env, 60, np.random.default_rng(0)):
+        env.step(action)
+        actions.append(action.astype(np.float64))
+        states.append(env.get_state())
+    travelled = np.linalg.norm(states[-1].qpos[0, 2:4] - start.qpos[0, 2:4])
+    assert travelled > 0.05
+    env.set_state(env.transform_state(start, g))
+    for action, state in zip(actions, states, strict=True):
+        env.step(rep.transform(action, g))
+        assert max(env.state_difference(env.transform_state(state, g), env.get_state()).values()) < 1e-8
+
+
+@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("kind", ["gravity", "wind"])
+def test_the_check_fails_on_a_broken_world(env_id, kind):
+    with pytest.raises(SymmetryError, match="breaks under 'rotation about gravity'"):
+        check_environment(gymnasium.make(env_id, breaking=kind, breaking_size=0.3))
+
+
+def test_the_check_fails_on_a_pyramidal_cone():
+    import mujoco
+
+    from eqrl.envs.simulation import Simulation
+
+    env = gymnasium.make("eqrl/Push-v0").unwrapped
+    env.task.model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    env.simulation = Simulation(env.task, 1, 1)
+    env.task.goal_distance, env.task.sectors["target_sector"] = (0.1, 0.1), (0.0, 0.0)
+    with pytest.raises(SymmetryError):
+        # random actions seldom push; hold one direction from a pose that touches
+        check_environment(_Pusher(env), episodes=3)
+
+
+class _Pusher(gymnasium.Wrapper):
+    """Makes random actions push: the action space's samples point from the effector to the object."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        plain = type(env.action_space).sample
+
+        def sample(mask=None, probability=None):
+            offset = env.observe()["observation"][:2]
+            noise = plain(env.action_space)
+            return (0.6 * -offset / np.linalg.norm(offset) + 0.4 * noise).astype(np.float32)
+
+        env.action_space.sample = sample
+
+
+def test_the_check_fails_on_a_wrong_type():
+    from dataclasses import replace
+
+    from eqrl.symmetry import Representation, TypedBox
+
+    env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
+    rep = env.observation_space.representation
+    for name, irreps in (("velocity", "1x1e"), ("hip", "1x0e"), ("angular_velocity", "1x1o"), ("target", "2x0e")):
+        fields = tuple(
+            replace(f, irreps=irreps, horizontal=f.horizontal and "1" in irreps[2:], role="") if f.name == name else f
+            for f in rep.fields
+        )
+        env.observation_space = TypedBox(Representation(fields, rep.entities, rep.group))
+        with pytest.raises(SymmetryError, match=f"observation {name}"):
+            check_environment(env, episodes=2, steps=5)
+
+
+@named
+@pytest.mark.filterwarnings("ignore:.*A Box observation space m..imum value is.*infinity.*:UserWarning")
+def test_gymnasium_checker(env_id, kwargs):
+    gym_check_env(gymnasium.make(env_id, **kwargs).unwrapped, skip_render_check=True)
+
+
+@named
+def test_sb3_checker(env_id, kwargs):
+    sb3_check_env(gymnasium.make(env_id, **kwargs).unwrapped, warn=True)
+
+
+@named
+def test_batch_and_single_give_the_same_bits(env_id, kwargs):
+    n, steps = 5, 120
+    batch = eqrl.make_vec(env_id, n, seed=10, n_threads=2, **kwargs)
+    batch.action_space.seed(0)
+    actions = np.stack([[batch.action_space.sample() for _ in range(n)] for _ in range(steps)])
+    traces = [stack(batch.reset())]
+    rewards, dones = [], []
+    for a in actions:
+        observation, reward, done, infos = batch.step(a)
+        last = [
+            stack(i["terminal_observation"]) if d else stack_row(observation, k)
+            for k, (i, d) in enumerate(zip(infos, done, strict=True))
+        ]
+        traces.append(np.stack(last))
+        rewards.append(reward)
+        dones.append(done)
+    for k in range(n):
+        env = gymnasium.make(env_id, **kwargs)
+        observation, _ = env.reset(seed=10 + k)
+        np.testing.assert_array_equal(stack(observation), traces[0][k])
+        for t, a in enumerate(actions):
+            observation, reward, terminated, truncated, _ = env.step(a[k])
+            np.testing.assert_array_equal(stack(observation), traces[t + 1][k])
+            assert np.float32(reward) == rewards[t][k]
+            assert (terminated or truncated) == dones[t][k]
+            if terminated or truncated:
+                break
+    batch.close()
+
+
+def stack_row(observation, k):
+    if isinstance(observation, dict):
+        return stack({key: v[k] for key, v in observation.items()})
+    return observation[k]
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_vector_form_gives_the_same_bits(env_id):
+    vector = gymnasium.make_vec(env_id, num_envs=3)
+    batch = eqrl.make_vec(env_id, 3, seed=4)
+    a, _ = vector.reset(seed=4)
+    np.testing.assert_array_equal(stack(a), stack(batch.reset()))
+    vector.single_action_space.seed(1)
+    for _ in range(310):
+        action = np.stack([vector.single_action_space.sample() for _ in range(3)])
+        a, reward, terminated, truncated, infos = vector.step(action)
+        b, expected, done, sb3_infos = batch.step(action)
+        np.testing.assert_array_equal(stack(a), stack(b))
+        np.testing.assert_array_equal(reward.astype(np.float32), expected)
+        np.testing.assert_array_equal(terminated | truncated, done)
+        for k in np.flatnonzero(done):
+            np.testing.assert_array_equal(stack_row(infos["final_obs"], k), stack(sb3_infos[k]["terminal_observation"]))
+            assert sb3_infos[k]["TimeLimit.truncated"] == truncated[k]
+    assert vector.max_episode_steps == gymnasium.spec(env_id).max_episode_steps
+    vector.close()
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_threads_do_not_change_bits(env_id):
+    finals = []
+    for threads in (1, 2):
+        env = eqrl.make_vec(env_id, 6, seed=0, n_threads=threads)
+        env.action_space.seed(0)
+        env.reset()
+        for _ in range(40):
+            observation, *_ = env.step(np.stack([env.action_space.sample() for _ in range(6)]))
+        finals.append(stack(observation))
+    np.testing.assert_array_equal(*finals)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_scene_rotation_turns_everything_and_goal_rotation_only_the_goal(env_id):
+    plain = gymnasium.make(env_id).unwrapped
+    turned = gymnasium.make(env_id, scene_rotation=120.0).unwrapped
+    goal_only = gymnasium.make(env_id, goal_rotation=120.0).unwrapped
+    for env in (plain, turned, goal_only):
+        env.reset(seed=3)
+    g = about_gravity(np.deg2rad(120.0))
+    difference = plain.state_difference(plain.transform_state(plain.get_state(), g), turned.get_state())
+    assert max(difference.values()) < 1e-9
+    np.testing.assert_array_equal(plain.get_state().qpos, goal_only.get_state().qpos)
+    assert np.abs(plain.get_state().variables - goal_only.get_state().variables).max() > 0.01
+    by_option, _ = plain.reset(seed=3, options={"scene_rotation": 120.0})
+    np.testing.assert_array_equal(stack(by_option), stack(turned.observe()))
+
+
+def test_each_member_of_a_batch_can_be_turned_by_its_own_angle():
+    env = eqrl.make_vec("eqrl/AntTarget-v0", 3, scene_rotation=[0.0, 90.0, 180.0])
+    env.seed([7, 7, 7])
+    observation = env.reset()
+    rep = env.observation_space.representation
+    for k, angle in enumerate((0.0, 90.0, 180.0)):
+        expected = rep.transform(observation[0].astype(np.float64), about_gravity(np.deg2rad(angle)))
+        np.testing.assert_allclose(observation[k], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_infos_name_success_every_reward_term_and_distance(env_id):
+    env = gymnasium.make(env_id)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(env.action_space.sample())
+    assert isinstance(info["is_success"], bool)
+    assert info["distance"] > 0
+    terms = [v for k, v in info.items() if k.startswith("reward_")]
+    assert terms
+    assert np.isclose(sum(terms), reward)
+
+
+@pytest.mark.parametrize("env_id", ["eqrl/Reach-v0", "eqrl/Push-v0"])
+@pytest.mark.parametrize("reward_type", ["sparse", "dense"])
+def test_compute_reward_is_vectorised_and_agrees_with_steps(env_id, reward_type):
+    env = gymnasium.make(env_id, reward_type=reward_type)
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    achieved, desired, rewards, infos = [], [], [], []
+    for _ in range(30):
+        observation, reward, _, _, info = env.step(env.action_space.sample())
+        achieved.append(observation["achieved_goal"])
+        desired.append(observation["desired_goal"])
+        rewards.append(reward)
+        infos.append(info)
+        assert env.unwrapped.compute_reward(achieved[-1], desired[-1], info) == pytest.approx(reward, abs=1e-12)
+    batch = env.unwrapped.compute_reward(np.array(achieved), np.array(desired), {})
+    approach = np.array([i.get("reward_approach", 0.0) for i in infos])
+    np.testing.assert_allclose(batch + approach, rewards, atol=1e-12)
+
+
+def test_push_counts_angles_modulo_the_shape():
+    for shape, order in (("T", 1), ("bar", 2), ("plus", 4)):
+        task = gymnasium.make("eqrl/Push-v0", shape=shape).unwrapped.task
+        turn = 2 * np.pi / order
+        goal = np.array([0.1, 0.0, 1.0, 0.0])
+        achieved = np.array([0.1, 0.0, np.cos(turn + 0.1), np.sin(turn + 0.1)])
+        distance, angle = task.pose_error(achieved, goal)
+        assert distance == 0
+        assert angle == pytest.approx(0.1)
+        if order > 1:
+            half = np.array([0.1, 0.0, np.cos(turn / 2), np.sin(turn / 2)])
+            assert task.pose_error(half, goal)[1] == pytest.approx(turn / 2)
+
+
+def test_ant_observes_relative_positions_only():
+    env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
+    env.reset(seed=0)
+    state = env.get_state()
+    before = env.observe()
+    state.qpos[:, :2] += (3.0, -2.0)
+    state.variables[:, :2] += (3.0, -2.0)
+    env.set_state(state)
+    np.testing.assert_allclose(env.observe(), before, atol=1e-6)
+
+
+def test_ant_sectors_and_redraw():
+    env = eqrl.make_vec("eqrl/AntTarget-v0", 64, seed=0, target_sector=(-15, 15), heading=(80, 100))
+    observation = env.reset()
+    angle = np.rad2deg(np.arctan2(observation[:, 17], observation[:, 16]))
+    heading = np.rad2deg(np.arctan2(observation[:, 2], observation[:, 1]))
+    assert np.abs(angle).max() <= 15.001
+    assert heading.min() >= 79.99
+    assert heading.max() <= 100.01
+    distance = np.hypot(observation[:, 16], observation[:, 17])
+    assert distance.min() >= 2.0
+    assert distance.max() <= 5.0
+
+    redraw = gymnasium.make("eqrl/AntTarget-v0", on_success="redraw", success_radius=10.0).unwrapped
+    redraw.reset(seed=0)
+    first = redraw.get_state().variables.copy()
+    _, _, terminated, _, info = redraw.step(redraw.action_space.sample())
+    assert not terminated
+    assert info["is_success"]
+    assert np.abs(redraw.get_state().variables[0, :2] - first[0, :2]).max() > 0.01
+
+
+def test_state_can_be_read_and_written_back_exactly():
+    for env_id in IDS:
+        env = gymnasium.make(env_id).unwrapped
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        for _ in range(10):
+            env.step(env.action_space.sample())
+        state = env.get_state()
+        actions = [env.action_space.sample() for _ in range(20)]
+        first = [stack(env.step(a)[0]) for a in actions]
+        env.set_state(state)
+        second = [stack(env.step(a)[0]) for a in actions]
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("kwargs", KINDS, ids=str)
+def test_observations_move_and_start_at_random(kwargs):
+    env_id, arguments = kwargs
+    env = eqrl.make_vec(env_id, 32, seed=0, **arguments)
+    first = stack(env.reset())
+    assert np.isfinite(first).all()
+    env.action_space.seed(0)
+    seen = [first]
+    for _ in range(40):
+        observation, *_ = env.step(np.stack([env.action_space.sample() for _ in range(32)]))
+        seen.append(stack(observation))
+    seen = np.concatenate(seen)
+    assert (seen.std(axis=0) > 1e-4).all(), "an entry of the observation never changes"
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs", "message"),
+    [
+        ("eqrl/AntTarget-v0", {"target_sector": (20, 10)}, "target_sector"),
+        ("eqrl/AntTarget-v0", {"heading": "north"}, "heading"),
+        ("eqrl/AntTarget-v0", {"target_distance": (3, 2)}, "target_distance"),
+        ("eqrl/AntTarget-v0", {"on_success": "stop"}, "'terminate', 'redraw'"),
+        ("eqrl/AntTarget-v0", {"breaking": "magnet"}, "'gravity', 'wind'"),
+        ("eqrl/AntTarget-v0", {"breaking": "wind", "breaking_size": -1.0}, "breaking_size"),
+        ("eqrl/Reach-v0", {"reward_type": "sprase"}, "'sparse', 'dense'"),
+        ("eqrl/Push-v0", {"shape": "Q"}, "'T', 'L'"),
+        ("eqrl/Push-v0", {"goal_distance": 3}, "goal_distance"),
+        ("eqrl/Push-v0", {"scene_rotation": [1.0, 2.0]}, "scene_rotation"),
+        ("eqrl/Push-v0", {"sektor": 3}, "sektor"),
+        ("eqrl/AntTraget-v0", {}, "did you mean 'eqrl/AntTarget-v0'"),
+    ],
+)
+def test_bad_arguments_are_named(env_id, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        eqrl.make_vec(env_id, 3, **kwargs)
+
+
+def test_unknown_reset_options_are_named():
+    env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
+    with pytest.raises(ValueError, match="'secene_rotation' is not known"):
+        env.reset(options={"secene_rotation": 3})
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_spaces_are_typed_with_one_group(env_id):
+    env = gymnasium.make(env_id)
+    assert representation_of(env.observation_space).group == representation_of(env.action_space).group
+    env.reset(seed=0)
+    observation, *_ = env.step(env.action_space.sample())
+    assert env.observation_space.contains(observation)
+    if isinstance(env.observation_space, spaces.Dict):
+        assert set(observation) == {"observation", "achieved_goal", "desired_goal"}

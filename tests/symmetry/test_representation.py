@@ -1,0 +1,191 @@
+"""Representations: homomorphism, the axial rule, entity sets, frames, orbits, typed spaces."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from e3nn import o3
+from gymnasium import spaces
+
+from eqrl.symmetry import (
+    O2,
+    O3,
+    SO2,
+    SO3,
+    EntitySet,
+    Field,
+    Representation,
+    TypedBox,
+    UntypedSpaceError,
+    direct_sum,
+    orbits,
+    representation_of,
+)
+from tests.symmetry.test_group import ANT, MIRROR
+
+LEGS = EntitySet("legs", ("leg",) * 4)
+RICH = (
+    Field("height", "1x0e"),
+    Field("hip", "0o", entities="legs"),
+    Field("axes", "2x1o", entities="legs"),
+    Field("spin", "1e"),
+    Field("quadrupole", "2e + 2o"),
+    Field("target", "1o", horizontal=True),
+)
+
+
+@pytest.mark.parametrize("group", [SO2, O2, ANT], ids=str)
+def test_transform_is_a_homomorphism(group):
+    rep = Representation(RICH, (LEGS,), group)
+    a, b = group.sample(8, rng=1), group.sample(8, rng=2)
+    x = torch.randn(8, rep.dim, dtype=torch.float64)
+    torch.testing.assert_close(rep.transform(rep.transform(x, b), a), rep.transform(x, a.compose(b)), atol=1e-12, rtol=0)
+    torch.testing.assert_close(rep.transform(rep.transform(x, a), a.inverse()), x, atol=1e-12, rtol=0)
+    matrix = rep.matrix(a)
+    torch.testing.assert_close(torch.einsum("bij,bj->bi", matrix, x), rep.transform(x, a), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        matrix @ matrix.mT, torch.eye(rep.dim, dtype=torch.float64).expand_as(matrix), atol=1e-12, rtol=0
+    )
+
+
+def test_irreps_agree_with_e3nn():
+    irreps = "2x0e + 0o + 1o + 1e + 2e + 3o"
+    rep = Representation((Field("all", irreps),), (), O3)
+    g = O3.sample(8, rng=0)
+    expected = o3.Irreps(irreps).D_from_matrix(g.R.float()).double()
+    torch.testing.assert_close(rep.matrix(g), expected, atol=1e-5, rtol=0)
+
+
+def test_polar_and_axial_differ_by_the_determinant():
+    rep = Representation((Field("velocity", "1o"), Field("torque", "1e"), Field("yaw_rate", "0o")), (), O3)
+    r, f = np.array([1.0, 2.0, 3.0]), np.array([-0.5, 0.7, 0.2])
+    mirror = O2.finite[0].element
+    moved = rep.transform(np.concatenate([r, np.cross(r, f), [0.3]]), mirror)
+    np.testing.assert_allclose(moved[:3], MIRROR @ r)
+    # the torque of the mirrored force about the mirrored point
+    np.testing.assert_allclose(moved[3:6], np.cross(MIRROR @ r, MIRROR @ f))
+    assert moved[6] == -0.3
+
+
+def test_entities_are_exchanged_as_wholes():
+    rep = Representation((Field("foot", "1o + 0e", entities="legs"),), (LEGS,), ANT)
+    x = np.arange(16.0)
+    moved = rep.transform(x, dict(ANT.generators)["quarter turn"]).reshape(4, 4)
+    np.testing.assert_array_equal(moved, np.roll(x.reshape(4, 4), 1, axis=0))
+
+
+def test_body_frame_turns_with_the_body_and_not_with_the_world():
+    axes = EntitySet("body", ("x", "y", "z"))
+    rep = Representation((Field("gyro", "1e", frame="body"),), (axes,), SO2)
+    x = np.array([0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(rep.transform(x, SO2.sample(rng=0)), x)
+
+
+def test_dtype_and_kind_are_kept():
+    rep = Representation((Field("v", "1o"),), (), SO3)
+    g = SO3.sample(rng=0)
+    assert rep.transform(np.ones(3, np.float32), g).dtype == np.float32
+    assert rep.transform(torch.ones(5, 3), g).dtype == torch.float32
+    assert rep.transform(torch.ones(3), SO3.sample(7, rng=0)).shape == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Field("v", "1z"), "not irreps"),
+        (lambda: Field("v", "0x1o"), "empty"),
+        (lambda: Field("v", "0e", horizontal=True), "vectors"),
+        (lambda: Representation((Field("a", "0e"), Field("a", "0e"))), "unique"),
+        (lambda: Representation((Field("a", "0e", entities="legs"),)), "legs"),
+        (lambda: Representation((Field("a", "1o", horizontal=True),), (), SO3), "tilts"),
+        (lambda: EntitySet("legs", ("leg",), edges=((0, 1),)), "outside"),
+        (lambda: Representation((Field("a", "0e"),), (EntitySet("legs", ("leg",), mask="m"),)), "masked"),
+        (lambda: direct_sum({}), "no representations"),
+        (
+            lambda: Representation((Field("a", "0e"),), (), SO2) + Representation((Field("b", "0e"),), (), O2),
+            "different groups",
+        ),
+    ],
+)
+def test_bad_declarations_name_what_is_wrong(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_wrong_length_is_refused():
+    with pytest.raises(ValueError, match="length 3"):
+        Representation((Field("v", "1o"),), (), SO3).transform(np.ones(4), SO3.identity())
+
+
+def test_orbits_know_what_may_be_scaled_and_shifted():
+    rep = Representation(
+        (Field("h", "0e"), Field("v", "1o"), Field("hip", "0o", entities="legs"), Field("ankle", "0e", entities="legs")),
+        (LEGS,),
+        ANT,
+    )
+    whole = orbits(rep)
+    assert whole.index.tolist() == [0, 1, 1, 2, 3, 3, 3, 3, 4, 4, 4, 4]
+    assert whole.offset.tolist() == [True, False, True, False, True]
+    rotations = orbits(rep, SO2)
+    assert rotations.count == 11
+    assert rotations.offset.tolist() == [True, False, True] + [True] * 8
+    free = orbits(rep.with_group(SO3))
+    assert free.index.tolist()[:4] == [0, 1, 1, 1]
+    mirrored = orbits(Representation((Field("z", "1e"),), (), O2))
+    assert mirrored.offset.tolist() == [False, False]
+
+
+@pytest.mark.parametrize("group", [SO2, O2, ANT], ids=str)
+def test_orbit_scales_commute_with_the_group(group):
+    rep = Representation(RICH, (LEGS,), group)
+    found = orbits(rep)
+    scale = torch.rand(found.count, dtype=torch.float64)[found.index]
+    offset = (torch.rand(found.count, dtype=torch.float64) * found.offset)[found.index]
+    x, g = torch.randn(8, rep.dim, dtype=torch.float64), group.sample(8, rng=0)
+    torch.testing.assert_close(rep.transform(x * scale + offset, g), rep.transform(x, g) * scale + offset, atol=1e-12, rtol=0)
+
+
+def test_typed_box_survives_pickling_and_compares_its_type():
+    rep = Representation(RICH, (LEGS,), ANT)
+    box = TypedBox(rep)
+    again = pickle.loads(pickle.dumps(box))
+    assert again == box
+    assert again.representation == rep
+    assert box != TypedBox(rep.with_group(SO2))
+    assert box != spaces.Box(-np.inf, np.inf, (rep.dim,))
+
+
+def test_bounded_vectors_are_sampled_from_their_ball():
+    box = TypedBox(Representation((Field("v", "1o"), Field("grip", "0e")), (), SO3), -2.0, 2.0, seed=0)
+    x = np.stack([box.sample() for _ in range(4000)])
+    length = np.linalg.norm(x[:, :3], axis=1)
+    assert length.max() <= 2.0
+    assert np.isclose((length**3).mean() / 8, 0.5, atol=0.03)  # uniform in the ball
+    assert np.abs(x[:, :3].mean(0)).max() < 0.06
+    assert np.isclose(x[:, 3].std(), 4 / np.sqrt(12), rtol=0.05)
+    assert all(box.contains(row) for row in x.astype(np.float32)[:10])
+
+
+def test_a_box_that_is_not_round_names_its_field():
+    rep = Representation((Field("grip", "0e"), Field("velocity", "1o")), (), SO3)
+    with pytest.raises(ValueError, match="velocity"):
+        TypedBox(rep, np.array([-1, -1, -1, -1.0]), np.array([1, 1, 1, 2.0]))
+    with pytest.raises(ValueError, match="4 entries"):
+        TypedBox(rep, -np.ones(3), np.ones(3))
+
+
+def test_dict_spaces_are_direct_sums_in_sorted_order():
+    typed = TypedBox(Representation((Field("p", "1o"),), (), SO3))
+    space = spaces.Dict({"b": typed, "a": TypedBox(Representation((Field("v", "0e"),), (), SO3))})
+    assert [f.name for f in representation_of(space).fields] == ["a/v", "b/p"]
+    with pytest.raises(UntypedSpaceError, match="'c'"):
+        representation_of(spaces.Dict({"b": typed, "c": spaces.Box(0, 1, (2,))}))
+    with pytest.raises(UntypedSpaceError, match="TypedBox"):
+        representation_of(spaces.Box(0, 1, (2,)))
+
+
+def test_masks_are_part_of_the_entity_set():
+    padded = EntitySet("limbs", ("torso", "leg", "leg"), edges=((0, 1), (0, 2)), mask="real")
+    rep = Representation((Field("real", "0e", entities="limbs"), Field("p", "1o", entities="limbs")), (padded,), SO2)
+    assert rep.prefixed("observation").entities[0].mask == "observation/real"
