@@ -6,6 +6,7 @@ from eqrl.nn.layout import Layout, layout
 from eqrl.nn.mlp import MLP
 from eqrl.nn.registry import BACKBONES, build
 from eqrl.nn.steerable import Steerable
+from eqrl.nn.turn import Turn
 from eqrl.nn.vector import Vector
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Heading",
     "Layout",
     "Steerable",
+    "Turn",
     "Vector",
     "build",
     "layout",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from eqrl.nn.constants import ExactModule
 from eqrl.nn.layout import Layout
@@ -24,7 +25,7 @@ class Mix(ExactModule):
     """
 
     index: Tensor
-    signs: Tensor | None
+    signs: Tensor
 
     def __init__(self, found: Layout, vectors: list[tuple[int, ...]], channels: int, turned: bool) -> None:
         super().__init__()
@@ -41,16 +42,18 @@ class Mix(ExactModule):
             self.inputs *= 2
         self.register_constant("index", index)
         self.register_optional("signs", None if bool((signs == 1).all()) else signs)
-        self.weight = linear(self.inputs, channels, 1.0, bias=False)
+        self.channels = channels
+        self.signed = self.signs is not None
+        # Channels divides products by sqrt(channels) once; this gain keeps products of unit vectors at unit size
+        self.weight = nn.Parameter(linear(self.inputs, channels, channels**0.25, bias=False).weight.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """From the whole input ``(B, dim)``."""
         vectors = x.index_select(1, self.index)
-        if self.signs is not None:
+        if self.signed:
             vectors = vectors * self.signs
         # two axes make one matrix product, three make a batch of small ones
-        mixed: Tensor = self.weight(vectors.view(-1, self.inputs))
-        return mixed.view(x.shape[0], self.space, -1)
+        return functional.linear(vectors.view(-1, self.inputs), self.weight).view(-1, self.space, self.channels)
 
 
 class Channels(nn.Module):
@@ -97,13 +100,14 @@ class Channels(nn.Module):
             self.polar, self.axial = self.polar + self.axial, 0
         if self.turn_all:
             self.axial = self.polar
+        self.scale = float(max(self.polar, 1)) ** 0.5
         self.even, self.odd = self._products()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Channels and Gram matrix of inputs ``(B, dim)``.
 
-        Both grow linearly with large inputs: the channels are divided by their common length where it exceeds 1,
-        and the Gram matrix is that of the divided with the undivided channels.
+        The channels are divided by their common length plus a constant, and the Gram matrix is that of the divided
+        with the undivided channels; so the former stay bounded and the latter grows linearly with large inputs.
 
         Returns:
             Divided channels ``(B, space, polar + axial)`` and flat Gram matrices, which ``even`` and ``odd`` index.
@@ -111,16 +115,17 @@ class Channels(nn.Module):
         v = self._mixed(x)
         # the norm's gradient at zero is zero, and it enters multiplied by what vanishes there
         length = torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True)
-        divided = v / (1.0 + length / v.shape[2] ** 0.5)
+        divided = v / (length + self.scale)
         if self.turn_all:
             v = torch.cat([v, _quarter_turn(v)], dim=2)
-            gram = divided.mT @ v
+            gram = torch.bmm(divided.mT, v)
             return torch.cat([divided, _quarter_turn(divided)], dim=2), gram.flatten(1)
-        return divided, (divided.mT @ v).flatten(1)
+        return divided, torch.bmm(divided.mT, v).flatten(1)
 
     def _mixed(self, x: Tensor) -> Tensor:
-        p = None if self.mix_polar is None else self.mix_polar(x)
-        a = None if self.mix_axial is None else self.mix_axial(x)
+        mix_polar, mix_axial = self.mix_polar, self.mix_axial
+        p = None if mix_polar is None else mix_polar(x)
+        a = None if mix_axial is None else mix_axial(x)
         if not self.crosses:
             parts = [part for part in (p, a) if part is not None]
             return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)

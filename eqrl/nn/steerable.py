@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from e3nn import o3
@@ -92,8 +92,7 @@ class Steerable(Backbone):
         self.head = o3.Linear(irreps, _as_irreps(kinds_out))
         with torch.no_grad():
             self.head.weight.mul_(output_gain)
-        self.register_load_state_dict_post_hook(_after_load)  # type: ignore[no-untyped-call]
-        self._sharpen()
+        self._tame()
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -122,22 +121,25 @@ class Steerable(Backbone):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
-        self._sharpen()
+        self._tame()
         return self
 
-    def _sharpen(self) -> None:
-        """Write e3nn's coupling coefficients anew, so that float64 copies of float32 networks hold exact ones."""
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._tame()
+
+    def _tame(self) -> None:
+        """Treat e3nn's buffers as the constants they are.
+
+        The coupling coefficients are written anew, so that float64 copies of float32 networks hold exact ones. All
+        buffers leave the state dict, because copying an e3nn module adds to them.
+        """
         for module in self.modules():
+            module._non_persistent_buffers_set.update(module._buffers)
             for name, buffer in module.named_buffers(recurse=False):
                 if name.startswith("_w3j_") and not buffer.is_meta:
                     with torch.no_grad():
                         buffer.copy_(_coupling(*map(int, name.removeprefix("_w3j_").split("_"))))
-
-
-def _after_load(module: nn.Module, _keys: object) -> None:
-    """Restore the constants after a state dict of lower precision."""
-    assert isinstance(module, Steerable)
-    module._sharpen()
 
 
 @lru_cache(maxsize=256)

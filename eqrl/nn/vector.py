@@ -35,8 +35,8 @@ class Vector(Backbone):
     odd_index: Tensor
     even_products: Tensor
     odd_products: Tensor
-    unsort: Tensor | None
-    out_signs: Tensor | None
+    unsort: Tensor
+    out_signs: Tensor
 
     def __init__(
         self,
@@ -101,10 +101,11 @@ class Vector(Backbone):
         self.odd_gate = linear(width, odd, 1.0) if reads_odd else None
         self.odd_head = linear(odd, self.n_odd_out, output_gain, bias=False) if reads_odd else None
         order = torch.tensor(wanted.order, dtype=torch.int64)
-        sorted_already = torch.equal(order, torch.arange(out_rep.dim))
-        self.register_optional("unsort", None if sorted_already else torch.argsort(order))
+        self.moves = not torch.equal(order, torch.arange(out_rep.dim))
+        self.register_constant("unsort", torch.argsort(order))
         signs = wanted.sign_of(torch.arange(out_rep.dim))
-        self.register_optional("out_signs", None if bool((signs == 1).all()) else signs)
+        self.flips = bool((signs != 1).any())
+        self.register_constant("out_signs", signs)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -125,27 +126,29 @@ class Vector(Backbone):
         even = [x.index_select(1, self.even_index)]
         v: Tensor | None = None
         gram: Tensor | None = None
-        if self.channels is not None:
-            v, gram = self.channels(x)
+        if (channels := self.channels) is not None:
+            v, gram = channels(x)
             even.append(gram.index_select(1, self.even_products))
         odd: Tensor | None = None
-        if self.odd_in is not None:
+        if (odd_in := self.odd_in) is not None:
             odd = x.index_select(1, self.odd_index)
             if gram is not None:
                 odd = torch.cat([odd, gram.index_select(1, self.odd_products)], dim=1)
-            odd = self.odd_in(odd)
+            odd = odd_in(odd)
             even.append(odd.abs())
         h = self.trunk(torch.cat(even, dim=1))
-        even_out = x.new_zeros(x.shape[0], 0) if self.even_head is None else self.even_head(h)
+        even_head, odd_gate, odd_head = self.even_head, self.odd_gate, self.odd_head
+        even_out = x.new_zeros(x.shape[0], 0) if even_head is None else even_head(h)
         odd_out: Tensor | None = None
-        if odd is not None and self.odd_gate is not None and self.odd_head is not None:
+        if odd is not None and odd_gate is not None and odd_head is not None:
             # bounded, so that the product with the gates grows no faster than the input
             size = torch.linalg.vector_norm(odd, dim=1, keepdim=True) / odd.shape[1] ** 0.5
-            odd_out = self.odd_head(odd / (1.0 + size) * self.odd_gate(h))
+            odd_out = odd_head(odd / (1.0 + size) * odd_gate(h))
         y = self._assemble(even_out, odd_out, v)
-        if self.unsort is not None:
+        # plain flags skip operations, which count for single observations
+        if self.moves:
             y = y.index_select(1, self.unsort)
-        return y if self.out_signs is None else y * self.out_signs
+        return y * self.out_signs if self.flips else y
 
     def _assemble(self, even: Tensor, odd: Tensor | None, v: Tensor | None) -> Tensor:
         """Scalars and combined vectors, in the order of the output's layout.
@@ -165,7 +168,7 @@ class Vector(Backbone):
         if v is None:
             return torch.cat([scalars, even.new_zeros(batch, n_vectors * self.space)], dim=1)
         coefficients = even[:, self.out_even :].view(batch, n_vectors, -1) if odd is None else self._coefficients(even, odd)
-        return torch.cat([scalars, (coefficients @ v.mT).flatten(1)], dim=1)
+        return torch.cat([scalars, torch.bmm(coefficients, v.mT).flatten(1)], dim=1)
 
     def _coefficients(self, even: Tensor, odd: Tensor) -> Tensor:
         """Coefficients ``(B, vectors, polar + axial)``: even for channels of the output's own parity, else odd."""
