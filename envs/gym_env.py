@@ -16,7 +16,7 @@ from eqrl.envs.task import Task
 from eqrl.symmetry import Element
 
 
-class TaskEnv(gymnasium.Env[Any, NDArray[np.float32]]):
+class TaskEnv(gymnasium.Env[Any, Any]):
     """Single environment of a task. Subclasses name the task and carry its documentation.
 
     Args:
@@ -29,7 +29,7 @@ class TaskEnv(gymnasium.Env[Any, NDArray[np.float32]]):
     """
 
     task_class: ClassVar[type[Task]]
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}
 
     def __init__(
         self,

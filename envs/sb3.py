@@ -59,7 +59,7 @@ class TaskVecEnv(VecEnv):
         super().__init__(n_envs, task.observation_space, task.action_space)
 
     # ------------------------------------------------------------------ episodes
-    def reset(self) -> Observation:  # type: ignore[override]
+    def reset(self) -> Observation:
         """Start new episodes everywhere, with the seeds and options that were set."""
         self.simulation.seed(self._seeds)
         self.simulation.reset(options=self._options)
@@ -81,7 +81,7 @@ class TaskVecEnv(VecEnv):
         """Keep the actions for :meth:`step_wait`."""
         self._actions = actions
 
-    def step_wait(self) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:  # type: ignore[override]
+    def step_wait(self) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Advance all environments; those that are done start anew."""
         simulation = self.simulation
         outcome = simulation.step(self._actions.astype(np.float64))
@@ -91,7 +91,7 @@ class TaskVecEnv(VecEnv):
         observation = simulation.observe()
         if dones.any():
             ids = np.flatnonzero(dones)
-            for i in ids:
+            for i in ids.tolist():
                 infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not outcome.terminated[i])
                 infos[i]["terminal_observation"] = _row(observation, i)
             simulation.reset(ids)

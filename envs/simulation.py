@@ -165,7 +165,7 @@ class Simulation:
             qpos=layout.transform_qpos(state.qpos, g),
             qvel=layout.transform_qvel(state.qvel, g),
             warmstart=layout.transform_qvel(state.warmstart, g),
-            variables=self.task.variable_representation.transform(state.variables, g),
+            variables=self.task.variable_representation.transform(state.variables, g).astype(np.float64, copy=False),
         )
 
     def difference(self, a: State, b: State) -> dict[str, float]:

@@ -33,7 +33,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
     """
 
     task_class: ClassVar[type[Task]]
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata = {
         "render_modes": ["human", "rgb_array"],
         "render_fps": 20,
         "autoreset_mode": AutoresetMode.SAME_STEP,

@@ -60,7 +60,7 @@ class AntTarget(Task):
         self.variable_representation = Representation(
             (Field("target", "1x1o"), Field("distance", "1x0e"), Field("reached", "1x0e")), (), self.group
         )
-        self.observation_space = TypedBox(
+        self.observation_space: TypedBox = TypedBox(
             Representation(
                 (
                     Field("height", "1x0e"),

@@ -50,4 +50,5 @@ def velocity_command(action: Floats, position: Floats, speed: float, reach: floa
     distance = np.sqrt((position * position).sum(axis=1, keepdims=True))
     outward = position / np.maximum(distance, 1e-9)
     leaving = np.maximum((velocity * outward).sum(axis=1, keepdims=True), 0.0)
-    return velocity - np.where(distance > reach, leaving, 0.0) * outward
+    inside: Floats = velocity - np.where(distance > reach, leaving, 0.0) * outward
+    return inside

@@ -109,7 +109,7 @@ class Reach(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         distance = _distance(achieved_goal, desired_goal)
-        reward = -distance if self.reward_type == "dense" else -(distance >= self.success_radius).astype(np.float64)
+        reward: Any = -distance if self.reward_type == "dense" else -(distance >= self.success_radius).astype(np.float64)
         return reward if reward.ndim else float(reward)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
@@ -137,7 +137,8 @@ def _in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float
 def _distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     offset = a.astype(np.float64) - b.astype(np.float64)
     x, y, z = offset[..., 0], offset[..., 1], offset[..., 2]
-    return np.sqrt(x * x + y * y + z * z)
+    length: Floats = np.sqrt(x * x + y * y + z * z)
+    return length
 
 
 class ReachEnv(TaskEnv):
@@ -190,12 +191,12 @@ class ReachEnv(TaskEnv):
     * v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": 25}
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 25}
     task_class = Reach
 
 
 class ReachVectorEnv(TaskVectorEnv):
     """The vector form of :class:`ReachEnv`."""
 
-    metadata: ClassVar[dict[str, Any]] = {**TaskVectorEnv.metadata, "render_fps": 25}
+    metadata = {**TaskVectorEnv.metadata, "render_fps": 25}
     task_class = Reach
