@@ -14,10 +14,11 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.nn.constants import ExactModule
 from eqrl.symmetry import Group, Representation, orbits, representation_of, vector_blocks
 from eqrl.symmetry.spaces import check_round
 
@@ -27,7 +28,7 @@ _TINY = 1e-12
 _INFINITE = 1e12
 
 
-class ActionGeometry(nn.Module):
+class ActionGeometry(ExactModule):
     """Blocks, radii and the radial squash of an action space. It has no parameters.
 
     Args:
@@ -52,10 +53,10 @@ class ActionGeometry(nn.Module):
         assert isinstance(action_space, spaces.Box)
         check_box(action_space, representation, group)
         dim = representation.dim
-        same, size = torch.eye(dim), torch.ones(dim)
+        same, size = torch.eye(dim, dtype=torch.float64), torch.ones(dim, dtype=torch.float64)
         squashed = torch.full((dim,), unit)
-        radius = torch.ones(dim)
-        high = torch.as_tensor(action_space.high, dtype=torch.float32)
+        radius = torch.ones(dim, dtype=torch.float64)
+        high = torch.as_tensor(action_space.high, dtype=torch.float64)
         self.has_vectors = False
         for block in vector_blocks(representation):
             self.has_vectors = True
@@ -70,7 +71,7 @@ class ActionGeometry(nn.Module):
         self.all_squashed = bool(squashed.all())
         self.log_volume = float(radius.log().sum())
         for name, value in {"same": same, "squashed": squashed, "radius": radius, "share": 1.0 / size}.items():
-            self.register_buffer(name, value, persistent=False)
+            self.register_constant(name, value)
 
     def squash(self, u: Tensor) -> Tensor:
         """Map unbounded vectors into their balls, shape ``(B, dim)`` to ``(B, dim)``."""
@@ -107,12 +108,12 @@ class ActionGeometry(nn.Module):
         if not self.has_vectors:
             return a
         a = a / self.radius
-        shrink = (a.square() @ self.same.to(a)).clamp_min(1.0).rsqrt()
+        shrink = (a.square() @ self.same).clamp_min(1.0).rsqrt()
         return a * torch.where(self.squashed & (self.share < 1.0), shrink, 1.0) * self.radius
 
     def _length(self, u: Tensor) -> Tensor:
         """Length of each coordinate's block, a hair above zero so that its gradient at the origin is zero."""
-        return (u.square() @ self.same.to(u) + _TINY).sqrt()
+        return (u.square() @ self.same + _TINY).sqrt()
 
 
 def check_box(box: spaces.Box, representation: Representation, group: Group | None = None) -> None:
