@@ -131,7 +131,8 @@ class Reach(Task):
 def _in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]) -> Floats:
     azimuth, height, length = rng.uniform(*sector), rng.uniform(-1.0, 1.0), radius * rng.random() ** (1 / 3)
     flat = np.sqrt(1.0 - height * height)
-    return length * np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), height])
+    point: Floats = length * np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), height])
+    return point
 
 
 def _distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
