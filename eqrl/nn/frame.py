@@ -166,7 +166,8 @@ class Frame(Backbone):
         # the last resort is the frame that removes all that turns
         u = torch.cat([u, torch.zeros_like(x[:, None, :2])], dim=1)
         weights = torch.cat([weights, rest], dim=1)
-        row, frame = torch.nonzero(weights > 0, as_tuple=True)
+        # nan counts as non-zero and so reaches the output instead of vanishing
+        row, frame = torch.nonzero(weights, as_tuple=True)
         y = self._in_frame(x[row], u[row, frame]) * weights[row, frame, None]
         return y.new_zeros(x.shape[0], self.out_rep.dim).index_add(0, row, y)
 

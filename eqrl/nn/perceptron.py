@@ -42,6 +42,16 @@ def linear(n_in: int, n_out: int, gain: float, bias: bool = True) -> nn.Linear:
     return layer
 
 
+def hidden_layers(n_in: int, hidden: Sequence[int], activation: Activation) -> tuple[list[nn.Module], int]:
+    """Linear layers of the given widths, each with its activation, and the width of the last one."""
+    kind = activation_type(activation)
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [linear(n_in, width, sqrt(2.0)), kind()]
+        n_in = width
+    return layers, n_in
+
+
 def perceptron(
     n_in: int,
     hidden: Sequence[int],
@@ -58,10 +68,5 @@ def perceptron(
         activation: activation after each hidden layer.
         output_gain: gain of the last layer; PPO wants 0.01 for actors and 1 for values.
     """
-    kind = activation_type(activation)
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers += [linear(n_in, width, sqrt(2.0)), kind()]
-        n_in = width
-    layers.append(linear(n_in, n_out, output_gain))
-    return nn.Sequential(*layers)
+    layers, width = hidden_layers(n_in, hidden, activation)
+    return nn.Sequential(*layers, linear(width, n_out, output_gain))

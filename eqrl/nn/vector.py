@@ -12,7 +12,6 @@ function of them has this form.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import ClassVar
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from eqrl.nn.backbone import Backbone, largest_standard_subgroup, standard_group
 from eqrl.nn.channels import Channels
 from eqrl.nn.layout import layout
-from eqrl.nn.perceptron import Activation, activation_type, linear
+from eqrl.nn.perceptron import Activation, hidden_layers, linear
 from eqrl.symmetry import Group, Representation
 
 
@@ -47,7 +46,7 @@ class Vector(Backbone):
         hidden: Sequence[int] | None = None,
         activation: Activation = "relu",
         output_gain: float = 1.0,
-        channels: int = 8,
+        channels: int = 10,
         crosses: int = 4,
         odd: int = 64,
     ) -> None:
@@ -89,7 +88,8 @@ class Vector(Backbone):
 
         n_odd = len(found.odd) + len(odd_products) if parity else 0
         n_in = len(found.even) + len(even_products) + (odd if n_odd else 0)
-        self.trunk, width = _trunk(n_in, self.hidden, activation)
+        trunk, width = hidden_layers(n_in, self.hidden, activation)
+        self.trunk = nn.Sequential(*trunk)
         self.space = found.space
         self.out_even, self.out_odd = len(wanted.even), len(wanted.odd)
         self.out_polar, self.out_axial = len(wanted.polar), len(wanted.axial)
@@ -178,13 +178,3 @@ class Vector(Backbone):
         polar = torch.cat([even_polar.unflatten(1, (n, p)), odd_polar.unflatten(1, (n, a))], dim=2)
         axial = torch.cat([odd_axial.unflatten(1, (m, p)), even_axial.unflatten(1, (m, a))], dim=2)
         return torch.cat([polar, axial], dim=1)
-
-
-def _trunk(n_in: int, hidden: Sequence[int], activation: Activation) -> tuple[nn.Sequential, int]:
-    """Hidden layers and the width of the last one."""
-    kind = activation_type(activation)
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers += [linear(n_in, width, sqrt(2.0)), kind()]
-        n_in = width
-    return nn.Sequential(*layers), n_in

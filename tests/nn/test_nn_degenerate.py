@@ -112,6 +112,15 @@ def test_gradients_flow_through_the_frame(weighting):
     assert torch.autograd.gradcheck(net, (x,), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["frame", "goal", "vector"])
+def test_nan_is_not_hidden(name):
+    x = torch.zeros(2, REP.dim)
+    x[1] = torch.nan
+    y = build(name, REP, OUT)(x)
+    assert bool(y[0].isfinite().all())
+    assert bool(y[1].isnan().all())
+
+
 def test_padding_is_neutral_as_anchor():
     net = network("frame", ANT, "actor", anchors=("points", "goal")).double()
     x = torch.randn(8, net.in_rep.dim, dtype=torch.float64)

@@ -1,7 +1,5 @@
 """Construction, refusals, and what the networks can express."""
 
-import warnings
-
 import pytest
 import torch
 from nn_cases import ANT, D4, IDS, SUPPORTED, action, fit, network, observation
@@ -171,10 +169,3 @@ def test_world_groups_without_standard_name_get_their_standard_part():
     rep = Representation((Field("v", "2x1o"),), (), flip)
     assert build("vector", rep, rep).group == SO2
     assert build("frame", rep, rep).group == flip
-
-
-def test_compiling_is_quiet():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for name in BACKBONES:
-            build(name, observation(SO2), action(SO2), hidden=(8,))
