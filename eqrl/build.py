@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import secrets
@@ -39,6 +40,7 @@ _OWN_ARGUMENTS = {
     "policy_kwargs",
     "_init_setup_model",
 }
+_GIVEN_BY_SB3 = {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
 _FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
 
 
@@ -109,8 +111,16 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
         kwargs = _named_activation(kwargs)
     else:
         policy = getattr(importlib.import_module("eqrl.agents"), policy_name)
+        known = set(inspect.signature(policy.__init__).parameters) - _GIVEN_BY_SB3
+        for name in kwargs:
+            if name not in known:
+                raise UsageError(f"the policy has no option {name!r}; {suggestion(name, known)}")
         kwargs = {"network": config.network, "group": config.group, **kwargs}
     hyperparams = _arguments(config, algorithm, env)
+    try:
+        torch.empty(0, device="cpu" if config.device == "auto" else config.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"option 'device': {config.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
     with one_line(f"{config.algo} with network {config.network} on {config.env}"):
         return algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
 
@@ -135,9 +145,9 @@ def check_environment_id(env_id: str) -> None:
         UsageError: naming the closest id.
     """
     if env_id not in gymnasium.registry:
-        same = {i for i in gymnasium.registry if i.split("/")[0] == env_id.split("/")[0]} if "/" in env_id else set()
+        close = difflib.get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.7)
         raise UsageError(
-            f"unknown environment {env_id!r}; {suggestion(env_id, same or list(gymnasium.registry))} "
+            f"unknown environment {env_id!r}; {suggestion(env_id, close or eqrl.ENVIRONMENTS)} "
             "(an environment of another package needs --gym-packages PACKAGE)"
         )
 

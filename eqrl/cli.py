@@ -12,6 +12,7 @@ from rich.console import Console
 
 from eqrl.config import DEFAULT_JOB, Config, merged, read_config_file
 from eqrl.errors import UsageError, suggestion
+from eqrl.headless import choose_renderer
 from eqrl.options import Parser, add_options
 
 Command = Callable[[Sequence[str]], int]
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for something that the user can repair, 130 after Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    choose_renderer()
     try:
         if not argv or argv[0] in ("-h", "--help"):
             print(_USAGE)
@@ -78,7 +80,7 @@ def train_command(argv: Sequence[str]) -> int:
         changes = {name: getattr(checked, name) for name in given}
         return _INTERRUPTED if resume(run, _console(), **changes).interrupted else 0
     stored = read_config_file(file) if file else {}
-    default = {} if {"env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
+    default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
     config = Config.from_dict(merged(default, stored, given), "the command line")
     from eqrl.train import train
 

@@ -24,7 +24,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
         known: what would have been right.
     """
     words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"choose from {', '.join(words)}" if words else "there are none"

@@ -75,14 +75,20 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
         axis.bar(0.0, 1.0, width=np.deg2rad(width), color="#f4d58d", alpha=0.55, linewidth=0, zorder=0, label="trained here")
     for i, (name, curve) in reversed(list(enumerate(curves.items()))):
         color = PALETTE[i % len(PALETTE)]
-        theta = np.deg2rad(np.append(curve.angles_deg, curve.angles_deg[0] + 360.0))
-        value, low, high = (np.append(v, v[0]) for v in (curve.value, curve.low, curve.high))
-        axis.fill_between(theta, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
-        axis.plot(theta, value, color=color, linewidth=2.2, marker="o", markersize=4.5, zorder=3 + len(curves) - i, label=name)
-    axis.set_ylim(0.0, 1.02)
+        # on a circle, a straight line between two equal values would dip; so the lines are bent
+        theta = np.linspace(0.0, 2.0 * np.pi, 721)
+        value, low, high = (
+            np.interp(theta, np.deg2rad(curve.angles_deg), v, period=2.0 * np.pi) for v in (curve.value, curve.low, curve.high)
+        )
+        axis.fill_between(theta, low, high, color=color, alpha=0.14, linewidth=0, zorder=2)
+        above = {"color": color, "zorder": 3 + len(curves) - i, "clip_on": False}
+        axis.plot(theta, value, linewidth=2.2, **above)
+        axis.plot(np.deg2rad(curve.angles_deg), curve.value, marker="o", markersize=4.5, linewidth=0, **above)
+        axis.plot([], [], color=color, linewidth=2.2, marker="o", markersize=4.5, label=name)
+    axis.set_ylim(0.0, 1.0)
     axis.set_yticks([0.25, 0.5, 0.75, 1.0])
-    axis.set_yticklabels(["", "0.5", "", "1"], fontsize=8, color=_INK)
-    axis.set_rlabel_position(100)
+    axis.set_yticklabels(["", "0.5", "", ""], fontsize=8, color=_INK)
+    axis.set_rlabel_position(75)
     axis.set_xticks(np.deg2rad(np.arange(0, 360, 30)))
     axis.tick_params(axis="x", labelsize=9, colors=_INK, pad=2)
     axis.grid(color=_FAINT, linewidth=0.7)

@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,10 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
     """
     folder = RunFolder.open(path)
     config = folder.config()
-    model = make_model(config.replace(device=device or config.device), make_env(config, 1, config.seed))
+    with warnings.catch_warnings():
+        # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
+        warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
+        model = make_model(config.replace(device=device or config.device), make_env(config, 1, config.seed))
     load_checkpoint(model, folder.checkpoint(checkpoint))
     return model, config
 

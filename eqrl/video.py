@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,11 @@ from PIL import Image, ImageDraw, ImageFont
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.errors import UsageError
+from eqrl.headless import choose_renderer
 from eqrl.protocol import Protocol
 from eqrl.rng import preserved_rng
 
-_BORDER = 4
+_BORDER = 4  # even, as the codec wants the sizes
 
 
 def record(
@@ -30,7 +29,7 @@ def record(
     *,
     angles_deg: Sequence[float] = (0.0, 90.0, 180.0, 270.0),
     protocol: Protocol = "scene",
-    seconds: float = 8.0,
+    seconds: float = 6.0,
     seed: int = 10_000,
     size: tuple[int, int] = (320, 320),
 ) -> None:
@@ -64,13 +63,7 @@ def record(
     if path.suffix == ".gif":
         imageio.mimsave(path, frames[::2], duration=2000.0 / rate, loop=0)
     else:
-        imageio.mimsave(path, frames, fps=rate, macro_block_size=8)
-
-
-def choose_renderer() -> None:
-    """Render without a display where there is none, unless the user chose something; before MuJoCo makes a context."""
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
+        imageio.mimsave(path, frames, fps=rate, macro_block_size=2)
 
 
 def _film(
@@ -104,7 +97,7 @@ def _film(
 def _labelled(frame: NDArray[np.uint8], text: str) -> Any:
     picture = Image.fromarray(frame)
     font = ImageFont.load_default(size=max(frame.shape[0] // 16, 12))
-    ImageDraw.Draw(picture).text((10, 8), text, font=font, fill="white", stroke_width=2, stroke_fill="#22313f")
+    ImageDraw.Draw(picture).text((10, 8), text, font=font, fill="#22313f")
     return np.asarray(picture)
 
 
