@@ -212,8 +212,12 @@ class Group:
             return self
         if self.relabels:
             raise ValueError(f"group {self.name!r}: restrict it with world_part() first")
-        finite = (_MIRROR,) if self.has_mirrors else ()
-        return _canonical("SO2" if self.connected != "1" else "1", finite)
+        if self.connected == "SO3":
+            # with all rotations, any element that reverses orientation can be turned into a vertical mirror
+            return _canonical("SO2", (_MIRROR,) if self.has_mirrors else ())
+        upright = [i for i in range(self.cosets.R.shape[0]) if self.cosets.R[i, 2, 2] > 1 - _SAME]
+        finite = tuple(Generator.of(f"{self.name} coset {i}", self.cosets.R[i].numpy()) for i in upright[1:])
+        return _canonical(self.connected, finite)
 
     def contains(self, element: Element, atol: float = 1e-9) -> bool:
         """Whether a single element belongs to the group."""

@@ -86,6 +86,9 @@ def test_structure_flags():
     assert ANT.world_part() == SO2
     assert O3.about_gravity() == O2
     assert SO3.about_gravity() == SO2
+    inversion = Generator.of("inversion", -np.eye(3))
+    assert Group("Ci", "1", (inversion,)).about_gravity() == TRIVIAL
+    assert Group("SO2 + inversion", "SO2", (inversion,)).about_gravity() == SO2
 
 
 def test_subgroups():

@@ -1,0 +1,260 @@
+"""Speed of eqrl against what it stands on, as ratios measured side by side in one run.
+
+    python scripts/benchmark_speed.py --json results/speed.json
+
+The ratios, each from interleaved repetitions on the same machine and thread count:
+
+- ``env_ratio``: steps/s of our ``VecEnv`` with observation, reward and resets, over bare ``mujoco.batch`` stepping of
+  the same model.
+- ``ppo_ratio``: end-to-end steps/s of ``PPO.learn`` over that bare rate, for the ``frame`` and ``vector`` networks and
+  for SB3's ``MlpPolicy`` with the same hidden sizes.
+- ``sac_ratio``: gradient updates/s of SAC with the ``vector`` network over SB3's ``MlpPolicy`` on Reach with hindsight
+  replay.
+- ``networks``: forward+backward at batch 256 and forward at batch 1, as multiples of a torch MLP 2x256 on the same input
+  (10 scalars and 10 vectors in, 2 scalars and 2 vectors out).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3 import PPO, SAC, HerReplayBuffer
+
+import eqrl
+from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy
+from eqrl.nn import build
+from eqrl.symmetry import O3, SO2, Field, Representation
+
+ANT = "eqrl/AntTarget-v0"
+HIDDEN = [128, 128]
+
+
+def main() -> int:
+    """Run the benchmarks and write their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--threads", type=int, default=2, help="threads for simulation and torch (networks: always 1)")
+    parser.add_argument("--n-envs", type=int, default=64, help="simulations in the batch")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: everything once, numbers are rough")
+    args = parser.parse_args()
+
+    rounds = 1 if args.quick else 5
+    torch.set_num_threads(args.threads)
+    steps = stepping(args.n_envs, args.threads, rounds, 20 if args.quick else 150)
+    bare = steps["bare"]
+    ppo = ppo_rates(args.n_envs, args.threads, 1 if args.quick else 3, 1 if args.quick else 6)
+    sac = sac_rates(1 if args.quick else 3, 40 if args.quick else 250)
+    torch.set_num_threads(1)
+    networks = network_costs(rounds=2 if args.quick else 15, repeats=3 if args.quick else 20)
+    result: dict[str, Any] = {
+        "env_ratio": steps["vec_env"] / bare,
+        "ppo_ratio": {name: rate / bare for name, rate in ppo.items()},
+        "sac_ratio": sac["vector"] / sac["mlp"],
+        "networks": networks,
+        "absolute": {
+            "bare_steps_per_s": bare,
+            "vec_env_steps_per_s": steps["vec_env"],
+            "ppo_steps_per_s": ppo,
+            "sac_updates_per_s": sac,
+        },
+        "setup": {
+            "n_envs": args.n_envs,
+            "threads": args.threads,
+            "quick": args.quick,
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("eqrl", "torch", "mujoco", "stable-baselines3", "gymnasium", "e3nn", "numpy")},
+        },
+    }
+    show(result)
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+        print(f"written to {args.json}")
+    return 0
+
+
+def interleaved(jobs: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Median rate of each job; the jobs take turns, so that a busy machine slows all of them alike."""
+    rates: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            rates[name].append(job())
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def stepping(n_envs: int, threads: int, rounds: int, steps: int) -> dict[str, float]:
+    """Steps/s of the bare batch and of the ``VecEnv`` around a batch of the same model, with random controls."""
+    from mujoco.batch import Batch
+
+    env = eqrl.make_vec(ANT, n_envs, seed=0, n_threads=threads)
+    env.reset()
+    task = env.unwrapped.task  # type: ignore[attr-defined]
+    batch = Batch(task.model, n_envs, threads)
+    batch.bind("qpos")[:] = env.unwrapped.simulation.world.qpos  # type: ignore[attr-defined]
+    control = batch.bind("ctrl")
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, size=(steps, n_envs, task.model.nu)).astype(np.float32)
+
+    def bare() -> float:
+        start = time.perf_counter()
+        for action in actions:
+            control[:] = action
+            batch.step(nstep=task.frame_skip)
+        return steps * n_envs / (time.perf_counter() - start)
+
+    def ours() -> float:
+        start = time.perf_counter()
+        for action in actions:
+            env.step(action)
+        return steps * n_envs / (time.perf_counter() - start)
+
+    for _ in range(2):  # warm up, and let both fall to the ground
+        bare(), ours()
+    return interleaved({"bare": bare, "vec_env": ours}, rounds)
+
+
+def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str, float]:
+    """Steps/s of ``PPO.learn`` from end to end, with the preset's rollout and minibatch sizes."""
+    common: dict[str, Any] = {"n_steps": 32, "batch_size": 1024, "n_epochs": 5, "device": "cpu", "seed": 0}
+
+    def model(name: str) -> PPO:
+        env = eqrl.make_vec(ANT, n_envs, seed=0, n_threads=threads)
+        if name == "mlp":
+            return PPO("MlpPolicy", env, policy_kwargs={"net_arch": HIDDEN}, **common)
+        return PPO(EquivariantPolicy, env, policy_kwargs={"network": name, "network_kwargs": {"hidden": HIDDEN}}, **common)
+
+    models = {name: model(name) for name in ("frame", "vector", "mlp")}
+    chunk = rollouts * n_envs * common["n_steps"]
+
+    def job(agent: PPO) -> Callable[[], float]:
+        def run() -> float:
+            start = time.perf_counter()
+            agent.learn(chunk, reset_num_timesteps=False)
+            return chunk / (time.perf_counter() - start)
+
+        return run
+
+    jobs = {name: job(agent) for name, agent in models.items()}
+    for run in jobs.values():
+        run()
+    return interleaved(jobs, rounds)
+
+
+def sac_rates(rounds: int, updates: int) -> dict[str, float]:
+    """Gradient updates/s of SAC on replayed goals, batch 256."""
+
+    def model(name: str) -> SAC:
+        env = eqrl.make_vec("eqrl/Reach-v0", 8, seed=0, n_threads=1)
+        policy: Any = "MultiInputPolicy" if name == "mlp" else EquivariantSACPolicy
+        options = {"net_arch": HIDDEN} if name == "mlp" else {"network": name, "network_kwargs": {"hidden": HIDDEN}}
+        agent = SAC(
+            policy, env, policy_kwargs=options, replay_buffer_class=HerReplayBuffer, batch_size=256, learning_starts=500, seed=0, device="cpu"
+        )  # fmt: skip
+        agent.learn(600)
+        return agent
+
+    def job(agent: SAC) -> Callable[[], float]:
+        def run() -> float:
+            start = time.perf_counter()
+            agent.train(gradient_steps=updates, batch_size=256)
+            return updates / (time.perf_counter() - start)
+
+        return run
+
+    return interleaved({name: job(model(name)) for name in ("vector", "mlp")}, rounds)
+
+
+def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
+    """Cost of every backbone relative to a torch MLP 2x256 on the same input, one thread."""
+    nets: dict[str, tuple[torch.nn.Module, int]] = {}
+    for group in (O3, SO2):
+        rep_in = Representation((Field("scalars", "10x0e"), Field("vectors", "10x1o", role="goal")), (), group)
+        rep_out = Representation((Field("scalars", "2x0e"), Field("vectors", "2x1o")), (), group)
+        nets.setdefault("torch MLP 2x256", (torch_mlp(rep_in.dim, rep_out.dim), rep_in.dim))
+        for name in ("vector", "frame", "steerable") if group is O3 else ("vector", "frame"):
+            nets[f"{name} ({group})"] = (build(name, rep_in, rep_out, None if name == "frame" else group), rep_in.dim)
+    big, small = torch.randn(256, 40), torch.randn(1, 40)
+
+    def train(net: torch.nn.Module) -> Callable[[], float]:
+        def run() -> float:
+            start = time.perf_counter()
+            for _ in range(repeats):
+                net.zero_grad()
+                net(big).square().sum().backward()
+            return repeats / (time.perf_counter() - start)
+
+        return run
+
+    def infer(net: torch.nn.Module) -> Callable[[], float]:
+        def run() -> float:
+            start = time.perf_counter()
+            with torch.no_grad():
+                for _ in range(10 * repeats):
+                    net(small)
+            return 10 * repeats / (time.perf_counter() - start)
+
+        return run
+
+    rates = {}
+    for what, job in (("train_b256", train), ("infer_b1", infer)):
+        jobs = {name: job(net) for name, (net, _) in nets.items()}
+        for run in jobs.values():
+            run()
+        rates[what] = interleaved(jobs, rounds)
+    base = "torch MLP 2x256"
+    return [
+        {
+            "name": name,
+            "params": sum(p.numel() for p in net.parameters()),
+            **{what: rate[base] / rate[name] for what, rate in rates.items()},
+        }
+        for name, (net, _) in nets.items()
+    ]
+
+
+def torch_mlp(inputs: int, outputs: int) -> torch.nn.Module:
+    """The yardstick."""
+    return torch.nn.Sequential(
+        torch.nn.Linear(inputs, 256), torch.nn.Tanh(), torch.nn.Linear(256, 256), torch.nn.Tanh(), torch.nn.Linear(256, outputs)
+    )  # fmt: skip
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the ratios as tables."""
+    console, absolute = Console(), result["absolute"]
+    table = Table(title=f"AntTarget, {result['setup']['n_envs']} simulations, {result['setup']['threads']} threads")
+    for column in ("", "steps/s", "over bare mujoco.batch"):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_row("bare mujoco.batch", f"{absolute['bare_steps_per_s']:,.0f}", "1.00")
+    table.add_row("VecEnv (env_ratio)", f"{absolute['vec_env_steps_per_s']:,.0f}", f"{result['env_ratio']:.2f}")
+    for name, ratio in result["ppo_ratio"].items():
+        table.add_row(f"PPO.learn, {name}", f"{absolute['ppo_steps_per_s'][name]:,.0f}", f"{ratio:.2f}")
+    console.print(table)
+    console.print(
+        f"SAC updates/s, vector over MlpPolicy (sac_ratio): {result['sac_ratio']:.2f} "
+        f"({absolute['sac_updates_per_s']['vector']:.0f} / {absolute['sac_updates_per_s']['mlp']:.0f})"
+    )
+    table = Table(title="Networks, multiples of a torch MLP 2x256, 1 thread")
+    for column in ("network", "parameters", "forward+backward B=256", "forward B=1"):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for row in result["networks"]:
+        table.add_row(row["name"], f"{row['params']:,}", f"{row['train_b256']:.2f}x", f"{row['infer_b1']:.2f}x")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
