@@ -61,7 +61,7 @@ class RandomRotation(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         """Receive a step; ended episodes show their last observation in the old orientation and go on in a new one."""
         observations, rewards, dones, infos = self.venv.step_wait()
-        ended = np.flatnonzero(dones)
+        ended, infos = np.flatnonzero(dones), list(infos)
         for i in ended:
             if (last := infos[i].get("terminal_observation")) is not None:
                 infos[i] = {**infos[i], "terminal_observation": self._turned(last, int(i))}

@@ -79,6 +79,10 @@ class EquivariantGaussian(Distribution):
         """The squashed mean, shape ``(B, dim)``: what ``predict(deterministic=True)`` returns."""
         return self.geometry.squash(self.mean)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the parameters of the last batch: tensors inside a gradient's graph cannot be copied."""
+        return {**self.__dict__, "mean": torch.zeros(0), "log_std": torch.zeros(0)}
+
     def _draw(self) -> Tensor:
         return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
 

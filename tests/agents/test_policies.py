@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO, SAC, TD3, HerReplayBuffer
+from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
@@ -283,6 +283,23 @@ def test_hindsight_replay(algo):
     )
     model.learn(120)
     check_policy(model, env)
+
+
+@pytest.mark.parametrize("algorithm", [A2C, DDPG])
+def test_relatives_of_ppo_and_td3(algorithm):
+    policy = EquivariantPolicy if algorithm is A2C else EquivariantTD3Policy
+    model = algorithm(policy, PointMass(), policy_kwargs={"network_kwargs": {"hidden": (16, 16)}}, device="cpu", seed=0)
+    model.learn(110)
+    check_policy(model, PointMass())
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_policies_can_be_copied_after_training(algo):
+    model = make(algo, PointMass)
+    model.learn(64 if algo == "ppo" else 25)
+    twin = copy.deepcopy(model.policy)
+    obs = observations(model)
+    assert np.array_equal(twin.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
 
 
 def test_evaluate_policy():
