@@ -179,14 +179,17 @@ class NanGuard(BaseCallback):
     def _on_step(self) -> bool:
         self._check("reward", self.locals["rewards"])
         self._check("observation", self.locals["new_obs"])
+        for i in np.flatnonzero(self.locals["dones"]):
+            # the last observation of an episode is not in new_obs, but PPO bootstraps from it
+            self._check("observation", self.locals["infos"][i].get("terminal_observation", 0.0), member=int(i))
         return True
 
-    def _check(self, what: str, values: Any) -> None:
+    def _check(self, what: str, values: Any, member: int | None = None) -> None:
         for key, array in values.items() if isinstance(values, dict) else (("", values),):
             if not np.isfinite(np.sum(array)):  # the sum of finite numbers this small is finite, and one pass is cheap
-                self._complain(what, key, np.asarray(array))
+                self._complain(what, key, np.asarray(array), member)
 
-    def _complain(self, what: str, key: str, array: NDArray[Any]) -> None:
+    def _complain(self, what: str, key: str, array: NDArray[Any], member: int | None) -> None:
         bad = np.argwhere(~np.isfinite(array))
         if not len(bad):
             return
@@ -197,7 +200,7 @@ class NanGuard(BaseCallback):
             if fields is not None:
                 where += f" field {next(n for n, s in fields.slices.items() if s.start <= bad[0][-1] < s.stop)!r}"
         raise UsageError(
-            f"environment {self.env_id} returned {array[tuple(bad[0])]} in its {what}{where} (member {bad[0][0]}, after "
+            f"environment {self.env_id} returned {array[tuple(bad[0])]} in its {what}{where} (member {bad[0][0] if member is None else member}, after "
             f"{self.num_timesteps} steps); repair the environment or make its physics milder "
             f"(last good model: {self.last})"
         )

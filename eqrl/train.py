@@ -139,38 +139,46 @@ class _Session:
 
     def run(self) -> Run:
         """Train, save, evaluate, report."""
-        total = self.config.n_timesteps or 0
-        start, first = time.monotonic(), self.model.num_timesteps
         self._say(
             f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed {self.config.seed}"
         )
         self._say(f"run      {self.folder.path}")
         self.model.set_logger(self._logger())
-        stop = StopOnSignal()
+        try:
+            return self._run()
+        finally:
+            self.model.logger.close()
+
+    def _run(self) -> Run:
+        start, first = time.monotonic(), self.model.num_timesteps
+        stopped = self._learn()
+        metrics = {"timesteps": float(self.model.num_timesteps), "seconds": time.monotonic() - start}
+        self._save()
+        result = None
+        if stopped:
+            self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
+            self._say(f"resume   eqrl train --resume {self.folder.path}")
+        else:
+            self._say(f"trained  {self.model.num_timesteps - first:,} steps in {metrics['seconds']:.0f} s")
+            result = self._zero_shot(metrics)
+        self.folder.write("README.md", readme(self.folder, self.config, metrics, result))
+        return Run(self.folder.path, self.model, self.config, metrics, result, stopped)
+
+    def _learn(self) -> bool:
+        """Train to the end; whether a signal stopped it before."""
+        total = self.config.n_timesteps or 0
         progress = ShowProgress(total, self.console)
         try:
-            with stop:
+            with StopOnSignal() as stop:
                 self.model.learn(
-                    total - first,
+                    total - self.model.num_timesteps,
                     callback=CallbackList(self._callbacks(stop, progress)),
                     log_interval=1 if self.config.algo == "ppo" else 20,
                     reset_num_timesteps=False,
                 )
         finally:
             progress.close()
-        seconds = time.monotonic() - start
-        self._save()
-        metrics = {"timesteps": float(self.model.num_timesteps), "seconds": seconds}
-        result = None
-        if stop.stopped:
-            self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
-            self._say(f"resume   eqrl train --resume {self.folder.path}")
-        else:
-            self._say(f"trained  {self.model.num_timesteps - first:,} steps in {seconds:.0f} s")
-            result = self._zero_shot(metrics)
-        self.folder.write("README.md", readme(self.folder, self.config, metrics, result))
-        self.model.logger.close()
-        return Run(self.folder.path, self.model, self.config, metrics, result, stop.stopped)
+        return stop.stopped
 
     def _callbacks(self, stop: StopOnSignal, progress: ShowProgress) -> list[Any]:
         config, folder = self.config, self.folder

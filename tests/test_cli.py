@@ -1,0 +1,126 @@
+"""What a person sees who makes a mistake: one line on stderr, exit code 2, and no new folder."""
+
+import subprocess
+import sys
+
+import pytest
+
+from eqrl.cli import main
+from tests import typed_env
+
+typed_env.register()
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("trian", ["'trian'", "'train'"]),
+        ("train --env eqrl/AntTargt-v0", ["'eqrl/AntTargt-v0'", "'eqrl/AntTarget-v0'"]),
+        ("train --env Foo-v7", ["'Foo-v7'", "--gym-packages"]),
+        ("train --ev-freq 3", ["'--ev-freq'", "'--eval-freq'"]),
+        ("train --network fram", ["'fram'", "'frame'"]),
+        ("train --group SO5", ["'SO5'", "SO2"]),
+        ("train --env-kwargs target_secor:3", ["'target_secor'", "'target_sector'"]),
+        ("train --env eqrl/Reach-v0 --env-kwargs reward_type:spars", ["reward_type", "sparse"]),
+        ("train --env-kwargs target_sector:3", ["target_sector=3", "(-15, 15)"]),
+        ("train --eval-env-kwargs headng:3", ["'headng'", "'heading'"]),
+        ("train -params learnin_rate:1", ["'learnin_rate'", "'learning_rate'"]),
+        ("train -params normalize:true", ["'normalize'", "breaks the symmetry"]),
+        ("train -params use_sde:true", ["use_sde"]),
+        ("train --policy-kwargs network_kwarg:1", ["'network_kwarg'", "'network_kwargs'"]),
+        ("train --env Pendulum-v1", ["Pendulum-v1", "TypedBox"]),
+        ("train --env tests/Point-v0 --env-kwargs cube:true", ["tests/Point-v0", "TypedBox"]),
+        ("train --device nonsense", ["'device'", "'nonsense'"]),
+        ("train --gym-packages no_such_package", ["'no_such_package'"]),
+        ("train --config nowhere.yaml", ["nowhere.yaml", "cannot be read"]),
+        ("train --resume nowhere", ["nowhere", "not a run folder"]),
+        ("evaluate .", ["not a run folder", "config.yaml"]),
+        ("evaluate", ["RUN"]),
+        ("evaluate nowhere --plot x.txt", ["x.txt", ".png"]),
+    ],
+)
+def test_mistakes(argv, words, capsys, tmp_path):
+    assert main(argv.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("eqrl: error: ")
+    assert err.count("\n") == 1
+    assert all(word in err for word in words), err
+    assert not list(tmp_path.iterdir())
+
+
+def test_box_that_is_not_a_ball(capsys, monkeypatch):
+    import gymnasium
+
+    from eqrl.symmetry import TypedBox
+
+    class Square(typed_env.Point):
+        def __init__(self):
+            super().__init__()
+            self.action_space = TypedBox(typed_env.POSITION, [-1.0, -2.0], [1.0, 2.0])
+
+    monkeypatch.setitem(gymnasium.registry, "tests/Square-v0", gymnasium.envs.registration.EnvSpec("tests/Square-v0", Square))
+    assert main(["train", "--env", "tests/Square-v0"]) == 2
+    err = capsys.readouterr().err
+    assert "'position'" in err
+    assert "not a ball" in err
+    assert err.count("\n") == 1
+
+
+def test_observations_normalised_outside_the_policy(capsys, monkeypatch):
+    import gymnasium
+
+    monkeypatch.setitem(
+        gymnasium.registry,
+        "tests/Normalised-v0",
+        gymnasium.envs.registration.EnvSpec(
+            "tests/Normalised-v0", lambda: gymnasium.wrappers.NormalizeObservation(typed_env.Point())
+        ),
+    )
+    assert main(["train", "--env", "tests/Normalised-v0"]) == 2
+    assert "norm_obs=False" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("nan_at", [99, 100])  # 100 is the end of an episode
+def test_nan_stops_with_one_line_and_keeps_a_model(capsys, tmp_path, nan_at):
+    argv = (
+        f"train --env tests/Point-v0 --env-kwargs nan_at:{nan_at} -n 4000 --n-envs 2 --no-progress --rotations 0 --eval-freq 0"
+    )
+    argv += " --save-freq 100 -params n_steps:32 batch_size:32"
+    assert main(argv.split()) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert all(word in err for word in ("tests/Point-v0", "nan", "'position'", "last good model")), err
+    assert (tmp_path / "logs/ppo/tests-Point-v0_1/model/last.safetensors").is_file()
+
+
+def test_help_and_version(capsys):
+    for argv in ([], ["--help"], ["--version"]):
+        assert main(argv) == 0
+    assert "evaluate" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert end.value.code == 0
+    assert "--eval-freq" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["eqrl", "eqrl.train", "eqrl.evaluate"])
+def test_modules_are_commands(module):
+    argv = [
+        sys.executable,
+        "-W",
+        "error::RuntimeWarning",
+        "-m",
+        module,
+        *(["train"] if module == "eqrl" else []),
+        "--nonsense",
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--nonsense" in done.stderr or "RUN" in done.stderr

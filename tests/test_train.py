@@ -1,0 +1,220 @@
+"""Training: it learns, it can be stopped and resumed, it is not disturbed by its evaluation, it loads without pickle."""
+
+import csv
+import json
+import os
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from eqrl.checkpoint import read_checkpoint
+from eqrl.cli import main
+from eqrl.config import Config
+from eqrl.errors import UsageError
+from eqrl.run_folder import RunFolder, load_run
+from eqrl.train import resume, train
+from tests import typed_env
+
+typed_env.register()
+SMALL = {"n_steps": 32, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def reach(tmp_path_factory):
+    """The run that the tests of a trained agent share: PPO on dense Reach, some seconds."""
+    folder = tmp_path_factory.mktemp("reach")
+    return train(
+        Config(
+            env="eqrl/Reach-v0",
+            env_kwargs={"reward_type": "dense"},
+            n_timesteps=60_000,
+            rotations=4,
+            num_threads=1,
+            log_folder=str(folder),
+        )
+    )
+
+
+def point(folder, **options):
+    values = {
+        "n_timesteps": 1024,
+        "n_envs": 4,
+        "rotations": 0,
+        "eval_freq": 0,
+        "save_freq": 0,
+        "hyperparams": SMALL,
+        "eval_episodes": 2,
+    }
+    return Config(**{"env": "tests/Point-v0", "num_threads": 1, "log_folder": str(folder), **values, **options})
+
+
+def weights(model):
+    return {k: v.clone() for k, v in model.policy.state_dict().items()}
+
+
+def test_it_learns_and_keeps_the_symmetry(reach):
+    assert reach.metrics["success"] > 0.9
+    assert reach.metrics["retention_min"] > 0.98
+    assert reach.metrics["equivariance_error"] < 1e-4
+
+
+def test_the_folder_is_complete_and_readable(reach):
+    names = {p.name for p in reach.path.iterdir()}
+    assert names >= {
+        "README.md",
+        "config.yaml",
+        "command.txt",
+        "versions.txt",
+        "model",
+        "progress.csv",
+        "evaluations.csv",
+        "tensorboard",
+    }
+    text = (reach.path / "README.md").read_text()
+    assert f"eqrl evaluate {reach.path}" in text
+    assert "success: 1.00" in text or "success: 0.9" in text
+    with (reach.path / "evaluations.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    assert float(rows[-1]["success_rate"]) > 0.9
+    assert RunFolder.open(reach.path).config() == reach.config
+
+
+def test_tensorboard_groups(reach):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(reach.path / "tensorboard"))
+    board.Reload()
+    groups = {tag.split("/")[0] for tag in board.Tags()["scalars"]}
+    assert groups >= {"rollout", "train", "eval", "equivariance", "zero_shot"}
+
+
+def test_load_gives_the_same_actions(reach):
+    model, config = load_run(reach.path)
+    assert config == reach.config
+    observation = {k: v[None] for k, v in reach.model.observation_space.sample().items()}
+    expected = reach.model.predict(observation, deterministic=True)[0]
+    np.testing.assert_array_equal(model.predict(observation, deterministic=True)[0], expected)
+    for which in ("best", 15_040):
+        load_run(reach.path, which)
+    with pytest.raises(UsageError, match="it has best, last"):
+        load_run(reach.path, 7)
+
+
+def test_folders_are_never_shared(tmp_path):
+    config = point(tmp_path)
+    made: list[RunFolder] = []
+    threads = [threading.Thread(target=lambda: made.append(RunFolder.create(config))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(f.path.name for f in made) == [f"tests-Point-v0_{i}" for i in range(1, 9)]
+
+
+def test_same_seed_same_bits_and_evaluation_does_not_disturb(tmp_path):
+    plain = train(point(tmp_path))
+    watched = train(point(tmp_path, eval_freq=128, save_freq=128, rotations=0))
+    leaky = train(point(tmp_path, eval_freq=128, eval_env_kwargs={"leaky": True}))
+    other = train(point(tmp_path, seed=1))
+    for key, value in weights(plain.model).items():
+        assert torch.equal(value, weights(watched.model)[key]), key
+        assert torch.equal(value, weights(leaky.model)[key]), key
+    assert any(not torch.equal(v, weights(other.model)[k]) for k, v in weights(plain.model).items())
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_resume_goes_on_where_it_was(tmp_path, algo):
+    hyperparams = SMALL if algo == "ppo" else {"learning_starts": 64, "buffer_size": 2000, "gradient_steps": 1}
+    first = train(point(tmp_path, algo=algo, n_timesteps=512, eval_freq=256, hyperparams=hyperparams))
+    steps = first.model.num_timesteps
+    plain, _ = read_checkpoint(RunFolder(first.path).last)
+    assert plain["counters"]["num_timesteps"] == steps
+    second = resume(first.path, n_timesteps=1024)
+    assert second.path == first.path
+    assert second.model.num_timesteps >= 1024
+    assert second.model._n_updates > first.model._n_updates
+    adam = (second.model.policy.optimizer if algo == "ppo" else second.model.critic.optimizer).state_dict()["state"][0]["step"]
+    before = (first.model.policy.optimizer if algo == "ppo" else first.model.critic.optimizer).state_dict()["state"][0]["step"]
+    assert adam > before
+    with (first.path / "evaluations.csv").open() as file:
+        times = [int(row["timesteps"]) for row in csv.DictReader(file)]
+    assert times == sorted(set(times))
+    assert times[-1] > 512
+    assert (first.path / f"progress_from_{steps}.csv").is_file()
+    with pytest.raises(UsageError, match="has done its"):
+        resume(first.path)
+    with pytest.raises(UsageError, match="'seed' cannot change"):
+        resume(first.path, seed=3)
+
+
+def test_a_signal_saves_and_exits_cleanly(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), signal.SIGINT)), daemon=True).start()
+    argv = "train --env tests/Point-v0 -n 10_000_000 --n-envs 4 --rotations 0 --eval-freq 0 --no-progress -params n_steps:32 batch_size:64"
+    assert main(argv.split()) == 130
+    out = capsys.readouterr().out
+    assert "eqrl train --resume logs/ppo/tests-Point-v0_1" in out
+    plain, _ = read_checkpoint(tmp_path / "logs/ppo/tests-Point-v0_1/model/last.safetensors")
+    assert 0 < plain["counters"]["num_timesteps"] < 10_000_000
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class _Evil:
+    def __reduce__(self):
+        return (open, (os.environ["EQRL_TEST_CANARY"], "w"))
+
+
+def test_loading_executes_nothing(tmp_path, monkeypatch):
+    canary = tmp_path / "canary"
+    monkeypatch.setenv("EQRL_TEST_CANARY", str(canary))
+    run = train(point(tmp_path, n_timesteps=128))
+    folder = RunFolder(run.path)
+    good = folder.last.read_bytes()
+    for content in (pickle.dumps(_Evil()), good[:100], good[:-10], b""):
+        folder.last.write_bytes(content)
+        with pytest.raises(UsageError, match="not a readable checkpoint"):
+            load_run(run.path)
+    torch.save({"policy": _Evil()}, folder.last)
+    with pytest.raises(UsageError, match="not a readable checkpoint"):
+        load_run(run.path)
+    folder.last.write_bytes(good)
+    text = folder.config_file.read_text()
+    for evil in (
+        "env_kwargs: !!python/object/apply:os.system ['true']",
+        "hyperparams: {policy_class: os.system}",
+        "gym_packages: [antigravity]\nenv: no:Env-v0",
+    ):
+        folder.config_file.write_text(text + evil + "\n")
+        with pytest.raises(UsageError):
+            load_run(run.path)
+    folder.config_file.write_text(text)
+    load_run(run.path)
+    assert not canary.exists()
+
+
+def test_a_model_of_another_shape_is_refused(tmp_path):
+    run = train(point(tmp_path, n_timesteps=128))
+    folder = RunFolder(run.path)
+    folder.write_config(run.config.replace(policy_kwargs={"network_kwargs": {"hidden": [7]}}))
+    with pytest.raises(UsageError, match="does not fit the configured model"):
+        load_run(run.path)
+
+
+def test_stock_policy_takes_the_same_widths(tmp_path):
+    run = train(point(tmp_path, network="MlpPolicy", n_timesteps=128))
+    assert run.config.policy_kwargs["net_arch"] == [128, 128]
+    assert load_run(run.path)[0].policy.net_arch == [128, 128]
+
+
+def test_augmentation_only_in_training(tmp_path):
+    from eqrl.agents import RandomRotation
+
+    run = train(point(tmp_path, network="MlpPolicy", augment=True, n_timesteps=128, rotations=0, eval_freq=64))
+    assert isinstance(run.model.get_env(), RandomRotation)
+    json.dumps(run.config.to_dict())
