@@ -4,10 +4,29 @@ Importing the package registers its environments with Gymnasium and imports noth
 """
 
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from eqrl.envs.registration import ENVIRONMENTS, make_vec, register_all
+_here = Path(__file__).parent
+if not (_here / "envs").is_dir() and (_here.parent / "pyproject.toml").is_file():
+    # Python runs in a checkout, whose eqrl/ shadows the installed package: envs/ and agents/ lie beside it there
+    __path__.append(str(_here.parent))
+
+from eqrl.envs.registration import ENVIRONMENTS, make_vec, register_all  # noqa: E402
+
+if TYPE_CHECKING:
+    from eqrl.run_folder import load_run as load
 
 __version__ = version("eqrl")
-__all__ = ["ENVIRONMENTS", "__version__", "make_vec"]
+__all__ = ["ENVIRONMENTS", "__version__", "load", "make_vec"]
 
 register_all()
+
+
+def __getattr__(name: str) -> Any:
+    # eqrl.load needs torch and Stable-Baselines3, which registration must not import
+    if name == "load":
+        from eqrl.run_folder import load_run
+
+        return load_run
+    raise AttributeError(f"module 'eqrl' has no attribute {name!r}")

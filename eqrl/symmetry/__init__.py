@@ -1,6 +1,7 @@
 """Groups, representations and typed spaces: the language in which eqrl states a symmetry."""
 
 from eqrl.symmetry.check_environment import GeneratorReport, SymmetricWorld, check_environment
+from eqrl.symmetry.check_policy import PolicyReport, check_policy
 from eqrl.symmetry.element import Element, about_gravity
 from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Generator, Group, finite_group
@@ -22,6 +23,7 @@ __all__ = [
     "GeneratorReport",
     "Group",
     "Orbits",
+    "PolicyReport",
     "Representation",
     "SymmetricWorld",
     "SymmetryError",
@@ -29,6 +31,7 @@ __all__ = [
     "UntypedSpaceError",
     "about_gravity",
     "check_environment",
+    "check_policy",
     "direct_sum",
     "finite_group",
     "orbits",
