@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,10 @@ class Evaluate(Every):
         self.env = env
         self.folder = folder
         self.table = folder.path / "evaluations.csv"
-        self.best: tuple[float, float] = _best_so_far(self.table)
+        rows = _rows(self.table)
+        self.best = max((_score(float(r["success_rate"]), float(r["mean_reward"])) for r in rows), default=(-np.inf, -np.inf))
+        # wall-clock goes on where the stretch before an interruption ended
+        self._clock = time.monotonic() - (float(rows[-1]["seconds"]) if rows else 0.0)
 
     def act(self) -> None:
         """Evaluate once."""
@@ -77,6 +81,7 @@ class Evaluate(Every):
             "std_reward": float(played.returns.std()),
             "success_rate": success,
             "mean_ep_length": float(played.lengths.mean()),
+            "seconds": time.monotonic() - self._clock,
         }
         for name in ("mean_reward", "mean_ep_length"):
             self.logger.record(f"eval/{name}", row[name])
@@ -90,7 +95,7 @@ class Evaluate(Every):
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        score = (0.0 if played.successes is None else success, row["mean_reward"])
+        score = _score(success, row["mean_reward"])
         if score > self.best:
             self.best = score
             save_checkpoint(self.model, self.folder.best, {"evaluation": row})
@@ -223,11 +228,12 @@ def _refuse_nan_parameters(model: Any, last: Path, steps: int) -> None:
             )
 
 
-def _best_so_far(table: Path) -> tuple[float, float]:
-    best = (-np.inf, -np.inf)
-    if table.exists():
-        with table.open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                success = float(row["success_rate"])
-                best = max(best, (0.0 if np.isnan(success) else success, float(row["mean_reward"])))
-    return best
+def _score(success: float, mean_reward: float) -> tuple[float, float]:
+    return (0.0 if np.isnan(success) else success, mean_reward)
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
