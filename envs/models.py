@@ -16,26 +16,27 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator) -> mujoco.MjSpec
     spec.option.integrator = integrator
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.tolerance = 1e-12  # the default 1e-8 leaves 1e-8 m of asymmetry in a push; this costs nothing
-    spec.visual.headlight.ambient = [0.4, 0.4, 0.4]
-    spec.visual.headlight.diffuse = [0.5, 0.5, 0.5]
+    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
+    spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
+    spec.visual.map.shadowclip = 6.0  # with the default the edge of the shadow map shows as speckles
     spec.visual.rgba.haze = [0.93, 0.95, 0.97, 1.0]
     spec.add_texture(
         name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
         rgb1=[0.93, 0.95, 0.97], rgb2=[0.72, 0.8, 0.88], width=64, height=384,
     )  # fmt: skip
-    light = spec.worldbody.add_light(pos=[0, 0, 6], dir=[0.2, 0.1, -1.0], diffuse=[0.5, 0.5, 0.5])
+    light = spec.worldbody.add_light(pos=[0, 0, 6], dir=[0.2, 0.1, -1.0], diffuse=[0.35, 0.35, 0.35])
     light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
     return spec
 
 
-def add_floor(spec: mujoco.MjSpec, friction: float, **geom: object) -> None:
-    """An infinite checkered plane at height 0."""
+def add_floor(spec: mujoco.MjSpec, friction: float, check: float = 1.0, **geom: object) -> None:
+    """An infinite plane at height 0, checkered with squares of ``check`` metres."""
     spec.add_texture(
         name="grid", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         rgb1=[0.86, 0.88, 0.9], rgb2=[0.78, 0.81, 0.84], width=256, height=256,
     )  # fmt: skip
-    material = spec.add_material(name="grid", texrepeat=[1, 1], texuniform=True, reflectance=0.05)
+    material = spec.add_material(name="grid", texrepeat=[0.5 / check, 0.5 / check], texuniform=True)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "grid"
     spec.worldbody.add_geom(
         name="floor",

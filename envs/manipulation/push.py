@@ -204,7 +204,7 @@ class Push(Task):
     def _build(self) -> mujoco.MjSpec:
         spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
         stiff = {"solref": [0.012, 1.0]}
-        add_floor(spec, 0.4, contype=_TABLE, conaffinity=_OBJECT, **stiff)
+        add_floor(spec, 0.4, check=0.1, contype=_TABLE, conaffinity=_OBJECT, **stiff)
         add_effector(
             spec, dims=2, radius=_EFFECTOR_RADIUS, height=_HALF_HEIGHT, gain=20.0, mass=0.3,
             contype=_EFFECTOR, conaffinity=_OBJECT, friction=[0.5, 0.005, 0.0001], **stiff,
