@@ -6,10 +6,15 @@ import mujoco
 import numpy as np
 
 
-def new_spec(timestep: float, integrator: mujoco.mjtIntegrator) -> mujoco.MjSpec:
+def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: float = 1.0) -> mujoco.MjSpec:
     """An empty model with elliptic friction cones, a light and a sky.
 
     MuJoCo's default pyramidal cone breaks the rotation symmetry about gravity by centimetres.
+
+    Args:
+        timestep: seconds.
+        integrator: of the simulation.
+        shadow_clip: how far shadows are drawn, in extents of the model; where it does not fit, their edge shows as speckles.
     """
     spec = mujoco.MjSpec()
     spec.option.timestep = timestep
@@ -19,7 +24,7 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator) -> mujoco.MjSpec
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
-    spec.visual.map.shadowclip = 6.0  # with the default the edge of the shadow map shows as speckles
+    spec.visual.map.shadowclip = shadow_clip
     spec.visual.rgba.haze = [0.93, 0.95, 0.97, 1.0]
     spec.add_texture(
         name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,

@@ -48,7 +48,7 @@ def build(gear: float, integrator: mujoco.mjtIntegrator, timestep: float) -> muj
         integrator: of the simulation.
         timestep: seconds.
     """
-    spec = new_spec(timestep, integrator)
+    spec = new_spec(timestep, integrator, shadow_clip=6.0)
     add_floor(spec, 1.0, contype=1, conaffinity=1, margin=0.01)
     torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 0.55])
     torso.add_freejoint(name="root")

@@ -45,7 +45,7 @@ class Reach(Task):
         )
         self.sector = check_sector("target_sector", target_sector)
         self.breaking = Breaking(breaking, float(breaking_size))
-        spec = new_spec(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
+        spec = new_spec(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, shadow_clip=6.0)
         add_floor(spec, 1.0, check=0.25, contype=0, conaffinity=0)
         add_effector(spec, dims=3, radius=0.03, height=float(_CENTRE[2]), gain=20.0, mass=0.5, contype=0, conaffinity=0)
         eye = (0.0, -1.5, 1.1)
