@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import gymnasium
 import numpy as np
 import pytest
@@ -12,14 +9,12 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from toy_envs import PointMass, Reach, Walker
 
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy
 from eqrl.symmetry import TRIVIAL, UntypedSpaceError
 from eqrl.symmetry.check_policy import check_policy
 from eqrl.symmetry.errors import SymmetryError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "agents"))
-from toy_envs import PointMass, Reach, Walker
 
 
 def small():

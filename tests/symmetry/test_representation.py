@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from e3nn import o3
+from groups import ANT, MIRROR
 from gymnasium import spaces
 
 from eqrl.symmetry import (
@@ -22,7 +23,6 @@ from eqrl.symmetry import (
     orbits,
     representation_of,
 )
-from tests.symmetry.test_group import ANT, MIRROR
 
 LEGS = EntitySet("legs", ("leg",) * 4)
 RICH = (
