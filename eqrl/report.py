@@ -71,9 +71,7 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
         width: width in degrees of the training sector, shaded; None for none.
         title: above the axes.
     """
-    if width is not None:
-        axis.bar(0.0, 1.0, width=np.deg2rad(width), color="#f4d58d", alpha=0.55, linewidth=0, zorder=0, label="trained here")
-    for i, (name, curve) in reversed(list(enumerate(curves.items()))):
+    for i, (name, curve) in enumerate(curves.items()):
         color = PALETTE[i % len(PALETTE)]
         # on a circle, a straight line between two equal values would dip; so the lines are bent
         theta = np.linspace(0.0, 2.0 * np.pi, 721)
@@ -85,6 +83,8 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
         axis.plot(theta, value, linewidth=2.2, **above)
         axis.plot(np.deg2rad(curve.angles_deg), curve.value, marker="o", markersize=4.5, linewidth=0, **above)
         axis.plot([], [], color=color, linewidth=2.2, marker="o", markersize=4.5, label=name)
+    if width is not None:
+        axis.bar(0.0, 1.0, width=np.deg2rad(width), color="#f4d58d", alpha=0.55, linewidth=0, zorder=0, label="trained here")
     axis.set_ylim(0.0, 1.0)
     axis.set_yticks([0.25, 0.5, 0.75, 1.0])
     axis.set_yticklabels(["", "0.5", "", ""], fontsize=8, color=_INK)

@@ -162,8 +162,7 @@ def _polar_figure(task: str, rows: Sequence[Row], out: Path) -> str:
             angles, scores = _stacked(_select(rows, method=method, protocol=protocol), "angle_deg", "success")
             curves[method] = Curve(angles, interquartile_mean(scores), *bootstrap_interval(scores))
         draw_polar(axis, curves, _SECTOR_DEGREES, title)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    drawing.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     drawing.suptitle(f"{task}: success against the angle of rotation (interquartile mean, 95% bootstrap)", fontsize=12)
     return _save(drawing, out, f"polar_{task}")
 

@@ -1,6 +1,8 @@
 """Evaluation: the schema of its files, pairing of episodes, honest numbers."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from eqrl.cli import main
 from eqrl.config import Config
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate
-from eqrl.protocol import ZeroShot, equivariance_error, play, zero_shot
+from eqrl.protocol import ZeroShot, equivariance_error, play
 from eqrl.report import plot_zero_shot, sector_width
 from eqrl.symmetry import about_gravity
 from eqrl.train import train
+from eqrl.video import record
 
 DENSE = {"reward_type": "dense"}
 
@@ -124,4 +127,30 @@ def test_one_figure_one_protocol(tmp_path):
         plot_zero_shot(results, tmp_path / "x.png")
     assert sector_width({"target_sector": [-15, 15]}) == 30.0
     assert sector_width({"target_sector": "uniform"}) is None
-    assert zero_shot.__doc__
+
+
+def test_video(tmp_path):
+    # a process of its own, because MuJoCo chooses its renderer when it is imported
+    path = tmp_path / "a.mp4"
+    program = f"""
+from eqrl.headless import choose_renderer
+choose_renderer()
+import sys
+import eqrl
+from eqrl.errors import UsageError
+from eqrl.video import record
+from stable_baselines3 import PPO
+env = eqrl.make_vec("eqrl/Reach-v0", 1, n_threads=1)
+try:
+    record(PPO("MultiInputPolicy", env), "eqrl/Reach-v0", {{}}, {str(path)!r}, angles_deg=(0, 90), seconds=0.2, size=(64, 64))
+except UsageError as error:
+    print(error)
+    sys.exit(77 if "nothing can be rendered here" in str(error) else 1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    if done.returncode == 77:
+        pytest.skip(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert path.stat().st_size > 500
+    with pytest.raises(UsageError, match=r"\.mp4 or \.gif"):
+        record(None, "eqrl/Reach-v0", {}, tmp_path / "a.avi")
