@@ -25,6 +25,10 @@ Observation = Any  # an array, or a dict of arrays
 Array = NDArray[np.floating[Any]]
 
 
+# SB3 takes actions through (a + 1) / 2, so that they carry the rounding error of the range and not of their own size.
+_ACTION_SCALE = 1e-2
+
+
 @dataclass
 class PolicyReport:
     """What ``check_policy`` measured.
@@ -194,7 +198,7 @@ def _compare(quantity: str, expected: Array, found: Array, generator: str, rtol:
     difference = np.abs(found - expected).max(axis=-1)
     size = float(np.abs(expected).max())
     # invariants such as a log-density may be small by chance, and their rounding error is that of terms of size one
-    scale = max(size, 1.0) if quantity in ("value", "q", "log_prob") else max(size, 1e-6)
+    scale = max(size, 1.0) if quantity in ("value", "q", "log_prob") else max(size, _ACTION_SCALE)
     wrong = ~(difference <= rtol * scale)  # also where something is not a number
     if wrong.any():
         step = int(np.flatnonzero(wrong)[0])
