@@ -228,7 +228,7 @@ def _argument(name: str, value: Any) -> Any:
             start = float(value.removeprefix("lin_"))
         except ValueError:
             raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
-        return lambda remaining: remaining * start
+        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains a little beyond the end
     return tuple(value) if name == "train_freq" and isinstance(value, list) else value
 
 
@@ -269,7 +269,9 @@ def _argument_hint(text: str, env_id: str) -> str:
         return text
     wrong = text.rsplit("argument", 1)[1].strip(" '\"")
     known = {"scene_rotation", "goal_rotation", "max_episode_steps"} if env_id.startswith("eqrl/") else set()
-    creator = gymnasium.envs.registration.load_env_creator(str(gymnasium.spec(env_id).entry_point))
+    creator: Any = gymnasium.spec(env_id).entry_point
+    if isinstance(creator, str):
+        creator = gymnasium.envs.registration.load_env_creator(creator)
     for owner in (creator, getattr(creator, "task_class", None)):
         for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
             known |= set(inspect.signature(vars(base)["__init__"]).parameters) if "__init__" in vars(base) else set()

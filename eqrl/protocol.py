@@ -96,6 +96,17 @@ class ZeroShot:
             return None
         return [wilson_interval(int(row.sum()), row.size) for row in self.successes]
 
+    def summary(self) -> dict[str, float]:
+        """``return`` and ``success`` (means over the angles), ``retention_min``, ``equivariance_error`` (the largest)."""
+        numbers = {"return": float(self.mean_return.mean())}
+        if self.success is not None:
+            numbers["success"] = float(self.success.mean())
+        if self.retention is not None:
+            numbers["retention_min"] = float(self.retention.min())
+        if self.equivariance_error is not None:
+            numbers["equivariance_error"] = float(self.equivariance_error.max())
+        return numbers
+
     def to_json(self) -> dict[str, Any]:
         """Lists per angle, as ``eqrl evaluate --json`` writes them."""
 

@@ -87,6 +87,7 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
     _use_threads(config)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
+    _check_turning(config)
     with closing(env), closing(_evaluation_env(config)) as eval_env:
         folder = RunFolder.create(config)
         folder.write("README.md", readme(folder, config))
@@ -116,6 +117,7 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
     _use_threads(config)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
+    _check_turning(config)
     load_checkpoint(model, folder.last)
     if model.num_timesteps >= (config.n_timesteps or 0):
         env.close()
@@ -222,7 +224,7 @@ class _Session:
         )
         width = sector_width(self.config.env_kwargs)
         plot_zero_shot({str(self.config.network): result}, picture, title=self.config.env, width=width)
-        metrics.update(final_numbers(result))
+        metrics.update(result.summary())
         _log_zero_shot(self.model, result)
         self._report(result)
         self._say(f"figure   {picture}")
@@ -231,10 +233,10 @@ class _Session:
         return result
 
     def _report(self, result: ZeroShot) -> None:
-        numbers = final_numbers(result)
+        numbers = result.summary()
         parts = [f"{result.returns.shape[0]} rotations of the scene"]
         if "success" in numbers:
-            assert result.success is not None  # final_numbers took it from there
+            assert result.success is not None  # summary took it from there
             parts.append(
                 f"success {numbers['success']:.2f} (least {result.success.min():.2f}, unturned {result.success[0]:.2f})"
             )
@@ -248,24 +250,12 @@ class _Session:
         self.console.print(text, highlight=False, soft_wrap=True)
 
 
-def final_numbers(result: ZeroShot) -> dict[str, float]:
-    """Means over the angles, the least retention, the largest equivariance error."""
-    numbers = {"return": float(result.mean_return.mean())}
-    if result.success is not None:
-        numbers["success"] = float(result.success.mean())
-    if result.retention is not None:
-        numbers["retention_min"] = float(result.retention.min())
-    if result.equivariance_error is not None:
-        numbers["equivariance_error"] = float(result.equivariance_error.max())
-    return numbers
-
-
 def _log_zero_shot(model: BaseAlgorithm, result: ZeroShot) -> None:
     for i, angle in enumerate(result.angles_deg):
         model.logger.record(f"zero_shot/return_at_{angle:03.0f}", float(result.mean_return[i]))
         if result.success is not None:
             model.logger.record(f"zero_shot/success_at_{angle:03.0f}", float(result.success[i]))
-    for name, value in final_numbers(result).items():
+    for name, value in result.summary().items():
         if math.isfinite(value):
             model.logger.record(f"zero_shot/{name}", value)
     model.logger.dump(model.num_timesteps)
@@ -273,6 +263,21 @@ def _log_zero_shot(model: BaseAlgorithm, result: ZeroShot) -> None:
 
 def _evaluation_env(config: Config) -> VecEnv:
     return make_env(config, config.eval_episodes, evaluation=True)
+
+
+def _check_turning(config: Config) -> None:
+    """Refuse, before the training and not after it, a zero-shot evaluation that the environment does not offer."""
+    if config.rotations == 0:
+        return
+    try:
+        make_env(config, 1, evaluation=True, scene_rotation=np.zeros(1)).close()
+    except UsageError as error:
+        if "scene_rotation" not in str(error):
+            raise
+        raise UsageError(
+            f"environment {config.env} cannot be turned for the zero-shot evaluation, it has no option 'scene_rotation'; "
+            "add the option to it or leave the evaluation out with --rotations 0"
+        ) from None
 
 
 def _use_threads(config: Config) -> None:

@@ -35,6 +35,7 @@ def _elsewhere(tmp_path, monkeypatch):
         ("train --policy-kwargs network_kwarg:1", ["'network_kwarg'", "'network_kwargs'"]),
         ("train --env Pendulum-v1", ["Pendulum-v1", "TypedBox"]),
         ("train --env tests/Point-v0 --env-kwargs cube:true", ["tests/Point-v0", "TypedBox"]),
+        ("train --env tests/Point-v0", ["tests/Point-v0", "'scene_rotation'", "--rotations 0"]),
         ("train --device nonsense", ["'device'", "'nonsense'"]),
         ("train --gym-packages no_such_package", ["'no_such_package'"]),
         ("train --config nowhere.yaml", ["nowhere.yaml", "cannot be read"]),
