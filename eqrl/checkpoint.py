@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr, recursive_setattr
 from stable_baselines3.common.vec_env import VecNormalize, unwrap_vec_normalize
@@ -59,8 +59,9 @@ def save_checkpoint(model: BaseAlgorithm, path: Path, extra: Mapping[str, Any] |
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(frozen, aside, metadata={"eqrl": json.dumps(plain)})
-        with aside.open("rb") as file:
+        with aside.open("wb") as file:  # safetensors' own save_file makes files that only their owner can read
+            file.write(save(frozen, metadata={"eqrl": json.dumps(plain)}))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
     finally:

@@ -16,6 +16,7 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import CSVOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.build import make_env, make_model, resolve
@@ -124,6 +125,8 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         raise UsageError(f"run {path} has done its {model.num_timesteps:,} steps already; give more with -n")
     # the model was built with the seed of step 0; going on with it would replay the same random numbers
     model.set_random_seed(int(np.random.SeedSequence([config.seed, model.num_timesteps]).generate_state(1)[0] >> 1))
+    if isinstance(model, OffPolicyAlgorithm):
+        model.learning_starts += model.num_timesteps  # the replay buffer is empty: fill it first, as at the beginning
     with closing(env), closing(_evaluation_env(config)) as eval_env:
         folder.write_config(config)
         return _Session(config, folder, model, eval_env, console or Console(quiet=True)).run()

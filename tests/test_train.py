@@ -153,6 +153,18 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
         resume(first.path, seed=3)
 
 
+def test_resume_with_hindsight_fills_the_buffer_again(tmp_path):
+    options = {
+        "algo": "sac",
+        "env": "eqrl/Reach-v0",
+        "hyperparams": {"learning_starts": 480, "gradient_steps": 1},
+        "n_envs": 8,
+    }
+    first = train(point(tmp_path, n_timesteps=640, **options))
+    second = resume(first.path, n_timesteps=1280)
+    assert second.model._n_updates > first.model._n_updates
+
+
 def test_a_signal_saves_and_exits_cleanly(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), signal.SIGINT)), daemon=True).start()
