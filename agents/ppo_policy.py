@@ -12,16 +12,16 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
 from eqrl.agents.actions import ActionGeometry
-from eqrl.agents.describe import describe
 from eqrl.agents.distributions import EquivariantGaussian
 from eqrl.agents.errors import refuse_sde
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import GroupChoice, choose_networks
+from eqrl.agents.symmetric_policy import SymmetricPolicy
 from eqrl.nn import Backbone
-from eqrl.symmetry import Group, scalars
+from eqrl.symmetry import scalars
 
 
-class EquivariantPolicy(ActorCriticPolicy):
+class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
     """Drop-in policy: ``PPO(EquivariantPolicy, env)``, for typed box and dict observations.
 
     With it ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``V(g s) = V(s)`` hold for every
@@ -108,15 +108,6 @@ class EquivariantPolicy(ActorCriticPolicy):
             optimizer_kwargs=optimizer_kwargs,
         )
 
-    @property
-    def group(self) -> Group:
-        """The group with which the whole policy commutes."""
-        return self.networks.group
-
-    def describe(self) -> str:
-        """Fields, group, networks and number of parameters, as text."""
-        return describe(self, self.networks)
-
     def _build(self, lr_schedule: Schedule) -> None:
         """Create networks and optimizer; called by the base class."""
         self.geometry = ActionGeometry(self.action_space, self.networks.widest_group, unit=False)
@@ -181,14 +172,3 @@ class EquivariantPolicy(ActorCriticPolicy):
         found = self.pi_features_extractor if of == "pi" else self.vf_features_extractor
         assert isinstance(found, TypedFeatures)
         return found
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        """Everything that ``load`` needs; SB3's own list forgets ``share_features_extractor``."""
-        return {
-            "observation_space": self.observation_space,
-            "action_space": self.action_space,
-            "lr_schedule": self._dummy_schedule,
-            "optimizer_class": self.optimizer_class,
-            "optimizer_kwargs": self.optimizer_kwargs,
-            **self._own_parameters,
-        }

@@ -14,13 +14,13 @@ from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN, SACPolicy
 from torch import Tensor
 
 from eqrl.agents.actions import ActionGeometry
-from eqrl.agents.critic import EquivariantCritic, features_in_step
-from eqrl.agents.describe import describe
+from eqrl.agents.critic import features_in_step
 from eqrl.agents.distributions import EquivariantGaussian
 from eqrl.agents.errors import refuse_sde
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import GroupChoice, Networks, choose_networks
-from eqrl.symmetry import Field, Group, Representation
+from eqrl.agents.symmetric_policy import OffPolicyMixin
+from eqrl.symmetry import Field, Representation
 
 
 class EquivariantSACActor(BasePolicy):
@@ -76,7 +76,7 @@ class EquivariantSACActor(BasePolicy):
         return actions
 
 
-class EquivariantSACPolicy(SACPolicy):
+class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # its features are typed
     """Drop-in policy: ``SAC(EquivariantSACPolicy, env)``, also with ``HerReplayBuffer``.
 
     With it ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``Q(g s, g a) = Q(s, a)`` hold for
@@ -111,7 +111,7 @@ class EquivariantSACPolicy(SACPolicy):
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
-    action_space: spaces.Box
+    action_space: spaces.Box  # SB3's own annotation is wider
 
     def __init__(
         self,
@@ -168,15 +168,6 @@ class EquivariantSACPolicy(SACPolicy):
             share_features_extractor=share_features_extractor,
         )
 
-    @property
-    def group(self) -> Group:
-        """The group with which the whole policy commutes."""
-        return self.networks.group
-
-    def describe(self) -> str:
-        """Fields, group, networks and number of parameters, as text."""
-        return describe(self, self.networks)
-
     def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantSACActor:  # type: ignore[override]
         """Create the actor; called by the base class."""
         return EquivariantSACActor(
@@ -187,29 +178,3 @@ class EquivariantSACPolicy(SACPolicy):
             log_std_init=self._own_parameters["log_std_init"],
             shared=self.share_features_extractor,
         ).to(self.device)
-
-    def make_critic(self, features_extractor: TypedFeatures | None = None) -> EquivariantCritic:  # type: ignore[override]
-        """Create the Q-functions; called by the base class."""
-        return EquivariantCritic(
-            self.observation_space,
-            self.action_space,
-            self.networks,
-            features_extractor or self._make_extractor(),
-            n_critics=self._own_parameters["n_critics"],
-        ).to(self.device)
-
-    def _make_extractor(self) -> TypedFeatures:
-        extractor = self.make_features_extractor()
-        assert isinstance(extractor, TypedFeatures)
-        return extractor
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        """Everything that ``load`` needs; SB3's own list forgets ``share_features_extractor``."""
-        return {
-            "observation_space": self.observation_space,
-            "action_space": self.action_space,
-            "lr_schedule": self._dummy_schedule,
-            "optimizer_class": self.optimizer_class,
-            "optimizer_kwargs": self.optimizer_kwargs,
-            **self._own_parameters,
-        }

@@ -14,11 +14,10 @@ from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor
 
 from eqrl.agents.actions import ActionGeometry
-from eqrl.agents.critic import EquivariantCritic, features_in_step
-from eqrl.agents.describe import describe
+from eqrl.agents.critic import features_in_step
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import GroupChoice, Networks, choose_networks
-from eqrl.symmetry import Group
+from eqrl.agents.symmetric_policy import OffPolicyMixin
 
 
 class EquivariantTD3Actor(BasePolicy):
@@ -55,7 +54,7 @@ class EquivariantTD3Actor(BasePolicy):
         return actions
 
 
-class EquivariantTD3Policy(TD3Policy):
+class EquivariantTD3Policy(OffPolicyMixin, TD3Policy):  # type: ignore[misc]  # its features are typed
     """Drop-in policy: ``TD3(EquivariantTD3Policy, env, action_noise=BallNoise(...))``, also with ``HerReplayBuffer``.
 
     With it ``pi(g s) = g pi(s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in ``policy.group`` and any weights.
@@ -88,7 +87,7 @@ class EquivariantTD3Policy(TD3Policy):
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
-    action_space: spaces.Box
+    action_space: spaces.Box  # SB3's own annotation is wider
 
     def __init__(
         self,
@@ -140,15 +139,6 @@ class EquivariantTD3Policy(TD3Policy):
             share_features_extractor=share_features_extractor,
         )
 
-    @property
-    def group(self) -> Group:
-        """The group with which the whole policy commutes."""
-        return self.networks.group
-
-    def describe(self) -> str:
-        """Fields, group, networks and number of parameters, as text."""
-        return describe(self, self.networks)
-
     def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantTD3Actor:  # type: ignore[override]
         """Create the actor; called by the base class."""
         return EquivariantTD3Actor(
@@ -158,29 +148,3 @@ class EquivariantTD3Policy(TD3Policy):
             features_extractor or self._make_extractor(),
             shared=self.share_features_extractor,
         ).to(self.device)
-
-    def make_critic(self, features_extractor: TypedFeatures | None = None) -> EquivariantCritic:  # type: ignore[override]
-        """Create the Q-functions; called by the base class."""
-        return EquivariantCritic(
-            self.observation_space,
-            self.action_space,
-            self.networks,
-            features_extractor or self._make_extractor(),
-            n_critics=self._own_parameters["n_critics"],
-        ).to(self.device)
-
-    def _make_extractor(self) -> TypedFeatures:
-        extractor = self.make_features_extractor()
-        assert isinstance(extractor, TypedFeatures)
-        return extractor
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        """Everything that ``load`` needs."""
-        return {
-            "observation_space": self.observation_space,
-            "action_space": self.action_space,
-            "lr_schedule": self._dummy_schedule,
-            "optimizer_class": self.optimizer_class,
-            "optimizer_kwargs": self.optimizer_kwargs,
-            **self._own_parameters,
-        }
