@@ -153,7 +153,7 @@ class Checkpoints(Every):
 
     def act(self) -> None:
         """Save once."""
-        _refuse_nan_parameters(self.model, self.folder.last, self.num_timesteps)
+        refuse_nan_parameters(self.model, self.folder.last, self.num_timesteps)
         save_checkpoint(self.model, self.folder.step(self.num_timesteps))
         save_checkpoint(self.model, self.folder.last)
 
@@ -219,7 +219,12 @@ def symmetry_of(model: Any) -> Group:
     return representation_of(model.observation_space).group.world_part().about_gravity()
 
 
-def _refuse_nan_parameters(model: Any, last: Path, steps: int) -> None:
+def refuse_nan_parameters(model: Any, last: Path, steps: int) -> None:
+    """Stop where the training has diverged.
+
+    Raises:
+        UsageError: naming the first parameter that is not finite, and the last good model.
+    """
     for name, parameter in model.policy.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise UsageError(

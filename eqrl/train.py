@@ -20,7 +20,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.build import make_env, make_model, resolve
-from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard
+from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard, refuse_nan_parameters
 from eqrl.checkpoint import load_checkpoint, save_checkpoint
 from eqrl.config import Config
 from eqrl.errors import UsageError
@@ -158,7 +158,8 @@ class _Session:
         start, first = time.monotonic(), self.model.num_timesteps
         stopped = self._learn()
         metrics = {"timesteps": float(self.model.num_timesteps), "seconds": time.monotonic() - start}
-        self._save()
+        refuse_nan_parameters(self.model, self.folder.last, self.model.num_timesteps)
+        save_checkpoint(self.model, self.folder.last)
         result = None
         if stopped:
             self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
@@ -181,6 +182,14 @@ class _Session:
                     log_interval=1 if self.config.algo == "ppo" else 20,
                     reset_num_timesteps=False,
                 )
+        except ValueError as error:
+            # PyTorch's distributions raise it in the middle of an update for a mean or width that is not finite
+            if "Expected parameter" not in str(error):
+                raise
+            raise UsageError(
+                f"the action distribution is not finite after {self.model.num_timesteps} steps, the training diverged; "
+                f"lower learning_rate and train again (last good model: {self.folder.last})"
+            ) from None
         finally:
             progress.close()
         return stop.stopped
@@ -206,14 +215,6 @@ class _Session:
             place = Path(board) / f"{self.config.algo}_{self.folder.path.name}" if board else self.folder.path / "tensorboard"
             writers.append(TensorBoardOutputFormat(str(place)))
         return Logger(str(self.folder.path), writers)
-
-    def _save(self) -> None:
-        try:
-            save_checkpoint(self.model, self.folder.last)
-        except FloatingPointError as error:
-            raise UsageError(
-                f"{error} at the end, the training diverged; lower learning_rate (last good model: {self.folder.last})"
-            ) from None
 
     def _zero_shot(self, metrics: dict[str, float]) -> ZeroShot | None:
         if self.config.rotations == 0:

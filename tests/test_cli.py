@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from eqrl.cli import main
+from eqrl.run_folder import load_run
 from tests import typed_env
 
 typed_env.register()
@@ -98,6 +99,17 @@ def test_nan_stops_with_one_line_and_keeps_a_model(capsys, tmp_path, nan_at):
     assert err.count("\n") == 1
     assert all(word in err for word in ("tests/Point-v0", "nan", "'position'", "last good model")), err
     assert (tmp_path / "logs/ppo/tests-Point-v0_1/model/last.safetensors").is_file()
+
+
+@pytest.mark.parametrize("network", ["frame", "MlpPolicy"])
+def test_divergence_stops_with_one_line_and_keeps_a_model(capsys, tmp_path, network):
+    argv = f"train --env tests/Point-v0 -n 4000 --n-envs 2 --no-progress --rotations 0 --eval-freq 0 --network {network}"
+    argv += " -params n_steps:32 batch_size:32 learning_rate:1e30"
+    assert main(argv.split()) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "diverged; lower learning_rate" in err
+    load_run(tmp_path / "logs/ppo/tests-Point-v0_1")
 
 
 def test_help_and_version(capsys):
