@@ -27,7 +27,7 @@ class RandomRotation(VecEnvWrapper):
 
     Args:
         venv: vectorised environment with typed spaces.
-        group: group to draw from, by default everything that the observation space declares.
+        group: group to draw from, by default the rotations and mirrors of the world that the observation space declares.
         seed: seed of the draws; ``venv.seed`` sets it as well.
 
     Raises:
@@ -38,7 +38,7 @@ class RandomRotation(VecEnvWrapper):
     def __init__(self, venv: VecEnv, group: Group | None = None, seed: int | None = None) -> None:
         super().__init__(venv)
         declared = representation_of(venv.observation_space).group
-        self.group = group or declared
+        self.group = group or declared.world_part()
         if not self.group.is_subgroup_of(declared):
             raise ValueError(f"group {self.group} is not a subgroup of {declared}, which the environment declares")
         self._action = representation_of(venv.action_space)
