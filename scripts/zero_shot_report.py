@@ -86,7 +86,7 @@ def _angles(job: Job, protocol: str) -> Iterable[Row]:
             "return": numbers["return"][i],
             "success": numbers["success"][i],
             "retention": (kept or nothing)[i],
-            "equivariance_error": (numbers["equivariance_error"] or nothing)[i],
+            "equivariance_error": (numbers["equivariance_error_by_angle"] or nothing)[i],
         }
 
 

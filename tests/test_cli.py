@@ -7,7 +7,7 @@ import pytest
 
 from eqrl.cli import main
 from eqrl.run_folder import load_run
-from tests import typed_env
+import typed_env
 
 typed_env.register()
 

@@ -44,9 +44,9 @@ def test_files(runs, tmp_path, capsys):
     numbers = json.loads(files["a.json"].read_text())
     assert numbers["protocol"] == "scene"
     assert numbers["angles_deg"] == [0.0, 90.0, 180.0, 270.0]
-    for key in ("return", "success", "equivariance_error", "return_interval", "success_interval"):
+    for key in ("return", "success", "equivariance_error_by_angle", "return_interval", "success_interval"):
         assert len(numbers[key]) == 4, key
-    assert max(numbers["equivariance_error"]) < 1e-4
+    assert numbers["equivariance_error"] == max(numbers["equivariance_error_by_angle"]) < 1e-4
     assert np.ptp(numbers["return"]) < 1e-2
     assert files["a.png"].read_bytes().startswith(b"\x89PNG")
     assert "270°" in capsys.readouterr().out

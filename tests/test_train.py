@@ -18,7 +18,7 @@ from eqrl.config import Config
 from eqrl.errors import UsageError
 from eqrl.run_folder import RunFolder, load_run
 from eqrl.train import resume, train
-from tests import typed_env
+import typed_env
 
 typed_env.register()
 SMALL = {"n_steps": 32, "batch_size": 64}
