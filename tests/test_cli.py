@@ -4,10 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import typed_env
 
 from eqrl.cli import main
 from eqrl.run_folder import load_run
-import typed_env
 
 typed_env.register()
 

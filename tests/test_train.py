@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import typed_env
 
 from eqrl.checkpoint import read_checkpoint
 from eqrl.cli import main
@@ -18,7 +19,6 @@ from eqrl.config import Config
 from eqrl.errors import UsageError
 from eqrl.run_folder import RunFolder, load_run
 from eqrl.train import resume, train
-import typed_env
 
 typed_env.register()
 SMALL = {"n_steps": 32, "batch_size": 64}
