@@ -21,6 +21,8 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: flo
     spec.option.integrator = integrator
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.tolerance = 1e-12  # the default 1e-8 leaves 1e-8 m of asymmetry in a push; this costs nothing
+    # a diverged simulation must show as NaN; MuJoCo would otherwise put it back to the default state in mid-episode
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960

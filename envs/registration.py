@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,8 @@ def make_vec(
     render_mode: str | None = None,
     scene_rotation: Any = 0.0,
     goal_rotation: Any = 0.0,
+    width: int = 480,
+    height: int = 360,
     **task_arguments: Any,
 ) -> VecEnv:
     """Make an SB3 vector environment that steps all its members in one native batch.
@@ -70,6 +73,8 @@ def make_vec(
         render_mode: ``"rgb_array"``, ``"human"`` or None.
         scene_rotation: degrees by which initial scenes are turned, one number or one an environment.
         goal_rotation: degrees by which goals alone are turned, likewise.
+        width: of rendered frames, pixels.
+        height: likewise.
         task_arguments: the environment's own arguments.
 
     Raises:
@@ -88,7 +93,7 @@ def make_vec(
     try:
         task = task_class(**task_arguments)
     except TypeError as error:
-        raise ValueError(f"{env_id}: {str(error).replace('.__init__()', '')}") from error
+        raise ValueError(f"{env_id}: {str(error).replace('.__init__()', '')}{_closest(str(error), task_class)}") from error
     env = TaskVecEnv(
         task,
         n_envs,
@@ -97,7 +102,15 @@ def make_vec(
         render_mode=render_mode,
         scene_rotation=scene_rotation,
         goal_rotation=goal_rotation,
+        width=width,
+        height=height,
     )
     if seed is not None:
         env.seed(seed)
     return VecMonitor(env)
+
+
+def _closest(message: str, task_class: type) -> str:
+    known = [n for n in inspect.signature(task_class).parameters if n != "self"]
+    close = difflib.get_close_matches(message.rsplit("argument", 1)[-1].strip(" '"), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; the arguments are {', '.join(known)}"

@@ -104,6 +104,9 @@ class Simulation:
         for k, i in enumerate(ids):
             given = dict(options[k]) if options is not None else {}
             angles = {name: float(given.pop(name, self.rotations[name][i])) for name in _OPTIONS}
+            for name, angle in angles.items():
+                if not np.isfinite(angle):
+                    raise ValueError(f"reset option {name}={angle!r} must be a finite number of degrees")
             if unknown := set(given) - set(self.task.options()):
                 raise ValueError(
                     f"reset option {sorted(unknown)[0]!r} is not known; the options are {sorted({*self.task.options(), *_OPTIONS})}"
@@ -124,7 +127,12 @@ class Simulation:
 
         Args:
             action: shape ``(n, action dim)``.
+
+        Raises:
+            ValueError: for another shape.
         """
+        if action.shape != (self.n, *self.task.action_space.shape):
+            raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.task.action_space.shape)}")
         self.task.control(self.world, action)
         self.batch.step(nstep=self.task.frame_skip, stage=_POSITIONS_AND_VELOCITIES)
         self.elapsed += 1

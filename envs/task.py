@@ -157,6 +157,21 @@ def check_in(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def check_size(name: str, value: Any, least: float = 0.0) -> float:
+    """Read a number that is at least ``least``.
+
+    Raises:
+        ValueError: naming the argument and the value.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not least <= number < np.inf:
+        raise ValueError(f"{name}={value!r} must be a finite number >= {least:g}")
+    return number
+
+
 def check_range(name: str, value: Any) -> tuple[float, float]:
     """Read a range of lengths.
 

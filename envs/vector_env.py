@@ -67,7 +67,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes everywhere; environment ``i`` gets ``seed + i``, or the i-th of a list."""
         if seed is not None:
-            self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed)
+            self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed)
         self.simulation.reset(options=[options or {}] * self.num_envs)
         return self.simulation.observe(), {}
 
@@ -78,7 +78,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         simulation = self.simulation
         outcome = simulation.step(np.asarray(actions, dtype=np.float64))
         infos = info_columns(outcome)
-        truncated = (simulation.elapsed >= self.max_episode_steps) & ~outcome.terminated
+        truncated = simulation.elapsed >= self.max_episode_steps
         dones = outcome.terminated | truncated
         observation = simulation.observe()
         if dones.any():

@@ -83,7 +83,7 @@ TASKS = {
     for task in (
         Task("AntTarget", "eqrl/AntTarget-v0", _SECTOR, 300_000, ("frame", *_BASELINES)),
         # positions of some centimetres: without normalisation MlpPolicy hardly learns, so the MLP also runs with ours
-        Task("Push", "eqrl/Push-v0", (*_SECTOR, "reward_type:dense"), 600_000, ("vector", *_BASELINES, "mlp")),
+        Task("Push", "eqrl/Push-v0", (*_SECTOR, "reward_type:dense", "approach_weight:0.5"), 600_000, ("vector", *_BASELINES, "mlp")),
         Task("AntTarget-all-directions", "eqrl/AntTarget-v0", _ALL, 600_000, ("frame", "MlpPolicy"), 10),
     )
 }

@@ -12,11 +12,12 @@ from eqrl.envs.gym_env import TaskEnv
 from eqrl.envs.layout import yaw_quaternion
 from eqrl.envs.locomotion import quadruped
 from eqrl.envs.rendering import marker
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector
+from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector, check_size
 from eqrl.envs.vector_env import TaskVectorEnv
 from eqrl.symmetry import Element, Field, Representation, TypedBox
 
-_TARGET, _DISTANCE, _REACHED = slice(0, 3), 3, 4
+# the task's own state: what a new target needs is kept there too, so that it turns with the scene
+_TARGET, _DISTANCE, _REACHED, _SECTOR, _ZERO, _SENSE = slice(0, 3), 3, 4, slice(5, 7), slice(7, 10), 10
 
 
 class AntTarget(Task):
@@ -45,9 +46,14 @@ class AntTarget(Task):
             "heading": check_sector("heading", heading),
         }
         self.on_success = check_in("on_success", on_success, ("terminate", "redraw"))
-        self.success_radius, self.reset_noise = float(success_radius), float(reset_noise)
-        self.progress_weight, self.control_weight, self.success_bonus = progress_weight, control_weight, success_bonus
-        self.breaking = Breaking(breaking, float(breaking_size))
+        self.success_radius, self.reset_noise = (
+            check_size("success_radius", success_radius),
+            check_size("reset_noise", reset_noise),
+        )
+        self.progress_weight = check_size("progress_weight", progress_weight)
+        self.control_weight = check_size("control_weight", control_weight)
+        self.success_bonus = check_size("success_bonus", success_bonus)
+        self.breaking = Breaking(breaking, check_size("breaking_size", breaking_size))
 
         self.model = quadruped.build(gear=60.0, integrator=mujoco.mjtIntegrator.mjINT_RK4, timestep=0.01).compile()
         self.breaking.apply_to_model(self.model)
@@ -58,7 +64,16 @@ class AntTarget(Task):
         self._joint_dof = np.array([a for c in self.layout.coordinates for a in c.dof])
         entities = (quadruped.LEGS, quadruped.BODY)
         self.variable_representation = Representation(
-            (Field("target", "1x1o"), Field("distance", "1x0e"), Field("reached", "1x0e")), (), self.group
+            (
+                Field("target", "1x1o"),
+                Field("distance", "1x0e"),
+                Field("reached", "1x0e"),
+                Field("sector", "2x0e"),
+                Field("zero_direction", "1x1o"),
+                Field("sense", "1x0o"),
+            ),
+            (),
+            self.group,
         )
         self.observation_space: TypedBox = TypedBox(
             Representation(
@@ -96,11 +111,14 @@ class AntTarget(Task):
         middle = np.deg2rad([0.0] * quadruped.N_LEGS + [50.0] * quadruped.N_LEGS)
         world.qpos[i, self._joint_qpos] = middle + rng.uniform(-self.reset_noise, self.reset_noise, size=len(middle))
         world.qvel[i, self._joint_dof] = self.reset_noise * rng.standard_normal(len(middle))
-        self._draw_target(world, i, rng, sectors["target_sector"])
+        world.variables[i, _SECTOR] = sectors["target_sector"]
+        world.variables[i, _ZERO] = (1.0, 0.0, 0.0)
+        world.variables[i, _SENSE] = 1.0
+        self._draw_target(world, i, rng)
 
     def redraw(self, world: World, i: int, rng: np.random.Generator) -> None:
         """A new target, seen from where the robot is now."""
-        self._draw_target(world, i, rng, self.sectors["target_sector"])
+        self._draw_target(world, i, rng)
         self.after_reset(world, np.array([i]))
 
     def after_reset(self, world: World, ids: np.ndarray) -> None:
@@ -155,10 +173,13 @@ class AntTarget(Task):
         """The target as a red ball."""
         marker(scene, world.variables[i, _TARGET], 0.15, (0.85, 0.2, 0.2, 1.0))
 
-    def _draw_target(self, world: World, i: int, rng: np.random.Generator, sector: tuple[float, float]) -> None:
-        distance, angle = rng.uniform(*self.target_distance), rng.uniform(*sector)
-        x, y = world.qpos[i, 0], world.qpos[i, 1]
-        world.variables[i, _TARGET] = (x + distance * np.cos(angle), y + distance * np.sin(angle), 0.0)
+    def _draw_target(self, world: World, i: int, rng: np.random.Generator) -> None:
+        own = world.variables[i]
+        distance, angle = rng.uniform(*self.target_distance), own[_SENSE] * rng.uniform(*own[_SECTOR])
+        zero = own[_ZERO]  # where the sector's angles count from
+        c, s = np.cos(angle), np.sin(angle)
+        offset = distance * np.array([c * zero[0] - s * zero[1], s * zero[0] + c * zero[1], 0.0])
+        own[_TARGET] = world.qpos[i, :3] * (1.0, 1.0, 0.0) + offset
 
 
 def _length(x: Floats) -> Floats:

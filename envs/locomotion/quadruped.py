@@ -15,7 +15,7 @@ from eqrl.symmetry import EntitySet, Field, Generator, Group
 
 N_LEGS = 4
 LEGS = EntitySet("legs", ("leg",) * N_LEGS, edges=((0, 1), (1, 2), (2, 3), (3, 0)))
-BODY = EntitySet("body", ("x", "y", "z"))
+BODY = EntitySet("body", ("axis",) * 3)
 
 _SEGMENT = 0.2 * np.sqrt(2.0)  # metres from the torso's centre to the hip and from the hip to the ankle
 _HIP_RANGE = (-30.0, 30.0)

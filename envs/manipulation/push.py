@@ -15,7 +15,7 @@ from eqrl.envs.layout import Coordinates, FreeBody, StateLayout, yaw_quaternion
 from eqrl.envs.manipulation.effector import add_effector, velocity_command
 from eqrl.envs.manipulation.shapes import SHAPES
 from eqrl.envs.models import add_floor, look_at, new_spec
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector
+from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector, check_size
 from eqrl.envs.vector_env import TaskVectorEnv
 from eqrl.symmetry import O2, SO2, Element, Field, Representation, TypedBox
 
@@ -41,7 +41,7 @@ class Push(Task):
         effector_start: str = "behind",
         success_distance: float = 0.03,
         success_angle: float = 15.0,
-        approach_weight: float = 0.5,
+        approach_weight: float = 0.0,
         breaking: str = "none",
         breaking_size: float = 0.0,
     ) -> None:
@@ -49,14 +49,15 @@ class Push(Task):
         self.shape = SHAPES[check_in("shape", shape, tuple(SHAPES))]
         self.effector_start = check_in("effector_start", effector_start, ("behind", "around"))
         self.goal_distance = check_range("goal_distance", goal_distance)
-        self.goal_turn = float(np.deg2rad(goal_turn))
+        self.goal_turn = float(np.deg2rad(check_size("goal_turn", goal_turn)))
         self.sectors = {
             "target_sector": check_sector("target_sector", target_sector),
             "heading": check_sector("heading", heading),
         }
-        self.success_distance, self.success_angle = float(success_distance), float(np.deg2rad(success_angle))
-        self.approach_weight = float(approach_weight)
-        self.breaking = Breaking(breaking, float(breaking_size))
+        self.success_distance = check_size("success_distance", success_distance)
+        self.success_angle = float(np.deg2rad(check_size("success_angle", success_angle)))
+        self.approach_weight = check_size("approach_weight", approach_weight)
+        self.breaking = Breaking(breaking, check_size("breaking_size", breaking_size))
 
         self.model = self._build().compile()
         self.breaking.apply_to_model(self.model)
@@ -252,7 +253,8 @@ class PushEnv(TaskEnv):
     ## Rewards
     The sum of the terms, each in `info` as `reward_<term>`:
     - `pose`: -1 until the pose is reached, then 0 (`"sparse"`); `1 if reached - 5 distance - 0.5 angle` (`"dense"`);
-    - `approach` (dense only): `-approach_weight` times the effector's distance to the object's centre.
+    - `approach` (dense only, off by default): `-approach_weight` times the effector's distance to the object's centre.
+      Not for hindsight replay, which knows goals only: SB3's buffer hands empty infos to `compute_reward`.
 
     The pose is reached within `success_distance` and `success_angle`, the angle modulo the shape's own symmetry.
     `compute_reward(achieved, desired, info)` gives the same for any goals; the approach term comes from `info`.
@@ -278,7 +280,7 @@ class PushEnv(TaskEnv):
     | `target_sector`, `heading` | `"uniform"` | sectors in degrees `(low, high)` |
     | `effector_start` | `"behind"` | or `"around"` |
     | `success_distance`, `success_angle` | `0.03`, `15.0` | m, degrees |
-    | `approach_weight` | `0.5` | |
+    | `approach_weight` | `0.0` | of the term that draws the effector to the object |
     | `scene_rotation`, `goal_rotation` | `0.0` | degrees |
     | `breaking`, `breaking_size` | `"none"`, `0.0` | `"gravity"`: tilt in rad; `"wind"`: force along +x in weights of the object |
 

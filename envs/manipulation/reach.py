@@ -15,7 +15,7 @@ from eqrl.envs.layout import Coordinates, StateLayout
 from eqrl.envs.manipulation.effector import add_effector, velocity_command
 from eqrl.envs.models import add_floor, look_at, new_spec
 from eqrl.envs.rendering import marker
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_sector
+from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_sector, check_size
 from eqrl.envs.vector_env import TaskVectorEnv
 from eqrl.symmetry import O3, Element, Field, Representation, TypedBox
 
@@ -38,13 +38,10 @@ class Reach(Task):
         breaking_size: float = 0.0,
     ) -> None:
         self.reward_type = check_in("reward_type", reward_type, ("sparse", "dense"))
-        self.goal_radius, self.start_radius, self.success_radius = (
-            float(goal_radius),
-            float(start_radius),
-            float(success_radius),
-        )
+        self.goal_radius, self.start_radius = check_size("goal_radius", goal_radius), check_size("start_radius", start_radius)
+        self.success_radius = check_size("success_radius", success_radius)
         self.sector = check_sector("target_sector", target_sector)
-        self.breaking = Breaking(breaking, float(breaking_size))
+        self.breaking = Breaking(breaking, check_size("breaking_size", breaking_size))
         spec = new_spec(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, shadow_clip=6.0)
         add_floor(spec, 1.0, check=0.25, contype=0, conaffinity=0)
         add_effector(spec, dims=3, radius=0.03, height=float(_CENTRE[2]), gain=20.0, mass=0.5, contype=0, conaffinity=0)

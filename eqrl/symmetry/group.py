@@ -23,6 +23,7 @@ Connected = Literal["1", "SO2", "SO3"]
 Matrix = tuple[tuple[float, ...], ...]
 
 _LARGEST_CLOSURE = 4096
+_SIZE: Mapping[Connected, int] = {"1": 0, "SO2": 1, "SO3": 2}
 _SAME = 1e-9
 # A generic angle: 90 degrees hides both wrong friction cones and per-axis limits (facts of MuJoCo contacts).
 GENERIC_ANGLE = float(np.deg2rad(37.0))
@@ -168,7 +169,7 @@ class Group:
 
     @cached_property
     def generators(self) -> tuple[tuple[str, Element], ...]:
-        """Named elements that generate (a dense part of) the group; rotations by a generic 37 degrees."""
+        """Named elements that stand for the group in checks; rotations by a generic 37 degrees."""
         turn = about_gravity(GENERIC_ANGLE)
         named = []
         if self.connected != "1":
@@ -230,6 +231,9 @@ class Group:
 
     def is_subgroup_of(self, other: Group) -> bool:
         """Whether all of this group's generators lie in the other group."""
+        # compared by kind first: a finite group may contain the generic angle, but never all rotations
+        if _SIZE[self.connected] > _SIZE[other.connected]:
+            return False
         return all(other.contains(element) for _, element in self.generators)
 
     def product(self, other: Group, name: str | None = None) -> Group:

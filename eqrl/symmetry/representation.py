@@ -134,10 +134,33 @@ class Representation:
                     f"field {field.name!r} is horizontal, but group {self.group} tilts the horizontal plane; use SO2 or O2"
                 )
         for entity_set in self.entities:
-            if entity_set.mask is not None and entity_set.mask not in {f.name for f in self.fields}:
+            self._check_kinds(entity_set)
+            if entity_set.mask is not None:
+                self._check_mask(entity_set)
+
+    def _check_mask(self, entity_set: EntitySet) -> None:
+        found = next((f for f in self.fields if f.name == entity_set.mask), None)
+        if found is None:
+            raise ValueError(f"entity set {entity_set.name!r} is masked by field {entity_set.mask!r}, which does not exist")
+        if found.entities != entity_set.name or found.copies != ((0, 1),):
+            raise ValueError(
+                f"entity set {entity_set.name!r} is masked by field {found.name!r}, which must be '1x0e' over that set, "
+                f"but is {found.irreps!r} over {found.entities!r}"
+            )
+
+    def _check_kinds(self, entity_set: EntitySet) -> None:
+        for generator in self.group.finite:
+            matrix = np.array(dict(generator.h).get(entity_set.name, np.eye(entity_set.size)))
+            if len(matrix) != entity_set.size:
                 raise ValueError(
-                    f"entity set {entity_set.name!r} is masked by field {entity_set.mask!r}, which does not exist"
+                    f"generator {generator.name!r} relabels {len(matrix)} of {entity_set.name!r}, which has {entity_set.size} entities"
                 )
+            for i, j in np.argwhere(np.abs(matrix) > 1e-9):
+                if entity_set.kinds[i] != entity_set.kinds[j]:
+                    raise ValueError(
+                        f"generator {generator.name!r} exchanges {entity_set.kinds[j]!r} and {entity_set.kinds[i]!r} of entity set "
+                        f"{entity_set.name!r}; only entities of one kind are alike"
+                    )
 
     # ------------------------------------------------------------------ layout
     @cached_property
@@ -249,8 +272,11 @@ class Representation:
             )
         known = {e.name: e for e in self.entities}
         for entity_set in other.entities:
-            if known.setdefault(entity_set.name, entity_set) != entity_set:
+            mine = known.setdefault(entity_set.name, entity_set)
+            if replace(mine, mask=None) != replace(entity_set, mask=None):
                 raise ValueError(f"entity set {entity_set.name!r} differs between the two representations")
+            if mine.mask is None:
+                known[entity_set.name] = entity_set  # one of the summands holds the mask for all of them
         return Representation(self.fields + other.fields, tuple(known.values()), self.group)
 
     def prefixed(self, prefix: str) -> Representation:

@@ -1,5 +1,7 @@
 """One parametrised suite over every environment: conformance, symmetry of the world, determinism, forms."""
 
+import os
+
 import gymnasium
 import numpy as np
 import pytest
@@ -168,6 +170,7 @@ def stack_row(observation, k):
 @pytest.mark.parametrize("env_id", IDS)
 def test_vector_form_gives_the_same_bits(env_id):
     vector = gymnasium.make_vec(env_id, num_envs=3)
+    vector.reset(seed=np.int64(1))
     batch = eqrl.make_vec(env_id, 3, seed=4)
     a, _ = vector.reset(seed=4)
     np.testing.assert_array_equal(stack(a), stack(batch.reset()))
@@ -181,7 +184,7 @@ def test_vector_form_gives_the_same_bits(env_id):
         np.testing.assert_array_equal(terminated | truncated, done)
         for k in np.flatnonzero(done):
             np.testing.assert_array_equal(stack_row(infos["final_obs"], k), stack(sb3_infos[k]["terminal_observation"]))
-            assert sb3_infos[k]["TimeLimit.truncated"] == truncated[k]
+            assert sb3_infos[k]["TimeLimit.truncated"] == (truncated[k] and not terminated[k])
     assert vector.max_episode_steps == gymnasium.spec(env_id).max_episode_steps
     vector.close()
 
@@ -302,6 +305,84 @@ def test_ant_sectors_and_redraw():
     assert np.abs(redraw.get_state().variables[0, :2] - first[0, :2]).max() > 0.01
 
 
+def test_a_redrawn_target_turns_with_the_scene_and_keeps_its_sector():
+    targets = {}
+    for angle in (0.0, 90.0):
+        env = gymnasium.make("eqrl/AntTarget-v0", on_success="redraw", success_radius=10.0, scene_rotation=angle).unwrapped
+        env.reset(seed=0, options={"target_sector": (170, 175), "heading": (0, 10)})
+        rep = representation_of(env.action_space)
+        env.action_space.seed(0)
+        seen = []
+        for _ in range(3):
+            env.step(rep.transform(env.action_space.sample(), about_gravity(np.deg2rad(angle))))
+            seen.append(env.get_state().variables[0, :3] - env.get_state().qpos[0, :3] * (1, 1, 0))
+        targets[angle] = np.array(seen)
+    direction = np.rad2deg(np.arctan2(targets[0.0][:, 1], targets[0.0][:, 0]))
+    assert ((direction > 169.9) & (direction < 175.1)).all()
+    turned = targets[0.0] @ about_gravity(np.pi / 2).R.numpy().T
+    np.testing.assert_allclose(targets[90.0], turned, atol=1e-6)
+
+
+def test_worlds_that_draw_random_numbers_in_a_step_are_refused():
+    env = gymnasium.make("eqrl/AntTarget-v0", on_success="redraw", target_distance=(0.51, 0.6))
+    with pytest.raises(ValueError, match="not deterministic"):
+        check_environment(env)
+
+
+def test_diverged_physics_shows_as_nan():
+    env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
+    env.reset(seed=0)
+    env.simulation.world.qvel[0, 0] = 1e12
+    observation, reward, *_ = env.step(env.action_space.sample())
+    assert not (np.isfinite(observation).all() and np.isfinite(reward))
+
+
+def test_hindsight_rewards_of_dense_push_agree_with_its_steps():
+    from stable_baselines3 import HerReplayBuffer
+
+    env = eqrl.make_vec("eqrl/Push-v0", 2, seed=0, reward_type="dense", max_episode_steps=10)
+    buffer = HerReplayBuffer(200, env.observation_space, env.action_space, env, n_envs=2, n_sampled_goal=4)
+    env.action_space.seed(0)
+    observation = env.reset()
+    for _ in range(30):
+        action = np.stack([env.action_space.sample() for _ in range(2)])
+        after, reward, done, infos = env.step(action)
+        final = {k: np.stack([i["terminal_observation"][k] if d else v[n] for n, (i, d) in enumerate(zip(infos, done, strict=True))])
+                 for k, v in after.items()}  # fmt: skip
+        buffer.add(observation, final, action, reward, done, infos)
+        observation = after
+    sampled = buffer.sample(500)
+    task = env.unwrapped.task
+    expected = task.compute_reward(
+        sampled.next_observations["achieved_goal"].numpy(), sampled.next_observations["desired_goal"].numpy(), {}
+    )
+    np.testing.assert_allclose(sampled.rewards.numpy()[:, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_frames_are_rendered(env_id):
+    env = gymnasium.make(env_id, render_mode="rgb_array", width=160, height=120)
+    env.reset(seed=0)
+    try:
+        frame = env.render()
+    except RuntimeError as error:
+        if os.environ.get("EQRL_REQUIRE_RENDERING") == "1":
+            raise
+        pytest.skip(str(error))
+    assert frame.shape == (120, 160, 3)
+    assert frame.dtype == np.uint8
+    assert frame.std() > 5
+    env.close()
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (2, 8)])
+def test_actions_of_a_wrong_shape_are_refused(shape):
+    env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="shape"):
+        env.step(np.zeros(shape))
+
+
 def test_state_can_be_read_and_written_back_exactly():
     for env_id in IDS:
         env = gymnasium.make(env_id).unwrapped
@@ -346,6 +427,10 @@ def test_observations_move_and_start_at_random(kwargs):
         ("eqrl/Push-v0", {"goal_distance": 3}, "goal_distance"),
         ("eqrl/Push-v0", {"scene_rotation": [1.0, 2.0]}, "scene_rotation"),
         ("eqrl/Push-v0", {"sektor": 3}, "sektor"),
+        ("eqrl/AntTarget-v0", {"success_radius": -1}, "success_radius=-1"),
+        ("eqrl/AntTarget-v0", {"reset_noise": float("nan")}, "reset_noise"),
+        ("eqrl/Reach-v0", {"goal_radius": "far"}, "goal_radius='far'"),
+        ("eqrl/AntTarget-v0", {"target_sectr": 1}, "did you mean 'target_sector'"),
         ("eqrl/AntTraget-v0", {}, "did you mean 'eqrl/AntTarget-v0'"),
     ],
 )
@@ -358,6 +443,8 @@ def test_unknown_reset_options_are_named():
     env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
     with pytest.raises(ValueError, match="'secene_rotation' is not known"):
         env.reset(options={"secene_rotation": 3})
+    with pytest.raises(ValueError, match="scene_rotation=nan"):
+        env.reset(options={"scene_rotation": float("nan")})
 
 
 @pytest.mark.parametrize("env_id", IDS)

@@ -55,7 +55,7 @@ class Walker(gymnasium.Env[Array, Array]):
     """A body in the plane with four joints whose torques steer it: scalar actions, mirrored in pairs."""
 
     def __init__(self, length: int = 30) -> None:
-        joints = EntitySet("joints", ("left hip", "right hip", "left knee", "right knee"))
+        joints = EntitySet("joints", ("hip", "hip", "knee", "knee"))
         fields = (
             Field("goal", "1x1o", horizontal=True, role="goal"),
             Field("heading", "1x1o", horizontal=True, role="heading"),

@@ -89,6 +89,13 @@ def test_subgroups():
     assert not O2.is_subgroup_of(ANT)  # a bare mirror does not exchange the legs
 
 
+def test_no_finite_group_contains_all_rotations():
+    full_turn = finite_group("C360", [Generator.of("1 degree", about_gravity(np.deg2rad(1.0)).R.numpy())])
+    assert full_turn.contains(SO2.generators[0][1])
+    assert not SO2.is_subgroup_of(full_turn)
+    assert full_turn.is_subgroup_of(SO2)
+
+
 def test_products_refuse_what_is_not_one():
     with pytest.raises(ValueError, match="both continuous"):
         SO2.product(SO3)

@@ -185,6 +185,27 @@ def test_dict_spaces_are_direct_sums_in_sorted_order():
         representation_of(spaces.Box(0, 1, (2,)))
 
 
+def test_entities_of_different_kinds_cannot_be_exchanged():
+    mixed = EntitySet("legs", ("thigh", "shin", "thigh", "shin"))
+    with pytest.raises(ValueError, match="exchanges 'shin' and 'thigh'"):
+        Representation((Field("angle", "0e", entities="legs"),), (mixed,), ANT)
+    with pytest.raises(ValueError, match="which has 3 entities"):
+        Representation((Field("angle", "0e", entities="legs"),), (EntitySet("legs", ("leg",) * 3),), ANT)
+
+
+def test_one_entry_of_a_dict_can_mask_all_of_them():
+    masked, plain = EntitySet("limbs", ("limb",) * 3, mask="real"), EntitySet("limbs", ("limb",) * 3)
+    total = direct_sum(
+        {
+            "b": Representation((Field("real", "0e", entities="limbs"), Field("p", "1o", entities="limbs")), (masked,), SO2),
+            "a": Representation((Field("goal", "1o", entities="limbs"),), (plain,), SO2),
+        }
+    )
+    assert total.entities == (EntitySet("limbs", ("limb",) * 3, mask="b/real"),)
+    with pytest.raises(ValueError, match="'1x0e' over that set"):
+        Representation((Field("real", "1o"), Field("p", "1o", entities="limbs")), (masked,), SO2)
+
+
 def test_masks_are_part_of_the_entity_set():
     padded = EntitySet("limbs", ("torso", "leg", "leg"), edges=((0, 1), (0, 2)), mask="real")
     rep = Representation((Field("real", "0e", entities="limbs"), Field("p", "1o", entities="limbs")), (padded,), SO2)
