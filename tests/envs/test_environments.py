@@ -329,7 +329,8 @@ def test_worlds_that_draw_random_numbers_in_a_step_are_refused():
         check_environment(env)
 
 
-def test_diverged_physics_shows_as_nan():
+def test_diverged_physics_shows_as_nan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warning to a log in the working directory
     env = gymnasium.make("eqrl/AntTarget-v0").unwrapped
     env.reset(seed=0)
     env.simulation.world.qvel[0, 0] = 1e12
