@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from eqrl.agents.options import representation_in
 from eqrl.symmetry import Element, Group, Representation, representation_of
 
 _BOX = ""  # the key of an observation that is not a dict
@@ -37,11 +38,11 @@ class RandomRotation(VecEnvWrapper):
 
     def __init__(self, venv: VecEnv, group: Group | None = None, seed: int | None = None) -> None:
         super().__init__(venv)
-        declared = representation_of(venv.observation_space).group
+        declared = representation_in(venv.observation_space, "observation").group
         self.group = group or declared.world_part()
         if not self.group.is_subgroup_of(declared):
             raise ValueError(f"group {self.group} is not a subgroup of {declared}, which the environment declares")
-        self._action = representation_of(venv.action_space)
+        self._action = representation_in(venv.action_space, "action")
         self._parts = _parts(venv.observation_space)
         self._rng = np.random.default_rng(seed)
         self._turn_action = np.zeros((self.num_envs, self._action.dim, self._action.dim))

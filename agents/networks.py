@@ -9,8 +9,11 @@ from typing import Any
 import gymnasium
 
 from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.agents.options import network_options, representation_in
+from eqrl.errors import suggestion
 from eqrl.nn import BACKBONES, Backbone, build
-from eqrl.symmetry import GROUPS, Group, Representation, representation_of
+from eqrl.nn.mlp import MLP
+from eqrl.symmetry import GROUPS, Group, Representation
 
 GroupChoice = Group | str
 
@@ -122,33 +125,37 @@ def choose_networks(
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: if observation and action declare different groups.
-        ValueError: for an unknown backbone or group, or one that the environment does not have.
+        BreaksSymmetryError: if observation and action declare different groups, or none where one is expected.
+        ValueError: for an unknown backbone, option or group, or a group that the environment does not have.
     """
-    observation, action = representation_of(observation_space), representation_of(action_space)
+    observation = representation_in(observation_space, "observation")
+    action = representation_in(action_space, "action")
     if observation.group != action.group:
         raise BreaksSymmetryError(
             f"observations turn with group {observation.group} and actions with {action.group}; "
             "give both representations the same group, Representation(fields, group=...)"
         )
     critic_network = critic_network or network
-    network_kwargs = dict(network_kwargs or {})
-    if critic_kwargs is None:
-        critic_kwargs = network_kwargs if critic_network == network else {}
+    actor_options = network_options("network_kwargs", network, network_kwargs)
+    if critic_kwargs is None and critic_network == network:
+        critic_options = actor_options
+    else:
+        critic_options = network_options("critic_kwargs", critic_network, critic_kwargs)
     actor_group, critic_group = (_choose_group(group, name, observation) for name in (network, critic_network))
-    return Networks(
-        observation, action, network, network_kwargs, critic_network, dict(critic_kwargs), actor_group, critic_group
-    )
+    return Networks(observation, action, network, actor_options, critic_network, critic_options, actor_group, critic_group)
 
 
 def _choose_group(choice: GroupChoice, network: str, observation: Representation) -> Group:
-    if choice == "auto":
-        return BACKBONES[network].default_group(observation) if network in BACKBONES else observation.group
-    if choice == "full":
-        return observation.group
+    if choice in ("auto", "full"):
+        cheap = choice == "auto" and network in BACKBONES
+        chosen = BACKBONES[network].default_group(observation) if cheap else observation.group
+        if not chosen.generators and network != MLP.label:
+            raise BreaksSymmetryError(_without_symmetry(network, observation.group))
+        return chosen
     if isinstance(choice, str):
         if choice not in GROUPS:
-            raise ValueError(f"unknown group {choice!r}; use 'auto', 'full', one of {sorted(GROUPS)}, or a Group")
+            known = ("auto", "full", *GROUPS)
+            raise ValueError(f"unknown group {choice!r}; {suggestion(choice, known)} Known are {known} and Group objects")
         choice = GROUPS[choice]
     if not choice.is_subgroup_of(observation.group):
         raise ValueError(
@@ -156,3 +163,16 @@ def _choose_group(choice: GroupChoice, network: str, observation: Representation
             "a policy cannot keep a symmetry that its world does not have"
         )
     return choice
+
+
+def _without_symmetry(network: str, declared: Group) -> str:
+    """Why a network that shall keep a symmetry has none to keep, and what to do."""
+    if not declared.generators:
+        return (
+            f"the spaces declare the trivial group, so {network!r} would have no symmetry to keep; declare one on every "
+            "Representation, Representation(fields, group=SO2) for instance, or say that none is meant: network='mlp' or group='1'"
+        )
+    return (
+        f"{network!r} honours nothing of group {declared} without being asked, since all of it relabels the body; "
+        "ask with group='full', or say that no symmetry is meant: network='mlp' or group='1'"
+    )

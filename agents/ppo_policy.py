@@ -41,6 +41,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         group: ``"auto"`` for what the backbones honour cheaply, ``"full"`` for everything that the environment
             declares, or a subgroup of that.
         normalize: whether to normalise observations inside the policy.
+        normalize_until: number of samples after which the statistics stand still; None for never.
         relative_goal: whether a dict's desired goal is taken relative to the achieved one.
         log_std_init: initial log-width of exploration, before squashing.
         share_features_extractor: whether actor and value share the normaliser.
@@ -68,6 +69,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         critic_kwargs: Mapping[str, Any] | None = None,
         group: GroupChoice = "auto",
         normalize: bool = True,
+        normalize_until: int | None = None,
         relative_goal: bool = True,
         log_std_init: float = 0.0,
         share_features_extractor: bool = True,
@@ -86,6 +88,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
             "critic_kwargs": critic_kwargs,
             "group": group,
             "normalize": normalize,
+            "normalize_until": normalize_until,
             "relative_goal": relative_goal,
             "log_std_init": log_std_init,
             "share_features_extractor": share_features_extractor,
@@ -101,6 +104,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
             features_extractor_kwargs={
                 "group": self.networks.widest_group,
                 "normalize": normalize,
+                "normalize_until": normalize_until,
                 "relative_goal": relative_goal,
             },
             share_features_extractor=share_features_extractor,

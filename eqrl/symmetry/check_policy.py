@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import gymnasium
@@ -76,8 +77,8 @@ def check_policy(
         n: number of observations.
         rtol: largest error, relative to the largest size that the quantity has among the observations.
         rng: generator or seed that chooses where to look.
-        group: group to check, or its name; by default that of the policy, or, if the policy does not claim any, that
-            of the environment.
+        group: ``"auto"`` or None for the group of the policy, or, if the policy does not claim any, that of the
+            environment; ``"full"`` for that of the environment; or a subgroup of it, by name or as a ``Group``.
 
     Returns:
         The measured errors.
@@ -85,7 +86,8 @@ def check_policy(
     Raises:
         SymmetryError: at the first violation, with field, generator, sample and size.
         UntypedSpaceError: if a space does not say how it turns.
-        ValueError: if observations are normalised outside the policy, or the group is not one of the environment.
+        ValueError: if observations are normalised outside the policy, the group is unknown or not one of the
+            environment, or there is nothing in it to check.
     """
     _refuse_normalised_observations(model, env)
     observation_space, action_space = env.observation_space, env.action_space
@@ -126,15 +128,33 @@ def transform_observation(space: gymnasium.Space[Any], observation: Observation,
 
 
 def _choose_group(group: Group | str | None, policy: Any, declared: Group) -> Group:
-    if isinstance(group, str):
-        group = GROUPS[group]
-    if group is None:
+    if group is None or group == "auto":
         own = getattr(policy, "group", None)
         # a policy that claims nothing is held against the environment; anything would pass otherwise
         group = own if isinstance(own, Group) and own.generators else declared
+    elif group == "full":
+        group = declared
+    elif isinstance(group, str):
+        group = _named_group(group)
     if not group.is_subgroup_of(declared):
         raise ValueError(f"group {group} is not a subgroup of {declared}, which the environment declares")
+    if not group.generators:
+        if declared.generators:
+            raise ValueError(f"group {group} declares no symmetry: nothing to check; the environment's own is {declared}")
+        raise ValueError(
+            "the environment declares no symmetry: nothing to check; "
+            "give its representations a group, Representation(fields, group=SO2) for instance"
+        )
     return group
+
+
+def _named_group(name: str) -> Group:
+    known = ("auto", "full", *GROUPS)
+    if name not in GROUPS:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"unknown group {name!r}; {hint}Known are {known} and Group objects")
+    return GROUPS[name]
 
 
 def _refuse_normalised_observations(model: Any, env: Any) -> None:

@@ -17,7 +17,18 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from toy_envs import PointMass, Reach, Walker
 
 from eqrl.agents import BallNoise, BreaksSymmetryError, EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, preset
-from eqrl.symmetry import SO3, Field, Representation, TypedBox, UntypedSpaceError
+from eqrl.agents.networks import choose_networks
+from eqrl.symmetry import (
+    SO3,
+    TRIVIAL,
+    EntitySet,
+    Field,
+    Generator,
+    Representation,
+    TypedBox,
+    UntypedSpaceError,
+    finite_group,
+)
 from eqrl.symmetry.check_policy import check_policy
 from eqrl.symmetry.errors import SymmetryError
 
@@ -101,7 +112,7 @@ def test_group_choices():
     assert make("ppo", Walker).policy.group.name == "SO2"  # the world part; the mirror also relabels joints
     with pytest.raises(ValueError, match="SO3 is not a subgroup of SO2"):
         make("ppo", Reach, group="SO3")
-    with pytest.raises(ValueError, match="unknown group 'SO4'"):
+    with pytest.raises(ValueError, match=r"unknown group 'SO4'; did you mean 'SO3'\?.*'full'"):
         make("ppo", Reach, group="SO4")
     with pytest.raises(ValueError, match="frame"):
         make("ppo", Reach, network="framee")
@@ -127,8 +138,66 @@ def test_untyped_spaces_are_refused(algo):
             super().__init__(PointMass())
             self.observation_space = spaces.Box(-np.inf, np.inf, (9,))
 
-    with pytest.raises(UntypedSpaceError, match="TypedBox"):
+    with pytest.raises(UntypedSpaceError, match=r"the observation space is a Box .* TypedBox"):
         make(algo, Untyped())
+
+
+def test_an_untyped_action_is_named():
+    class Untyped(gymnasium.Wrapper):
+        def __init__(self):
+            super().__init__(PointMass())
+            self.action_space = spaces.Box(-2.0, 2.0, (3,))
+
+    with pytest.raises(UntypedSpaceError, match="the action space is a Box"):
+        make("ppo", Untyped())
+
+
+def with_group(group):
+    """The point mass, declaring another group."""
+
+    class Declaring(gymnasium.Wrapper):
+        def __init__(self):
+            super().__init__(PointMass())
+            spaces_ = self.env.observation_space, self.env.action_space
+            fields = [space.representation.fields for space in spaces_]
+            self.observation_space = TypedBox(Representation(fields[0], group=group))
+            self.action_space = TypedBox(Representation(fields[1], group=group), -2.0, 2.0)
+
+    return Declaring()
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_a_forgotten_group_is_refused(algo):
+    for options in (
+        {},
+        {"network": "vector"},
+        {"group": "full"},
+        {"critic_network": "mlp"},
+        {"network": "mlp", "critic_network": "frame"},
+    ):
+        with pytest.raises(BreaksSymmetryError, match=r"declare the trivial group.*Representation\(fields, group=SO2\)"):
+            make(algo, with_group(TRIVIAL), **options)
+    for options in ({"network": "mlp"}, {"group": "1"}, {"group": TRIVIAL}):
+        assert not make(algo, with_group(TRIVIAL), **options).policy.group.generators
+
+
+def test_a_group_that_only_relabels_has_to_be_asked_for():
+    swap = finite_group("swap", [Generator.of("swap", None, {"pair": [[0.0, 1.0], [1.0, 0.0]]})])
+    pair = EntitySet("pair", ("joint", "joint"))
+    representation = Representation((Field("levels", "1x0e", entities="pair"),), (pair,), swap)
+    space = TypedBox(representation)
+    with pytest.raises(BreaksSymmetryError, match="group='full'"):
+        choose_networks(space, TypedBox(representation, -1.0, 1.0), "frame", None, None, None, "auto")
+    assert choose_networks(space, space, "frame", None, None, None, "full").group == swap
+
+
+def test_wrong_network_options_are_named():
+    with pytest.raises(ValueError, match=r"network_kwargs: 'frame' has no option 'hiden'; did you mean 'hidden'\?"):
+        PPO(EquivariantPolicy, PointMass(), policy_kwargs={"network_kwargs": {"hiden": (8,)}}, device="cpu")
+    with pytest.raises(ValueError, match=r"critic_kwargs: 'vector' has no option 'chanels'; did you mean 'channels'\?"):
+        make("sac", PointMass, critic_network="vector", critic_kwargs={"chanels": 3})
+    with pytest.raises(ValueError, match=r"critic_kwargs=3 .*hidden"):
+        make("sac", PointMass, critic_kwargs=3)
 
 
 def test_different_groups_are_refused():
@@ -192,6 +261,10 @@ def test_statistics_can_be_frozen_or_left_out():
     model = make("sac", PointMass, normalize_until=100)
     model.learn(40)
     assert 100 <= extractor(model).norm.samples < 100 + 16
+    model = make("ppo", PointMass, normalize_until=100)
+    model.learn(5 * 64)
+    assert extractor(model).norm.samples == 1 + 2 * 64  # it stands still from the third rollout on
+    assert model.policy._get_constructor_parameters()["normalize_until"] == 100
     model = make("sac", PointMass, normalize=False)
     model.learn(30)
     assert extractor(model).norm is None

@@ -1,0 +1,56 @@
+"""Reading a policy's options and spaces, with errors that say what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+
+from eqrl.errors import suggestion
+from eqrl.hints import known_arguments
+from eqrl.nn import BACKBONES
+from eqrl.symmetry import Representation, UntypedSpaceError, representation_of
+
+# what the policy itself decides
+_GIVEN = {"in_rep", "out_rep", "group"}
+
+
+def representation_in(space: gymnasium.Space[Any], what: str) -> Representation:
+    """The representation of a typed space.
+
+    Args:
+        space: a ``TypedBox``, or a ``Dict`` of them.
+        what: ``"observation"`` or ``"action"``, for the message.
+
+    Raises:
+        UntypedSpaceError: if the space, or an entry of it, does not say how it turns.
+    """
+    try:
+        return representation_of(space)
+    except UntypedSpaceError as error:
+        raise UntypedSpaceError(str(error).replace("the space", f"the {what} space", 1)) from None
+
+
+def network_options(name: str, network: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of a backbone, checked by name.
+
+    Args:
+        name: argument of the policy that holds them, for the message.
+        network: a name in ``BACKBONES``; an unknown one is left to whoever builds it.
+        options: what was given, None for nothing.
+
+    Raises:
+        ValueError: naming the closest option, or the form that was expected.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise ValueError(
+            f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden: [64, 64]}}', in quotes"
+        )
+    known = known_arguments(BACKBONES.get(network)) - _GIVEN
+    for option in options if known else ():
+        if option not in known:
+            raise ValueError(f"{name}: {network!r} has no option {str(option)!r}; {suggestion(str(option), known)}")
+    return dict(options)
