@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import gymnasium
@@ -53,4 +54,9 @@ def network_options(name: str, network: str, options: Mapping[str, Any] | None) 
     for option in options if known else ():
         if option not in known:
             raise ValueError(f"{name}: {network!r} has no option {str(option)!r}; {suggestion(str(option), known)}")
+    hidden = options.get("hidden")
+    if hidden is not None and (
+        not isinstance(hidden, (list, tuple)) or not all(isinstance(width, Integral) for width in hidden)
+    ):
+        raise ValueError(f"{name}: hidden={hidden!r} are not the widths of layers; give whole numbers, [64, 64] for instance")
     return dict(options)

@@ -6,40 +6,25 @@ import difflib
 import importlib
 import inspect
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import gymnasium
 import numpy as np
 import torch
-from stable_baselines3 import PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_wrapper
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import eqrl
 from eqrl.config import STOCK_POLICY, Config
 from eqrl.errors import UsageError, suggestion
+from eqrl.hints import argument_hint, known_arguments, one_line
+from eqrl.hyperparams import ALGORITHMS, algorithm_arguments, normalised_rewards
+from eqrl.values import fitting
 
-_ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
-    "ppo": (PPO, "EquivariantPolicy"),
-    "sac": (SAC, "EquivariantSACPolicy"),
-    "td3": (TD3, "EquivariantTD3Policy"),
-}
-_OWN_ARGUMENTS = {
-    "self",
-    "policy",
-    "env",
-    "seed",
-    "device",
-    "verbose",
-    "tensorboard_log",
-    "policy_kwargs",
-    "_init_setup_model",
-}
+_POLICIES = {"ppo": "EquivariantPolicy", "sac": "EquivariantSACPolicy", "td3": "EquivariantTD3Policy"}
 _GIVEN_BY_SB3 = {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
 _FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
 
@@ -75,11 +60,11 @@ def make_env(
         config: a resolved configuration.
         n_envs: number of environments, the configuration's by default.
         seed: environment ``i`` gets ``seed + i``.
-        evaluation: apply ``eval_env_kwargs`` and leave out what only training uses (reward scaling, augmentation).
+        evaluation: apply ``eval_env_kwargs`` and leave out what only training uses (normalised rewards, augmentation).
         kwargs: options of the environment that win over the configuration's.
 
     Raises:
-        UsageError: if the environment refuses an option.
+        UsageError: if the environment refuses an option, or its observations are normalised outside the policy.
     """
     options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
     n_envs = n_envs or config.n_envs or 1
@@ -95,7 +80,8 @@ def make_env(
     if config.augment and not evaluation:
         with one_line("--augment"):
             env = importlib.import_module("eqrl.agents").RandomRotation(env)
-    return env
+    # outermost: SB3 takes the observations of a replay buffer from this wrapper
+    return env if evaluation else normalised_rewards(config, env)
 
 
 def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
@@ -104,19 +90,22 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     Raises:
         UsageError: for an unknown hyperparameter, an untyped space, bounds that are not a ball, ...
     """
-    algorithm, policy_name = _ALGORITHMS[config.algo]
+    algorithm = ALGORITHMS[config.algo]
     kwargs = dict(config.policy_kwargs)
     if config.network == STOCK_POLICY:
         policy: Any = "MultiInputPolicy" if isinstance(env.observation_space, gymnasium.spaces.Dict) else STOCK_POLICY
         kwargs = _named_activation(kwargs)
     else:
-        policy = getattr(importlib.import_module("eqrl.agents"), policy_name)
+        policy = getattr(importlib.import_module("eqrl.agents"), _POLICIES[config.algo])
         known = set(inspect.signature(policy.__init__).parameters) - _GIVEN_BY_SB3
-        for name in kwargs:
+        types_of = get_type_hints(policy.__init__)
+        for name, value in kwargs.items():
             if name not in known:
                 raise UsageError(f"the policy has no option {name!r}; {suggestion(name, known)}")
+            with one_line(f"option {name!r} of the policy"):
+                kwargs[name] = fitting(value, types_of[name])
         kwargs = {"network": config.network, "group": config.group, **kwargs}
-    hyperparams = _arguments(config, algorithm, env)
+    hyperparams = algorithm_arguments(config, env)
     try:
         torch.empty(0, device="cpu" if config.device == "auto" else config.device)
     except (RuntimeError, AssertionError) as error:
@@ -158,26 +147,11 @@ def refuse_observation_normalisation(env: VecEnv) -> None:
     Raises:
         UsageError: with the fix.
     """
-    wrapper = unwrap_vec_wrapper(env, VecNormalize)
-    outside = isinstance(wrapper, VecNormalize) and wrapper.norm_obs
-    if outside or any(env.env_is_wrapped(gymnasium.wrappers.NormalizeObservation)):
+    if any(env.env_is_wrapped(gymnasium.wrappers.NormalizeObservation)):
         raise UsageError(
-            "observations are normalised outside the policy, component by component, which breaks the symmetry; "
-            "use VecNormalize(env, norm_obs=False): the policy normalises its observations itself"
+            "the environment is wrapped in NormalizeObservation, which scales component by component and so breaks the "
+            "symmetry; leave the wrapper out: the policy normalises its observations itself"
         )
-
-
-@contextmanager
-def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
-    """Turn the errors of a constructor into one line that says what was being made."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except (gymnasium.error.Error, TypeError, ValueError, AssertionError, KeyError, FileNotFoundError) as error:
-        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        text = text.removeprefix(f"{what.split()[-1]}: ")
-        raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error
 
 
 def _single(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -187,49 +161,6 @@ def _single(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
 def _member(options: Mapping[str, Any], i: int) -> dict[str, Any]:
     """Options of one member of a batch, where an array holds one number for each."""
     return {k: v[i].item() if isinstance(v, np.ndarray) else v for k, v in options.items()}
-
-
-def _arguments(config: Config, algorithm: type[BaseAlgorithm], env: VecEnv) -> dict[str, Any]:
-    known = set(inspect.signature(algorithm.__init__).parameters) - _OWN_ARGUMENTS
-    found: dict[str, Any] = {}
-    for name, value in config.hyperparams.items():
-        if name in ("normalize", "normalise"):
-            raise UsageError(
-                "hyperparameter 'normalize' would scale observations component by component, which breaks the symmetry; "
-                "leave it out: the policy normalises its observations itself"
-            )
-        if name not in known:
-            raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
-        found[name] = _argument(name, value)
-    if isinstance(noise := found.get("action_noise"), Mapping):
-        found["action_noise"] = _action_noise(noise, config, env)
-    return found
-
-
-def _action_noise(options: Mapping[str, float], config: Config, env: VecEnv) -> ActionNoise:
-    if config.network != STOCK_POLICY:
-        with one_line("hyperparameter 'action_noise'"):
-            noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **options)
-            return noise
-    dim = int(np.prod(env.action_space.shape or ()))
-    return NormalActionNoise(np.zeros(dim), np.full(dim, options.get("sigma", 0.1)))
-
-
-def _argument(name: str, value: Any) -> Any:
-    """Values that YAML cannot hold: schedules, pairs, classes."""
-    if name == "replay_buffer_class":
-        if value not in (None, "HerReplayBuffer"):
-            raise UsageError(
-                f"hyperparameter 'replay_buffer_class': {value!r} is unknown; use HerReplayBuffer or leave it out"
-            )
-        return HerReplayBuffer if value else None
-    if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
-        try:
-            start = float(value.removeprefix("lin_"))
-        except ValueError:
-            raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
-        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains a little beyond the end
-    return tuple(value) if name == "train_freq" and isinstance(value, list) else value
 
 
 def _as_options(preset: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,15 +196,9 @@ def _check_network(name: str) -> None:
 
 def _argument_hint(text: str, env_id: str) -> str:
     """Add the closest known option to Python's message about an unexpected one."""
-    if "unexpected keyword argument" not in text:
-        return text
-    wrong = text.rsplit("argument", 1)[1].strip(" '\"")
     known = {"scene_rotation", "goal_rotation", "max_episode_steps"} if env_id.startswith("eqrl/") else set()
     creator: Any = gymnasium.spec(env_id).entry_point
     if isinstance(creator, str):
         creator = gymnasium.envs.registration.load_env_creator(creator)
-    for owner in (creator, getattr(creator, "task_class", None)):
-        for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
-            known |= set(inspect.signature(vars(base)["__init__"]).parameters) if "__init__" in vars(base) else set()
-    known -= {"self", "args", "kwargs", "task_arguments", "render_mode", "width", "height"}
-    return f"it has no option {wrong!r}; {suggestion(wrong, known)}"
+    known |= known_arguments(creator, getattr(creator, "task_class", None))
+    return argument_hint(text, known - {"render_mode", "width", "height"})

@@ -7,8 +7,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -52,7 +53,7 @@ class Config:
     algo: Literal["ppo", "sac", "td3"] = option("ppo", "what to train", "algorithm of Stable-Baselines3")
     env: str = option("eqrl/AntTarget-v0", "what to train", "id of a Gymnasium environment", metavar="ID")
     env_kwargs: dict[str, Any] = option(
-        {}, "what to train", "options of the environment, for instance target_sector:(-15,15)", metavar="K:V"
+        {}, "what to train", "options of the environment, for instance 'target_sector:(-15,15)'", metavar="K:V"
     )
     gym_packages: list[str] | None = option(
         None, "what to train", "packages to import first because they register the environment", metavar="PACKAGE"
@@ -67,13 +68,17 @@ class Config:
         "auto", "policy", "symmetry group of the policy, for instance SO2 (auto: what the environment declares)"
     )
     policy_kwargs: dict[str, Any] = option(
-        {}, "policy", "further arguments of the policy, for instance network_kwargs:{'hidden':[64,64]}", metavar="K:V"
+        {}, "policy", "further arguments of the policy, for instance 'network_kwargs:{hidden: [64,64]}'", metavar="K:V"
     )
     augment: bool = option(False, "policy", "turn every training episode by a random angle (the augmentation baseline)")
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
     n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
     hyperparams: dict[str, Any] = option(
-        {}, "training", "arguments of the algorithm, for instance learning_rate:3e-4", "-params", metavar="K:V"
+        {},
+        "training",
+        "arguments of the algorithm, for instance learning_rate:3e-4; 'normalize:{norm_reward: true}' scales rewards",
+        "-params",
+        metavar="K:V",
     )
     seed: int = option(0, "training", "seed of everything random; a negative one is drawn and printed")
     num_threads: int | None = option(None, "training", "threads for simulation and PyTorch (default: all cores)", metavar="N")
@@ -187,9 +192,30 @@ def known_options(cls: type, values: Mapping[str, Any], source: str) -> dict[str
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in names:
-            raise UsageError(f"unknown option {str(key)!r} in {source}; {suggestion(name, names)}")
+            hint = hyperparameter_hint(name, names, "hyperparams: {{{0}: ...}}") if cls is Config else None
+            raise UsageError(f"unknown option {str(key)!r} in {source}; {hint or suggestion(name, names)}")
         found[name] = value
     return found
+
+
+def hyperparameter_hint(word: str, options: Iterable[str], form: str) -> str | None:
+    """A half-sentence for an argument of an algorithm that stands where options do, or None if it is more like an option.
+
+    Args:
+        word: what the user wrote.
+        options: what would have been right there.
+        form: how to give a hyperparameter, with ``{0}`` in place of its name.
+    """
+    from eqrl.hyperparams import ALGORITHMS, known_hyperparams  # heavy, and only mistakes come here
+
+    word = word.replace("-", "_")
+    arguments = set().union(*map(known_hyperparams, ALGORITHMS))
+    own = {option.lstrip("-").replace("-", "_") for option in options}
+    close = get_close_matches(word, sorted(arguments | own), n=1, cutoff=0.6)
+    if not close or close[0] in own:
+        return None
+    meant = "it is" if close[0] == word else f"did you mean {close[0]!r}? That is"
+    return f"{meant} an argument of the algorithm: write {form.format(close[0])}"
 
 
 def read_config_file(path: str | Path) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""The arguments that constructors take, to name the closest one; imports nothing heavy."""
+"""What makes the errors of constructors readable: one line, and the closest known argument. Imports nothing heavy but Gymnasium."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from eqrl.errors import suggestion
+import gymnasium
+
+from eqrl.errors import UsageError, suggestion
 
 
 def known_arguments(*owners: Any) -> set[str]:
@@ -36,3 +39,16 @@ def argument_hint(text: str, known: Iterable[str]) -> str:
     # newer Pythons add a guess of their own behind the name
     wrong = text.split("unexpected keyword argument", 1)[1].split("'")[1]
     return f"it has no option {wrong!r}; {suggestion(wrong, known)}"
+
+
+@contextmanager
+def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn the errors of a constructor into one line that says what was being made."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (gymnasium.error.Error, TypeError, ValueError, AssertionError, KeyError, FileNotFoundError) as error:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        text = text.removeprefix(f"{what.split()[-1]}: ")
+        raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error

@@ -8,7 +8,7 @@ import types
 from collections.abc import Sequence
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
-from eqrl.config import hints
+from eqrl.config import hints, hyperparameter_hint
 from eqrl.errors import UsageError, suggestion
 from eqrl.values import ConversionError, parse_pair
 
@@ -41,7 +41,9 @@ class Parser(argparse.ArgumentParser):
         found, unknown = self.parse_known_args(list(argv))
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings]
-            raise UsageError(f"unknown option {unknown[0]!r}; {suggestion(unknown[0].split('=')[0], flags)}")
+            wrong = unknown[0].split("=")[0]
+            hint = hyperparameter_hint(wrong.lstrip("-"), flags, "-params {0}:VALUE")
+            raise UsageError(f"unknown option {unknown[0]!r}; {hint or suggestion(wrong, flags)}")
         values: dict[str, Any] = vars(found)
         for name, value in values.items():
             if isinstance(value, _Pairs):

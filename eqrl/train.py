@@ -22,7 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from eqrl.build import make_env, make_model, resolve
 from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard, refuse_nan_parameters
 from eqrl.checkpoint import load_checkpoint, save_checkpoint
-from eqrl.config import Config
+from eqrl.config import DEFAULT_JOB, Config
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate_model, write_json
 from eqrl.interrupt import StopOnSignal
@@ -74,7 +74,7 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
     """Train an agent and evaluate it on rotated worlds.
 
     Args:
-        config: what to train; by default PPO with the ``frame`` network on AntTarget.
+        config: what to train; by default the job of ``eqrl train`` without options, ``eqrl.config.DEFAULT_JOB``.
         console: where progress is printed; nothing is printed without one.
 
     Returns:
@@ -84,7 +84,7 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
         UsageError: if something does not fit, before any file is written; or during training if the environment or the
             training produces a NaN, with the last good model kept.
     """
-    config = resolve(config or Config())
+    config = resolve(Config.from_dict(DEFAULT_JOB) if config is None else config)
     _use_threads(config)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
+import yaml
 
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "none": None, "null": None}
+
+_TIGHT_KEY = re.compile(r"([{,]\s*[\w'\"]+):(?=\S)")  # YAML wants a space behind most colons, a shell user none
 
 
 class ConversionError(ValueError):
@@ -19,13 +23,24 @@ class ConversionError(ValueError):
 def parse(text: str) -> Any:
     """Read a Python or YAML literal; whatever is not one stays text.
 
-    ``"3e-4"``, ``"[1, 2]"``, ``"(-15, 15)"``, ``"true"`` and ``"uniform"`` all mean what they look like.
+    ``"3e-4"``, ``"[1, 2]"``, ``"(-15, 15)"``, ``"{hidden: [64]}"``, ``"true"`` and ``"uniform"`` all mean what they look
+    like.
     """
     if text.strip().lower() in _WORDS:
         return _WORDS[text.strip().lower()]
     try:
         return plain(ast.literal_eval(text.strip()))
     except (ValueError, SyntaxError):
+        return _flow(text)
+
+
+def _flow(text: str) -> Any:
+    """YAML's tables and lists, which need no quotes inside: a shell strips those."""
+    if not text.strip().startswith(("{", "[")):
+        return text
+    try:
+        return plain(yaml.safe_load(_TIGHT_KEY.sub(r"\1: ", text)))
+    except yaml.YAMLError:
         return text
 
 
@@ -77,6 +92,31 @@ def convert(value: Any, hint: Any) -> Any:
     if converted is None:
         raise ConversionError(f"expected {_NAMES[kind]}, got {value!r}")
     return converted
+
+
+def fitting(value: Any, hint: Any) -> Any:
+    """Give a plain value a type out of the signature of a class that is not ours.
+
+    Args:
+        value: anything; what is not plain stays as it is.
+        hint: any annotation; where it allows nothing that this module knows, the value stays as it is.
+
+    Raises:
+        ConversionError: in words that fit behind the name.
+    """
+    hints = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    kinds = [kind for kind in (bool, int, float, str, dict) if kind in (get_origin(h) or h for h in hints)]
+    if not kinds or not isinstance(value, (bool, int, float, str, list, Mapping, type(None))):
+        return value
+    if value is None and type(None) in hints:
+        return None
+    reason = ConversionError()
+    for kind in kinds:
+        try:
+            return convert(value, kind)
+        except ConversionError as error:
+            reason = error
+    raise reason
 
 
 def _integer(value: Any) -> int | None:

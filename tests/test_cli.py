@@ -31,11 +31,24 @@ def _elsewhere(tmp_path, monkeypatch):
         ("train --env-kwargs target_sector:3", ["target_sector=3", "(-15, 15)"]),
         ("train --eval-env-kwargs headng:3", ["'headng'", "'heading'"]),
         ("train -params learnin_rate:1", ["'learnin_rate'", "'learning_rate'"]),
-        ("train -params normalize:true", ["'normalize'", "breaks the symmetry"]),
+        ("train --learning-rate 1", ["'--learning-rate'", "-params learning_rate:VALUE"]),
+        ("train --lerning-rate 1", ["'--lerning-rate'", "'learning_rate'", "-params learning_rate:VALUE"]),
+        ("train -params batch_size:abc", ["'batch_size'", "a whole number", "'abc'"]),
+        ("train -params gamma:None", ["'gamma'", "a number"]),
+        ("train -params normalize:true", ["'normalize'", "breaks the symmetry", "norm_reward"]),
+        ("train -params normalize:{norm_obs:true}", ["'normalize'", "breaks the symmetry", "norm_reward"]),
+        ("train --network MlpPolicy -params normalize:true", ["'normalize'", "outside the policy", "norm_reward"]),
+        ("train -params normalize:{norm_rewrd:true}", ["'norm_rewrd'", "'norm_reward'"]),
+        ("train --env-kwargs breaking_size:abc", ["breaking_size", "'abc'", "number"]),
+        ("train --policy-kwargs network_kwargs:{'hiden':[8]}", ["network_kwargs", "'hiden'", "'hidden'"]),
+        ("train --policy-kwargs network_kwargs:{hiden:[8,8]}", ["network_kwargs", "'hiden'", "'hidden'"]),
+        ("train --policy-kwargs network_kwargs:hidden:[64 network_kwargs:64]", ["network_kwargs='64]'", "in quotes"]),
+        ("train --policy-kwargs network_kwargs:{hidden:big}", ["hidden='big'", "[64, 64]"]),
+        ("train --policy-kwargs log_std_init:abc", ["'log_std_init'", "a number", "'abc'"]),
         ("train -params use_sde:true", ["use_sde"]),
         ("train --policy-kwargs network_kwarg:1", ["'network_kwarg'", "'network_kwargs'"]),
         ("train --env Pendulum-v1", ["Pendulum-v1", "TypedBox"]),
-        ("train --env tests/Point-v0 --env-kwargs cube:true", ["tests/Point-v0", "TypedBox"]),
+        ("train --env tests/Point-v0 --env-kwargs cube:true", ["tests/Point-v0", "the action space", "TypedBox"]),
         ("train --env tests/Point-v0", ["tests/Point-v0", "'scene_rotation'", "--rotations 0"]),
         ("train --device nonsense", ["'device'", "'nonsense'"]),
         ("train --gym-packages no_such_package", ["'no_such_package'"]),
@@ -85,7 +98,7 @@ def test_observations_normalised_outside_the_policy(capsys, monkeypatch):
         ),
     )
     assert main(["train", "--env", "tests/Normalised-v0"]) == 2
-    assert "norm_obs=False" in capsys.readouterr().err
+    assert "NormalizeObservation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("nan_at", [99, 100])  # 100 is the end of an episode
@@ -119,7 +132,10 @@ def test_help_and_version(capsys):
     with pytest.raises(SystemExit) as end:
         main(["train", "--help"])
     assert end.value.code == 0
-    assert "--eval-freq" in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--eval-freq" in text
+    for example in ("target_sector:(-15,15)", "network_kwargs:{hidden: [64,64]}"):  # unquoted, bash takes them apart
+        assert f"'{example}'" in text
 
 
 @pytest.mark.parametrize("module", ["eqrl", "eqrl.train", "eqrl.evaluate"])

@@ -26,13 +26,20 @@ def read(*argv):
         ("None", None),
         ("uniform", "uniform"),
         ("{'a':[1]}", {"a": [1]}),
+        ("{hidden:[64,64]}", {"hidden": [64, 64]}),
+        ("{norm_obs:false, norm_reward: true, gamma:0.9}", {"norm_obs": False, "norm_reward": True, "gamma": 0.9}),
+        ("{file:'a:b'}", {"file": "a:b"}),
+        ("[a, b]", ["a", "b"]),
+        ("{half", "{half"),
     ],
 )
 def test_literals(text, value):
     assert parse(text) == value
 
 
-@pytest.mark.parametrize("text", ["__import__('os').system('true')", "open('x')", "lambda: 0", "1 + 1"])
+@pytest.mark.parametrize(
+    "text", ["{a: !!python/name:os.system }", "__import__('os').system('true')", "open('x')", "lambda: 0", "1 + 1"]
+)
 def test_nothing_is_evaluated(text):
     assert parse(text) == text
 
@@ -91,6 +98,9 @@ def test_typos_on_the_command_line(argv, words):
     ("values", "words"),
     [
         ({"netwrk": "frame"}, ["'netwrk'", "the file", "'network'"]),
+        ({"learning_rate": 0.001}, ["'learning_rate'", "the file", "hyperparams: {learning_rate: ...}"]),
+        ({"lerning_rate": 0.001}, ["did you mean 'learning_rate'?", "hyperparams: {learning_rate: ...}"]),
+        ({"policy_dela": 2}, ["'policy_delay'", "hyperparams: {policy_delay: ...}"]),
         ({"algo": "ppo2"}, ["'algo'", "ppo, sac, td3"]),
         ({"n_envs": 1.5}, ["'n_envs'", "a whole number"]),
         ({"n_envs": 0}, ["'n_envs'", "at least 1"]),

@@ -15,7 +15,7 @@ import typed_env
 
 from eqrl.checkpoint import read_checkpoint
 from eqrl.cli import main
-from eqrl.config import Config
+from eqrl.config import DEFAULT_JOB, Config
 from eqrl.errors import UsageError
 from eqrl.run_folder import RunFolder, load_run
 from eqrl.train import resume, train
@@ -151,6 +151,68 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
         resume(first.path)
     with pytest.raises(UsageError, match="'seed' cannot change"):
         resume(first.path, seed=3)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_rewards_are_normalised_and_resumed(tmp_path, algo):
+    own = SMALL if algo == "ppo" else {"learning_starts": 64, "buffer_size": 2000, "gradient_steps": 1}
+    normalize = {"norm_reward": True, "clip_reward": 5}
+    first = train(point(tmp_path, algo=algo, n_timesteps=512, augment=True, hyperparams={**own, "normalize": normalize}))
+    before = first.model.get_vec_normalize_env()
+    assert (before.norm_obs, before.norm_reward, before.clip_reward, before.gamma) == (False, True, 5.0, first.model.gamma)
+    assert before.ret_rms.count > 500
+    model, _ = load_run(first.path)
+    loaded = model.get_vec_normalize_env().ret_rms
+    assert (loaded.mean, loaded.var, loaded.count) == (before.ret_rms.mean, before.ret_rms.var, before.ret_rms.count)
+    second = resume(first.path, n_timesteps=1024)
+    assert second.model.get_vec_normalize_env().ret_rms.count > before.ret_rms.count + 500
+    assert load_run(second.path)[1].hyperparams["normalize"] == normalize
+
+
+def test_rewards_stay_as_they_are_unless_asked(tmp_path):
+    for hyperparams in (SMALL, {**SMALL, "normalize": False}):
+        assert train(point(tmp_path, n_timesteps=128, hyperparams=hyperparams)).model.get_vec_normalize_env() is None
+
+
+def test_without_a_configuration_it_is_the_default_job(monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def create(config):
+        assert config.env_kwargs == {"target_sector": [-15, 15], "heading": [-15, 15]}
+        assert config.n_timesteps == DEFAULT_JOB["n_timesteps"]
+        raise Reached
+
+    monkeypatch.setattr("eqrl.run_folder.RunFolder.create", staticmethod(create))
+    with pytest.raises(Reached):
+        train()
+
+
+def test_diverging_physics_stops_with_one_line_and_keeps_a_model(tmp_path, monkeypatch):
+    """MuJoCo would reset such a simulation by itself and go on as if nothing had happened."""
+    from eqrl.envs.simulation import Simulation
+
+    step, calls = Simulation.step, []
+
+    def kicked(self, *args, **kwargs):
+        calls.append(self.n)
+        if self.n == 4 and len(calls) == 100:
+            state = self.get_state()
+            state.qvel[2] = 1e12
+            self.set_state(state)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(Simulation, "step", kicked)
+    config = point(tmp_path, env="eqrl/AntTarget-v0", n_timesteps=2048, save_freq=128)
+    with pytest.raises(
+        UsageError, match=r"eqrl/AntTarget-v0 returned (nan|inf|-inf) in its .*\(member 2, .*last good model"
+    ) as error:
+        train(config)
+    assert "\n" not in str(error.value)
+    folder = next((tmp_path / "ppo").iterdir())
+    model, _ = load_run(folder)
+    assert 0 < model.num_timesteps <= 400
+    assert all(torch.isfinite(p).all() for p in model.policy.parameters())
 
 
 def test_resume_with_hindsight_fills_the_buffer_again(tmp_path):

@@ -1,0 +1,120 @@
+"""Hyperparameters: from the plain values of a configuration to the arguments of an algorithm of Stable-Baselines3."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from stable_baselines3 import PPO, SAC, TD3, HerReplayBuffer
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from eqrl.config import STOCK_POLICY, Config
+from eqrl.errors import UsageError, suggestion
+from eqrl.hints import one_line
+from eqrl.values import convert, fitting
+
+ALGORITHMS: Mapping[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "td3": TD3}
+_OWN_ARGUMENTS = {
+    "self",
+    "policy",
+    "env",
+    "seed",
+    "device",
+    "verbose",
+    "tensorboard_log",
+    "policy_kwargs",
+    "_init_setup_model",
+}
+_NORMALIZE = {"norm_obs": bool, "norm_reward": bool, "clip_reward": float, "gamma": float, "epsilon": float}
+
+
+def known_hyperparams(algo: str) -> set[str]:
+    """Names of the hyperparameters of an algorithm."""
+    return {*inspect.signature(ALGORITHMS[algo].__init__).parameters, "normalize"} - _OWN_ARGUMENTS
+
+
+def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
+    """Arguments of the algorithm's constructor.
+
+    Raises:
+        UsageError: for an unknown hyperparameter, or a value of the wrong type.
+    """
+    known = known_hyperparams(config.algo)
+    parameters = inspect.signature(ALGORITHMS[config.algo].__init__).parameters
+    found: dict[str, Any] = {}
+    for name, value in config.hyperparams.items():
+        if name not in known:
+            raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
+        if name != "normalize":
+            found[name] = _argument(name, value, parameters[name].annotation)
+    if isinstance(noise := found.get("action_noise"), Mapping):
+        found["action_noise"] = _action_noise(noise, config, env)
+    return found
+
+
+def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
+    """The environment with rewards scaled by the running spread of returns, if hyperparameter ``normalize`` asks for it.
+
+    A reward is the same in every turned world, so this keeps the symmetry; the observations stay as they are.
+
+    Raises:
+        UsageError: if observations are to be normalised too, which nothing outside the policy may do.
+    """
+    value = config.hyperparams.get("normalize")
+    if not value:
+        return env
+    fix = "give normalize:{norm_obs: false, norm_reward: true}, in quotes, for the rewards alone"
+    if value is True or (isinstance(value, Mapping) and value.get("norm_obs")):
+        if config.network == STOCK_POLICY:
+            why = "would scale observations outside the policy, and a run folder keeps nothing that lies outside of it"
+        else:
+            why = (
+                "would scale observations component by component, which breaks the symmetry; "
+                "the policy normalises its observations itself"
+            )
+        raise UsageError(f"hyperparameter 'normalize' {why}; leave it out, or {fix}")
+    if not isinstance(value, Mapping):
+        raise UsageError(f"hyperparameter 'normalize': {value!r} is not a table of options; {fix}")
+    options = {}
+    for name, entry in value.items():
+        if name not in _NORMALIZE:
+            raise UsageError(f"hyperparameter 'normalize': no option {name!r}; {suggestion(name, _NORMALIZE)}")
+        with one_line(f"hyperparameter 'normalize', option {name!r}"):
+            options[name] = convert(entry, _NORMALIZE[name])
+    default = inspect.signature(ALGORITHMS[config.algo].__init__).parameters["gamma"].default
+    gamma = config.hyperparams.get("gamma", default)
+    return VecNormalize(env, **{"gamma": gamma, **options, "norm_obs": False})
+
+
+def _argument(name: str, value: Any, hint: Any) -> Any:
+    """Values that YAML cannot hold (schedules, pairs, classes), and the type of all others."""
+    if name == "replay_buffer_class":
+        if value not in (None, "HerReplayBuffer"):
+            raise UsageError(
+                f"hyperparameter 'replay_buffer_class': {value!r} is unknown; use HerReplayBuffer or leave it out"
+            )
+        return HerReplayBuffer if value else None
+    if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
+        try:
+            start = float(value.removeprefix("lin_"))
+        except ValueError:
+            raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
+        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains a little beyond the end
+    if name == "train_freq" and isinstance(value, list):
+        return tuple(value)
+    with one_line(f"hyperparameter {name!r}"):
+        return fitting(value, hint)
+
+
+def _action_noise(options: Mapping[str, float], config: Config, env: VecEnv) -> ActionNoise:
+    if config.network != STOCK_POLICY:
+        with one_line("hyperparameter 'action_noise'"):
+            noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **options)
+            return noise
+    dim = int(np.prod(env.action_space.shape or ()))
+    return NormalActionNoise(np.zeros(dim), np.full(dim, options.get("sigma", 0.1)))
