@@ -203,6 +203,7 @@ def test_diverging_physics_stops_with_one_line_and_keeps_a_model(tmp_path, monke
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(Simulation, "step", kicked)
+    monkeypatch.chdir(tmp_path)  # MuJoCo leaves a log of its warnings in the working directory
     config = point(tmp_path, env="eqrl/AntTarget-v0", n_timesteps=2048, save_freq=128)
     with pytest.raises(
         UsageError, match=r"eqrl/AntTarget-v0 returned (nan|inf|-inf) in its .*\(member 2, .*last good model"
