@@ -47,9 +47,7 @@ def network_options(name: str, network: str, options: Mapping[str, Any] | None) 
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise ValueError(
-            f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden: [64, 64]}}', in quotes"
-        )
+        raise ValueError(f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden:[64,64]}}', in quotes")
     known = known_arguments(BACKBONES.get(network)) - _GIVEN
     for option in options if known else ():
         if option not in known:

@@ -68,7 +68,7 @@ class Config:
         "auto", "policy", "symmetry group of the policy, for instance SO2 (auto: what the environment declares)"
     )
     policy_kwargs: dict[str, Any] = option(
-        {}, "policy", "further arguments of the policy, for instance 'network_kwargs:{hidden: [64,64]}'", metavar="K:V"
+        {}, "policy", "further arguments of the policy, for instance 'network_kwargs:{hidden:[64,64]}'", metavar="K:V"
     )
     augment: bool = option(False, "policy", "turn every training episode by a random angle (the augmentation baseline)")
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
@@ -76,7 +76,7 @@ class Config:
     hyperparams: dict[str, Any] = option(
         {},
         "training",
-        "arguments of the algorithm, for instance learning_rate:3e-4; 'normalize:{norm_reward: true}' scales rewards",
+        "arguments of the algorithm, for instance learning_rate:3e-4; 'normalize:{norm_reward:true}' scales rewards",
         "-params",
         metavar="K:V",
     )

@@ -134,7 +134,7 @@ def test_help_and_version(capsys):
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "--eval-freq" in text
-    for example in ("target_sector:(-15,15)", "network_kwargs:{hidden: [64,64]}"):  # unquoted, bash takes them apart
+    for example in ("target_sector:(-15,15)", "network_kwargs:{hidden:[64,64]}"):  # unquoted, bash takes them apart
         assert f"'{example}'" in text
 
 
