@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
+
+from eqrl.errors import suggestion
+from eqrl.hints import argument_hint, known_arguments
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -85,15 +86,13 @@ def make_vec(
     from eqrl.envs.sb3 import TaskVecEnv
 
     if env_id not in ENVIRONMENTS:
-        close = difflib.get_close_matches(env_id, ENVIRONMENTS, n=1, cutoff=0.3)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"environment {env_id!r} is not one of eqrl's; {hint}The ids are {sorted(ENVIRONMENTS)}")
+        raise ValueError(f"environment {env_id!r} is not one of eqrl's; {suggestion(env_id, ENVIRONMENTS)}")
     where = ENVIRONMENTS[env_id]
     task_class = getattr(importlib.import_module(where.module), where.name)
     try:
         task = task_class(**task_arguments)
     except TypeError as error:
-        raise ValueError(f"{env_id}: {str(error).replace('.__init__()', '')}{_closest(str(error), task_class)}") from error
+        raise ValueError(f"{env_id}: {argument_hint(str(error), known_arguments(task_class))}") from error
     env = TaskVecEnv(
         task,
         n_envs,
@@ -108,9 +107,3 @@ def make_vec(
     if seed is not None:
         env.seed(seed)
     return VecMonitor(env)
-
-
-def _closest(message: str, task_class: type) -> str:
-    known = [n for n in inspect.signature(task_class).parameters if n != "self"]
-    close = difflib.get_close_matches(message.rsplit("argument", 1)[-1].strip(" '"), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; the arguments are {', '.join(known)}"
