@@ -24,6 +24,9 @@ from eqrl.symmetry.spaces import check_round
 
 # Largest length after squashing: its float32 inverse is still accurate, and a box clip never touches the ball.
 _INSIDE = 1.0 - 1e-6
+# Means are kept this short before the squash, where it is 0.995 of the radius. PPO infers the noise from the squashed action;
+# means far out on the flat part of the squash would make its importance ratios explode.
+_LONGEST_MEAN = 3.0
 _TINY = 1e-12
 _INFINITE = 1e12
 
@@ -80,6 +83,14 @@ class ActionGeometry(ExactModule):
         r = self._length(u)
         factor = r.tanh().clamp(max=_INSIDE) / r * self.radius
         return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
+
+    def bound(self, mean: Tensor) -> Tensor:
+        """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction."""
+        if not self.any_squashed:
+            return mean
+        r = self._length(mean)
+        factor = (r / _LONGEST_MEAN).tanh() * _LONGEST_MEAN / r
+        return mean * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
     def unsquash(self, a: Tensor) -> Tensor:
         """Inverse of ``squash``; actions on or beyond the rim are taken as just inside."""

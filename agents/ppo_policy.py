@@ -160,7 +160,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
 
     def _distribution(self, features: Tensor) -> EquivariantGaussian:
         assert isinstance(self.action_dist, EquivariantGaussian)
-        return self.action_dist.proba_distribution(self.action_net(features), self.log_std)
+        return self.action_dist.proba_distribution(self.geometry.bound(self.action_net(features)), self.log_std)
 
     def _features(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         pi = self.pi_features_extractor(obs)

@@ -47,6 +47,36 @@ def test_squash_commutes_with_rotations_and_stays_inside():
     assert torch.equal(ball.squash(u)[:, 3:5], u[:, 3:5])  # PPO leaves scalars to SB3's clip
 
 
+def test_bounded_means_are_short_turn_along_and_hardly_move_when_small():
+    shape = geometry(unit=False)
+    mean = torch.randn(64, shape.dim, dtype=torch.float64) * torch.logspace(-3, 3, 64, dtype=torch.float64)[:, None]
+    moved = shape.double().bound(mean)
+    squashed = shape.squashed
+    blocks = (moved.square() @ shape.same).sqrt()
+    assert (blocks[:, squashed] <= 3.0 + 1e-9).all()
+    assert torch.equal(moved[:, ~squashed], mean[:, ~squashed])
+    torch.testing.assert_close(moved[0], mean[0], rtol=1e-4, atol=1e-9)
+    g = shape.representation.group.sample(rng=0)
+    rep = shape.representation
+    torch.testing.assert_close(shape.bound(rep.transform(mean, g)), rep.transform(moved, g), atol=1e-10, rtol=0)
+
+
+def test_importance_ratios_stay_tame_where_the_policy_is_saturated():
+    # a change of 1% in the output of the network must not change log-probabilities by orders of magnitude
+    plane = TypedBox(Representation((Field("v", "1x1o", horizontal=True),), group=SO2), -1.0, 1.0)
+    distribution = EquivariantGaussian(ActionGeometry(plane, unit=False))
+    bound = distribution.geometry.bound
+    torch.manual_seed(0)
+    wanted, log_std = 20.0 * torch.randn(2000, 2), torch.tensor([-1.0])
+    actions = distribution.proba_distribution(bound(wanted), log_std).sample()
+    before = distribution.log_prob(actions)
+    after = distribution.proba_distribution(bound(1.01 * wanted), log_std).log_prob(actions)
+    assert (after - before).abs().max() < 1.0
+    unbounded = distribution.proba_distribution(wanted, log_std).log_prob(actions)
+    moved = distribution.proba_distribution(1.01 * wanted, log_std).log_prob(actions)
+    assert (moved - unbounded).abs().max() > 10.0  # what the bound is for
+
+
 def test_extreme_inputs_are_finite():
     ball = ActionGeometry(TypedBox(MIXED, -BOUNDS, BOUNDS), unit=True)
     for size in (0.0, 1e-30, 1e-6, 50.0, 1e6):
