@@ -53,11 +53,8 @@ class EquivariantGaussian(Distribution):
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density of squashed actions of shape ``(B, dim)``, shape ``(B,)``."""
-        return self._log_prob(self.geometry.unsquash(actions))
-
-    def _log_prob(self, u: Tensor) -> Tensor:
-        z = (u - self.mean) * (-self.log_std).exp()
-        log_density = -0.5 * z.square().sum(-1) - self.log_std.sum(-1) - _HALF_LOG_TAU * self.geometry.dim
+        u = self.geometry.unsquash(actions)
+        log_density = self._log_density((u - self.mean) * (-self.log_std).exp())
         return log_density - self.geometry.log_det(u) if self.geometry.any_squashed else log_density
 
     def entropy(self) -> Tensor:
@@ -83,6 +80,10 @@ class EquivariantGaussian(Distribution):
         """Leave out the parameters of the last batch: tensors inside a gradient's graph cannot be copied."""
         return {**self.__dict__, "mean": torch.zeros(0), "log_std": torch.zeros(0)}
 
+    def _log_density(self, z: Tensor) -> Tensor:
+        """Log-density of the Gaussian, before the squash, at noise ``z`` in units of its widths."""
+        return -0.5 * z.square().sum(-1) - self.log_std.sum(-1) - _HALF_LOG_TAU * self.geometry.dim
+
     def _draw(self) -> Tensor:
         return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
 
@@ -93,5 +94,7 @@ class EquivariantGaussian(Distribution):
     def log_prob_from_params(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
         """Reparameterised actions and their log-density, without a lossy inversion of the squash."""
         self.proba_distribution(mean, log_std)
-        u = self._draw()
-        return self.geometry.squash(u), self._log_prob(u)
+        z = torch.randn_like(self.mean)
+        actions, log_det = self.geometry.squash_with_log_det(self.mean + self.log_std.exp() * z)
+        # the noise is known, so nothing has to be inverted, neither the squash nor mean and width
+        return actions, self._log_density(z) - log_det

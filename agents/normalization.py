@@ -88,7 +88,7 @@ class RunningNorm(nn.Module):
             return y.clamp(-self.clip, self.clip)
         length = y.new_zeros(len(y), self._blocks).index_add_(1, self.block, y.square())
         # clamping before the root keeps the gradient of a zero vector finite
-        shrink = length.clamp_min(self.clip**2).rsqrt() * self.clip
+        shrink = length.mul_(self.clip**-2).clamp_min_(1.0).rsqrt_()
         return y * shrink.index_select(1, self.block)
 
     @torch.no_grad()

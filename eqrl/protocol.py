@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from eqrl.rng import preserved_rng
 from eqrl.statistics import mean_interval, wilson_interval
 from eqrl.symmetry import Element, TypedBox, about_gravity
+from eqrl.threads import simulating
 
 Observations = NDArray[Any] | dict[str, NDArray[Any]]
 Protocol = Literal["scene", "goal"]
@@ -192,7 +193,7 @@ def play(model: BaseAlgorithm, env: VecEnv, seeds: Sequence[int], watch: int | N
     successes, told = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     active = np.ones(n, dtype=bool)
     kept: list[Observations] = []
-    with preserved_rng():
+    with preserved_rng(), simulating():
         set_seeds(env, seeds)
         observation: Any = env.reset()
         step = 0

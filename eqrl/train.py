@@ -31,6 +31,7 @@ from eqrl.protocol import ZeroShot
 from eqrl.report import plot_zero_shot, sector_width
 from eqrl.run_folder import RunFolder
 from eqrl.summary import readme
+from eqrl.threads import ShareCores, simulating
 
 __all__ = ["Config", "Run", "resume", "train"]
 
@@ -173,12 +174,12 @@ class _Session:
     def _learn(self) -> bool:
         """Train to the end; whether a signal stopped it before."""
         total = self.config.n_timesteps or 0
-        progress = ShowProgress(total, self.console)
+        progress, cores = ShowProgress(total, self.console), ShareCores()
         try:
-            with StopOnSignal() as stop:
+            with StopOnSignal() as stop, simulating():
                 self.model.learn(
                     total - self.model.num_timesteps,
-                    callback=CallbackList(self._callbacks(stop, progress)),
+                    callback=CallbackList([cores, *self._callbacks(stop, progress)]),
                     log_interval=1 if self.config.algo == "ppo" else 20,
                     reset_num_timesteps=False,
                 )

@@ -37,6 +37,7 @@ import eqrl
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy
 from eqrl.nn import build
 from eqrl.symmetry import O3, SO2, Field, Representation
+from eqrl.threads import ShareCores
 
 ANT = "eqrl/AntTarget-v0"
 HIDDEN = [128, 128]
@@ -56,7 +57,7 @@ def main() -> int:
     steps = stepping(args.n_envs, args.threads, rounds, 20 if args.quick else 150)
     bare = steps["bare"]
     ppo = ppo_rates(args.n_envs, args.threads, 1 if args.quick else 3, 1 if args.quick else 6)
-    sac = sac_rates(1 if args.quick else 3, 40 if args.quick else 250)
+    sac = sac_rates(1 if args.quick else 7, 40 if args.quick else 250)
     torch.set_num_threads(1)
     networks = network_costs(rounds=2 if args.quick else 15, repeats=3 if args.quick else 20)
     result: dict[str, Any] = {
@@ -128,7 +129,7 @@ def stepping(n_envs: int, threads: int, rounds: int, steps: int) -> dict[str, fl
 
 
 def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str, float]:
-    """Steps/s of ``PPO.learn`` from end to end, with the preset's rollout and minibatch sizes."""
+    """Steps/s of ``PPO.learn`` from end to end, with the preset's rollout and minibatch sizes and, as in ``eqrl train``, cores shared by turns."""
     common: dict[str, Any] = {"n_steps": 32, "batch_size": 1024, "n_epochs": 5, "device": "cpu", "seed": 0}
 
     def model(name: str) -> PPO:
@@ -143,7 +144,7 @@ def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str
     def job(agent: PPO) -> Callable[[], float]:
         def run() -> float:
             start = time.perf_counter()
-            agent.learn(chunk, reset_num_timesteps=False)
+            agent.learn(chunk, callback=ShareCores(), reset_num_timesteps=False)
             return chunk / (time.perf_counter() - start)
 
         return run
