@@ -146,7 +146,7 @@ class Config:
 DEFAULT_JOB: Mapping[str, Any] = {
     "env": "eqrl/AntTarget-v0",
     "env_kwargs": {"target_sector": [-15, 15], "heading": [-15, 15]},
-    "n_timesteps": 400_000,
+    "n_timesteps": 800_000,
 }
 
 
