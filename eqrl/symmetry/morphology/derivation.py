@@ -1,0 +1,275 @@
+"""What a derivation found: generators on two levels, near misses, the world's part, and the group of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import mujoco
+import numpy as np
+
+from eqrl.symmetry.group import Connected, Generator, Group
+from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, quaternions
+
+Level = Literal["kinematic", "dynamic"]
+LEVELS: tuple[Level, ...] = ("kinematic", "dynamic")
+_LARGEST = 4096
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """One attribute in which a part differs from its image.
+
+    Attributes:
+        level: ``"kinematic"`` or ``"dynamic"``.
+        field: name of the attribute as in MJCF, for instance ``"armature"``.
+        of: the two parts, by name: the part and its image.
+        values: value at the part (as the symmetry turns it) and at its image.
+        relative: size of the difference relative to the larger value (to the model's size for positions).
+    """
+
+    level: Level
+    field: str
+    of: tuple[str, str]
+    values: tuple[float | tuple[float, ...], float | tuple[float, ...]]
+    relative: float
+
+    def __str__(self) -> str:
+        """As in ``right_hip_y armature 0.008 vs left_hip_y 0.01``."""
+        return f"{self.of[0]} {self.field} {_words(self.values[0])} vs {self.of[1]} {_words(self.values[1])}"
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """A symmetry that almost holds.
+
+    Attributes:
+        symmetry: the almost symmetry, usable like an exact one.
+        discrepancies: what breaks it, the worst first.
+    """
+
+    symmetry: Symmetry
+    discrepancies: tuple[Discrepancy, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the symmetry."""
+        return self.symmetry.name
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.name} holds but for: " + "; ".join(str(d) for d in self.discrepancies)
+
+
+@dataclass(frozen=True)
+class WorldPart:
+    """What may be done to the world alone: gravity, static geometry and fixed bases decide.
+
+    Attributes:
+        connected: continuous rotations: ``"1"``, ``"SO2"`` (about gravity) or ``"SO3"``.
+        translations: directions along which everything may be shifted, ``(n, 3)`` with n of 0 to 3.
+        reasons: why it is not more, one line each.
+    """
+
+    connected: Connected
+    translations: Floats
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """The symmetry of a model.
+
+    Attributes:
+        model: the compiled model.
+        world: the world's part.
+        kinematic: generators of the finite part that hold for tree, joint frames, ranges, actuators and shapes.
+        dynamic: those that hold for masses, inertias, armature, damping, stiffness, friction and gains too.
+        near_misses: kinematic generators that are not dynamic, and those that hold within the tolerance only.
+        notes: remarks on what could not be decided, one line each.
+    """
+
+    model: mujoco.MjModel
+    world: WorldPart
+    kinematic: tuple[Symmetry, ...]
+    dynamic: tuple[Symmetry, ...]
+    near_misses: tuple[NearMiss, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def generators(self, level: Level = "dynamic") -> tuple[Symmetry, ...]:
+        """Generators of the finite part on a level."""
+        return self.kinematic if level == "kinematic" else self.dynamic
+
+    def elements(self, level: Level = "dynamic") -> tuple[Symmetry, ...]:
+        """All elements of the finite part, the identity first.
+
+        Raises:
+            ValueError: if there are more than 4096.
+        """
+        return self._kinematic_elements if level == "kinematic" else self._dynamic_elements
+
+    def order(self, level: Level = "dynamic") -> int:
+        """Number of elements of the finite part."""
+        return len(self.elements(level))
+
+    @cached_property
+    def _kinematic_elements(self) -> tuple[Symmetry, ...]:
+        return closure(self.kinematic, self.identity)
+
+    @cached_property
+    def _dynamic_elements(self) -> tuple[Symmetry, ...]:
+        return closure(self.dynamic, self.identity)
+
+    @property
+    def identity(self) -> Symmetry:
+        """The element that does nothing."""
+        return identity(self.model)
+
+    def rotation(self, angle: float) -> Symmetry:
+        """Rotation of the world about the vertical axis through the origin, by an angle in radians.
+
+        Raises:
+            ValueError: if the model's world does not allow it.
+        """
+        if self.world.connected == "1":
+            raise ValueError("this model may not be turned about gravity: " + "; ".join(self.world.reasons))
+        return world_rotation(self.model, angle)
+
+    def group(self, level: Level = "dynamic") -> Group:
+        """The full group without translations, for representations.
+
+        Its entity sets are ``"joints"`` (hinges and slides in the model's order, signed), ``"actuators"`` (signed),
+        ``"bodies"`` (permuted), and for each body with a free or ball joint ``"<body> axes"``, 3x3.
+        """
+        generators = self.generators(level)
+        connected = self.world.connected
+        name = connected if connected != "1" else ""
+        order = self.order(level)
+        if order > 1:
+            name = f"{name} x {self._finite_name(level)}" if name else self._finite_name(level)
+        return Group(name or "1", connected, tuple(as_generator(s) for s in generators))
+
+    def _finite_name(self, level: Level) -> str:
+        elements = self.elements(level)
+        n = len(elements)
+        orders = [_order_of(e, n) for e in elements]
+        if max(orders) == n:
+            return f"C{n}"
+        abelian = all(_same(a.compose(b), b.compose(a)) for a in self.generators(level) for b in self.generators(level))
+        if max(orders) == 2 and abelian:
+            return "x".join(["C2"] * int(np.log2(n)))
+        if max(orders) == n // 2 and not abelian:
+            return f"D{n // 2}"
+        return f"group of order {n}"
+
+
+def identity(model: mujoco.MjModel, name: str = "identity") -> Symmetry:
+    """The element that does nothing to a model."""
+    return Symmetry(
+        name=name,
+        kind="world",
+        model=model,
+        R=np.eye(3),
+        t=np.zeros(3),
+        bodies=np.arange(model.nbody),
+        joints=np.arange(model.njnt),
+        geoms=np.arange(model.ngeom),
+        sites=np.arange(model.nsite),
+        tendons=np.arange(model.ntendon),
+        actuators=np.arange(model.nu),
+        sensors=np.arange(model.nsensor),
+        frames=np.tile(np.eye(4), (model.nbody, 1, 1)),
+        joint_signs=np.ones(model.njnt),
+        ctrl_signs=np.ones(model.nu),
+        ctrl_offsets=np.zeros(model.nu),
+        sensor_matrix=np.eye(model.nsensordata),
+        sensor_offset=np.zeros(model.nsensordata),
+        reference=model.qpos0.copy(),
+    )
+
+
+def as_generator(symmetry: Symmetry) -> Generator:
+    """A symmetry as a generator of an abstract group, with its relabellings as matrices."""
+    m = symmetry.model
+    h: dict[str, Floats] = {}
+    if len(symmetry.scalar_joints):
+        h["joints"] = symmetry.joint_matrix
+    if m.nu:
+        h["actuators"] = symmetry.ctrl_matrix
+    bodies = np.zeros((m.nbody, m.nbody))
+    bodies[symmetry.bodies, np.arange(m.nbody)] = 1.0
+    h["bodies"] = bodies
+    for j in range(m.njnt):
+        if m.jnt_type[j] in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
+            body = int(m.jnt_bodyid[j])
+            if symmetry.bodies[body] == body:
+                h[f"{m.body(body).name or f'body{body}'} axes"] = symmetry.frames[body, :3, :3]
+    return Generator.of(symmetry.name, symmetry.R, h)
+
+
+def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ...]:
+    """All products of generators, the identity first.
+
+    Raises:
+        ValueError: if there are more than 4096.
+    """
+    generators = tuple(generators)
+    found, frontier, seen = [one], [one], {_key(one)}
+    while frontier:
+        fresh = []
+        for known in frontier:
+            for generator in generators:
+                candidate = generator.compose(known)
+                if (key := _key(candidate)) not in seen:
+                    seen.add(key)
+                    # a generator keeps its own name
+                    fresh.append(generator if known is one else candidate)
+        if len(found) + len(fresh) > _LARGEST:
+            raise ValueError(f"the generators give more than {_LARGEST} elements; choose a subgroup of them")
+        found += fresh
+        frontier = fresh
+    return tuple(found)
+
+
+def world_rotation(model: mujoco.MjModel, angle: float) -> Symmetry:
+    """Everything turned about the vertical axis through the origin; nothing is relabelled."""
+    c, s = np.cos(angle), np.sin(angle)
+    one = identity(model, f"rotation about gravity by {np.rad2deg(angle):.0f} degrees")
+    R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    return one.map(R=lambda _: R)
+
+
+def _key(s: Symmetry) -> tuple[float, ...]:
+    # translations are not compared: of a finite group each element has but one
+    parts = [s.R.ravel(), s.joints, s.joint_signs, s.actuators, s.ctrl_signs, s.bodies]
+    parts += [s.frames[b, :3, :3].ravel() for b in _turning(s.model)]
+    return tuple((np.concatenate(parts).astype(np.float64).round(3) + 0.0).tolist())
+
+
+def _turning(model: mujoco.MjModel) -> list[int]:
+    kinds = (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)
+    return [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] in kinds]
+
+
+def _same(a: Symmetry, b: Symmetry) -> bool:
+    return _key(a) == _key(b)
+
+
+def _order_of(s: Symmetry, most: int) -> int:
+    one, power = _key(identity(s.model)), s
+    for n in range(1, most + 1):
+        if _key(power) == one:
+            return n
+        power = s.compose(power)
+    return most
+
+
+def _words(value: float | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return "(" + ", ".join(f"{v:.4g}" for v in value) + ")"
+    return f"{value:.6g}"
+
+
+__all__ = ["LEVELS", "Derivation", "Discrepancy", "Level", "NearMiss", "WorldPart", "closure", "identity", "quaternions"]

@@ -1,0 +1,226 @@
+"""One symmetry of a MuJoCo model: a world isometry, and where it takes every part of the model.
+
+A body's pose X (a rigid motion) at image body ``b'`` becomes ``G X O_b^-1``, where G is the world isometry and O_b tells how
+the body's own frame sits in that of its image. Of a free body this is all; a hinge or slide turns this into a sign, for its
+coordinate measures along an axis that G may reverse. Positions are those relative to a reference configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
+
+
+@dataclass(frozen=True, eq=False)
+class Symmetry:
+    """One element of a model's symmetry group.
+
+    Attributes:
+        name: for people, for instance ``"sagittal mirror"``.
+        kind: ``"world"`` (moves the world and relabels nothing that floats), ``"morphology"`` (relabels a robot) or
+            ``"exchange"`` (of like parts that do not touch the world).
+        model: the model.
+        R: orthogonal part of the world isometry, ``(3, 3)``.
+        t: its translation, ``(3,)``: points go to ``R x + t``.
+        bodies: image of every body, ``(nbody,)``; the same for joints, geoms, sites, tendons, actuators and sensors.
+            Geoms that neither collide nor weigh are not compared and have image -1 where none fits.
+        frames: ``O_b`` for every body, ``(nbody, 4, 4)``.
+        joint_signs: sign of every hinge and slide, ``(njnt,)``; 1 for ball and free joints.
+        ctrl_signs: sign of every actuator, ``(nu,)``.
+        ctrl_offsets: what is added to the image's control, ``(nu,)``; zero unless a position servo's joint has an offset.
+        sensor_matrix: linear part of the action on sensor data, ``(nsensordata, nsensordata)``.
+        sensor_offset: its offset, ``(nsensordata,)``.
+        reference: configuration relative to which positions are measured, ``(nq,)``.
+    """
+
+    name: str
+    kind: str
+    model: mujoco.MjModel
+    R: Floats
+    t: Floats
+    bodies: Ints
+    joints: Ints
+    geoms: Ints
+    sites: Ints
+    tendons: Ints
+    actuators: Ints
+    sensors: Ints
+    frames: Floats
+    joint_signs: Floats
+    ctrl_signs: Floats
+    ctrl_offsets: Floats
+    sensor_matrix: Floats
+    sensor_offset: Floats
+    reference: Floats
+
+    # ------------------------------------------------------------------ what it does to a state
+    def qpos(self, qpos: ArrayLike) -> Floats:
+        """Turn positions of shape ``(..., nq)``."""
+        q = np.asarray(qpos, dtype=np.float64)
+        out = np.empty_like(q)
+        m, ref = self.model, self.reference
+        for j, image in enumerate(self.joints):
+            a, b = m.jnt_qposadr[j], m.jnt_qposadr[image]
+            if m.jnt_type[j] == _FREE:
+                own, body = self.frames[m.jnt_bodyid[j]], slice(a + 3, a + 7)
+                E = rotations(q[..., body])
+                origin = np.linalg.inv(own)[:3, 3]
+                out[..., b : b + 3] = (q[..., a : a + 3] + E @ origin) @ self.R.T + self.t
+                out[..., b + 3 : b + 7] = quaternions(self.R @ E @ own[:3, :3].T, like=q[..., body])
+            elif m.jnt_type[j] == _BALL:
+                own = self.frames[m.jnt_bodyid[j], :3, :3]
+                out[..., b] = q[..., a]
+                out[..., b + 1 : b + 4] = np.linalg.det(own) * q[..., a + 1 : a + 4] @ own.T
+            else:
+                out[..., b] = ref[b] + self.joint_signs[j] * (q[..., a] - ref[a])
+        return out
+
+    def qvel(self, qvel: ArrayLike, qpos: ArrayLike) -> Floats:
+        """Turn velocities of shape ``(..., nv)`` at positions ``(..., nq)`` (needed by free bodies alone)."""
+        v, q = np.asarray(qvel, dtype=np.float64), np.asarray(qpos, dtype=np.float64)
+        out = np.empty_like(v)
+        m = self.model
+        for j, image in enumerate(self.joints):
+            a, b = m.jnt_dofadr[j], m.jnt_dofadr[image]
+            if m.jnt_type[j] == _FREE:
+                own = self.frames[m.jnt_bodyid[j]]
+                E = rotations(q[..., m.jnt_qposadr[j] + 3 : m.jnt_qposadr[j] + 7])
+                spin = v[..., a + 3 : a + 6]
+                arm = np.cross(spin, np.linalg.inv(own)[:3, 3])
+                out[..., b : b + 3] = (v[..., a : a + 3] + (E @ arm[..., None])[..., 0]) @ self.R.T
+                out[..., b + 3 : b + 6] = np.linalg.det(own[:3, :3]) * spin @ own[:3, :3].T
+            elif m.jnt_type[j] == _BALL:
+                own = self.frames[m.jnt_bodyid[j], :3, :3]
+                out[..., b : b + 3] = np.linalg.det(own) * v[..., a : a + 3] @ own.T
+            else:
+                out[..., b] = self.joint_signs[j] * v[..., a]
+        return out
+
+    def ctrl(self, ctrl: ArrayLike) -> Floats:
+        """Turn controls of shape ``(..., nu)``."""
+        u = np.asarray(ctrl, dtype=np.float64)
+        out = np.empty_like(u)
+        out[..., self.actuators] = self.ctrl_signs * u + self.ctrl_offsets
+        return out
+
+    def act(self, act: ArrayLike) -> Floats:
+        """Turn activations of shape ``(..., na)``."""
+        a = np.asarray(act, dtype=np.float64)
+        out = np.empty_like(a)
+        m = self.model
+        for k in np.flatnonzero(m.actuator_actadr >= 0):
+            image = self.actuators[k]
+            for i in range(m.actuator_actnum[k]):
+                last = i == m.actuator_actnum[k] - 1  # only the last one plays the part of the control
+                offset = self.ctrl_offsets[k] if last else 0.0
+                out[..., m.actuator_actadr[image] + i] = self.ctrl_signs[k] * a[..., m.actuator_actadr[k] + i] + offset
+        return out
+
+    def sensordata(self, data: ArrayLike) -> Floats:
+        """Turn sensor readings of shape ``(..., nsensordata)``."""
+        return np.asarray(data, dtype=np.float64) @ self.sensor_matrix.T + self.sensor_offset
+
+    def vectors(self, v: ArrayLike, axial: bool = False) -> Floats:
+        """Turn world vectors of shape ``(..., 3)``; contact forces are polar, contact torques axial."""
+        sign = np.linalg.det(self.R) if axial else 1.0
+        return sign * np.asarray(v, dtype=np.float64) @ self.R.T
+
+    # ------------------------------------------------------------------ as matrices
+    @property
+    def scalar_joints(self) -> Ints:
+        """Ids of hinges and slides, the joints that a signed permutation describes."""
+        return np.flatnonzero((self.model.jnt_type != _FREE) & (self.model.jnt_type != _BALL))
+
+    @property
+    def joint_matrix(self) -> Floats:
+        """Signed permutation of the hinges and slides, in the order of the model: ``(n, n)``."""
+        return signed_permutation(self.joints, self.joint_signs, self.scalar_joints)
+
+    @property
+    def ctrl_matrix(self) -> Floats:
+        """Signed permutation of the actuators, ``(nu, nu)``."""
+        return signed_permutation(self.actuators, self.ctrl_signs, np.arange(self.model.nu))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it moves nothing that a state, a control or a world vector would show."""
+        return bool(np.allclose(self.R, np.eye(3), atol=1e-6) and self.relabels_nothing)
+
+    @property
+    def relabels_nothing(self) -> bool:
+        """Whether every joint, actuator and moving body keeps its place, its sign and its own frame."""
+        moving = np.flatnonzero(self.model.body_dofnum > 0)
+        rotates = self.frames[[b for b in moving if self.model.jnt_type[self.model.body_jntadr[b]] in (_FREE, _BALL)], :3, :3]
+        return bool(
+            (self.joints == np.arange(len(self.joints))).all()
+            and (self.actuators == np.arange(len(self.actuators))).all()
+            and (self.joint_signs > 0).all()
+            and (self.ctrl_signs > 0).all()
+            and np.allclose(rotates, np.eye(3), atol=1e-6)
+        )
+
+    def compose(self, other: Symmetry, name: str | None = None) -> Symmetry:
+        """The product: first ``other`` acts, then this one."""
+        then: dict[str, Any] = {
+            part: getattr(self, part)[getattr(other, part)]
+            for part in ("bodies", "joints", "sites", "tendons", "actuators", "sensors")
+        }
+        then["geoms"] = np.where(other.geoms >= 0, self.geoms[other.geoms], -1)
+        signs = self.ctrl_signs[other.actuators]
+        return replace(
+            self,
+            name=name or f"{self.name} * {other.name}",
+            R=self.R @ other.R,
+            t=self.R @ other.t + self.t,
+            frames=self.frames[other.bodies] @ other.frames,
+            joint_signs=self.joint_signs[other.joints] * other.joint_signs,
+            ctrl_signs=signs * other.ctrl_signs,
+            ctrl_offsets=signs * other.ctrl_offsets + self.ctrl_offsets[other.actuators],
+            sensor_matrix=self.sensor_matrix @ other.sensor_matrix,
+            sensor_offset=self.sensor_matrix @ other.sensor_offset + self.sensor_offset,
+            **then,
+        )
+
+    def map(self, **changes: Callable[[Any], Any]) -> Symmetry:
+        """A copy in which single attributes are changed; for planting wrong maps in tests of checks."""
+        return replace(self, **{name: change(getattr(self, name)) for name, change in changes.items()})
+
+
+def signed_permutation(images: Ints, signs: Floats, members: Ints) -> Floats:
+    """Matrix of a signed permutation restricted to some members, which it maps among themselves."""
+    place = {int(member): i for i, member in enumerate(members)}
+    matrix = np.zeros((len(members), len(members)))
+    for i, member in enumerate(members):
+        matrix[place[int(images[member])], i] = signs[member]
+    return matrix
+
+
+def rotations(quaternion: Floats) -> Floats:
+    """Rotation matrices ``(..., 3, 3)`` of quaternions ``(..., 4)``, w first; they need not be normalised."""
+    w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    return np.stack(rows, axis=-1).reshape(*quaternion.shape[:-1], 3, 3)
+
+
+def quaternions(rotation: Floats, like: Floats | None = None) -> Floats:
+    """Quaternions ``(..., 4)`` of rotation matrices, normalised, or as long as those of ``like``."""
+    flat = rotation.reshape(-1, 9)
+    out = np.empty((len(flat), 4))
+    for i, matrix in enumerate(flat):
+        mujoco.mju_mat2Quat(out[i], matrix)
+    out = out.reshape(*rotation.shape[:-2], 4)
+    return out if like is None else out * np.linalg.norm(like, axis=-1, keepdims=True)
