@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 
 from eqrl.symmetry.group import Connected, Generator, Group
-from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, quaternions
+from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, signed_permutation
 
 Level = Literal["kinematic", "dynamic"]
 LEVELS: tuple[Level, ...] = ("kinematic", "dynamic")
@@ -89,6 +89,7 @@ class Derivation:
         dynamic: those that hold for masses, inertias, armature, damping, stiffness, friction and gains too.
         near_misses: kinematic generators that are not dynamic, and those that hold within the tolerance only.
         notes: remarks on what could not be decided, one line each.
+        spec: what the model was compiled from, where that is known.
     """
 
     model: mujoco.MjModel
@@ -97,6 +98,7 @@ class Derivation:
     dynamic: tuple[Symmetry, ...]
     near_misses: tuple[NearMiss, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    spec: mujoco.MjSpec | None = None
 
     def generators(self, level: Level = "dynamic") -> tuple[Symmetry, ...]:
         """Generators of the finite part on a level."""
@@ -141,7 +143,7 @@ class Derivation:
         """The full group without translations, for representations.
 
         Its entity sets are ``"joints"`` (hinges and slides in the model's order, signed), ``"actuators"`` (signed),
-        ``"bodies"`` (permuted), and for each body with a free or ball joint ``"<body> axes"``, 3x3.
+        ``"bodies"`` (permuted; what is welded together counts as one), and for each body with a free or ball joint ``"<body> axes"``, 3x3.
         """
         generators = self.generators(level)
         connected = self.world.connected
@@ -198,9 +200,8 @@ def as_generator(symmetry: Symmetry) -> Generator:
         h["joints"] = symmetry.joint_matrix
     if m.nu:
         h["actuators"] = symmetry.ctrl_matrix
-    bodies = np.zeros((m.nbody, m.nbody))
-    bodies[symmetry.bodies, np.arange(m.nbody)] = 1.0
-    h["bodies"] = bodies
+    heads = np.flatnonzero(m.body_weldid == np.arange(m.nbody))
+    h["bodies"] = signed_permutation(symmetry.bodies, np.ones(m.nbody), heads)
     for j in range(m.njnt):
         if m.jnt_type[j] in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
             body = int(m.jnt_bodyid[j])
@@ -216,14 +217,14 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
         ValueError: if there are more than 4096.
     """
     generators = tuple(generators)
-    found, frontier, seen = [one], [one], {_key(one)}
+    found, frontier, seen = [one], [one], {key(one)}
     while frontier:
         fresh = []
         for known in frontier:
             for generator in generators:
                 candidate = generator.compose(known)
-                if (key := _key(candidate)) not in seen:
-                    seen.add(key)
+                if (signature := key(candidate)) not in seen:
+                    seen.add(signature)
                     # a generator keeps its own name
                     fresh.append(generator if known is one else candidate)
         if len(found) + len(fresh) > _LARGEST:
@@ -241,9 +242,14 @@ def world_rotation(model: mujoco.MjModel, angle: float) -> Symmetry:
     return one.map(R=lambda _: R)
 
 
-def _key(s: Symmetry) -> tuple[float, ...]:
+def key(s: Symmetry) -> tuple[float, ...]:
+    """What tells an element from others of the same finite group."""
     # translations are not compared: of a finite group each element has but one
-    parts = [s.R.ravel(), s.joints, s.joint_signs, s.actuators, s.ctrl_signs, s.bodies]
+    heads = s.model.body_weldid == np.arange(s.model.nbody)
+    # where nothing floats, no coordinate tells two world isometries apart that relabel alike
+    floats = bool((s.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any())
+    parts = [s.R.ravel()] if floats else []
+    parts += [s.joints, s.joint_signs, s.actuators, s.ctrl_signs, s.bodies[heads]]
     parts += [s.frames[b, :3, :3].ravel() for b in _turning(s.model)]
     return tuple((np.concatenate(parts).astype(np.float64).round(3) + 0.0).tolist())
 
@@ -254,13 +260,13 @@ def _turning(model: mujoco.MjModel) -> list[int]:
 
 
 def _same(a: Symmetry, b: Symmetry) -> bool:
-    return _key(a) == _key(b)
+    return key(a) == key(b)
 
 
 def _order_of(s: Symmetry, most: int) -> int:
-    one, power = _key(identity(s.model)), s
+    one, power = key(identity(s.model)), s
     for n in range(1, most + 1):
-        if _key(power) == one:
+        if key(power) == one:
             return n
         power = s.compose(power)
     return most
@@ -272,4 +278,4 @@ def _words(value: float | tuple[float, ...]) -> str:
     return f"{value:.6g}"
 
 
-__all__ = ["LEVELS", "Derivation", "Discrepancy", "Level", "NearMiss", "WorldPart", "closure", "identity", "quaternions"]
+__all__ = ["LEVELS", "Derivation", "Discrepancy", "Level", "NearMiss", "WorldPart", "closure", "identity"]

@@ -171,11 +171,10 @@ class Symmetry:
 
     def compose(self, other: Symmetry, name: str | None = None) -> Symmetry:
         """The product: first ``other`` acts, then this one."""
-        then: dict[str, Any] = {
-            part: getattr(self, part)[getattr(other, part)]
-            for part in ("bodies", "joints", "sites", "tendons", "actuators", "sensors")
-        }
-        then["geoms"] = np.where(other.geoms >= 0, self.geoms[other.geoms], -1)
+        then: dict[str, Any] = {}
+        for part in ("bodies", "joints", "geoms", "sites", "tendons", "actuators", "sensors"):
+            first, second = getattr(other, part), getattr(self, part)
+            then[part] = np.where(first >= 0, second[first], -1)
         signs = self.ctrl_signs[other.actuators]
         return replace(
             self,

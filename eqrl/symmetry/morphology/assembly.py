@@ -1,0 +1,128 @@
+"""From matches of trees to a symmetry of the whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from eqrl.symmetry.morphology.compare import Comparison
+from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.matching import Match
+from eqrl.symmetry.morphology.naming import name_of
+from eqrl.symmetry.morphology.parts import Parts
+from eqrl.symmetry.morphology.readings import sensors
+from eqrl.symmetry.morphology.relations import Relations
+from eqrl.symmetry.morphology.shapes import Shapes
+from eqrl.symmetry.morphology.symmetry import Floats, Ints, Symmetry
+
+
+class Assembly:
+    """Builds symmetries of one model.
+
+    Args:
+        parts: the model in its reference configuration.
+        shapes: its geoms.
+        slack: largest distance between a part and its image.
+        floor: relative differences up to this are rounding.
+    """
+
+    def __init__(self, parts: Parts, shapes: Shapes, slack: float, floor: float) -> None:
+        self.parts = parts
+        self.shapes = shapes
+        self.slack = slack
+        self.floor = floor
+
+    def element(self, G: Floats, matches: Mapping[int, Match], kind: str) -> tuple[Symmetry, tuple[Discrepancy, ...]]:
+        """The symmetry that moves the world by ``G`` and trees as matched; other trees keep their labels.
+
+        Args:
+            G: isometry of the world, ``(4, 4)``.
+            matches: what happens to trees, by their root; 0 for all that is fixed to the world.
+            kind: the symmetry's kind.
+
+        Returns:
+            The symmetry, and what it has no image for.
+        """
+        m = self.parts.model
+        moved = np.tile(np.eye(4), (m.nbody, 1, 1))
+        bodies, joints, signs = np.arange(m.nbody), np.arange(m.njnt), np.ones(m.njnt)
+        geoms = np.where(np.isin(np.arange(m.ngeom), self.parts.colliding), np.arange(m.ngeom), -1)
+        for match in matches.values():
+            for head, image in match.pieces.items():
+                members = self.parts.members[head]
+                moved[list(members)] = match.G
+                bodies[list(members)] = self._members(head, image, match.G)
+            for j, (image, sign) in match.joints.items():
+                joints[j], signs[j] = image, sign
+            for g, image in match.geoms.items():
+                geoms[g] = image
+        relations = Relations(self.parts, moved, bodies, joints, signs, geoms, self.slack)
+        images, matrix, offset, _ = sensors(relations, G[:3, :3], G[:3, 3])
+        symmetry = Symmetry(
+            name="",
+            kind=kind,
+            model=m,
+            R=G[:3, :3].copy(),
+            t=G[:3, 3].copy(),
+            bodies=bodies,
+            joints=joints,
+            geoms=geoms,
+            sites=relations.sites,
+            tendons=relations.tendons,
+            actuators=relations.actuators,
+            sensors=images,
+            frames=relations.frames,
+            joint_signs=signs,
+            ctrl_signs=relations.ctrl_signs,
+            ctrl_offsets=relations.ctrl_offsets,
+            sensor_matrix=matrix,
+            sensor_offset=offset,
+            reference=self.parts.reference,
+        )
+        return replace(symmetry, name=self.name(symmetry)), tuple(relations.broken)
+
+    def broken(self, s: Symmetry) -> tuple[Discrepancy, ...]:
+        """What a symmetry, perhaps a product of others, has no image for."""
+        relations = Relations(self.parts, self.moved(s), s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
+        return tuple(relations.broken)
+
+    def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
+        """Attributes in which parts differ from their images."""
+        return Comparison(self.parts, self.shapes, s, self.moved(s), self.floor).discrepancies()
+
+    def moved(self, s: Symmetry) -> Floats:
+        """The isometry of every body at the reference, ``(nbody, 4, 4)``."""
+        moved: Floats = self.parts.poses[s.bodies] @ s.frames @ np.linalg.inv(self.parts.poses)
+        return moved
+
+    def _members(self, head: int, image: int, G: Floats) -> Ints:
+        """Images of the bodies of one piece; heads go to heads, what is welded to them to what is closest."""
+        here, there = self.parts.members[head], self.parts.members[image]
+        out = np.full(len(here), image, dtype=np.int64)
+        if len(here) > 1 and len(there) > 1:
+            moved = self.parts.poses[list(here[1:]), :3, 3] @ G[:3, :3].T + G[:3, 3]
+            gaps = np.linalg.norm(moved[:, None] - self.parts.poses[list(there[1:]), :3, 3][None], axis=-1)
+            rows, columns = linear_sum_assignment(gaps)
+            out[1 + rows] = np.array(there[1:])[columns]
+        return out
+
+    def name(self, s: Symmetry) -> str:
+        """Name of a symmetry, by what it does to the root of the first tree that it touches."""
+        roots = [r for r in self.parts.floating if not np.allclose(s.frames[r], np.eye(4), atol=1e-6)]
+        roots = roots or [r for r in self.parts.floating if s.bodies[r] != r] or [0]
+        root = roots[0]
+        if s.bodies[root] != root:
+            return f"exchange of {self.parts.body_name(root)} and {self.parts.body_name(int(s.bodies[root]))}"
+        frame, own = self.parts.poses[root][:3, :3], self.moved(s)[root][:3, :3]
+        if root == 0:
+            own = s.R
+        name = name_of(frame.T @ own @ frame)
+        if name != "exchange":
+            return name
+        moved = [h for h in self.parts.heads if s.bodies[h] != h]
+        if not moved:
+            return "identity"
+        return f"exchange of {self.parts.body_name(moved[0])} and {self.parts.body_name(int(s.bodies[moved[0]]))}"

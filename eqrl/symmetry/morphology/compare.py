@@ -1,0 +1,205 @@
+"""Where a symmetry does not hold: every attribute of every part against that of its image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from eqrl.symmetry.morphology.derivation import Discrepancy, Level
+from eqrl.symmetry.morphology.matching import anchor_gap
+from eqrl.symmetry.morphology.parts import BALL, FREE, HINGE, SLIDE, Parts
+from eqrl.symmetry.morphology.shapes import Shapes
+from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
+
+_GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
+_JOINT = ("solref", "solimp", "margin", "stiffness", "actfrcrange", "actgravcomp", "springyield")
+_DOF = ("armature", "damping", "frictionloss", "solref", "solimp")
+_EVEN_POLY = ("jnt_stiffnesspoly", "dof_dampingpoly")
+
+
+class Comparison:
+    """Collects the discrepancies of one symmetry.
+
+    Args:
+        parts: the model in its reference configuration.
+        shapes: its geoms.
+        symmetry: what to examine.
+        moved: the isometry of every body at the reference, ``(nbody, 4, 4)``.
+        floor: relative differences up to this are rounding.
+    """
+
+    def __init__(self, parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats, floor: float) -> None:
+        self.parts = parts
+        self.shapes = shapes
+        self.symmetry = symmetry
+        self.moved = moved
+        self.floor = floor
+
+    def discrepancies(self) -> tuple[Discrepancy, ...]:
+        """All of them, the worst first, kinematic ones before dynamic ones."""
+        found = [*self._world(), *self._joints(), *self._geoms(), *self._inertia(), *self._actuators(), *self._tendons()]
+        worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
+        for d in found:
+            # a mirror compares right with left and left with right, and one of them says it
+            same = (d.field, frozenset(d.of))
+            if d.relative > self.floor and (same not in worst or d.relative > worst[same].relative):
+                worst[same] = d
+        return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", -d.relative)))
+
+    # ------------------------------------------------------------------ parts
+    def _world(self) -> Iterator[Discrepancy]:
+        option, R = self.parts.model.opt, self.symmetry.R
+        for name, vector, det in (("gravity", option.gravity, 1.0), ("wind", option.wind, 1.0)):
+            moved = det * R @ vector
+            yield self._far("dynamic", name, ("world", "world"), moved, vector, max(np.linalg.norm(vector), 1e-12))
+
+    def _joints(self) -> Iterator[Discrepancy]:
+        m, d = self.parts.model, self.parts.data
+        for i, j in enumerate(self.symmetry.joints):
+            of, kind, sign = self._of("joint", i, j), int(m.jnt_type[i]), self.symmetry.joint_signs[i]
+            G = self.moved[m.jnt_bodyid[i]]
+            if kind in (HINGE, SLIDE):
+                axis = sign * G[:3, :3] @ d.xaxis[i] * (np.linalg.det(G[:3, :3]) if kind == HINGE else 1.0)
+                yield self._far("kinematic", "axis", of, axis, d.xaxis[j], 1.0)
+            gap = anchor_gap(self.parts, i, j, G)
+            anchor = G[:3, :3] @ d.xanchor[i] + G[:3, 3]
+            yield self._sized("kinematic", "pos", of, anchor, d.xanchor[j], gap / self.parts.size)
+            yield self._same("kinematic", "limited", of, m.jnt_limited[i], m.jnt_limited[j])
+            if m.jnt_limited[i] and m.jnt_limited[j]:
+                yield self._range("kinematic", "range", of, self._bounds(i, sign), self._bounds(j, 1.0))
+            for name in _JOINT:
+                yield self._same("dynamic", name, of, self._get("jnt", name, i), self._get("jnt", name, j))
+            if kind in (HINGE, SLIDE) and (m.jnt_stiffness[i] or m.jnt_stiffness[j]):
+                a, b = m.jnt_qposadr[i], m.jnt_qposadr[j]
+                rest = sign * (m.qpos_spring[a] - self.symmetry.reference[a])
+                yield self._same("dynamic", "springref", of, rest, m.qpos_spring[b] - self.symmetry.reference[b])
+            width = {FREE: 6, BALL: 3}.get(kind, 1)
+            for name in _DOF:
+                here = np.ravel([self._get("dof", name, m.jnt_dofadr[i] + k) for k in range(width)])
+                there = np.ravel([self._get("dof", name, m.jnt_dofadr[j] + k) for k in range(width)])
+                yield self._same("dynamic", name, of, _plain(here), _plain(there))
+            for name in _EVEN_POLY:
+                prefix, field = name.split("_", 1)
+                k, n = (i, j) if prefix == "jnt" else (m.jnt_dofadr[i], m.jnt_dofadr[j])
+                yield self._same("dynamic", field, of, self._get(prefix, field, k), self._get(prefix, field, n))
+
+    def _bounds(self, joint: int, sign: float) -> tuple[float, float]:
+        m = self.parts.model
+        low, high = m.jnt_range[joint]
+        if m.jnt_type[joint] in (HINGE, SLIDE):
+            middle = self.symmetry.reference[m.jnt_qposadr[joint]]
+            low, high = low - middle, high - middle
+        return (float(low), float(high)) if sign > 0 else (float(-high), float(-low))
+
+    def _geoms(self) -> Iterator[Discrepancy]:
+        m = self.parts.model
+        for i in self.parts.colliding:
+            j = int(self.symmetry.geoms[i])
+            G = self.moved[m.geom_bodyid[i]]
+            of = self._of("geom", int(i), j)
+            gap = self.shapes.gap(int(i), j, G)
+            radius = self.shapes.radius_gap(int(i), j)
+            here = G[:3, :3] @ self.shapes.centre(int(i)) + G[:3, 3]
+            if radius > 0.5 * gap:
+                yield self._sized("kinematic", "size", of, m.geom_size[i], m.geom_size[j], gap / self.parts.size)
+            else:
+                yield self._sized("kinematic", "pos", of, here, self.shapes.centre(j), gap / self.parts.size)
+            for name in ("contype", "conaffinity"):
+                yield self._same("kinematic", name, of, self._get("geom", name, i), self._get("geom", name, j))
+            for name in _GEOM:
+                yield self._same("dynamic", name, of, self._get("geom", name, i), self._get("geom", name, j))
+
+    def _inertia(self) -> Iterator[Discrepancy]:
+        m = self.parts.model
+        for i in self.parts.heads[1:]:
+            j = int(self.symmetry.bodies[i])
+            of, G = self._of("body", i, j), self.moved[i]
+            (mass_i, centre_i, inertia_i), (mass_j, centre_j, inertia_j) = self.parts.inertials[i], self.parts.inertials[j]
+            yield self._same("dynamic", "mass", of, mass_i, mass_j)
+            centre = G[:3, :3] @ centre_i + G[:3, 3]
+            if mass_i > 0:
+                yield self._far("dynamic", "ipos", of, centre, centre_j, self.parts.size)
+            turned = G[:3, :3] @ inertia_i @ G[:3, :3].T
+            scale = max(np.linalg.norm(turned), np.linalg.norm(inertia_j), 1e-300)
+            gap = float(np.linalg.norm(turned - inertia_j) / scale)
+            shown = tuple(tuple(float(v) for v in np.diag(x)) for x in (turned, inertia_j))
+            yield Discrepancy("dynamic", "inertia", of, (shown[0], shown[1]), gap)
+            yield self._same("dynamic", "gravcomp", of, m.body_gravcomp[i], m.body_gravcomp[j])
+
+    def _actuators(self) -> Iterator[Discrepancy]:
+        m, s = self.parts.model, self.symmetry
+        for i, j in enumerate(s.actuators):
+            of, sign, offset = self._of("actuator", i, j), s.ctrl_signs[i], s.ctrl_offsets[i]
+            for name in ("ctrlrange", "actrange"):
+                limited = f"actuator_{name.replace('range', 'limited')}"
+                yield self._same("kinematic", name.replace("range", "limited"), of, *getattr(m, limited)[[i, j]])
+                if getattr(m, limited)[i] and getattr(m, limited)[j]:
+                    here, there = getattr(m, f"actuator_{name}")[[i, j]]
+                    mapped = np.sort(sign * here) + offset
+                    yield self._range("kinematic", name, of, tuple(mapped), tuple(there))
+            if m.actuator_forcelimited[i] or m.actuator_forcelimited[j]:
+                here, there = m.actuator_forcerange[[i, j]]
+                yield self._range("dynamic", "forcerange", of, tuple(np.sort(sign * here)), tuple(there))
+            yield self._same("dynamic", "gear", of, np.abs(m.actuator_gear[i]), np.abs(m.actuator_gear[j]))
+            for name in ("gaintype", "biastype", "dyntype", "gainprm", "dynprm", "armature", "damping"):
+                yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
+            here, there = m.actuator_biasprm[i].copy(), m.actuator_biasprm[j]
+            here[0] *= sign  # the constant part of an affine force changes its sign with the force
+            yield self._same("dynamic", "biasprm", of, here, there)
+
+    def _tendons(self) -> Iterator[Discrepancy]:
+        for i, j in enumerate(self.symmetry.tendons):
+            of = self._of("tendon", i, j)
+            for name in ("limited", "range"):
+                yield self._same("kinematic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
+            for name in (
+                "stiffness",
+                "damping",
+                "frictionloss",
+                "lengthspring",
+                "margin",
+                "armature",
+                "solref_lim",
+                "solimp_lim",
+            ):
+                yield self._same("dynamic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
+
+    # ------------------------------------------------------------------ differences
+    def _get(self, kind: str, name: str, i: int) -> Any:
+        table = getattr(self.parts.model, f"{kind}_{name}", None)
+        return 0.0 if table is None else table[i]
+
+    def _of(self, kind: str, i: int, j: int) -> tuple[str, str]:
+        return self.parts.name(kind, int(i)), self.parts.name(kind, int(j))
+
+    def _far(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, scale: float) -> Discrepancy:
+        return self._sized(level, field, of, a, b, float(np.linalg.norm(np.subtract(a, b)) / scale))
+
+    def _same(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike) -> Discrepancy:
+        x, y = np.ravel(np.asarray(a, dtype=np.float64)), np.ravel(np.asarray(b, dtype=np.float64))
+        scale = max(float(np.abs(x).max(initial=0.0)), float(np.abs(y).max(initial=0.0)), 1e-12)
+        return self._sized(level, field, of, x, y, float(np.abs(x - y).max(initial=0.0) / scale))
+
+    def _range(self, level: Level, field: str, of: tuple[str, str], a: tuple[Any, ...], b: tuple[Any, ...]) -> Discrepancy:
+        width = max(a[1] - a[0], b[1] - b[0], 1e-12)
+        return self._sized(level, field, of, a, b, float(max(abs(a[0] - b[0]), abs(a[1] - b[1])) / width))
+
+    @staticmethod
+    def _sized(level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, relative: float) -> Discrepancy:
+        return Discrepancy(level, field, of, (_value(a), _value(b)), relative)
+
+
+def _plain(values: Floats) -> Floats | float:
+    """One number where all entries are equal, as for a hinge."""
+    return float(values[0]) if len(values) and (values == values[0]).all() else values
+
+
+def _value(x: ArrayLike) -> float | tuple[float, ...]:
+    flat = np.ravel(np.asarray(x, dtype=np.float64))
+    return float(flat[0]) if len(flat) == 1 else tuple(float(v) for v in flat)
+
+
+Check = Callable[[Symmetry, Floats], tuple[Discrepancy, ...]]

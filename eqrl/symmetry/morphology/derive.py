@@ -1,0 +1,335 @@
+"""Derive the symmetry of a MuJoCo model from the model itself.
+
+A model's moving parts form trees: those that float (a free joint at the root) and the one of all that is fixed to the world.
+An element of the symmetry group is a world isometry together with an isometry of every tree, all of the same handedness.
+Trees are matched under candidate isometries (``candidates``, ``matching``), what connects them follows (``relations``),
+and every attribute is compared with that of its image (``compare``).
+
+Level *kinematic*: tree, joint frames, ranges, actuators and shapes agree within ``tolerance``. Level *dynamic*: these and all
+masses, inertias, friction, gains and the rest agree within ``exact``. After Ordonez-Apraez et al., "On discrete symmetries
+of robotics systems" (RSS 2023, arXiv 2302.10433), who state them; here they are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from eqrl.symmetry.morphology.assembly import Assembly
+from eqrl.symmetry.morphology.candidates import Cloud, isometries
+from eqrl.symmetry.morphology.derivation import Derivation, Discrepancy, NearMiss, WorldPart, closure, identity, key
+from eqrl.symmetry.morphology.matching import Match, Matcher
+from eqrl.symmetry.morphology.parts import Parts
+from eqrl.symmetry.morphology.refine import refined
+from eqrl.symmetry.morphology.shapes import Shapes
+from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.morphology.world import world_part
+
+Source = mujoco.MjModel | mujoco.MjSpec | str | Path
+# Differences in attributes (a range, a radius) up to this are worth reporting as a near miss; in positions it is `near`.
+_NEAR_ATTRIBUTE = 0.25
+_MOST_MATCHES = 256
+_MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
+
+
+def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near: float = 0.05) -> Derivation:
+    """Find the symmetries of a model.
+
+    Args:
+        source: a compiled model, an ``MjSpec``, or the path of an MJCF or MJB file.
+        tolerance: relative difference up to which the kinematic level accepts a part for its image; of positions it is
+            relative to the size of the model.
+        exact: the same for the dynamic level; what is below is rounding.
+        near: distance between a part and its image, relative to the size of the model, up to which near misses are sought.
+
+    Returns:
+        Generators on both levels, near misses, and what may be done to the world.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not a model that MuJoCo can compile; the message is MuJoCo's.
+    """
+    model, spec = load(source)
+    best = _Search(Parts.of(model), tolerance, exact, near).run()
+    for reference in _other_references(model):
+        found = _Search(Parts.of(model, reference), tolerance, exact, near).run()
+        if found.order("kinematic") > best.order("kinematic"):
+            best = replace(found, notes=(*found.notes, "symmetric about another configuration than the zero one"))
+    return replace(best, spec=spec)
+
+
+def load(source: Source) -> tuple[mujoco.MjModel, mujoco.MjSpec | None]:
+    """Compile a model.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if MuJoCo cannot compile it.
+    """
+    if isinstance(source, mujoco.MjModel):
+        return source, None
+    if isinstance(source, mujoco.MjSpec):
+        return source.compile(), source
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {str(path)!r}")
+    if path.suffix.lower() == ".mjb":
+        return mujoco.MjModel.from_binary_path(str(path)), None
+    spec = mujoco.MjSpec.from_file(str(path))
+    return spec.compile(), spec
+
+
+def _other_references(model: mujoco.MjModel) -> Iterator[np.ndarray]:
+    """Configurations in which a model may be symmetric that is not so at zero; bases stay where they are."""
+    if (model.jnt_type == mujoco.mjtJoint.mjJNT_BALL).any():
+        return
+    for k in range(min(model.nkey, 3)):
+        q = np.array(model.key_qpos[k])
+        for j in range(model.njnt):
+            if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE:
+                a = model.jnt_qposadr[j]
+                q[a : a + 7] = model.qpos0[a : a + 7]
+        if not np.allclose(q, model.qpos0):
+            yield q
+    # what slides on the world has no place of its own: put it in the middle
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    q = model.qpos0.copy()
+    for j in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE):
+        body = model.jnt_bodyid[j]
+        if model.body_weldid[model.body_parentid[body]] == 0:
+            q[model.jnt_qposadr[j]] -= data.xaxis[j] @ data.xpos[body]
+    if not np.allclose(q, model.qpos0):
+        yield q
+
+
+class _Search:
+    """One search, about one reference configuration."""
+
+    def __init__(self, parts: Parts, tolerance: float, exact: float, near: float) -> None:
+        self.parts = parts
+        self.tolerance = tolerance
+        self.exact = exact
+        self.shapes = Shapes(parts)
+        self.slack = near * parts.size
+        self.matcher = Matcher(parts, self.shapes, self.slack)
+        self.assembly = Assembly(parts, self.shapes, self.slack, floor=1e-12)
+        self.clouds = {root: Cloud(parts, self.shapes, root) for root in parts.trees}
+        self.judged: dict[tuple[float, ...], tuple[Discrepancy, ...]] = {}
+        self.notes: list[str] = []
+
+    def run(self) -> Derivation:
+        world = world_part(self.parts)
+        one = replace(identity(self.parts.model), reference=self.parts.reference)
+        elements = [(s, self._judge(s, broken)) for s, broken in self._candidates(world)]
+        elements = _distinct(elements, one)
+        elements.sort(key=lambda e: _preference(e[0]))
+        kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
+        dynamic, misses = self._split(kinematic, one)
+        misses += [NearMiss(s, d) for s, d in elements if not self._kinematic(d) and self._near(d)]
+        return Derivation(
+            self.parts.model, world, kinematic, dynamic, _independent(misses, dynamic, one), tuple(dict.fromkeys(self.notes))
+        )
+
+    # ------------------------------------------------------------------ candidates
+    def _candidates(self, world: WorldPart) -> Iterator[tuple[Symmetry, tuple[Discrepancy, ...]]]:
+        roots = self.parts.floating
+        own = {root: self._automorphisms(root) for root in roots}
+        for root in roots:
+            for match in own[root]:
+                if np.linalg.det(match.G[:3, :3]) > 0:
+                    yield self.assembly.element(np.eye(4), {root: match}, kind="morphology")
+        for i, a in enumerate(roots):
+            for b in roots[i + 1 :]:
+                match = self._between(a, b)
+                if match is not None:
+                    yield self.assembly.element(np.eye(4), {a: match, b: inverse(match)}, kind="exchange")
+        fixed = self._automorphisms(0) if self.parts.children[0] or len(self.clouds[0].points) else []
+        for match in fixed:
+            if np.linalg.det(match.G[:3, :3]) > 0:
+                yield self.assembly.element(match.G, {0: match}, kind="world")
+        mirrored = {r: [m for m in own[r] if np.linalg.det(m.G[:3, :3]) < 0] for r in roots}
+        if lacking := [r for r in roots if not mirrored[r]]:
+            self.notes += [f"{self.parts.body_name(r)} is not its own mirror image" for r in lacking]
+            return
+        mirrors = [m for m in fixed if np.linalg.det(m.G[:3, :3]) < 0]
+        if world.connected == "1":
+            for match in mirrors:
+                chosen = {r: min(mirrored[r], key=lambda m: m.cost) for r in roots}
+                yield self.assembly.element(match.G, {0: match, **chosen}, kind="world")
+        elif len(roots) == 1:
+            for match in mirrored[roots[0]]:
+                # one and the same mirror of the world for all, so that products of two of them move the world no more
+                yield self.assembly.element(_MIRROR, {roots[0]: match}, kind="morphology")
+        elif roots:
+            chosen = {r: min(mirrored[r], key=lambda m: m.cost) for r in roots}
+            yield self.assembly.element(_MIRROR, chosen, kind="world")
+        else:
+            self.notes.append("nothing in the model moves")
+
+    def _automorphisms(self, root: int) -> list[Match]:
+        """Matches of a tree with itself but the identity, each once."""
+        found: dict[tuple[object, ...], Match] = {}
+        gravity = self.parts.model.opt.gravity
+        for G in isometries(self.clouds[root], self.clouds[root], self.slack):
+            if root == 0 and np.linalg.norm(G[:3, :3] @ gravity - gravity) > 0.1 * np.linalg.norm(gravity):
+                continue
+            match = self.matcher.match(root, root, G)
+            if match is None:
+                continue
+            match = refined(self.parts, self.shapes, match)
+            if match.key not in found or match.cost < found[match.key].cost:
+                found[match.key] = match
+            if len(found) > _MOST_MATCHES:
+                self.notes.append(f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed")
+                break
+        return [*found.values(), *self._coincident(root)]
+
+    def _coincident(self, root: int) -> Iterator[Match]:
+        """Exchanges of siblings that lie in the same place, as the legs of planar walkers do."""
+        trees = self.parts.trees[root]
+        for head in trees:
+            below = self.parts.children[head]
+            for i, a in enumerate(below):
+                for b in below[i + 1 :]:
+                    there, back = self.matcher.match(a, b, np.eye(4)), self.matcher.match(b, a, np.eye(4))
+                    if there is None or back is None:
+                        continue
+                    if there.cost > self.tolerance * self.parts.size * (len(there.joints) + len(there.geoms)):
+                        continue
+                    match = self.matcher.match(root, root, np.eye(4))
+                    if match is None:
+                        continue
+                    match.merge(there)
+                    match.merge(back)
+                    for piece in trees:  # everything else stays where it is, however matching may have permuted it
+                        if piece not in there.pieces and piece not in back.pieces:
+                            self._stay(match, piece)
+                    yield match
+
+    def _stay(self, match: Match, piece: int) -> None:
+        match.pieces[piece] = piece
+        match.joints |= {j: (j, 1.0) for j in self.parts.joints(piece)}
+        match.geoms |= {g: g for g in self.parts.geoms[piece]}
+
+    def _between(self, a: int, b: int) -> Match | None:
+        best: Match | None = None
+        for G in isometries(self.clouds[a], self.clouds[b], self.slack):
+            if np.linalg.det(G[:3, :3]) < 0:
+                continue
+            match = self.matcher.match(a, b, G)
+            if match is not None and (best is None or match.cost < best.cost):
+                best = refined(self.parts, self.shapes, match)
+                if best.cost < 1e-9:
+                    break
+        return best
+
+    # ------------------------------------------------------------------ judgement
+    def _judge(self, symmetry: Symmetry, broken: tuple[Discrepancy, ...] = ()) -> tuple[Discrepancy, ...]:
+        name = key(symmetry)
+        if name not in self.judged:
+            if not broken:
+                broken = self.assembly.broken(symmetry)
+            self.judged[name] = (*broken, *self.assembly.compare(symmetry))
+        return self.judged[name]
+
+    def _kinematic(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
+        gravity = [d for d in discrepancies if d.field == "gravity"]
+        return all(d.relative <= self.tolerance for d in [*discrepancies, *gravity] if d.level == "kinematic" or d in gravity)
+
+    def _near(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
+        return all(d.relative <= _NEAR_ATTRIBUTE for d in discrepancies if d.level == "kinematic" or d.field == "gravity")
+
+    def _split(self, kinematic: tuple[Symmetry, ...], one: Symmetry) -> tuple[tuple[Symmetry, ...], list[NearMiss]]:
+        """Those elements of the kinematic group that are dynamic too, and near misses for the rest."""
+        try:
+            elements = closure(kinematic, one)[1:]
+        except ValueError:
+            self.notes.append("the kinematic group is too large to list; only its generators were examined")
+            elements = kinematic
+        elements = tuple(replace(s, name=self.assembly.name(s)) for s in elements)
+        judged = [(s, tuple(d for d in self._judge(s) if d.relative > self.exact)) for s in elements]
+        exact = [s for s, d in judged if not d]
+        exact.sort(key=_preference)
+        return _generators(exact, one), [NearMiss(s, d) for s, d in judged if d]
+
+
+def inverse(match: Match) -> Match:
+    """The match in the other direction."""
+    return Match(
+        np.linalg.inv(match.G),
+        {b: a for a, b in match.pieces.items()},
+        {b: (a, sign) for a, (b, sign) in match.joints.items()},
+        {b: a for a, b in match.geoms.items()},
+        match.cost,
+    )
+
+
+def _distinct(
+    elements: list[tuple[Symmetry, tuple[Discrepancy, ...]]], one: Symmetry
+) -> list[tuple[Symmetry, tuple[Discrepancy, ...]]]:
+    """Each element once, the better of two, without those that do nothing."""
+    nothing = key(one)
+    best: dict[tuple[float, ...], tuple[Symmetry, tuple[Discrepancy, ...]]] = {}
+    for symmetry, discrepancies in elements:
+        name = key(symmetry)
+        if name == nothing:
+            continue
+        worst = max((d.relative for d in discrepancies), default=0.0)
+        known = max((d.relative for d in best[name][1]), default=0.0) if name in best else np.inf
+        mirrors = np.linalg.det(symmetry.R) < 0 and worst <= known + 1e-9  # of equal ones the mirror is what people mean
+        if name not in best or worst < known - 1e-9 or mirrors:
+            best[name] = (symmetry, discrepancies)
+    return list(best.values())
+
+
+def _preference(s: Symmetry) -> tuple[float, ...]:
+    """Generators that people would choose come first: rotations of high order, then the sagittal mirror."""
+    words = ("eighth", "sixth", "fifth", "quarter", "third", "turn by", "half", "sagittal", "frontal", "exchange", "mirror")
+    rank = next((i for i, word in enumerate(words) if s.name.startswith(word)), len(words))
+    return (float(rank), float(s.name.endswith("about z")) * -1.0, float(len(s.name)))
+
+
+def _generators(elements: list[Symmetry], one: Symmetry) -> tuple[Symmetry, ...]:
+    """A few of the elements that generate all of them."""
+    chosen: list[Symmetry] = []
+    known = {key(one)}
+    for element in elements:
+        if key(element) in known:
+            continue
+        chosen.append(element)
+        try:
+            known = {key(s) for s in closure(chosen, one)}
+        except ValueError:
+            break
+    return _named(chosen)
+
+
+def _independent(misses: list[NearMiss], exact: tuple[Symmetry, ...], one: Symmetry) -> tuple[NearMiss, ...]:
+    """Near misses that do not follow from better ones."""
+    chosen: list[NearMiss] = []
+    known = {key(s) for s in closure(exact, one)}
+    misses.sort(key=lambda m: (len(m.discrepancies), _preference(m.symmetry)))
+    for miss in misses:
+        if key(miss.symmetry) in known:
+            continue
+        chosen.append(miss)
+        try:
+            known = {key(s) for s in closure((*exact, *(m.symmetry for m in chosen)), one)}
+        except ValueError:
+            break
+    names = _named([m.symmetry for m in chosen])
+    return tuple(replace(m, symmetry=s) for m, s in zip(chosen, names, strict=True))
+
+
+def _named(symmetries: list[Symmetry]) -> tuple[Symmetry, ...]:
+    """Different names for different elements."""
+    seen: dict[str, int] = {}
+    out = []
+    for s in symmetries:
+        seen[s.name] = seen.get(s.name, 0) + 1
+        out.append(s if seen[s.name] == 1 else replace(s, name=f"{s.name} ({seen[s.name]})"))
+    return tuple(out)

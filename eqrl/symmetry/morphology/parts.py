@@ -1,0 +1,171 @@
+"""A model in its reference configuration: where every part is, which bodies form one rigid piece, and how they branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike
+
+from eqrl.symmetry.morphology.symmetry import Floats, Ints
+
+FREE, BALL, SLIDE, HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{n}")) for n in ("FREE", "BALL", "SLIDE", "HINGE"))
+PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything that a symmetry has to map, in world coordinates.
+
+    A *piece* is a body with joints together with all that is welded to it; the world is piece 0. Pieces are named by
+    their head body.
+
+    Attributes:
+        model: the compiled model.
+        data: its data after forward kinematics at the reference configuration.
+        reference: that configuration, ``(nq,)``.
+    """
+
+    model: mujoco.MjModel
+    data: mujoco.MjData
+    reference: Floats
+
+    @classmethod
+    def of(cls, model: mujoco.MjModel, reference: ArrayLike | None = None) -> Parts:
+        """Forward kinematics at a configuration, by default ``qpos0``."""
+        data = mujoco.MjData(model)
+        if reference is not None:
+            data.qpos[:] = reference
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        return cls(model, data, np.array(data.qpos))
+
+    @cached_property
+    def poses(self) -> Floats:
+        """Poses of all bodies, ``(nbody, 4, 4)``."""
+        return _poses(self.data.xpos, self.data.xmat)
+
+    @cached_property
+    def site_poses(self) -> Floats:
+        """Poses of all sites, ``(nsite, 4, 4)``."""
+        return _poses(self.data.site_xpos, self.data.site_xmat)
+
+    @cached_property
+    def geom_poses(self) -> Floats:
+        """Poses of all geoms, ``(ngeom, 4, 4)``."""
+        return _poses(self.data.geom_xpos, self.data.geom_xmat)
+
+    @cached_property
+    def heads(self) -> tuple[int, ...]:
+        """Head bodies of all pieces, the world first."""
+        return tuple(int(b) for b in np.flatnonzero(self.model.body_weldid == np.arange(self.model.nbody)))
+
+    @cached_property
+    def members(self) -> dict[int, tuple[int, ...]]:
+        """Bodies of every piece, its head first."""
+        return {h: tuple(int(b) for b in np.flatnonzero(self.model.body_weldid == h)) for h in self.heads}
+
+    @cached_property
+    def children(self) -> dict[int, tuple[int, ...]]:
+        """Pieces that hang on every piece; those that float freely hang on nothing."""
+        out: dict[int, list[int]] = {h: [] for h in self.heads}
+        for h in self.heads[1:]:
+            if not self.floats(h):
+                out[int(self.model.body_weldid[self.model.body_parentid[h]])].append(h)
+        return {h: tuple(c) for h, c in out.items()}
+
+    @cached_property
+    def floating(self) -> tuple[int, ...]:
+        """Heads of the pieces with a free joint, the roots of floating trees."""
+        return tuple(h for h in self.heads[1:] if self.floats(h))
+
+    def floats(self, head: int) -> bool:
+        """Whether a piece has a free joint."""
+        m = self.model
+        return bool(m.body_jntnum[head] and m.jnt_type[m.body_jntadr[head]] == FREE)
+
+    def joints(self, head: int) -> range:
+        """Joints of a piece."""
+        start = int(self.model.body_jntadr[head])
+        return range(start, start + int(self.model.body_jntnum[head]))
+
+    @cached_property
+    def colliding(self) -> Ints:
+        """Geoms that can collide, by their own bits or by an explicit pair."""
+        m = self.model
+        touches = (m.geom_contype != 0) | (m.geom_conaffinity != 0)
+        touches[m.pair_geom1] = True
+        touches[m.pair_geom2] = True
+        return np.flatnonzero(touches)
+
+    @cached_property
+    def geoms(self) -> dict[int, tuple[int, ...]]:
+        """Colliding geoms of every piece."""
+        piece = self.model.body_weldid[self.model.geom_bodyid]
+        return {h: tuple(int(g) for g in self.colliding if piece[g] == h) for h in self.heads}
+
+    @cached_property
+    def sites(self) -> dict[int, tuple[int, ...]]:
+        """Sites of every piece."""
+        piece = self.model.body_weldid[self.model.site_bodyid]
+        return {h: tuple(int(s) for s in np.flatnonzero(piece == h)) for h in self.heads}
+
+    @cached_property
+    def trees(self) -> dict[int, tuple[int, ...]]:
+        """Pieces of every tree: of the floating ones by their root, of all that is fixed to the world by 0."""
+        out = {}
+        for root in (0, *self.floating):
+            found, todo = [], [root]
+            while todo:
+                head = todo.pop(0)
+                found.append(head)
+                todo += self.children[head]
+            out[root] = tuple(found)
+        return out
+
+    @cached_property
+    def inertials(self) -> dict[int, tuple[float, Floats, Floats]]:
+        """Mass, centre of mass and inertia about it of every piece, in world axes."""
+        m, d = self.model, self.data
+        out = {}
+        for head, bodies in self.members.items():
+            mass = float(m.body_mass[list(bodies)].sum())
+            weights = m.body_mass[list(bodies)] / max(mass, 1e-300)
+            centre = weights @ d.xipos[list(bodies)] if mass > 0 else d.xpos[head].copy()
+            inertia = np.zeros((3, 3))
+            for b in bodies:
+                axes, arm = d.ximat[b].reshape(3, 3), d.xipos[b] - centre
+                inertia += axes @ np.diag(m.body_inertia[b]) @ axes.T
+                inertia += m.body_mass[b] * (arm @ arm * np.eye(3) - np.outer(arm, arm))
+            out[head] = (mass, centre, inertia)
+        return out
+
+    @cached_property
+    def size(self) -> float:
+        """Length scale of what moves: the largest distance from its middle, at least a millimetre."""
+        points = [self.data.xanchor, self.data.xipos[self.model.body_weldid != 0]]
+        finite = [g for g in self.colliding if self.model.geom_type[g] not in (PLANE, HFIELD)]
+        moving = [g for g in finite if self.model.body_weldid[self.model.geom_bodyid[g]] != 0]
+        points.append(self.data.geom_xpos[moving])
+        cloud = np.concatenate(points) if self.model.njnt else np.zeros((1, 3))
+        reach = float(np.linalg.norm(cloud - cloud.mean(0), axis=1).max()) if len(cloud) else 0.0
+        bound = float(self.model.geom_rbound[moving].max()) if moving else 0.0
+        return max(reach, bound, 1e-3)
+
+    def name(self, kind: str, i: int) -> str:
+        """Name of a part, or its kind and number where it has none."""
+        return str(getattr(self.model, kind)(i).name) or f"{kind}{i}"
+
+    def body_name(self, i: int) -> str:
+        """Name of a body."""
+        return self.name("body", i)
+
+
+def _poses(position: ArrayLike, matrix: ArrayLike) -> Floats:
+    p, m = np.asarray(position), np.asarray(matrix)
+    out = np.tile(np.eye(4), (len(p), 1, 1))
+    out[:, :3, :3] = m.reshape(-1, 3, 3)
+    out[:, :3, 3] = p
+    return out

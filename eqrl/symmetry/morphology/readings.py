@@ -1,0 +1,100 @@
+"""How sensor data turn: the image of every sensor, and the matrix of all of them."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from eqrl.symmetry.morphology.relations import Relations
+from eqrl.symmetry.morphology.symmetry import Floats, Ints
+
+_S, _O = mujoco.mjtSensor, mujoco.mjtObj
+_LOCAL_POLAR = {_S.mjSENS_ACCELEROMETER, _S.mjSENS_VELOCIMETER, _S.mjSENS_FORCE, _S.mjSENS_MAGNETOMETER}
+_LOCAL_AXIAL = {_S.mjSENS_GYRO, _S.mjSENS_TORQUE}
+_JOINT_SIGNED = {_S.mjSENS_JOINTPOS, _S.mjSENS_JOINTVEL, _S.mjSENS_JOINTACTFRC}
+_TENDON = {_S.mjSENS_TENDONPOS, _S.mjSENS_TENDONVEL, _S.mjSENS_TENDONACTFRC}
+_ACTUATOR = {_S.mjSENS_ACTUATORPOS, _S.mjSENS_ACTUATORVEL, _S.mjSENS_ACTUATORFRC}
+_BALL = {_S.mjSENS_BALLANGVEL}
+_WORLD_POLAR = {_S.mjSENS_FRAMELINVEL, _S.mjSENS_FRAMELINACC, _S.mjSENS_SUBTREELINVEL}
+_WORLD_AXIAL = {_S.mjSENS_FRAMEANGVEL, _S.mjSENS_FRAMEANGACC, _S.mjSENS_SUBTREEANGMOM}
+_WORLD_POINT = {_S.mjSENS_FRAMEPOS, _S.mjSENS_SUBTREECOM}
+_SCALAR = {
+    _S.mjSENS_TOUCH, _S.mjSENS_RANGEFINDER, _S.mjSENS_JOINTLIMITPOS, _S.mjSENS_JOINTLIMITVEL, _S.mjSENS_JOINTLIMITFRC,
+    _S.mjSENS_TENDONLIMITPOS, _S.mjSENS_TENDONLIMITVEL, _S.mjSENS_TENDONLIMITFRC, _S.mjSENS_E_POTENTIAL,
+    _S.mjSENS_E_KINETIC, _S.mjSENS_CLOCK, _S.mjSENS_INSIDESITE, _S.mjSENS_GEOMDIST,
+}  # fmt: skip
+
+
+def sensors(relations: Relations, R: Floats, t: Floats) -> tuple[Ints, Floats, Floats, tuple[str, ...]]:
+    """Images, matrix and offset of all sensors, and names of those whose readings do not turn linearly or have no image.
+
+    Args:
+        relations: images of everything else.
+        R: orthogonal part of the world isometry.
+        t: its translation.
+    """
+    m = relations.parts.model
+    images = np.full(m.nsensor, -1, dtype=np.int64)
+    matrix, offset = np.zeros((m.nsensordata, m.nsensordata)), np.zeros(m.nsensordata)
+    unknown = []
+    for i in range(m.nsensor):
+        rule = _rule(relations, i, R, t)
+        taken = set(images[:i].tolist())
+        fits = [k for k in range(m.nsensor) if k not in taken and _same_sensor(relations, i, k)]
+        if rule is None or not fits:
+            unknown.append(relations.parts.name("sensor", i))
+            continue
+        images[i] = k = fits[0]
+        a, b, n = m.sensor_adr[i], m.sensor_adr[k], m.sensor_dim[i]
+        matrix[b : b + n, a : a + n] = rule[0]
+        offset[b : b + n] = rule[1]
+    return images, matrix, offset, tuple(unknown)
+
+
+def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, Floats] | None:
+    m, kind, thing = relations.parts.model, relations.parts.model.sensor_type[i], int(relations.parts.model.sensor_objid[i])
+    none, flat = np.zeros(3), np.eye(int(m.sensor_dim[i]))
+    if kind in _SCALAR:
+        return flat, np.zeros(len(flat))
+    if kind in _JOINT_SIGNED:
+        sign = relations.signs[thing]
+        ref = relations.parts.reference[m.jnt_qposadr[[relations.joints[thing], thing]]]
+        return sign * flat, np.full(1, ref[0] - sign * ref[1] if kind == _S.mjSENS_JOINTPOS else 0.0)
+    if kind in _TENDON:
+        return relations.tendon_signs[thing] * flat, np.zeros(1)
+    if kind in _ACTUATOR:
+        return relations.ctrl_signs[thing] * flat, np.zeros(1)
+    if kind in _BALL:
+        own = relations.frames[m.jnt_bodyid[thing], :3, :3]
+        return np.linalg.det(own) * own, none
+    if kind in _LOCAL_POLAR | _LOCAL_AXIAL and relations.sites[thing] >= 0:
+        own = relations.site_frame(thing)[:3, :3]
+        return (np.linalg.det(own) if kind in _LOCAL_AXIAL else 1.0) * own, none
+    if m.sensor_refid[i] >= 0:
+        return None
+    if kind in _WORLD_POLAR:
+        return R, none
+    if kind in _WORLD_AXIAL:
+        return np.linalg.det(R) * R, none
+    if kind in _WORLD_POINT:
+        return R, t
+    return None
+
+
+def _same_sensor(relations: Relations, i: int, k: int) -> bool:
+    m = relations.parts.model
+    images = {
+        _O.mjOBJ_BODY: relations.bodies, _O.mjOBJ_XBODY: relations.bodies, _O.mjOBJ_JOINT: relations.joints,
+        _O.mjOBJ_SITE: relations.sites, _O.mjOBJ_GEOM: relations.geoms, _O.mjOBJ_TENDON: relations.tendons,
+        _O.mjOBJ_ACTUATOR: relations.actuators,
+    }  # fmt: skip
+    if (
+        m.sensor_type[i] != m.sensor_type[k]
+        or m.sensor_objtype[i] != m.sensor_objtype[k]
+        or m.sensor_dim[i] != m.sensor_dim[k]
+    ):
+        return False
+    if m.sensor_objtype[i] == _O.mjOBJ_UNKNOWN:
+        return True
+    image = images.get(_O(int(m.sensor_objtype[i])))
+    return image is not None and int(image[m.sensor_objid[i]]) == int(m.sensor_objid[k])

@@ -1,0 +1,109 @@
+"""Whether a geom, moved by an isometry, covers another one: residuals that take each shape's own symmetry into account."""
+
+from __future__ import annotations
+
+import itertools
+
+import mujoco
+import numpy as np
+from scipy.spatial import cKDTree
+
+from eqrl.symmetry.morphology.parts import Parts
+from eqrl.symmetry.morphology.symmetry import Floats
+
+_G = mujoco.mjtGeom
+_SPHERE, _CAPSULE, _CYLINDER = int(_G.mjGEOM_SPHERE), int(_G.mjGEOM_CAPSULE), int(_G.mjGEOM_CYLINDER)
+_ELLIPSOID, _BOX, _MESH = int(_G.mjGEOM_ELLIPSOID), int(_G.mjGEOM_BOX), int(_G.mjGEOM_MESH)
+_PLANE, _HFIELD, _SDF = int(_G.mjGEOM_PLANE), int(_G.mjGEOM_HFIELD), int(_G.mjGEOM_SDF)
+_CORNERS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+_MOST_VERTICES = 3000
+
+
+def shape_points(parts: Parts, geom: int) -> Floats:
+    """Points that fix a geom's shape and pose up to its own symmetry, ``(n, 3)`` in world coordinates.
+
+    A sphere is its centre, a capsule or cylinder the ends of its axis, a box its corners, an ellipsoid the ends of its
+    axes, a mesh its vertices. Planes and height fields have none.
+    """
+    m = parts.model
+    kind, size = int(m.geom_type[geom]), m.geom_size[geom]
+    if kind == _SPHERE:
+        local = np.zeros((1, 3))
+    elif kind in (_CAPSULE, _CYLINDER):
+        local = np.array([[0.0, 0.0, -size[1]], [0.0, 0.0, size[1]]])
+    elif kind == _BOX:
+        local = _CORNERS * size
+    elif kind == _ELLIPSOID:
+        local = np.concatenate([np.diag(size), -np.diag(size)])
+    elif kind in (_MESH, _SDF) and m.geom_dataid[geom] >= 0:
+        mesh = int(m.geom_dataid[geom])
+        start, count = int(m.mesh_vertadr[mesh]), int(m.mesh_vertnum[mesh])
+        local = np.unique(m.mesh_vert[start : start + count].astype(np.float64), axis=0)
+    else:
+        return np.zeros((0, 3))
+    pose = parts.geom_poses[geom]
+    return local @ pose[:3, :3].T + pose[:3, 3]
+
+
+class Shapes:
+    """Compares geoms of one model; what is expensive about meshes is kept."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._points: dict[int, Floats] = {}
+        self._trees: dict[int, cKDTree] = {}
+
+    def points(self, geom: int) -> Floats:
+        """Shape points of a geom."""
+        if geom not in self._points:
+            self._points[geom] = shape_points(self.parts, geom)
+        return self._points[geom]
+
+    def centre(self, geom: int) -> Floats:
+        """Middle of a geom, which moves with it; the origin of its frame for planes and height fields."""
+        points = self.points(geom)
+        if not len(points):
+            return np.array(self.parts.geom_poses[geom][:3, 3])
+        # the middle of the box around a mesh in its own principal axes would depend on these; the mean of vertices does not
+        middle: Floats = points.mean(0)
+        return middle
+
+    def alike(self, a: int, b: int) -> bool:
+        """Whether two geoms are of the same type."""
+        return bool(self.parts.model.geom_type[a] == self.parts.model.geom_type[b])
+
+    def radius_gap(self, a: int, b: int) -> float:
+        """Difference in radius, for the shapes that have one."""
+        kind = int(self.parts.model.geom_type[a])
+        if kind in (_SPHERE, _CAPSULE, _CYLINDER):
+            return float(abs(self.parts.model.geom_size[a][0] - self.parts.model.geom_size[b][0]))
+        return 0.0
+
+    def gap(self, a: int, b: int, G: Floats) -> float:
+        """Largest distance between geom ``a`` moved by ``G`` and geom ``b``, infinite for different types.
+
+        For planes it is the angle between the normals plus the distance along them; height fields only fit themselves
+        under the identity.
+        """
+        if not self.alike(a, b):
+            return float("inf")
+        kind = int(self.parts.model.geom_type[a])
+        if kind == _PLANE:
+            here, there = G @ self.parts.geom_poses[a], self.parts.geom_poses[b]
+            tilt = float(np.linalg.norm(here[:3, 2] - there[:3, 2]))
+            return tilt + float(abs((here[:3, 3] - there[:3, 3]) @ there[:3, 2]))
+        if kind == _HFIELD:
+            return 0.0 if a == b and np.allclose(G, np.eye(4)) else float("inf")
+        here = self.points(a) @ G[:3, :3].T + G[:3, 3]
+        there = self.points(b)
+        return max(self._far(here, b), self._back(here, there), self.radius_gap(a, b))
+
+    def _far(self, points: Floats, geom: int) -> float:
+        if geom not in self._trees:
+            self._trees[geom] = cKDTree(self.points(geom))
+        stride = max(len(points) // _MOST_VERTICES, 1)
+        return float(self._trees[geom].query(points[::stride])[0].max())
+
+    def _back(self, here: Floats, there: Floats) -> float:
+        stride = max(len(there) // _MOST_VERTICES, 1)
+        return float(cKDTree(here).query(there[::stride])[0].max())
