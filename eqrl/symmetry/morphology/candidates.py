@@ -83,7 +83,8 @@ class Cloud:
             if m.jnt_type[j] == FREE:
                 continue
             axis = d.xaxis[j] if m.jnt_type[j] in (HINGE, SLIDE) else np.zeros(3)
-            anchor = d.xanchor[j]
+            # a slide has no place of its own but where its piece is now
+            anchor = self.parts.inertials[head][1] if m.jnt_type[j] == SLIDE else d.xanchor[j]
             if m.jnt_type[j] != SLIDE:
                 yield (*place, "anchor", k), anchor.copy()
             # an axis is a line without direction: both ends have one label

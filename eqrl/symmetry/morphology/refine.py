@@ -86,9 +86,10 @@ def _pairs(parts: Parts, shapes: Shapes, match: Match) -> tuple[Floats, Floats]:
         if m.jnt_type[i] != SLIDE:
             here.append(d.xanchor[i])
             there.append(d.xanchor[j])
-        axial = det if m.jnt_type[i] != SLIDE else 1.0
-        here.append(d.xanchor[i] + reach * sign * d.xaxis[i])
-        there.append(d.xanchor[j] + reach * axial * d.xaxis[j])
+        slides = m.jnt_type[i] == SLIDE
+        a, b = (parts.inertials[int(m.jnt_bodyid[k])][1] if slides else d.xanchor[k] for k in (i, j))
+        here.append(a + reach * sign * d.xaxis[i])
+        there.append(b + reach * (1.0 if slides else det) * d.xaxis[j])
     for g, image in match.geoms.items():
         if len(shapes.points(g)):
             here.append(shapes.centre(g))
