@@ -5,6 +5,7 @@ from eqrl.nn.frame import Frame, Goal, Heading
 from eqrl.nn.layout import Layout, layout
 from eqrl.nn.mlp import MLP
 from eqrl.nn.registry import BACKBONES, build
+from eqrl.nn.regular import Regular
 from eqrl.nn.steerable import Steerable
 from eqrl.nn.turn import Turn
 from eqrl.nn.vector import Vector
@@ -17,6 +18,7 @@ __all__ = [
     "Goal",
     "Heading",
     "Layout",
+    "Regular",
     "Steerable",
     "Turn",
     "Vector",

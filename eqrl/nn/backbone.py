@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -74,6 +74,14 @@ class Backbone(ExactModule):
             ValueError: naming the group, the backbone and the fix.
         """
         raise NotImplementedError
+
+    def freeze(self) -> Self:
+        """Prepare for inference: switch to evaluation and keep whatever follows from the weights alone.
+
+        The state dict is the same as before. New weights that are loaded take effect; those that are changed otherwise
+        do so after the next ``freeze``. ``train()`` undoes it. Most backbones have nothing to keep.
+        """
+        return self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs of shape ``(B, in_rep.dim)`` to outputs of shape ``(B, out_rep.dim)``."""

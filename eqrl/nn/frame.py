@@ -20,12 +20,11 @@ from torch import Tensor
 from eqrl.nn.anchors import anchor_fields, anchor_starts, role_anchor
 from eqrl.nn.backbone import Backbone
 from eqrl.nn.perceptron import Activation, perceptron
+from eqrl.nn.sharing import by_norm, priority, shared
 from eqrl.nn.turn import Turn
 from eqrl.symmetry import Group, Representation
 
 Weighting = Literal["priority", "norm", "single", "pca"]
-# below this fraction of eps a proposed direction is shrunk, which keeps its gradient finite
-_SHORTEST = 1e-6
 
 
 class Frame(Backbone):
@@ -142,7 +141,7 @@ class Frame(Backbone):
         length = torch.linalg.vector_norm(first, dim=1, keepdim=True)
         if self.weighting == "single":
             return self._in_frame(x, _direction(first, length))
-        if bool((length >= self.eps).all()):
+        if not torch.compiler.is_exporting() and bool((length >= self.eps).all()):
             return self._in_frame(x, first / length)
         return self._shared(x, False)
 
@@ -150,26 +149,11 @@ class Frame(Backbone):
         """Evaluate the perceptron in frames with cosine and sine ``u``, shape ``(B, 2)``."""
         return self.turn_out.back(self.net(self.turn_in.away(x, u)), u)
 
-    def _shared(self, x: Tensor, by_norm: bool) -> Tensor:
+    def _shared(self, x: Tensor, by_length: bool) -> Tensor:
         vectors = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
         length = torch.linalg.vector_norm(vectors, dim=2)
-        if by_norm:
-            total = length.sum(1, keepdim=True)
-            said = _smoothstep(total / self.eps)
-            weights = said * length / total.clamp_min(_SHORTEST * self.eps)
-            rest = 1 - said
-        else:
-            own = _smoothstep(length / self.eps)
-            left = torch.cat([torch.ones_like(own[:, :1]), torch.cumprod(1 - own, dim=1)], dim=1)
-            weights, rest = own * left[:, :-1], left[:, -1:]
-        u = vectors / length.clamp_min(_SHORTEST * self.eps)[..., None]
-        # the last resort is the frame that removes all that turns
-        u = torch.cat([u, torch.zeros_like(x[:, None, :2])], dim=1)
-        weights = torch.cat([weights, rest], dim=1)
-        # nan counts as non-zero and so reaches the output instead of vanishing
-        row, frame = torch.nonzero(weights, as_tuple=True)
-        y = self._in_frame(x[row], u[row, frame]) * weights[row, frame, None]
-        return y.new_zeros(x.shape[0], self.out_rep.dim).index_add(0, row, y)
+        weights = by_norm(length, self.eps) if by_length else priority(length, self.eps, [1] * length.shape[1])
+        return shared(self._in_frame, x, vectors, length, weights, self.eps)
 
     def _principal(self, x: Tensor) -> Tensor:
         with torch.no_grad():
@@ -222,11 +206,6 @@ class Goal(Heading):
     """
 
     label: ClassVar[str] = "goal"
-
-
-def _smoothstep(t: Tensor) -> Tensor:
-    t = t.clamp(0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
 
 
 def _direction(vector: Tensor, length: Tensor) -> Tensor:

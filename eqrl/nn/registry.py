@@ -9,11 +9,14 @@ from typing import Any
 from eqrl.nn.backbone import Backbone
 from eqrl.nn.frame import Frame, Goal, Heading
 from eqrl.nn.mlp import MLP
+from eqrl.nn.regular import Regular
 from eqrl.nn.steerable import Steerable
 from eqrl.nn.vector import Vector
 from eqrl.symmetry import Group, Representation
 
-BACKBONES: Mapping[str, type[Backbone]] = {kind.label: kind for kind in (MLP, Frame, Heading, Goal, Vector, Steerable)}
+BACKBONES: Mapping[str, type[Backbone]] = {
+    kind.label: kind for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular)
+}
 
 
 def build(name: str, in_rep: Representation, out_rep: Representation, group: Group | None = None, **options: Any) -> Backbone:

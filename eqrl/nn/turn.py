@@ -81,6 +81,11 @@ class Turn(ExactModule):
         y = torch.addcmul(y * cos, y.index_select(1, self.partner), sin, value=-1)
         return y if self.basis is None else y @ self.basis.mT
 
+    def inside(self, matrices: Tensor) -> Tensor:
+        """Matrices ``(*batch, dim, dim)`` on the representation, float64, as they act in the turning basis."""
+        basis = self._originals.get("basis")
+        return matrices if basis is None else basis.mT @ matrices @ basis
+
     def _coefficients(self, u: Tensor) -> tuple[Tensor, ...]:
         powers = u
         if self.degree > 1:

@@ -112,7 +112,7 @@ def test_gradients_flow_through_the_frame(weighting):
     assert torch.autograd.gradcheck(net, (x,), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["frame", "goal", "vector"])
+@pytest.mark.parametrize("name", ["frame", "goal", "vector", "regular"])
 def test_nan_is_not_hidden(name):
     x = torch.zeros(2, REP.dim)
     x[1] = torch.nan

@@ -57,14 +57,14 @@ def test_not_equivariant_to_a_tilt(name, group):
     assert error(net, SO3) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["frame", "heading", "goal", "vector", "steerable"])
+@pytest.mark.parametrize("name", ["frame", "heading", "goal", "vector", "steerable", "regular"])
 def test_not_mirror_equivariant_without_mirrors(name):
     net = network(name, SO2, "actor").double()
     assert error(net, SO2) < EXACT
     assert error(net, O2) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["frame", "vector", "steerable"])
+@pytest.mark.parametrize("name", ["frame", "vector", "steerable", "regular"])
 def test_a_polar_vector_declared_axial_breaks_the_mirror(name):
     wrong = Representation((Field("a", "1x1o"), Field("b", "1x1e")), (), O2)
     right = Representation((Field("a", "1x1o"), Field("b", "1x1o")), (), O2)
@@ -84,7 +84,9 @@ def test_mlp_has_no_symmetry():
 
 
 @pytest.mark.parametrize(
-    ("name", "group"), [("frame", SO2), ("frame", O2), ("steerable", SO2), ("steerable", O2), ("steerable", SO3)]
+    ("name", "group"),
+    [(name, group) for name in ("frame", "steerable", "regular") for group in (SO2, O2)]
+    + [("regular", C6), ("steerable", SO3)],
 )
 def test_higher_degrees(name, group):
     inside = Representation((Field("s", "1x0e"), Field("v", "1x1o", role="goal"), Field("t", "1x2e + 1x3o")), (), group)
@@ -122,8 +124,9 @@ def test_default_groups():
     ant_in, ant_out = observation(ANT, legs=True), action(ANT, legs=True)
     for name in BACKBONES:
         net = build(name, ant_in, ant_out, hidden=(8,)).double()
-        assert net.group == (TRIVIAL if name == "mlp" else SO2)
+        assert net.group == {"mlp": TRIVIAL, "regular": ANT}.get(name, SO2)
         assert error(net, net.group) < EXACT
     space = Representation((Field("goal", "1x1o", role="goal"), Field("h", "1x1o", role="heading")), (), SO3)
     found = {name: build(name, space, space, hidden=(8,)).group for name in BACKBONES}
-    assert found == {"mlp": TRIVIAL, "frame": SO2, "heading": SO2, "goal": SO2, "vector": SO3, "steerable": SO3}
+    about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular"), SO2)
+    assert found == {"mlp": TRIVIAL, **about_gravity, "vector": SO3, "steerable": SO3}

@@ -23,6 +23,7 @@ def test_unknown_names_get_the_closest():
         ("mlp", SO2, "group=None"),
         ("frame", SO3, "about_gravity"),
         ("goal", O3, "about_gravity"),
+        ("regular", SO3, "about_gravity"),
         ("vector", ANT, "'frame'"),
         ("steerable", D4, "'frame'"),
     ],
@@ -70,11 +71,11 @@ def test_names_that_policies_reserve(name, group):
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=str)
-@pytest.mark.parametrize("name", ["vector", "steerable", "frame"])
+@pytest.mark.parametrize("name", ["vector", "steerable", "frame", "regular"])
 def test_inputs_without_vectors(name, group):
     inside = Representation((Field("s", "3x0e"),), (), group)
     outside = Representation((Field("v", "1x1o"), Field("s", "2x0e"), Field("p", "1x0o")), (), group)
-    if name == "frame" and group in (SO3, O3):
+    if name in ("frame", "regular") and group in (SO3, O3):
         group = group.about_gravity()
     y = build(name, inside, outside, group)(torch.randn(4, 3))
     assert y.shape == (4, 6)
@@ -169,3 +170,4 @@ def test_world_groups_without_standard_name_get_their_standard_part():
     rep = Representation((Field("v", "2x1o"),), (), flip)
     assert build("vector", rep, rep).group == SO2
     assert build("frame", rep, rep).group == flip
+    assert build("regular", rep, rep).group == flip

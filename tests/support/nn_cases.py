@@ -26,6 +26,28 @@ D4 = finite_group("D4", ANT_FINITE)
 # its cosets are turns by 60 degrees, whose matrices float32 cannot hold
 SIXTH = np.array([[0.5, -(0.75**0.5), 0.0], [0.75**0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
 C6 = finite_group("C6", [Generator.of("sixth of a turn", SIXTH)])
+C2 = finite_group("C2", ANT_FINITE[1:])
+S3 = finite_group(
+    "S3",
+    (
+        Generator.of("cycle", None, {"legs": np.eye(4)[[2, 0, 1, 3]]}),
+        Generator.of("swap", None, {"legs": np.eye(4)[[1, 0, 2, 3]]}),
+    ),
+)
+# a third of a turn of the body is no signed permutation of its axes, and three legs change places
+_THIRD = np.array([[-0.5, -(0.75**0.5), 0.0], [0.75**0.5, -0.5, 0.0], [0.0, 0.0, 1.0]])
+TRIPOD = Group(
+    "SO2 x C3", "SO2", (Generator.of("third of a turn of the body", None, {"legs": np.eye(4)[[2, 0, 1, 3]], "body": _THIRD}),)
+)
+# up and down may change places, by a mirror and by half a turn about x; so may two legs
+UPSIDE_DOWN = Group(
+    "SO2 with upside down",
+    "SO2",
+    (
+        Generator.of("mirror z -> -z", np.diag([1.0, 1.0, -1.0]), {"legs": _SWAP}),
+        Generator.of("half a turn about an axis", np.array([[0.6, 0.8, 0.0], [0.8, -0.6, 0.0], [0.0, 0.0, -1.0]])),
+    ),
+)
 
 _LEGS = EntitySet("legs", ("leg",) * 4)
 _BODY = EntitySet("body", ("axis",) * 3)
@@ -75,6 +97,7 @@ SUPPORTED: list[tuple[str, Group]] = [
     *((name, group) for name in ("vector", "steerable") for group in (SO3, O3)),
     *(("frame", group) for group in (ANT, D4, C6)),
     ("heading", ANT),
+    *(("regular", group) for group in (SO2, O2, ANT, TRIPOD, UPSIDE_DOWN, C2, D4, C6, S3)),
 ]
 ROLES = ("actor", "value", "q")
 IDS = [f"{name}-{group}" for name, group in SUPPORTED]
