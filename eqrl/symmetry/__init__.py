@@ -5,6 +5,7 @@ from eqrl.symmetry.check_policy import PolicyReport, check_policy
 from eqrl.symmetry.element import Element, about_gravity
 from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Generator, Group, finite_group
+from eqrl.symmetry.measure_behaviour import Behaviour, measure_behaviour
 from eqrl.symmetry.orbits import Orbits, orbits
 from eqrl.symmetry.representation import EntitySet, Field, Representation, direct_sum, scalars
 from eqrl.symmetry.spaces import TypedBox, UntypedSpaceError, representation_of, vector_blocks
@@ -16,6 +17,7 @@ __all__ = [
     "SO2",
     "SO3",
     "TRIVIAL",
+    "Behaviour",
     "Element",
     "EntitySet",
     "Field",
@@ -34,6 +36,7 @@ __all__ = [
     "check_policy",
     "direct_sum",
     "finite_group",
+    "measure_behaviour",
     "orbits",
     "representation_of",
     "scalars",
