@@ -1,12 +1,16 @@
-"""Equivariant policies for Stable-Baselines3, and the augmentation baseline."""
+"""Equivariant policies for Stable-Baselines3, and the baselines that learn a symmetry instead of having it."""
 
 from eqrl.agents.augmentation import RandomRotation
 from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.agents.mirror_loss import MirrorLoss, MirrorLossPPO, MirrorLossSAC, MirrorLossTD3, OffPolicyMirrorLoss
 from eqrl.agents.noise import BallNoise
 from eqrl.agents.ppo_policy import EquivariantPolicy
 from eqrl.agents.presets import preset
+from eqrl.agents.replay_buffers import SymmetricDictReplayBuffer, SymmetricHerReplayBuffer, SymmetricReplayBuffer
+from eqrl.agents.rollout_buffers import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios
 from eqrl.agents.sac_policy import EquivariantSACPolicy
 from eqrl.agents.td3_policy import EquivariantTD3Policy
+from eqrl.agents.tqc_policy import EquivariantTQCPolicy
 
 __all__ = [
     "BallNoise",
@@ -14,6 +18,18 @@ __all__ = [
     "EquivariantPolicy",
     "EquivariantSACPolicy",
     "EquivariantTD3Policy",
+    "EquivariantTQCPolicy",
+    "MirrorLoss",
+    "MirrorLossPPO",
+    "MirrorLossSAC",
+    "MirrorLossTD3",
+    "OffPolicyMirrorLoss",
     "RandomRotation",
+    "SymmetricDictReplayBuffer",
+    "SymmetricDictRolloutBuffer",
+    "SymmetricHerReplayBuffer",
+    "SymmetricReplayBuffer",
+    "SymmetricRolloutBuffer",
+    "first_ratios",
     "preset",
 ]

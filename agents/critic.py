@@ -32,6 +32,7 @@ class EquivariantCritic(BaseModel):
         networks: choice of backbones.
         features_extractor: extractor, perhaps shared with the actor.
         n_critics: number of Q-functions.
+        outputs: invariants that each gives.
     """
 
     features_extractor: TypedFeatures
@@ -43,10 +44,11 @@ class EquivariantCritic(BaseModel):
         networks: Networks,
         features_extractor: TypedFeatures,
         n_critics: int = 2,
+        outputs: int = 1,
     ) -> None:
         super().__init__(observation_space, action_space, features_extractor=features_extractor)
         self.geometry = ActionGeometry(action_space, networks.widest_group, unit=True)
-        in_rep, out_rep = networks.observation_and_action, scalars("q", 1, networks.observation.group)
+        in_rep, out_rep = networks.observation_and_action, scalars("q", outputs, networks.observation.group)
         self.q_networks = []
         for i in range(n_critics):
             q_network = networks.critic(in_rep, out_rep)
@@ -54,7 +56,7 @@ class EquivariantCritic(BaseModel):
             self.q_networks.append(q_network)
 
     def forward(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, ...]:
-        """Values of all Q-functions, each of shape ``(B, 1)``.
+        """Values of all Q-functions, each of shape ``(B, outputs)``.
 
         Args:
             obs: batch of observations.

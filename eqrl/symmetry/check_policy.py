@@ -183,11 +183,16 @@ def _quantities(policy: Any) -> Mapping[str, Callable[[Observation, Array], Arra
         }
     found: dict[str, Callable[[Observation, Array], Array]] = {}
     if hasattr(policy, "critic"):
-        found["q"] = lambda obs, a: _numpy(torch.cat(policy.critic(_tensor(policy, obs), _scaled(policy, a)), dim=-1))
+        found["q"] = lambda obs, a: _numpy(_joined(policy.critic(_tensor(policy, obs), _scaled(policy, a))))
     actor = getattr(policy, "actor", None)
     if hasattr(actor, "get_action_dist_params"):
         found["log_prob"] = lambda obs, a: _actor_log_prob(policy, obs, a)
     return found
+
+
+def _joined(values: Any) -> torch.Tensor:
+    """Values of all Q-functions; TQC has them in one tensor."""
+    return values if isinstance(values, torch.Tensor) else torch.cat(values, dim=-1)
 
 
 def _actor_log_prob(policy: Any, observations: Observation, actions: Array) -> Array:

@@ -1,0 +1,104 @@
+"""Transitions along their orbits: what the baselines that learn a symmetry from turned data have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import Tensor
+
+from eqrl.agents.actions import check_box
+from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.agents.networks import GroupChoice
+from eqrl.agents.options import representation_in
+from eqrl.errors import suggestion
+from eqrl.symmetry import GROUPS, Element, Group
+from eqrl.symmetry.check_policy import transform_observation
+
+Observations = Any  # a tensor of shape (B, dim), or a dict of them
+
+
+class Orbit:
+    """How the observations and actions of an environment turn under a group.
+
+    Actions may be in the units of the environment or, as SAC and TD3 store them, scaled to [-1, 1]: the box of actions
+    is refused unless the group maps it to itself, and then the scaling commutes with the group.
+
+    Args:
+        observation_space: a ``TypedBox``, or a ``Dict`` of them.
+        action_space: a ``TypedBox``.
+        group: a subgroup of what the environment declares, by name or as a ``Group``; None for all of it.
+
+    Raises:
+        UntypedSpaceError: if a space does not say how it turns.
+        BreaksSymmetryError: if the group does not keep the box of actions, or the two spaces declare different groups.
+        ValueError: if the group is unknown, trivial, or not one of the environment.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        group: GroupChoice | None = None,
+    ) -> None:
+        observation = representation_in(observation_space, "observation")
+        self._action = representation_in(action_space, "action")
+        if observation.group != self._action.group:
+            raise BreaksSymmetryError(
+                f"observations turn with group {observation.group} and actions with {self._action.group}; "
+                "give both representations the same group, Representation(fields, group=...)"
+            )
+        self.group = _chosen(group, observation.group)
+        assert isinstance(action_space, spaces.Box)  # representation_in takes no other action space
+        check_box(action_space, self._action, self.group)
+        self._observation_space = observation_space
+
+    def draw(self, n: int) -> Element:
+        """``n`` uniform elements, from NumPy's global generator as everything that SB3's buffers draw."""
+        return self.group.sample(n, rng=int(np.random.randint(2**31)))
+
+    def observations(self, observations: Observations, g: Element) -> Observations:
+        """``g s`` for a batch of observations.
+
+        Args:
+            observations: tensor of shape ``(B, dim)``, or a dict of such tensors.
+            g: elements of batch shape ``()`` or ``(B,)``.
+        """
+        return transform_observation(self._observation_space, observations, g)
+
+    def actions(self, actions: Tensor, g: Element) -> Tensor:
+        """``g a`` for a batch of actions of shape ``(B, action_dim)``."""
+        return self._action.transform(actions, g)
+
+
+def refuse_normalised_observations(normaliser: VecNormalize | None) -> None:
+    """Refuse observations that no longer turn as their space says.
+
+    Raises:
+        BreaksSymmetryError: with the fix.
+    """
+    if normaliser is not None and normaliser.norm_obs:
+        raise BreaksSymmetryError(
+            "VecNormalize scales every component of an observation by its own statistics, and what comes out does not turn as its "
+            "space says; use VecNormalize(env, norm_obs=False), or a policy of eqrl with network='mlp', which normalises inside"
+        )
+
+
+def _chosen(choice: GroupChoice | None, declared: Group) -> Group:
+    if choice is None:
+        choice = declared
+    elif isinstance(choice, str):
+        if choice not in GROUPS:
+            raise ValueError(
+                f"unknown group {choice!r}; {suggestion(choice, GROUPS)} Known are {tuple(GROUPS)}, Group objects, and None for "
+                "all that the environment declares"
+            )
+        choice = GROUPS[choice]
+    if not choice.is_subgroup_of(declared):
+        raise ValueError(f"group {choice} is not a subgroup of {declared}, which the environment declares")
+    if not choice.generators:
+        raise ValueError(f"group {choice} is trivial, so there is nothing to turn; the environment declares {declared}")
+    return choice
