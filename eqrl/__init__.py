@@ -15,18 +15,23 @@ if not (_here / "envs").is_dir() and (_here.parent / "pyproject.toml").is_file()
 from eqrl.envs.registration import ENVIRONMENTS, make_vec, register_all  # noqa: E402
 
 if TYPE_CHECKING:
+    from eqrl.declare import infer_types, with_symmetry
     from eqrl.run_folder import load_run as load
 
 __version__ = version("eqrl")
-__all__ = ["ENVIRONMENTS", "__version__", "load", "make_vec"]
+__all__ = ["ENVIRONMENTS", "__version__", "infer_types", "load", "make_vec", "with_symmetry"]
 
 register_all()
 
 
 def __getattr__(name: str) -> Any:
-    # eqrl.load needs torch and Stable-Baselines3, which registration must not import
+    # these need torch, MuJoCo or Stable-Baselines3, which registration must not import
     if name == "load":
         from eqrl.run_folder import load_run
 
         return load_run
+    if name in ("with_symmetry", "infer_types"):
+        from eqrl import declare
+
+        return getattr(declare, name)
     raise AttributeError(f"module 'eqrl' has no attribute {name!r}")

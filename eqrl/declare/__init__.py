@@ -1,0 +1,17 @@
+"""Typing environments that were not written for eqrl: ready-made, declared, derived from the model, or inferred."""
+
+from eqrl.declare.errors import DeclarationError, SymmetryWarning
+from eqrl.declare.inference import Proposal, Unexplained, infer_types
+from eqrl.declare.types import Types
+from eqrl.declare.wrapper import WithSymmetry, with_symmetry
+
+__all__ = [
+    "DeclarationError",
+    "Proposal",
+    "SymmetryWarning",
+    "Types",
+    "Unexplained",
+    "WithSymmetry",
+    "infer_types",
+    "with_symmetry",
+]

@@ -1,0 +1,438 @@
+"""Propose the type of every entry of an observation from how the observations of transformed states differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from eqrl.declare.errors import DeclarationError
+from eqrl.declare.matching import Match, match, turning_vectors
+from eqrl.declare.motion import Floats, Motion, State, motion_of
+from eqrl.declare.task import candidates, derivation_of
+from eqrl.declare.trial import try_motion
+from eqrl.declare.types import Sets, Types, build, plain
+from eqrl.declare.world import MujocoWorld, World, world_of
+from eqrl.symmetry import Field, Group, Representation
+from eqrl.symmetry.group import Connected
+from eqrl.symmetry.morphology import Symmetry, world_rotation
+from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
+
+_ANGLES = (np.deg2rad(37.0), np.deg2rad(101.0))
+
+
+@dataclass(frozen=True)
+class Unexplained:
+    """An entry of the observation that does not follow a symmetry.
+
+    Attributes:
+        index: of the entry.
+        name: what it is, as far as it is known; otherwise empty.
+        generator: the symmetry.
+        reason: in words.
+    """
+
+    index: int
+    name: str
+    generator: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line."""
+        name = f" ({self.name})" if self.name else ""
+        return f"entry {self.index}{name} does not follow {self.generator!r}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Proposed types of an environment; ``with_symmetry(env, proposal)`` applies them.
+
+    Attributes:
+        types: representations of observation and action.
+        names: what each entry of the observation is, as far as it is known.
+        unexplained: entries that do not follow a symmetry, which is therefore left out.
+        guessed: entries that never changed in the samples, so that their type is a guess.
+        refused: name and reason of each symmetry that the task does not keep.
+    """
+
+    types: Types
+    names: tuple[str, ...]
+    unexplained: tuple[Unexplained, ...]
+    guessed: tuple[int, ...]
+    refused: tuple[tuple[str, str], ...]
+
+    @property
+    def observation(self) -> Representation:
+        """Representation of the observation."""
+        return self.types.observation
+
+    @property
+    def action(self) -> Representation | None:
+        """Representation of the action; None where actions are discrete."""
+        return self.types.action
+
+    @property
+    def group(self) -> Group:
+        """The group of both."""
+        return self.types.group
+
+    def __str__(self) -> str:
+        """For people: the fields, and everything that was left out."""
+        if self.group.generators:
+            lines = [f"group {self.group}: {', '.join(name for name, _ in self.group.generators)}"]
+        else:
+            lines = ["no symmetry: the group is trivial"]
+        lines += ["observation", self.observation.table()]
+        if self.action is not None:
+            lines += ["action", self.action.table()]
+        lines += [f"left out: {name}: {reason}" for name, reason in self.refused]
+        lines += [f"unexplained: {u}" for u in self.unexplained]
+        if self.guessed:
+            lines.append(f"guessed: entries {_ranges(self.guessed)} never changed in the samples")
+        return "\n".join((*lines, *(f"note: {n}" for n in self.types.notes)))
+
+
+def infer_types(
+    env: gymnasium.Env[Any, Any],
+    symmetries: Sequence[Symmetry] | None = None,
+    *,
+    level: Level = "dynamic",
+    samples: int = 96,
+    seed: int = 0,
+    task: bool = True,
+) -> Proposal:
+    """Propose how observations and actions turn, by trying the symmetries of the model.
+
+    Observations of random states are compared with those of the transformed states. Of each symmetry a signed
+    permutation of entries is sought that explains the difference, then an orthogonal map of what is left; rotations
+    about gravity are sought in neighbouring threes and twos. Entries that stay unexplained are named, and the
+    symmetry that they break is left out.
+
+    Args:
+        env: an environment with a MuJoCo model below, ``model`` and ``data``, and a method ``_get_obs``. It is not stepped.
+        symmetries: elements to try; by default those that ``derive`` finds.
+        level: of the derivation: ``"dynamic"``, or ``"kinematic"`` for symmetries that masses may break; those are not
+            held against the physics.
+        samples: number of states.
+        seed: of the states.
+        task: whether a symmetry must keep the reward and the end of the episode too.
+
+    Raises:
+        DeclarationError: without a model, or if a rollout is not finite.
+    """
+    world = world_of(env)
+    if not isinstance(world, MujocoWorld):
+        raise DeclarationError(
+            f"{type(env.unwrapped).__name__} has no MuJoCo model whose symmetries could be tried; "
+            "declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
+        )
+    return _Inference(world, level, samples, seed, task).propose(symmetries)
+
+
+@dataclass
+class _Explained:
+    symmetry: Symmetry
+    observation: Floats
+    action: Floats
+
+
+class _Inference:
+    def __init__(self, world: MujocoWorld, level: Level, samples: int, seed: int, task: bool) -> None:
+        self.world, self.level, self.seed, self.task = world, level, seed, task
+        rng = np.random.default_rng(seed)
+        self.states = [_shaken(world.draw(rng), rng, k) for k in range(samples)]
+        self.before = np.stack([world.observe(s) for s in self.states])
+        self.names = _names(world, self.states, self.before)
+        self.unexplained: list[Unexplained] = []
+        self.refused: list[tuple[str, str]] = []
+        self.guessed: set[int] = set()
+
+    def propose(self, given: Sequence[Symmetry] | None) -> Proposal:
+        base, notes = self.world.env, []
+        derivation = None if given is not None else derivation_of(self.world.model)
+        connected: Connected = "1"
+        vectors: list[tuple[int, int]] = []
+        if derivation is not None and derivation.world.connected != "1":
+            found = self._rotation()
+            if found is not None:
+                connected, vectors = "SO2", found
+        if given is not None:
+            tried: Sequence[Symmetry] = given
+        elif connected == "SO2" and derivation is not None:
+            tried = derivation.generators(self.level)
+        else:
+            tried = candidates(derivation, self.level) if derivation is not None else ()
+        explained = self._finite(tried)
+        if not explained and connected == "1":
+            notes.append("no symmetry of the model is kept by observation, action and reward")
+        discrete = isinstance(base.action_space, gymnasium.spaces.Discrete)
+        if discrete:
+            notes.append(f"actions are {base.action_space}: eqrl's policies need a Box, the observation alone is typed")
+        types = self._types(explained, connected, vectors, discrete, notes)
+        return Proposal(types, self.names, tuple(self.unexplained), tuple(sorted(self.guessed)), tuple(self.refused))
+
+    # -------------------------------------------------------------- finite elements
+    def _finite(self, tried: Sequence[Symmetry]) -> list[_Explained]:
+        found: list[_Explained] = []
+        group: tuple[Symmetry, ...] = ()
+        for symmetry in tried:
+            if any(key(symmetry) == key(known) for known in group):
+                continue
+            motion = motion_of(symmetry)
+            explanation = match(self.before, self._after(motion))
+            if explanation.unexplained:
+                self._report(symmetry.name, explanation)
+                continue
+            action = self._action(motion)
+            if action is None:
+                self.refused.append((symmetry.name, "no signed permutation of the actions does what it does to the robot"))
+                continue
+            if reason := self._trial(motion, explanation.matrix, action):
+                self.refused.append((symmetry.name, reason))
+                continue
+            self.guessed.update(explanation.guessed)
+            found.append(_Explained(symmetry, explanation.matrix, action))
+            group = closure([e.symmetry for e in found], identity(symmetry.model))
+        return found
+
+    def _after(self, motion: Motion) -> Floats:
+        return np.stack([self.world.observe(motion.state(s)) for s in self.states])
+
+    def _report(self, generator: str, explanation: Match) -> None:
+        for i in explanation.unexplained:
+            shift = explanation.offset.get(i)
+            reason = "no entry of the observation equals it" if shift is None else f"{shift:.3g} would have to be added"
+            self.unexplained.append(Unexplained(i, self.names[i], generator, reason))
+        self.refused.append((generator, f"{len(explanation.unexplained)} entries of the observation do not follow it"))
+
+    def _trial(self, motion: Motion, observation: Floats, action: Floats) -> str:
+        act = _applies(action, self.world)
+        trial = try_motion(self.world, motion, observation, seed=self.seed + 1, action=act)
+        reason = trial.broken(dynamics=self.level == "dynamic")
+        return "" if not self.task and "observation" not in reason and "physics" not in reason else reason
+
+    # -------------------------------------------------------------- actions
+    def _action(self, motion: Motion) -> Floats | None:
+        """The matrix on actions: that on controls where an action is one, otherwise what explains the effects."""
+        space = self.world.env.action_space
+        if isinstance(space, gymnasium.spaces.Discrete):
+            return motion.control
+        size = int(np.prod(space.shape or (0,)))
+        if size == len(motion.control) and self._follows(motion, motion.control):
+            return motion.control
+        matrix = self._effects(motion, size)
+        if matrix is not None:
+            return matrix
+        # a symmetry that the physics keeps only nearly cannot be read off effects
+        return motion.control if size == len(motion.control) and self.level == "kinematic" else None
+
+    def _follows(self, motion: Motion, action: Floats) -> bool:
+        trial = try_motion(self.world, motion, None, samples=4, seed=self.seed + 2, action=_applies(action, self.world))
+        return trial.state <= 1e-8
+
+    def _effects(self, motion: Motion, size: int) -> Floats | None:
+        space = self.world.env.action_space
+        assert isinstance(space, gymnasium.spaces.Box)
+        reach = np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64) * 0.7
+        cost = np.zeros((2, size, size))
+        for start in self.states[:4]:
+            moved = motion.state(start)
+            images = [motion.state(self._next(start, reach[i] * np.eye(size)[i])) for i in range(size)]
+            for j in range(size):
+                for k, sign in enumerate((1.0, -1.0)):
+                    other = self._next(moved, sign * reach[j] * np.eye(size)[j])
+                    for i in range(size):
+                        cost[k, i, j] = max(cost[k, i, j], self.world.difference(images[i], other))
+        matrix = np.zeros((size, size))
+        for i in range(size):
+            k, j = np.unravel_index(int(cost[:, i].argmin()), (2, size))
+            if cost[k, i, j] > 1e-8:
+                return None
+            matrix[j, i] = 1.0 if k == 0 else -1.0
+        return matrix if np.allclose(matrix @ matrix.T, np.eye(size)) else None
+
+    def _next(self, state: State, action: Floats) -> State:
+        return self.world.step(state, action.astype(self.world.env.action_space.dtype)).state
+
+    # -------------------------------------------------------------- rotations about gravity
+    def _rotation(self) -> list[tuple[int, int]] | None:
+        model, blocks = self.world.model, None
+        for angle in _ANGLES:
+            symmetry = world_rotation(model, float(angle))
+            motion = motion_of(symmetry)
+            found, _, left = turning_vectors(self.before, self._after(motion), symmetry.R)
+            if left:
+                for i in left:
+                    self.unexplained.append(
+                        Unexplained(i, self.names[i], "rotation about gravity", "it is neither invariant nor part of a vector")
+                    )
+                self.refused.append(("rotation about gravity", f"{len(left)} entries of the observation do not follow it"))
+                return None
+            matrix = np.eye(self.before.shape[1])
+            for start, width in found:
+                matrix[start : start + width, start : start + width] = symmetry.R[:width, :width]
+            if reason := self._trial(motion, matrix, motion.control):
+                self.refused.append(("rotation about gravity", reason))
+                return None
+            blocks = found
+        return blocks
+
+    # -------------------------------------------------------------- fields
+    def _types(
+        self,
+        explained: list[_Explained],
+        connected: Connected,
+        vectors: list[tuple[int, int]],
+        discrete: bool,
+        notes: list[str],
+    ) -> Types:
+        size = self.before.shape[1]
+        actions = 0 if discrete else int(np.prod(self.world.env.action_space.shape or (0,)))
+        if not explained and connected == "1":
+            return plain(size, None if discrete else actions, notes)
+        sets = Sets()
+        names = [e.symmetry.name for e in explained]
+        worlds = [e.symmetry.R for e in explained]
+        fields = fields_from_matrices([e.observation for e in explained], worlds, vectors, size, sets, self.names)
+        action: list[Field] | None = None
+        if not discrete:
+            over = sets.add("actions", [e.action for e in explained]) if explained else None
+            action = [Field("action", "1x0e" if over else f"{actions}x0e", entities=over)]
+        return build(fields, action, sets, names, worlds, connected=connected, notes=notes)
+
+
+def fields_from_matrices(
+    matrices: Sequence[Floats],
+    worlds: Sequence[Floats],
+    vectors: Sequence[tuple[int, int]],
+    size: int,
+    sets: Sets,
+    names: Sequence[str] = (),
+) -> list[Field]:
+    """Cut an observation into the shortest stretches that turn among themselves, each a field.
+
+    Args:
+        matrices: what each generator does to the observation, ``(size, size)``.
+        worlds: what it does to the world, ``(3, 3)``.
+        vectors: first entry and width of stretches known to be vectors.
+        size: length of the observation.
+        sets: where entity sets are added.
+        names: of the entries.
+    """
+    fields = []
+    for start, stop in _stretches(matrices, vectors, size):
+        label = _label(names, start, stop)
+        parts = [m[start:stop, start:stop] for m in matrices]
+        if (start, stop - start) in vectors:
+            irreps = _vector_irreps(parts, worlds)
+            if irreps:
+                fields.append(Field(label, irreps, horizontal=stop - start == 2))
+                continue
+            raise DeclarationError(
+                f"entries {start}-{stop - 1} turn as a vector about gravity, but neither as a polar nor as an axial one under a mirror"
+            )
+        if not matrices or all(np.allclose(p, np.eye(stop - start)) for p in parts):
+            fields.append(Field(label, f"{stop - start}x0e"))
+        else:
+            fields.append(Field(label, "1x0e", entities=sets.add(label, parts, _short(names, start, stop))))
+    return fields
+
+
+def _stretches(matrices: Sequence[Floats], vectors: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
+    reach = np.arange(size)  # furthest entry that an entry is mixed with
+    for m in matrices:
+        for i, j in np.argwhere(np.abs(m) > 1e-9):
+            low, high = min(i, j), max(i, j)
+            reach[low] = max(reach[low], high)
+    for start, width in vectors:
+        reach[start] = max(reach[start], start + width - 1)
+    starts = {start for start, _ in vectors}
+    found: list[tuple[int, int]] = []
+    lone = False  # whether the last stretch holds entries that keep to themselves
+    start = 0
+    while start < size:
+        end = k = start
+        while k <= end:
+            end = max(end, int(reach[k]))
+            k += 1
+        alone = end == start and start not in starts
+        if alone and lone:
+            found[-1] = (found[-1][0], end + 1)  # neighbours that keep to themselves share a field
+        else:
+            found.append((start, end + 1))
+        lone = alone
+        start = end + 1
+    return found
+
+
+def _vector_irreps(parts: Sequence[Floats], worlds: Sequence[Floats]) -> str:
+    """Polar, axial or neither, from what the generators do; polar where no mirror tells them apart."""
+    for irreps, sign in (("1x1o", [1.0] * len(worlds)), ("1x1e", [float(np.linalg.det(R)) for R in worlds])):
+        if all(np.allclose(p, s * R[: len(p), : len(p)], atol=1e-6) for p, R, s in zip(parts, worlds, sign, strict=True)):
+            return irreps
+    return ""
+
+
+# ------------------------------------------------------------------ names
+def _names(world: MujocoWorld, states: Sequence[State], observations: Floats) -> tuple[str, ...]:
+    """What each entry is: the position or velocity whose value it always has."""
+    m = world.model
+    known: list[tuple[str, Floats]] = []
+    qpos, qvel = np.stack([s.qpos for s in states]), np.stack([s.qvel for s in states])
+    for j in range(m.njnt):
+        joint = m.joint(j).name or f"joint {j}"
+        free, ball = m.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE, m.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL
+        places = ["x", "y", "z", "qw", "qx", "qy", "qz"] if free else ["qw", "qx", "qy", "qz"] if ball else [""]
+        speeds = ["vx", "vy", "vz", "wx", "wy", "wz"] if free else ["wx", "wy", "wz"] if ball else [""]
+        known += [(f"{joint} {p}".strip(), qpos[:, m.jnt_qposadr[j] + k]) for k, p in enumerate(places)]
+        known += [(f"velocity of {joint} {v}".strip(), qvel[:, m.jnt_dofadr[j] + k]) for k, v in enumerate(speeds)]
+    structure = getattr(world.env, "observation_structure", None) or {}
+    parts = [n for n, size in structure.items() if n != "skipped_qpos" for n in [n] * int(size)]
+    names = []
+    for i in range(observations.shape[1]):
+        column = observations[:, i]
+        moving = np.ptp(column) > 0
+        name = next((n for n, values in known if moving and np.array_equal(values, column)), "")
+        names.append(name or (parts[i] if len(parts) == observations.shape[1] else ""))
+    return tuple(names)
+
+
+def _label(names: Sequence[str], start: int, stop: int) -> str:
+    entries = f"{start}" if stop == start + 1 else f"{start}-{stop - 1}"
+    same = set(names[start:stop])
+    only = same.pop() if len(same) == 1 else ""
+    return f"{only} [{entries}]" if only else f"entries {entries}" if stop > start + 1 else f"entry {entries}"
+
+
+def _short(names: Sequence[str], start: int, stop: int) -> list[str]:
+    return [names[i] or str(i) if i < len(names) else str(i) for i in range(start, stop)]
+
+
+def _ranges(indices: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for i in indices:
+        if runs and runs[-1][1] == i - 1:
+            runs[-1][1] = i
+        else:
+            runs.append([i, i])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+# ------------------------------------------------------------------ small things
+def _shaken(state: State, rng: np.random.Generator, k: int) -> State:
+    # entries that differ by noise alone would look alike; a few states are far from the rest
+    size = 0.05 if k % 2 else 0.3
+    return State(state.qpos, state.qvel + size * rng.standard_normal(len(state.qvel)), state.act, state.ctrl)
+
+
+def _applies(matrix: Floats, world: World) -> Callable[[Any], Any]:
+    space = world.env.action_space
+    if isinstance(space, gymnasium.spaces.Discrete):
+        last = int(space.n) - 1
+        return lambda a: last - int(a) if matrix.size and matrix.ravel()[0] < 0 else int(a)
+    dtype = space.dtype
+    return lambda a: (matrix @ np.asarray(a, dtype=np.float64)).astype(dtype)

@@ -1,0 +1,135 @@
+"""Which of a model's symmetries a task keeps.
+
+A model may be turned and mirrored in more ways than its task allows: a reward for speed along +x keeps what fixes x only.
+Each element is tried with the world turned by quarter turns besides, so that a quarter turn of a robot's body, which
+turns the world too, also appears as the exchange of legs that leaves the world as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from eqrl.declare.layout import CannotTypeError
+from eqrl.declare.motion import Floats, Motion, motion_of
+from eqrl.declare.trial import try_motion
+from eqrl.declare.world import World
+from eqrl.symmetry.morphology import Derivation, Symmetry, world_rotation
+from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
+
+_FEW = 5  # samples that weed out most candidates
+_MOST_TRIED = 256
+
+ObservationMatrix = Callable[[Motion], "Floats | None"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a task keeps of a model's symmetries.
+
+    Attributes:
+        generators: of the group that it keeps.
+        order: number of elements of that group.
+        refused: name and reason for each element that was tried and does not hold.
+    """
+
+    generators: tuple[Symmetry, ...]
+    order: int
+    refused: tuple[tuple[str, str], ...]
+
+
+def derivation_of(model: mujoco.MjModel) -> Derivation:
+    """The derivation of a model, remembered: a vector environment asks for the same model many times."""
+    from eqrl.symmetry.morphology.derive import derive
+
+    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    key = hashlib.sha256(buffer.tobytes()).hexdigest()
+    if key not in _DERIVED:
+        if len(_DERIVED) >= 16:
+            _DERIVED.clear()
+        _DERIVED[key] = derive(model)
+    return _DERIVED[key]
+
+
+_DERIVED: dict[str, Derivation] = {}
+
+
+def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetry]:
+    """All elements of the finite part, each with the world turned by quarter turns; those that move the world least first."""
+    turns = (0, 1, 2, 3) if derivation.world.connected != "1" else (0,)
+    generators = [s.name for s in derivation.generators(level)]
+    found = []
+    for element in derivation.elements(level):
+        for k in turns:
+            name = f"{element.name}, world turned by {90 * k} degrees"
+            turned = _quarter_turns(derivation.model, k).compose(element, name) if k else element
+            if not turned.is_identity:
+                found.append(turned)
+    # fewest changes of the world first; then what the derivation calls a generator
+    found.sort(key=lambda s: (np.linalg.norm(s.R - np.eye(3)), s.name not in generators))
+    return found[:_MOST_TRIED]
+
+
+def keep(
+    world: World, tried: Iterable[Symmetry], observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0
+) -> Kept:
+    """Try symmetries on an environment and keep those under which nothing changes.
+
+    Args:
+        world: where to try.
+        tried: the symmetries, the most wanted first.
+        observation: gives the matrix of a symmetry on observations, None if observations need not be compared. It
+            raises ``CannotTypeError`` where there is none.
+        dynamics: whether the physics has to keep them, or only nearly.
+        seed: of the states.
+    """
+    generators: list[Symmetry] = []
+    refused: list[tuple[str, str]] = []
+    group: tuple[Symmetry, ...] = ()
+    known: set[object] = set()
+    for symmetry in tried:
+        if key(symmetry) in known:
+            continue
+        reason = why_not(world, symmetry, observation, dynamics=dynamics, seed=seed)
+        if reason:
+            refused.append((symmetry.name, reason))
+            continue
+        generators.append(symmetry)
+        group = closure(generators, identity(symmetry.model))
+        known = {key(s) for s in group}
+    return Kept(_fewest(generators, len(group)), max(1, len(group)), tuple(refused))
+
+
+def why_not(world: World, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0) -> str:
+    """Why a task does not keep a symmetry; empty if it does."""
+    if symmetry.model.nu and np.abs(symmetry.ctrl_offsets).max() > 1e-9:
+        return "it shifts controls, which no linear representation does"
+    motion = motion_of(symmetry)
+    try:
+        matrix = observation(motion)
+    except CannotTypeError as error:
+        return str(error)
+    for samples in (_FEW, 24):
+        if reason := try_motion(world, motion, matrix, samples=samples, seed=seed).broken(dynamics):
+            return reason
+    return ""
+
+
+def _quarter_turns(model: mujoco.MjModel, k: int) -> Symmetry:
+    turn = world_rotation(model, k * np.pi / 2)
+    return turn.map(R=np.round)
+
+
+def _fewest(generators: list[Symmetry], order: int) -> tuple[Symmetry, ...]:
+    """Drop generators that the others give."""
+    kept = list(generators)
+    for g in generators[::-1]:
+        others = [k for k in kept if k is not g]
+        if others and len(closure(others, identity(g.model))) == order:
+            kept = others
+    return tuple(kept)

@@ -1,0 +1,194 @@
+"""An environment whose state can be read and set, so that symmetries can be tried on it.
+
+The user's environment is never stepped: a twin with its own simulation and its own random numbers is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from eqrl.declare.errors import DeclarationError
+from eqrl.declare.motion import Floats, State
+
+_OBSERVERS = ("_get_obs", "_get_ob", "_get_observation", "get_obs")
+_POSES = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one step gave."""
+
+    observation: Floats
+    reward: float
+    terminated: bool
+    state: State
+
+
+class World(Protocol):
+    """What trials need."""
+
+    env: gymnasium.Env[Any, Any]
+
+    def draw(self, rng: np.random.Generator) -> State:
+        """A random state that the environment reaches."""
+
+    def random_action(self) -> Any:
+        """A random action."""
+
+    def observe(self, state: State) -> Floats:
+        """The observation of a state."""
+
+    def step(self, state: State, action: Any) -> Outcome:
+        """Take one step from a state."""
+
+    def difference(self, a: State, b: State) -> float:
+        """Largest absolute difference of two states."""
+
+
+def world_of(env: gymnasium.Env[Any, Any]) -> World:
+    """The world in which symmetries of an environment can be tried.
+
+    Raises:
+        DeclarationError: if the state can be neither read nor set.
+    """
+    base = env.unwrapped
+    if isinstance(getattr(base, "model", None), mujoco.MjModel) and isinstance(getattr(base, "data", None), mujoco.MjData):
+        return MujocoWorld(base)
+    if hasattr(base, "state"):
+        return VectorWorld(base)
+    raise DeclarationError(
+        f"{type(base).__name__} has neither a MuJoCo `model` and `data` nor a `state` vector, so that no symmetry can be tried on "
+        "it; declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
+    )
+
+
+class _World:
+    def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
+        self.env = _twin(base)
+        self._observer: Callable[[], Any] | None = next(
+            (getattr(self.env, name) for name in _OBSERVERS if callable(getattr(self.env, name, None))), None
+        )
+
+    def random_action(self) -> Any:
+        return self.env.action_space.sample()
+
+    def draw(self, rng: np.random.Generator) -> State:
+        seed = int(rng.integers(2**31))
+        self.env.reset(seed=seed)
+        self.env.action_space.seed(seed)
+        for _ in range(int(rng.integers(1, 12))):
+            if self.env.step(self.random_action())[2]:
+                break
+        return self.get()
+
+    def get(self) -> State:
+        raise NotImplementedError
+
+    def set(self, state: State) -> None:
+        raise NotImplementedError
+
+    def observe(self, state: State) -> Floats:
+        self.set(state)
+        if self._observer is None:
+            raise DeclarationError(
+                f"{type(self.env).__name__} has no method that observes a state ({', '.join(_OBSERVERS)}), which inference needs"
+            )
+        return self._finite(self._observer())
+
+    def step(self, state: State, action: Any) -> Outcome:
+        self.set(state)
+        observation, reward, terminated, _, _ = self.env.step(action)
+        return Outcome(self._finite(observation), float(reward), bool(terminated), self.get())
+
+    def difference(self, a: State, b: State) -> float:
+        sizes = [np.abs(x - y).max(initial=0.0) for x, y in ((a.qpos, b.qpos), (a.qvel, b.qvel), (a.act, b.act))]
+        return float(max(sizes))
+
+    def _finite(self, observation: Any) -> Floats:
+        if isinstance(observation, dict):
+            raise DeclarationError(
+                "the observation is a dict; declare the fields of each entry: observation={'key': [Field(...)]}"
+            )
+        flat = np.asarray(observation, dtype=np.float64).ravel()
+        if not np.isfinite(flat).all():
+            i = int(np.flatnonzero(~np.isfinite(flat))[0])
+            raise DeclarationError(
+                f"{type(self.env).__name__}: observation entry {i} became {flat[i]} in a rollout with random actions; "
+                "a symmetry can be tried only on finite observations"
+            )
+        return flat
+
+
+class MujocoWorld(_World):
+    """An environment with ``model`` and ``data``."""
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The compiled model."""
+        return self.env.model  # type: ignore[attr-defined,no-any-return]
+
+    def get(self) -> State:
+        """The state of the simulation."""
+        d: mujoco.MjData = self.env.data  # type: ignore[attr-defined]
+        return State(d.qpos.copy(), d.qvel.copy(), d.act.copy(), d.ctrl.copy())
+
+    def set(self, state: State) -> None:
+        """Continue from a state, with everything that MuJoCo derives from it, and a cold solver."""
+        m, d = self.model, self.env.data  # type: ignore[attr-defined]
+        mujoco.mj_resetData(m, d)
+        d.qpos[:], d.qvel[:], d.act[:], d.ctrl[:] = state.qpos, state.qvel, state.act, state.ctrl
+        mujoco.mj_forward(m, d)
+        mujoco.mj_rnePostConstraint(m, d)  # contact forces; MuJoCo computes them on demand only
+        d.qacc_warmstart[:] = 0.0
+
+    def difference(self, a: State, b: State) -> float:
+        """As for vectors, but a quaternion and its opposite are the same pose."""
+        qpos, m = b.qpos.copy(), self.model
+        for j in range(m.njnt):
+            if m.jnt_type[j] in _POSES:
+                at = int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == _POSES[0] else 0)
+                if a.qpos[at : at + 4] @ qpos[at : at + 4] < 0:
+                    qpos[at : at + 4] *= -1.0
+        return super().difference(a, State(qpos, b.qvel, b.act, b.ctrl))
+
+
+class VectorWorld(_World):
+    """An environment with a ``state`` vector, as Gymnasium's classic control."""
+
+    def get(self) -> State:
+        """The vector as positions."""
+        none = np.zeros(0)
+        return State(np.array(self.env.state, dtype=np.float64), none, none, none)  # type: ignore[attr-defined]
+
+    def set(self, state: State) -> None:
+        """Continue from a state."""
+        self.env.state = state.qpos.copy()  # type: ignore[attr-defined]
+        if hasattr(self.env, "steps_beyond_terminated"):
+            self.env.steps_beyond_terminated = None
+
+
+def _twin(base: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    # not deepcopy: Gymnasium's environments rebuild themselves from their arguments and would forget a changed model
+    twin: Any = object.__new__(type(base))
+    twin.__dict__.update({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(base).items()})
+    if isinstance(getattr(base, "data", None), mujoco.MjData):
+        twin.data = mujoco.MjData(twin.model)
+    twin.render_mode = None
+    twin._np_random, twin._np_random_seed = None, None
+    twin.action_space = _plain(base.action_space)
+    return twin  # type: ignore[no-any-return]
+
+
+def _plain(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+    # its own random numbers, and components drawn independently: a ball would hide a clip
+    if isinstance(space, gymnasium.spaces.Box):
+        return gymnasium.spaces.Box(space.low, space.high, dtype=space.dtype)  # type: ignore[arg-type]
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return gymnasium.spaces.Discrete(int(space.n), start=int(space.start))
+    return space
