@@ -16,6 +16,7 @@ from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, signed_permutati
 Level = Literal["kinematic", "dynamic"]
 LEVELS: tuple[Level, ...] = ("kinematic", "dynamic")
 _LARGEST = 4096
+_TURNS = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
 
 
 @dataclass(frozen=True)
@@ -202,11 +203,9 @@ def as_generator(symmetry: Symmetry) -> Generator:
         h["actuators"] = symmetry.ctrl_matrix
     heads = np.flatnonzero(m.body_weldid == np.arange(m.nbody))
     h["bodies"] = signed_permutation(symmetry.bodies, np.ones(m.nbody), heads)
-    for j in range(m.njnt):
-        if m.jnt_type[j] in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
-            body = int(m.jnt_bodyid[j])
-            if symmetry.bodies[body] == body:
-                h[f"{m.body(body).name or f'body{body}'} axes"] = symmetry.frames[body, :3, :3]
+    for body in _turning(m):
+        if symmetry.bodies[body] == body:
+            h[f"{m.body(body).name or f'body{body}'} axes"] = symmetry.frames[body, :3, :3]
     return Generator.of(symmetry.name, symmetry.R, h)
 
 
@@ -247,7 +246,7 @@ def key(s: Symmetry) -> tuple[float, ...]:
     # translations are not compared: of a finite group each element has but one
     heads = s.model.body_weldid == np.arange(s.model.nbody)
     # where nothing floats, no coordinate tells two world isometries apart that relabel alike
-    floats = bool((s.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any())
+    floats = bool((s.model.jnt_type == _TURNS[0]).any())
     parts = [s.R.ravel()] if floats else []
     parts += [s.joints, s.joint_signs, s.actuators, s.ctrl_signs, s.bodies[heads]]
     parts += [s.frames[b, :3, :3].ravel() for b in _turning(s.model)]
@@ -255,8 +254,8 @@ def key(s: Symmetry) -> tuple[float, ...]:
 
 
 def _turning(model: mujoco.MjModel) -> list[int]:
-    kinds = (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)
-    return [int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] in kinds]
+    # compared as integers: numpy's do not equal MuJoCo's enumeration
+    return [int(model.jnt_bodyid[j]) for j in range(model.njnt) if int(model.jnt_type[j]) in _TURNS]
 
 
 def _same(a: Symmetry, b: Symmetry) -> bool:

@@ -20,7 +20,7 @@ import mujoco
 import numpy as np
 
 from eqrl.symmetry.morphology.assembly import Assembly
-from eqrl.symmetry.morphology.candidates import Cloud, isometries
+from eqrl.symmetry.morphology.candidates import Cloud, about, isometries
 from eqrl.symmetry.morphology.derivation import Derivation, Discrepancy, NearMiss, WorldPart, closure, identity, key
 from eqrl.symmetry.morphology.matching import Match, Matcher
 from eqrl.symmetry.morphology.parts import Parts
@@ -32,7 +32,10 @@ from eqrl.symmetry.morphology.world import world_part
 Source = mujoco.MjModel | mujoco.MjSpec | str | Path
 # Differences in attributes (a range, a radius) up to this are worth reporting as a near miss; in positions it is `near`.
 _NEAR_ATTRIBUTE = 0.25
-_MOST_MATCHES = 256
+_FEW = 0.1
+# Two isometries this close that permute alike are one, found twice with different errors.
+_TWIN = 0.3
+_MOST_MATCHES = 128
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
 
 
@@ -171,8 +174,20 @@ class _Search:
             self.notes.append("nothing in the model moves")
 
     def _automorphisms(self, root: int) -> list[Match]:
-        """Matches of a tree with itself but the identity, each once."""
-        found: dict[tuple[object, ...], Match] = {}
+        """Matches of a tree with itself, each once."""
+        if root and self._round(root):
+            self.notes.append(f"{self.parts.body_name(root)} is round: turning it about itself is not listed")
+            return [
+                Match(
+                    about(R, c, c),
+                    {root: root},
+                    {j: (j, 1.0) for j in self.parts.joints(root)},
+                    {g: g for g in self.parts.geoms[root]},
+                )
+                for R in (np.eye(3), np.diag([1.0, -1.0, 1.0]))
+                for c in [self.clouds[root].centre]
+            ]
+        found: dict[tuple[object, ...], list[Match]] = {}
         gravity = self.parts.model.opt.gravity
         for G in isometries(self.clouds[root], self.clouds[root], self.slack):
             if root == 0 and np.linalg.norm(G[:3, :3] @ gravity - gravity) > 0.1 * np.linalg.norm(gravity):
@@ -181,12 +196,23 @@ class _Search:
             if match is None:
                 continue
             match = refined(self.parts, self.shapes, match)
-            if match.key not in found or match.cost < found[match.key].cost:
-                found[match.key] = match
-            if len(found) > _MOST_MATCHES:
+            same = found.setdefault(match.key, [])
+            twin = next((i for i, m in enumerate(same) if np.linalg.norm(m.G[:3, :3] - match.G[:3, :3]) < _TWIN), None)
+            if twin is None:
+                same.append(match)
+            elif match.cost < same[twin].cost:
+                same[twin] = match
+            if sum(len(m) for m in found.values()) > _MOST_MATCHES:
                 self.notes.append(f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed")
                 break
-        return [*found.values(), *self._coincident(root)]
+        return [*(m for same in found.values() for m in same), *self._coincident(root)]
+
+    def _round(self, root: int) -> bool:
+        """Whether a floating tree is one piece that every rotation about its centre leaves alone."""
+        inertia = self.parts.inertials[root][2]
+        ball = np.allclose(inertia, np.eye(3) * inertia[0, 0], rtol=1e-6, atol=1e-12)
+        points = self.clouds[root].points
+        return not self.parts.children[root] and ball and bool(np.allclose(points, self.clouds[root].centre, atol=1e-9))
 
     def _coincident(self, root: int) -> Iterator[Match]:
         """Exchanges of siblings that lie in the same place, as the legs of planar walkers do."""
@@ -241,7 +267,9 @@ class _Search:
         return all(d.relative <= self.tolerance for d in [*discrepancies, *gravity] if d.level == "kinematic" or d in gravity)
 
     def _near(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
-        return all(d.relative <= _NEAR_ATTRIBUTE for d in discrepancies if d.level == "kinematic" or d.field == "gravity")
+        gross = [d for d in discrepancies if (d.level == "kinematic" or d.field == "gravity") and d.relative > _NEAR_ATTRIBUTE]
+        # one joint of many with a range of the wrong sign is a slip of the pen
+        return not gross or ({d.field for d in gross} <= {"range", "ctrlrange"} and len(gross) <= _FEW * self.parts.model.njnt)
 
     def _split(self, kinematic: tuple[Symmetry, ...], one: Symmetry) -> tuple[tuple[Symmetry, ...], list[NearMiss]]:
         """Those elements of the kinematic group that are dynamic too, and near misses for the rest."""
@@ -250,11 +278,17 @@ class _Search:
         except ValueError:
             self.notes.append("the kinematic group is too large to list; only its generators were examined")
             elements = kinematic
+        if len(elements) > _MOST_MATCHES or not any(self._inexact(s) for s in kinematic):
+            exact = [s for s in kinematic if not self._inexact(s)]
+            return _generators(exact, one), [NearMiss(s, self._inexact(s)) for s in kinematic if self._inexact(s)]
         elements = tuple(replace(s, name=self.assembly.name(s)) for s in elements)
-        judged = [(s, tuple(d for d in self._judge(s) if d.relative > self.exact)) for s in elements]
+        judged = [(s, self._inexact(s)) for s in elements]
         exact = [s for s, d in judged if not d]
         exact.sort(key=_preference)
         return _generators(exact, one), [NearMiss(s, d) for s, d in judged if d]
+
+    def _inexact(self, s: Symmetry) -> tuple[Discrepancy, ...]:
+        return tuple(d for d in self._judge(s) if d.relative > self.exact)
 
 
 def inverse(match: Match) -> Match:

@@ -18,6 +18,8 @@ from eqrl.symmetry.morphology.symmetry import Floats
 _BAD = 1e6
 # Axes this far apart (sine of the angle) are never taken for each other, however large the slack.
 _AXIS_SLACK = 0.2
+# Centres of mass of real robots are off by more than their joints are.
+_MASS_SLACK = 3.0
 
 
 @dataclass
@@ -47,11 +49,12 @@ class Match:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from other matches of the same trees."""
+        """What it permutes, and its handedness."""
         return (
             tuple(sorted(self.pieces.items())),
             tuple(sorted(self.joints.items())),
-            tuple((self.G[:3, :3].round(2) + 0.0).ravel()),
+            tuple(sorted(self.geoms.items())),
+            float(np.sign(np.linalg.det(self.G[:3, :3]))),
         )
 
 
@@ -72,7 +75,7 @@ class Matcher:
     def match(self, a: int, b: int, G: Floats) -> Match | None:
         """Match the tree that hangs on piece ``a`` to the one on piece ``b``; None if it does not fit."""
         joints = self._joints(a, b, G)
-        if joints is None:
+        if joints is None or self._mass_gap(a, b, G) > _MASS_SLACK * self.slack:
             return None
         geoms = self._geoms(a, b, G)
         if geoms is None:
@@ -112,6 +115,12 @@ class Matcher:
                 return None
             images[i], cost = (j, sign), cost + distance
         return images, cost
+
+    def _mass_gap(self, a: int, b: int, G: Floats) -> float:
+        (mass_a, here, _), (mass_b, there, _) = self.parts.inertials[a], self.parts.inertials[b]
+        if not a or self.parts.floats(a) or not (mass_a > 0 and mass_b > 0):
+            return 0.0
+        return float(np.linalg.norm(G[:3, :3] @ here + G[:3, 3] - there))
 
     def _geoms(self, a: int, b: int, G: Floats) -> tuple[dict[int, int], float] | None:
         here, there = self.parts.geoms[a], self.parts.geoms[b]

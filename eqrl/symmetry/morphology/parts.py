@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
+
+
+def numbers(enumeration: Any) -> SimpleNamespace:
+    """MuJoCo's constants as integers: NumPy's integers equal its enumerations, but are not found ``in`` a tuple of them."""
+    return SimpleNamespace(**{name: int(value) for name, value in enumeration.__members__.items()})
+
 
 FREE, BALL, SLIDE, HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{n}")) for n in ("FREE", "BALL", "SLIDE", "HINGE"))
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)

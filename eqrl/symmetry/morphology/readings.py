@@ -5,10 +5,11 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from eqrl.symmetry.morphology.parts import numbers
 from eqrl.symmetry.morphology.relations import Relations
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
-_S, _O = mujoco.mjtSensor, mujoco.mjtObj
+_S, _O = numbers(mujoco.mjtSensor), numbers(mujoco.mjtObj)
 _LOCAL_POLAR = {_S.mjSENS_ACCELEROMETER, _S.mjSENS_VELOCIMETER, _S.mjSENS_FORCE, _S.mjSENS_MAGNETOMETER}
 _LOCAL_AXIAL = {_S.mjSENS_GYRO, _S.mjSENS_TORQUE}
 _JOINT_SIGNED = {_S.mjSENS_JOINTPOS, _S.mjSENS_JOINTVEL, _S.mjSENS_JOINTACTFRC}
@@ -37,14 +38,16 @@ def sensors(relations: Relations, R: Floats, t: Floats) -> tuple[Ints, Floats, F
     images = np.full(m.nsensor, -1, dtype=np.int64)
     matrix, offset = np.zeros((m.nsensordata, m.nsensordata)), np.zeros(m.nsensordata)
     unknown = []
+    free: dict[tuple[int, ...], list[int]] = {}
+    for k in range(m.nsensor):
+        free.setdefault(_signature(m, k, int(m.sensor_objid[k])), []).append(k)
     for i in range(m.nsensor):
         rule = _rule(relations, i, R, t)
-        taken = set(images[:i].tolist())
-        fits = [k for k in range(m.nsensor) if k not in taken and _same_sensor(relations, i, k)]
+        fits = free.get(_signature(m, i, _image_of_object(relations, i)), [])
         if rule is None or not fits:
             unknown.append(relations.parts.name("sensor", i))
             continue
-        images[i] = k = fits[0]
+        images[i] = k = fits.pop(0)
         a, b, n = m.sensor_adr[i], m.sensor_adr[k], m.sensor_dim[i]
         matrix[b : b + n, a : a + n] = rule[0]
         offset[b : b + n] = rule[1]
@@ -52,7 +55,11 @@ def sensors(relations: Relations, R: Floats, t: Floats) -> tuple[Ints, Floats, F
 
 
 def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, Floats] | None:
-    m, kind, thing = relations.parts.model, relations.parts.model.sensor_type[i], int(relations.parts.model.sensor_objid[i])
+    m, kind, thing = (
+        relations.parts.model,
+        int(relations.parts.model.sensor_type[i]),
+        int(relations.parts.model.sensor_objid[i]),
+    )
     none, flat = np.zeros(3), np.eye(int(m.sensor_dim[i]))
     if kind in _SCALAR:
         return flat, np.zeros(len(flat))
@@ -81,20 +88,19 @@ def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, F
     return None
 
 
-def _same_sensor(relations: Relations, i: int, k: int) -> bool:
+def _signature(m: mujoco.MjModel, i: int, thing: int) -> tuple[int, ...]:
+    return int(m.sensor_type[i]), int(m.sensor_objtype[i]), int(m.sensor_dim[i]), thing
+
+
+def _image_of_object(relations: Relations, i: int) -> int:
     m = relations.parts.model
     images = {
         _O.mjOBJ_BODY: relations.bodies, _O.mjOBJ_XBODY: relations.bodies, _O.mjOBJ_JOINT: relations.joints,
         _O.mjOBJ_SITE: relations.sites, _O.mjOBJ_GEOM: relations.geoms, _O.mjOBJ_TENDON: relations.tendons,
         _O.mjOBJ_ACTUATOR: relations.actuators,
     }  # fmt: skip
-    if (
-        m.sensor_type[i] != m.sensor_type[k]
-        or m.sensor_objtype[i] != m.sensor_objtype[k]
-        or m.sensor_dim[i] != m.sensor_dim[k]
-    ):
-        return False
-    if m.sensor_objtype[i] == _O.mjOBJ_UNKNOWN:
-        return True
-    image = images.get(_O(int(m.sensor_objtype[i])))
-    return image is not None and int(image[m.sensor_objid[i]]) == int(m.sensor_objid[k])
+    thing, kind = int(m.sensor_objid[i]), int(m.sensor_objtype[i])
+    if kind == _O.mjOBJ_UNKNOWN:
+        return thing
+    image = images.get(kind)
+    return -2 if image is None else int(image[thing])

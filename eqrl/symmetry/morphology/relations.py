@@ -12,10 +12,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from eqrl.symmetry.morphology.derivation import Discrepancy
-from eqrl.symmetry.morphology.parts import BALL, FREE, Parts
+from eqrl.symmetry.morphology.parts import BALL, FREE, Parts, numbers
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
-_T, _W, _E = mujoco.mjtTrn, mujoco.mjtWrap, mujoco.mjtEq
+_T, _W, _E, _O = (numbers(e) for e in (mujoco.mjtTrn, mujoco.mjtWrap, mujoco.mjtEq, mujoco.mjtObj))
+_MUSCLE = int(mujoco.mjtGain.mjGAIN_MUSCLE)
 _NONE = -1
 _FIT = 1e-3
 
@@ -112,7 +113,7 @@ class Relations:
                 sign = self._transmits(i, j)
                 if not sign:
                     continue
-                pushes_only = m.actuator_gaintype[i] == mujoco.mjtGain.mjGAIN_MUSCLE and sign < 0
+                pushes_only = m.actuator_gaintype[i] == _MUSCLE and sign < 0
                 low, high = np.sort(sign * m.actuator_ctrlrange[i])
                 unlike = abs(low - m.actuator_ctrlrange[j][0]) + abs(high - m.actuator_ctrlrange[j][1])
                 unlike += np.abs(m.actuator_gainprm[i] - m.actuator_gainprm[j]).sum()
@@ -187,14 +188,14 @@ class Relations:
         m = self.parts.model
         if m.eq_type[e] != m.eq_type[k] or m.eq_objtype[e] != m.eq_objtype[k] or m.eq_active0[e] != m.eq_active0[k]:
             return False
-        images = {mujoco.mjtObj.mjOBJ_BODY: self.bodies, mujoco.mjtObj.mjOBJ_SITE: self.sites}
+        images = {_O.mjOBJ_BODY: self.bodies, _O.mjOBJ_SITE: self.sites}
         kind, x, y = m.eq_type[e], m.eq_data[e], m.eq_data[k]
         a, b, c, d = m.eq_obj1id[e], m.eq_obj2id[e], m.eq_obj1id[k], m.eq_obj2id[k]
         if kind in (_E.mjEQ_CONNECT, _E.mjEQ_WELD):
-            image = images.get(m.eq_objtype[e])
+            image = images.get(int(m.eq_objtype[e]))
             if image is None or image[a] != c or image[b] != d:
                 return False
-            if m.eq_objtype[e] == mujoco.mjtObj.mjOBJ_SITE:
+            if m.eq_objtype[e] == _O.mjOBJ_SITE:
                 return True
             f, g = self.frames[a], self.frames[b]
             if kind == _E.mjEQ_CONNECT:

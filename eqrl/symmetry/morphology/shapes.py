@@ -6,7 +6,6 @@ import itertools
 
 import mujoco
 import numpy as np
-from scipy.spatial import cKDTree
 
 from eqrl.symmetry.morphology.parts import Parts
 from eqrl.symmetry.morphology.symmetry import Floats
@@ -16,7 +15,11 @@ _SPHERE, _CAPSULE, _CYLINDER = int(_G.mjGEOM_SPHERE), int(_G.mjGEOM_CAPSULE), in
 _ELLIPSOID, _BOX, _MESH = int(_G.mjGEOM_ELLIPSOID), int(_G.mjGEOM_BOX), int(_G.mjGEOM_MESH)
 _PLANE, _HFIELD, _SDF = int(_G.mjGEOM_PLANE), int(_G.mjGEOM_HFIELD), int(_G.mjGEOM_SDF)
 _CORNERS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
-_MOST_VERTICES = 3000
+# Evenly spread directions (a Fibonacci lattice).
+_N = 128
+_Z = 1.0 - (2.0 * np.arange(_N) + 1.0) / _N
+_PHI = np.pi * (1.0 + 5.0**0.5) * np.arange(_N)
+_DIRECTIONS = np.stack([np.sqrt(1 - _Z**2) * np.cos(_PHI), np.sqrt(1 - _Z**2) * np.sin(_PHI), _Z], axis=1)
 
 
 def shape_points(parts: Parts, geom: int) -> Floats:
@@ -38,7 +41,7 @@ def shape_points(parts: Parts, geom: int) -> Floats:
     elif kind in (_MESH, _SDF) and m.geom_dataid[geom] >= 0:
         mesh = int(m.geom_dataid[geom])
         start, count = int(m.mesh_vertadr[mesh]), int(m.mesh_vertnum[mesh])
-        local = np.unique(m.mesh_vert[start : start + count].astype(np.float64), axis=0)
+        local = m.mesh_vert[start : start + count].astype(np.float64)
     else:
         return np.zeros((0, 3))
     pose = parts.geom_poses[geom]
@@ -46,12 +49,11 @@ def shape_points(parts: Parts, geom: int) -> Floats:
 
 
 class Shapes:
-    """Compares geoms of one model; what is expensive about meshes is kept."""
+    """Compares geoms of one model."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._points: dict[int, Floats] = {}
-        self._trees: dict[int, cKDTree] = {}
 
     def points(self, geom: int) -> Floats:
         """Shape points of a geom."""
@@ -61,12 +63,8 @@ class Shapes:
 
     def centre(self, geom: int) -> Floats:
         """Middle of a geom, which moves with it; the origin of its frame for planes and height fields."""
-        points = self.points(geom)
-        if not len(points):
-            return np.array(self.parts.geom_poses[geom][:3, 3])
-        # the middle of the box around a mesh in its own principal axes would depend on these; the mean of vertices does not
-        middle: Floats = points.mean(0)
-        return middle
+        # MuJoCo puts the frame of a mesh into its centre of volume, which does not depend on how it is cut into triangles
+        return np.array(self.parts.geom_poses[geom][:3, 3])
 
     def alike(self, a: int, b: int) -> bool:
         """Whether two geoms are of the same type."""
@@ -80,7 +78,7 @@ class Shapes:
         return 0.0
 
     def gap(self, a: int, b: int, G: Floats) -> float:
-        """Largest distance between geom ``a`` moved by ``G`` and geom ``b``, infinite for different types.
+        """Largest distance between geom ``a`` moved by ``G`` and geom ``b`` (of meshes: their hulls), infinite for different types.
 
         For planes it is the angle between the normals plus the distance along them; height fields only fit themselves
         under the identity.
@@ -94,16 +92,15 @@ class Shapes:
             return tilt + float(abs((here[:3, 3] - there[:3, 3]) @ there[:3, 2]))
         if kind == _HFIELD:
             return 0.0 if a == b and np.allclose(G, np.eye(4)) else float("inf")
+        if kind in (_MESH, _SDF):
+            # h(G a)(n) = h(a)(R^T n) + t n
+            moved = self._support(a, _DIRECTIONS @ G[:3, :3]) + _DIRECTIONS @ G[:3, 3]
+            return float(np.abs(moved - self._support(b, _DIRECTIONS)).max())
         here = self.points(a) @ G[:3, :3].T + G[:3, 3]
-        there = self.points(b)
-        return max(self._far(here, b), self._back(here, there), self.radius_gap(a, b))
+        apart = np.linalg.norm(here[:, None] - self.points(b)[None], axis=-1)
+        return float(max(apart.min(0).max(), apart.min(1).max(), self.radius_gap(a, b)))
 
-    def _far(self, points: Floats, geom: int) -> float:
-        if geom not in self._trees:
-            self._trees[geom] = cKDTree(self.points(geom))
-        stride = max(len(points) // _MOST_VERTICES, 1)
-        return float(self._trees[geom].query(points[::stride])[0].max())
-
-    def _back(self, here: Floats, there: Floats) -> float:
-        stride = max(len(there) // _MOST_VERTICES, 1)
-        return float(cKDTree(here).query(there[::stride])[0].max())
+    def _support(self, geom: int, directions: Floats) -> Floats:
+        """How far the convex hull of a mesh reaches in given directions. Convex hulls are what MuJoCo collides."""
+        reach: Floats = (directions @ self.points(geom).T).max(1)
+        return reach
