@@ -25,6 +25,7 @@ from eqrl.hyperparams import ALGORITHMS, algorithm_arguments, normalised_rewards
 from eqrl.values import fitting
 
 _POLICIES = {"ppo": "EquivariantPolicy", "sac": "EquivariantSACPolicy", "td3": "EquivariantTD3Policy"}
+_WITH_MIRROR_LOSS = {"ppo": "MirrorLossPPO", "sac": "MirrorLossSAC", "td3": "MirrorLossTD3"}
 _GIVEN_BY_SB3 = {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
 _FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
 
@@ -106,12 +107,20 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
                 kwargs[name] = fitting(value, types_of[name])
         kwargs = {"network": config.network, "group": config.group, **kwargs}
     hyperparams = algorithm_arguments(config, env)
+    if config.mirror_loss > 0.0:
+        algorithm = getattr(importlib.import_module("eqrl.agents"), _WITH_MIRROR_LOSS[config.algo])
+        hyperparams["mirror_coef"] = config.mirror_loss
+        hyperparams["mirror_group"] = None if config.group in ("auto", "full") else config.group
     try:
         torch.empty(0, device="cpu" if config.device == "auto" else config.device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"option 'device': {config.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
     with one_line(f"{config.algo} with network {config.network} on {config.env}"):
-        return algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
+        model = algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
+    # a rollout buffer that evaluates the policy has to be told of it
+    if (bind := getattr(getattr(model, "rollout_buffer", None), "bind", None)) is not None:
+        bind(model.policy)
+    return model
 
 
 def import_packages(names: Iterable[str] | None) -> None:

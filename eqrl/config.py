@@ -19,7 +19,16 @@ from eqrl.errors import UsageError, suggestion
 from eqrl.values import ConversionError, convert, plain
 
 STOCK_POLICY = "MlpPolicy"
-_LEAST = {"n_timesteps": 1, "n_envs": 1, "num_threads": 1, "eval_episodes": 1, "eval_freq": 0, "save_freq": 0, "rotations": 0}
+_LEAST = {
+    "n_timesteps": 1,
+    "n_envs": 1,
+    "num_threads": 1,
+    "eval_episodes": 1,
+    "eval_freq": 0,
+    "save_freq": 0,
+    "rotations": 0,
+    "mirror_loss": 0,
+}
 
 
 def option(default: Any, group: str, help: str, *flags: str, metavar: str | None = None) -> Any:
@@ -71,6 +80,9 @@ class Config:
         {}, "policy", "further arguments of the policy, for instance 'network_kwargs:{hidden:[64,64]}'", metavar="K:V"
     )
     augment: bool = option(False, "policy", "turn every training episode by a random angle (the augmentation baseline)")
+    mirror_loss: float = option(
+        0.0, "policy", "weight of a loss that pulls the policy towards the symmetry (the mirror loss baseline)", metavar="COEF"
+    )
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
     n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
     hyperparams: dict[str, Any] = option(

@@ -19,6 +19,16 @@ from eqrl.hints import one_line
 from eqrl.values import convert, fitting
 
 ALGORITHMS: Mapping[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "td3": TD3}
+# names in eqrl.agents; HerReplayBuffer is SB3's own
+BUFFERS: Mapping[str, tuple[str, ...]] = {
+    "replay_buffer_class": (
+        "HerReplayBuffer",
+        "SymmetricReplayBuffer",
+        "SymmetricDictReplayBuffer",
+        "SymmetricHerReplayBuffer",
+    ),
+    "rollout_buffer_class": ("SymmetricRolloutBuffer", "SymmetricDictRolloutBuffer"),
+}
 _OWN_ARGUMENTS = {
     "self",
     "policy",
@@ -93,12 +103,8 @@ def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
 
 def _argument(name: str, value: Any, hint: Any) -> Any:
     """Values that YAML cannot hold (schedules, pairs, classes), and the type of all others."""
-    if name == "replay_buffer_class":
-        if value not in (None, "HerReplayBuffer"):
-            raise UsageError(
-                f"hyperparameter 'replay_buffer_class': {value!r} is unknown; use HerReplayBuffer or leave it out"
-            )
-        return HerReplayBuffer if value else None
+    if name in BUFFERS:
+        return _buffer(name, value)
     if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
         try:
             start = float(value.removeprefix("lin_"))
@@ -109,6 +115,15 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
         return tuple(value)
     with one_line(f"hyperparameter {name!r}"):
         return fitting(value, hint)
+
+
+def _buffer(name: str, value: Any) -> Any:
+    """The class of a buffer, by its name."""
+    if value is None:
+        return None  # SB3's own for the observation space
+    if value not in BUFFERS[name]:
+        raise UsageError(f"hyperparameter {name!r}: {value!r} is unknown; {suggestion(str(value), BUFFERS[name])}")
+    return HerReplayBuffer if value == "HerReplayBuffer" else getattr(importlib.import_module("eqrl.agents"), value)
 
 
 def _action_noise(options: Mapping[str, float], config: Config, env: VecEnv) -> ActionNoise:

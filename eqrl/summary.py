@@ -30,6 +30,7 @@ def readme(
         f"{config.n_timesteps:,} steps in {config.n_envs} environments"
         + (f", options {config.env_kwargs}" if config.env_kwargs else "")
         + (", training episodes turned at random" if config.augment else "")
+        + (f", mirror loss of weight {config.mirror_loss:g}" if config.mirror_loss else "")
         + ".",
         "",
         "## Result",

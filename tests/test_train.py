@@ -287,6 +287,49 @@ def test_stock_policy_takes_the_same_widths(tmp_path):
     assert load_run(run.path)[0].policy.net_arch == [128, 128]
 
 
+@pytest.mark.parametrize(
+    ("algo", "hyperparams", "kind"),
+    [
+        ("ppo", {"rollout_buffer_class": "SymmetricRolloutBuffer"}, "rollout_buffer"),
+        (
+            "ppo",
+            {"rollout_buffer_class": "SymmetricRolloutBuffer", "rollout_buffer_kwargs": {"log_prob": "recompute"}},
+            "rollout_buffer",
+        ),
+        ("sac", {"replay_buffer_class": "SymmetricReplayBuffer", "replay_buffer_kwargs": {"group": "SO2"}}, "replay_buffer"),
+        ("td3", {"replay_buffer_class": "SymmetricReplayBuffer"}, "replay_buffer"),
+    ],
+)
+def test_baselines_that_learn_the_symmetry(tmp_path, algo, hyperparams, kind):
+    """Buffers by name and the mirror loss; the run can be loaded and resumed."""
+    common = (
+        {"n_steps": 32, "batch_size": 32} if algo == "ppo" else {"learning_starts": 50, "batch_size": 16, "gradient_steps": 1}
+    )
+    config = Config(
+        algo=algo,
+        env="tests/Point-v0",
+        network="MlpPolicy",
+        policy_kwargs={"net_arch": [16]},
+        mirror_loss=0.5,
+        n_timesteps=900,
+        n_envs=2,
+        rotations=0,
+        eval_freq=0,
+        log_folder=str(tmp_path),
+        hyperparams={**common, **hyperparams},
+    )
+    run = train(config)
+    assert type(run.model).__name__ == f"MirrorLoss{algo.upper()}"
+    assert run.model.mirror_coef == 0.5
+    assert type(getattr(run.model, kind)).__name__ == next(v for k, v in hyperparams.items() if k.endswith("class"))
+    assert "mirror loss of weight 0.5" in (run.path / "README.md").read_text()
+    assert "train/mirror_loss" in (run.path / "progress.csv").read_text()
+    loaded, _ = load_run(run.path)
+    x = np.ones((3, 2), np.float32)
+    assert np.array_equal(loaded.predict(x, deterministic=True)[0], run.model.predict(x, deterministic=True)[0])
+    assert resume(run.path, n_timesteps=1000).model.num_timesteps >= 1000
+
+
 def test_augmentation_only_in_training(tmp_path):
     from eqrl.agents import RandomRotation
 
