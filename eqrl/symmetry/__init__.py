@@ -1,5 +1,7 @@
 """Groups, representations and typed spaces: the language in which eqrl states a symmetry."""
 
+from typing import TYPE_CHECKING, Any
+
 from eqrl.symmetry.check_environment import GeneratorReport, SymmetricWorld, check_environment
 from eqrl.symmetry.check_policy import PolicyReport, check_policy
 from eqrl.symmetry.element import Element, about_gravity
@@ -9,6 +11,9 @@ from eqrl.symmetry.measure_behaviour import Behaviour, measure_behaviour
 from eqrl.symmetry.orbits import Orbits, orbits
 from eqrl.symmetry.representation import EntitySet, Field, Representation, direct_sum, scalars
 from eqrl.symmetry.spaces import TypedBox, UntypedSpaceError, representation_of, vector_blocks
+
+if TYPE_CHECKING:
+    from eqrl.symmetry.morphology import derive
 
 __all__ = [
     "GROUPS",
@@ -34,6 +39,7 @@ __all__ = [
     "about_gravity",
     "check_environment",
     "check_policy",
+    "derive",
     "direct_sum",
     "finite_group",
     "measure_behaviour",
@@ -42,3 +48,12 @@ __all__ = [
     "scalars",
     "vector_blocks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # derivation needs MuJoCo, which declaring a symmetry does not
+    if name == "derive":
+        from eqrl.symmetry.morphology import derive
+
+        return derive
+    raise AttributeError(f"module 'eqrl.symmetry' has no attribute {name!r}")
