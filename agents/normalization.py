@@ -86,7 +86,7 @@ class RunningNorm(nn.Module):
             y = y * self._weights(x)
         if not self._any_vector:
             return y.clamp(-self.clip, self.clip)
-        length = y.new_zeros(len(y), self._blocks).index_add_(1, self.block, y.square())
+        length = y.new_zeros(y.shape[0], self._blocks).index_add_(1, self.block, y.square())
         # clamping before the root keeps the gradient of a zero vector finite
         shrink = length.mul_(self.clip**-2).clamp_min_(1.0).rsqrt_()
         return y * shrink.index_select(1, self.block)
