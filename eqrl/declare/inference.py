@@ -22,6 +22,7 @@ from eqrl.symmetry.group import Connected
 from eqrl.symmetry.morphology import Symmetry, world_rotation
 from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
 
+_FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _ANGLES = (np.deg2rad(37.0), np.deg2rad(101.0))
 
 
@@ -144,7 +145,7 @@ class _Inference:
     def __init__(self, world: MujocoWorld, level: Level, samples: int, seed: int, task: bool) -> None:
         self.world, self.level, self.seed, self.task = world, level, seed, task
         rng = np.random.default_rng(seed)
-        self.states = [_shaken(world.draw(rng), rng, k) for k in range(samples)]
+        self.states = world.spread(rng, samples)
         self.before = np.stack([world.observe(s) for s in self.states])
         self.names = _names(world, self.states, self.before)
         self.unexplained: list[Unexplained] = []
@@ -211,8 +212,9 @@ class _Inference:
 
     def _trial(self, motion: Motion, observation: Floats, action: Floats) -> str:
         act = _applies(action, self.world)
-        trial = try_motion(self.world, motion, observation, seed=self.seed + 1, action=act)
-        reason = trial.broken(dynamics=self.level == "dynamic")
+        dynamics = self.level == "dynamic"
+        trial = try_motion(self.world, motion, observation, seed=self.seed + 1, action=act, wide=dynamics)
+        reason = trial.broken(dynamics)
         return "" if not self.task and "observation" not in reason and "physics" not in reason else reason
 
     # -------------------------------------------------------------- actions
@@ -249,10 +251,10 @@ class _Inference:
                         cost[k, i, j] = max(cost[k, i, j], self.world.difference(images[i], other))
         matrix = np.zeros((size, size))
         for i in range(size):
-            k, j = np.unravel_index(int(cost[:, i].argmin()), (2, size))
-            if cost[k, i, j] > 1e-8:
+            k, best = divmod(int(cost[:, i].argmin()), size)
+            if cost[k, i, best] > 1e-8:
                 return None
-            matrix[j, i] = 1.0 if k == 0 else -1.0
+            matrix[best, i] = 1.0 if k == 0 else -1.0
         return matrix if np.allclose(matrix @ matrix.T, np.eye(size)) else None
 
     def _next(self, state: State, action: Floats) -> State:
@@ -385,7 +387,7 @@ def _names(world: MujocoWorld, states: Sequence[State], observations: Floats) ->
     qpos, qvel = np.stack([s.qpos for s in states]), np.stack([s.qvel for s in states])
     for j in range(m.njnt):
         joint = m.joint(j).name or f"joint {j}"
-        free, ball = m.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE, m.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL
+        free, ball = m.jnt_type[j] == _FREE, m.jnt_type[j] == _BALL
         places = ["x", "y", "z", "qw", "qx", "qy", "qz"] if free else ["qw", "qx", "qy", "qz"] if ball else [""]
         speeds = ["vx", "vy", "vz", "wx", "wy", "wz"] if free else ["wx", "wy", "wz"] if ball else [""]
         known += [(f"{joint} {p}".strip(), qpos[:, m.jnt_qposadr[j] + k]) for k, p in enumerate(places)]
@@ -423,12 +425,6 @@ def _ranges(indices: Sequence[int]) -> str:
 
 
 # ------------------------------------------------------------------ small things
-def _shaken(state: State, rng: np.random.Generator, k: int) -> State:
-    # entries that differ by noise alone would look alike; a few states are far from the rest
-    size = 0.05 if k % 2 else 0.3
-    return State(state.qpos, state.qvel + size * rng.standard_normal(len(state.qvel)), state.act, state.ctrl)
-
-
 def _applies(matrix: Floats, world: World) -> Callable[[Any], Any]:
     space = world.env.action_space
     if isinstance(space, gymnasium.spaces.Discrete):

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import mujoco
 import numpy as np
 
+from eqrl.declare.links import link_images
 from eqrl.declare.motion import Floats, qpos_map, qvel_map
-from eqrl.declare.types import Sets
+from eqrl.declare.types import QUATERNION, Sets
 from eqrl.symmetry import Field
 from eqrl.symmetry.morphology import Symmetry
 
@@ -108,7 +109,7 @@ def _positions(model: mujoco.MjModel, skipped: int, size: int, symmetries: Seque
             first = max(first, end)
         if first != stop - 4:
             raise CannotTypeError(f"{skipped} skipped positions split the orientation of {body!r}")
-        fields.append(_block(f"{body} orientation", f"{body} quaternion", first, stop, matrices, sets, "wxyz"))
+        fields.append(_block(f"{body} orientation", f"{body} {QUATERNION}", first, stop, matrices, sets, "wxyz"))
     return fields
 
 
@@ -174,10 +175,10 @@ def _per_body(model: mujoco.MjModel, name: str, size: int, symmetries: Sequence[
     if not symmetries:
         return Field(name, f"{size}x0e")
     labels = [model.body(b).name or f"body {b}" for b in range(1, model.nbody)]
-    permutations = []
+    permutations: list[Floats] = []
     for s in symmetries:
         matrix = np.zeros((count, count))
-        matrix[s.bodies[1:] - 1, np.arange(count)] = 1.0
+        matrix[link_images(s)[1:] - 1, np.arange(count)] = 1.0
         permutations.append(matrix)
     if name != "cinert":  # torque and force, angular and linear velocity
         return Field(name, "1x1e + 1x1o", entities=sets.add("links", permutations, labels))
@@ -185,7 +186,9 @@ def _per_body(model: mujoco.MjModel, name: str, size: int, symmetries: Sequence[
         # xx yy zz xy xz yz of the inertia, mass times offset, mass; y changes sign with orientation
         irreps = "3x0e + 1x0o + 1x0e + 1x0o + 1x1o + 1x0e"
         return Field(name, irreps, entities=sets.add("links", permutations, labels))
-    parts = [np.kron(p, inertia_matrix(s.R)) for p, s in zip(permutations, symmetries, strict=True)]
+    parts = [
+        np.asarray(np.kron(p, inertia_matrix(s.R)), dtype=np.float64) for p, s in zip(permutations, symmetries, strict=True)
+    ]
     try:
         return Field(name, "1x0e", entities=sets.add("inertias", parts))
     except ValueError as error:

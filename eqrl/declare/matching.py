@@ -32,12 +32,13 @@ class Match:
     offset: dict[int, float]
 
 
-def match(before: Floats, after: Floats) -> Match:
+def match(before: Floats, after: Floats, tolerance: float = _SAME) -> Match:
     """Find the matrix that takes observations to their images.
 
     Args:
         before: observations ``(n, dim)``.
         after: observations of the transformed states, ``(n, dim)``.
+        tolerance: on differences, relative to the largest size of an entry, or 1.
     """
     dim = before.shape[1]
     scale = np.maximum(1.0, np.abs(after).max(axis=0))
@@ -47,10 +48,10 @@ def match(before: Floats, after: Floats) -> Match:
 
     # prefer the same entry, then the same sign; what never changes must not take the place of what does
     cost = np.full((dim, dim), _NO_MATCH)
-    cost[minus < _SAME] = 1.1
-    cost[plus < _SAME] = 1.0
+    cost[minus < tolerance] = 1.1
+    cost[plus < tolerance] = 1.0
     itself = np.arange(dim)
-    cost[itself, itself] = np.where(plus[itself, itself] < _SAME, 0.0, cost[itself, itself])
+    cost[itself, itself] = np.where(plus[itself, itself] < tolerance, 0.0, cost[itself, itself])
     rows, columns = linear_sum_assignment(cost)
     matrix = np.zeros((dim, dim))
     left: list[int] = []
@@ -60,7 +61,7 @@ def match(before: Floats, after: Floats) -> Match:
             left.append(int(i))
             free.append(int(j))
         else:
-            matrix[i, j] = 1.0 if plus[i, j] < _SAME else -1.0
+            matrix[i, j] = 1.0 if plus[i, j] < tolerance else -1.0
     if left and _fit(before, after, left, free, matrix, scale):
         left = []
     offsets = {i: c for i in left if (c := _constant(before, after, i, scale[i])) is not None}
@@ -81,7 +82,10 @@ def turning_vectors(before: Floats, after: Floats, R: Floats) -> tuple[list[tupl
         gap = np.abs(before[:, where] @ matrix.T - after[:, where]) / scale[where]
         return bool(gap.max() < _SAME) and bool(np.ptp(before[:, where], axis=0).max() > 0)
 
-    blocks, kept, left, i = [], [], [], 0
+    blocks: list[tuple[int, int]] = []
+    kept: list[int] = []
+    left: list[int] = []
+    i = 0
     while i < dim:
         if i + 3 <= dim and explained(slice(i, i + 3), R) and not explained(slice(i, i + 3), np.eye(3)):
             # three entries of which the third stays may be a vector or two entries and a scalar: the same thing about gravity

@@ -20,10 +20,14 @@ import numpy as np
 import yaml
 
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
+from eqrl.declare.links import link_images
 from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.symmetry import Field
 from eqrl.symmetry.morphology import Symmetry, identity
+
+# as numbers: MuJoCo's enumerations are not equal to them
+_TURNING = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
 
 
 @dataclass(frozen=True)
@@ -212,14 +216,10 @@ def element_of(symmetry: Symmetry) -> dict[str, Any]:
         tidy = np.where(np.abs(matrix - np.round(matrix)) < 1e-9, np.round(matrix), matrix) + 0.0
         return tidy.tolist()  # type: ignore[no-any-return]
 
-    free = [
-        int(m.jnt_bodyid[j])
-        for j in range(m.njnt)
-        if m.jnt_type[j] in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)
-    ]
+    free = [int(m.jnt_bodyid[j]) for j in range(m.njnt) if int(m.jnt_type[j]) in _TURNING]
     found: dict[str, Any] = {
         "world": rows(symmetry.R),
-        "bodies": join(symmetry.bodies, np.ones(m.nbody)),
+        "bodies": join(link_images(symmetry), np.ones(m.nbody)),
         "joints": join(symmetry.joints, symmetry.joint_signs),
         "actuators": join(symmetry.actuators, symmetry.ctrl_signs),
     }

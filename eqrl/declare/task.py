@@ -115,7 +115,7 @@ def why_not(world: World, symmetry: Symmetry, observation: ObservationMatrix, *,
     except CannotTypeError as error:
         return str(error)
     for samples in (_FEW, 24):
-        if reason := try_motion(world, motion, matrix, samples=samples, seed=seed).broken(dynamics):
+        if reason := try_motion(world, motion, matrix, samples=samples, seed=seed, wide=dynamics).broken(dynamics):
             return reason
     return ""
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from eqrl.declare.motion import Floats
-from eqrl.symmetry import TRIVIAL, EntitySet, Field, Generator, Group, Representation
+from eqrl.symmetry import TRIVIAL, Element, EntitySet, Field, Generator, Group, Representation
 from eqrl.symmetry.group import Connected
 
 _ZERO = 1e-9
+QUATERNION = "quaternion"  # ending of the name of a set that an element moves up to a common sign
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Sets:
                 raise ValueError(f"{name} do not turn among themselves")
         known = self.matrices.get(name)
         if known is not None and not _same(known, matrices):
-            return self.add(f"{name}'", matrices, labels)
+            return self.add(f"other {name}", matrices, labels)
         self.matrices.setdefault(name, list(matrices))
         if len(labels) and name not in self.labels:
             self.labels[name] = labels
@@ -109,15 +111,12 @@ def build(
         group = TRIVIAL
     elif group_name is None:
         group = Group(name_of(group), connected, used)
-    entities = {f.entities for f in (*observation, *(action or ())) if f.entities}
 
     def representation(fields: Sequence[Field]) -> Representation:
         own = {f.entities for f in fields}
         made = [sets.entity_set(e, len(sets.matrices[e][0])) for e in sets.matrices if e in own]
         return Representation(tuple(fields), tuple(made), group)
 
-    if sets.matrices and not names:
-        raise ValueError(f"entity sets {sorted(entities)} without generators")
     return Types(representation(observation), None if action is None else representation(action), tuple(notes))
 
 
@@ -128,9 +127,15 @@ def plain(size: int, action: int | None, notes: Sequence[str] = ()) -> Types:
 
 
 def name_of(group: Group) -> str:
-    """A short name: C2, C2xC2, D4, or the order."""
-    order = int(group.cosets.R.shape[0])
-    orders = [_order_of(group, i) for i in range(order)]
+    """A short name: C2, C2xC2, D4, or the order; where signs of quaternions double the group, that of the group proper."""
+    cosets = group.cosets
+    seen = [k for k in cosets.h if not k.endswith(QUATERNION)]
+    flat = torch.cat([cosets.R.flatten(1), *(cosets.h[k].flatten(1) for k in seen)], dim=1).numpy().round(5) + 0.0
+    index = np.unique(flat, axis=0, return_inverse=True)[1].ravel()
+    members = [int(np.flatnonzero(index == i)[0]) for i in range(index.max() + 1)]
+    order = len(members)
+    one = flat[0]
+    orders = [_order_of(cosets[i], seen, one, order) for i in members]
     if max(orders) == order:
         name = f"C{order}"
     elif max(orders) == 2:
@@ -139,18 +144,18 @@ def name_of(group: Group) -> str:
         name = f"D{order // 2}"
     else:
         name = f"order {order}"
+    if len(flat) > order:
+        name += " with quaternion signs"
     return name if group.connected == "1" else f"{group.connected} x {name}" if order > 1 else group.connected
 
 
-def _order_of(group: Group, i: int) -> int:
-    one, element = group.cosets[0], group.cosets[i]
+def _order_of(element: Element, seen: Sequence[str], one: Floats, most: int) -> int:
     power = element
-    for n in range(1, group.cosets.R.shape[0] + 1):
-        same = np.allclose(power.R, one.R, atol=1e-6)
-        if same and all(np.allclose(m, one.h[k], atol=1e-6) for k, m in power.h.items()):
+    for n in range(1, most + 1):
+        if np.allclose(torch.cat([power.R.flatten(), *(power.h[k].flatten() for k in seen)]).numpy(), one, atol=1e-5):
             return n
         power = element.compose(power)
-    return group.cosets.R.shape[0]
+    return most
 
 
 def _does_nothing(generator: Generator) -> bool:

@@ -38,6 +38,9 @@ class World(Protocol):
     def draw(self, rng: np.random.Generator) -> State:
         """A random state that the environment reaches."""
 
+    def spread(self, rng: np.random.Generator, n: int) -> list[State]:
+        """Random states, some of them far from what the environment usually reaches."""
+
     def random_action(self) -> Any:
         """A random action."""
 
@@ -60,7 +63,7 @@ def world_of(env: gymnasium.Env[Any, Any]) -> World:
     base = env.unwrapped
     if isinstance(getattr(base, "model", None), mujoco.MjModel) and isinstance(getattr(base, "data", None), mujoco.MjData):
         return MujocoWorld(base)
-    if hasattr(base, "state"):
+    if hasattr(base, "state") or type(base).__module__.startswith("gymnasium.envs.classic_control"):
         return VectorWorld(base)
     raise DeclarationError(
         f"{type(base).__name__} has neither a MuJoCo `model` and `data` nor a `state` vector, so that no symmetry can be tried on "
@@ -86,6 +89,9 @@ class _World:
             if self.env.step(self.random_action())[2]:
                 break
         return self.get()
+
+    def spread(self, rng: np.random.Generator, n: int) -> list[State]:
+        return [self.draw(rng) for _ in range(n)]
 
     def get(self) -> State:
         raise NotImplementedError
@@ -131,7 +137,7 @@ class MujocoWorld(_World):
     @property
     def model(self) -> mujoco.MjModel:
         """The compiled model."""
-        return self.env.model  # type: ignore[attr-defined,no-any-return]
+        return self.env.model  # type: ignore[attr-defined]
 
     def get(self) -> State:
         """The state of the simulation."""
@@ -147,6 +153,23 @@ class MujocoWorld(_World):
         mujoco.mj_rnePostConstraint(m, d)  # contact forces; MuJoCo computes them on demand only
         d.qacc_warmstart[:] = 0.0
 
+    def spread(self, rng: np.random.Generator, n: int) -> list[State]:
+        """Random states; a third of them fast, another third with joints all over their ranges and beyond, where limits push."""
+        m, found = self.model, []
+        for k in range(n):
+            state = self.draw(rng)
+            qpos = state.qpos.copy()
+            if k % 3 == 2:
+                for j in np.flatnonzero(m.jnt_limited):
+                    if m.jnt_type[j] not in _POSES:
+                        low, high = m.jnt_range[j]
+                        # past a limit more often than not: a force that only limits show has to be seen
+                        qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
+            # entries that differ by noise alone would look alike
+            qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
+            found.append(State(qpos, qvel, state.act, state.ctrl))
+        return found
+
     def difference(self, a: State, b: State) -> float:
         """As for vectors, but a quaternion and its opposite are the same pose."""
         qpos, m = b.qpos.copy(), self.model
@@ -160,6 +183,14 @@ class MujocoWorld(_World):
 
 class VectorWorld(_World):
     """An environment with a ``state`` vector, as Gymnasium's classic control."""
+
+    def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(base)
+        self.env.action_space.seed(0)
+        observation = self.env.reset(seed=0)[0]
+        # many observe the state itself, and have no method for that
+        if self._observer is None and np.array_equal(observation, np.asarray(self.get().qpos, dtype=np.float32)):
+            self._observer = lambda: self.get().qpos
 
     def get(self) -> State:
         """The vector as positions."""
@@ -188,7 +219,7 @@ def _twin(base: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 def _plain(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
     # its own random numbers, and components drawn independently: a ball would hide a clip
     if isinstance(space, gymnasium.spaces.Box):
-        return gymnasium.spaces.Box(space.low, space.high, dtype=space.dtype)  # type: ignore[arg-type]
+        return gymnasium.spaces.Box(space.low, space.high, dtype=space.dtype)
     if isinstance(space, gymnasium.spaces.Discrete):
         return gymnasium.spaces.Discrete(int(space.n), start=int(space.start))
     return space

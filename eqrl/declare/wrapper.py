@@ -50,6 +50,7 @@ class WithSymmetry(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             self, observation=observation, action=action, group=group, entities=entities, approximate=approximate
         )
         gymnasium.Wrapper.__init__(self, env)
+        observation_space: gymnasium.Space[Any]
         if isinstance(observation, Mapping):
             self.types, observation_space = _declared_dict(env, observation, action, group, entities)
         else:
@@ -235,10 +236,7 @@ def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approxi
     world = MujocoWorld(base)
 
     def on_observations(motion: Motion) -> Floats:
-        assert motion.symmetry is not None
-        return (
-            types_of(model, structure, [motion.symmetry]).observation.matrix(_only(motion.symmetry, model, structure)).numpy()
-        )  # type: ignore[no-any-return]
+        return observation_matrix(world, motion)
 
     kept = keep(world, candidates(derivation), on_observations)
     found = list(kept.generators)
@@ -246,7 +244,8 @@ def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approxi
         nearly = [m.symmetry for m in derivation.near_misses]
         found += keep(world, nearly, on_observations, dynamics=False).generators
     found = _named_only(wanted, found)
-    notes = [f"{name!r}: {reason}" for name, reason in kept.refused]
+    # that a task with a direction does not keep turns of the world goes without saying
+    notes = [f"{name!r}: {reason}" for name, reason in kept.refused if "world turned" not in name]
     if not approximate:
         notes += [f"{miss}; approximate=True declares it" for miss in derivation.near_misses]
     return types_of(model, structure, found, notes)
@@ -269,11 +268,19 @@ def types_of(
     return build(fields, action, sets, [s.name for s in symmetries], [s.R for s in symmetries], notes=notes)
 
 
-def _only(symmetry: Symmetry, model: mujoco.MjModel, structure: Mapping[str, int]) -> Any:
-    generators = types_of(model, structure, [symmetry]).group.generators
-    if not generators:
+def observation_matrix(world: MujocoWorld, motion: Motion) -> Floats:
+    """What a symmetry does to the standard observation of an environment, ``(dim, dim)``.
+
+    Raises:
+        CannotTypeError: if no linear map does that, or it changes nothing that is observed.
+    """
+    assert motion.symmetry is not None
+    structure = world.env.observation_structure  # type: ignore[attr-defined]
+    types = types_of(world.model, structure, [motion.symmetry])
+    if not types.group.generators:
         raise CannotTypeError("it changes nothing that is observed")
-    return generators[0][1]
+    matrix: Floats = types.observation.matrix(types.group.generators[0][1]).numpy()
+    return matrix
 
 
 def _named_only(wanted: Sequence[str] | None, found: list[Symmetry]) -> list[Symmetry]:
