@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from eqrl.symmetry.morphology.parts import FREE, HINGE, SLIDE, Parts
 from eqrl.symmetry.morphology.shapes import Shapes
@@ -113,10 +114,15 @@ def isometries(a: Cloud, b: Cloud, slack: float) -> Iterator[Floats]:
     if Counter(a.labels) != Counter(b.labels):
         return
     seen: set[tuple[float, ...]] = set()
+    here, there = a.points - a.centre, b.points - b.centre
+    nearest = cKDTree(there) if len(there) else None
     for R in itertools.islice(_rotations(a, b, slack), _MOST):
         key = tuple((R.round(3) + 0.0).ravel())
-        if key not in seen:
-            seen.add(key)
+        if key in seen:
+            continue
+        seen.add(key)
+        # cheap, and it spares matching nearly all that is wrong; the ends of axes may miss by more than the slack
+        if nearest is None or nearest.query(here @ R.T)[0].max() <= 2.0 * slack:
             yield about(R, a.centre, b.centre)
 
 

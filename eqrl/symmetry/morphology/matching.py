@@ -102,13 +102,13 @@ class Matcher:
         if len(here) != len(there) or any(m.jnt_type[i] != m.jnt_type[j] for i, j in zip(here, there, strict=True)):
             return None
         images, cost = {}, 0.0
-        det = np.linalg.det(G[:3, :3])
+        det = float(_cross(G[:3, 0], G[:3, 1]) @ G[:3, 2])
         for i, j in zip(here, there, strict=True):
             kind, sign = int(m.jnt_type[i]), 1.0
             if kind in (HINGE, SLIDE):
                 axis = G[:3, :3] @ d.xaxis[i] * (det if kind == HINGE else 1.0)
                 sign = 1.0 if axis @ d.xaxis[j] > 0 else -1.0
-                if np.linalg.norm(np.cross(axis, d.xaxis[j])) > _AXIS_SLACK:
+                if np.linalg.norm(_cross(axis, d.xaxis[j])) > _AXIS_SLACK:
                     return None
             distance = anchor_gap(self.parts, i, j, G)
             if distance > self.slack:
@@ -155,4 +155,9 @@ def anchor_gap(parts: Parts, i: int, j: int, G: Floats) -> float:
     gap = G[:3, :3] @ parts.data.xanchor[i] + G[:3, 3] - parts.data.xanchor[j]
     if kind == BALL:
         return float(np.linalg.norm(gap))
-    return float(np.linalg.norm(np.cross(gap, parts.data.xaxis[j])))
+    return float(np.linalg.norm(_cross(gap, parts.data.xaxis[j])))
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """``np.cross`` of two single vectors, at a tenth of its price."""
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
