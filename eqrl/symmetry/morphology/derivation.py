@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -128,7 +128,9 @@ class Derivation:
     @property
     def identity(self) -> Symmetry:
         """The element that does nothing."""
-        return identity(self.model)
+        one = identity(self.model)
+        found = [*self.kinematic, *(m.symmetry for m in self.near_misses)]
+        return replace(one, reference=found[0].reference) if found else one
 
     def rotation(self, angle: float) -> Symmetry:
         """Rotation of the world about the vertical axis through the origin, by an angle in radians.
@@ -153,6 +155,34 @@ class Derivation:
         if order > 1:
             name = f"{name} x {self._finite_name(level)}" if name else self._finite_name(level)
         return Group(name or "1", connected, tuple(as_generator(s) for s in generators))
+
+    def symmetrise(self, near_misses: bool = True) -> tuple[mujoco.MjSpec, tuple[str, ...]]:
+        """The model with all attributes averaged over their orbits, so that the kinematic group becomes dynamic.
+
+        Args:
+            near_misses: also make those symmetries exact that only hold nearly.
+
+        Returns:
+            A new specification, and what was changed, one line for each attribute.
+
+        Raises:
+            ValueError: if the model was given compiled, or the group is too large to list.
+        """
+        from eqrl.symmetry.morphology.symmetrise import symmetrised
+
+        if self.spec is None:
+            raise ValueError("a compiled model cannot be changed; give derive() the MJCF file or an MjSpec")
+        generators = (*self.kinematic, *(m.symmetry for m in self.near_misses if near_misses))
+        elements = closure(generators, self.identity)
+        poses = self._poses
+        moved = [poses[s.bodies] @ s.frames @ np.linalg.inv(poses) for s in elements]
+        return symmetrised(self.spec, elements, moved)
+
+    @cached_property
+    def _poses(self) -> Floats:
+        from eqrl.symmetry.morphology.parts import Parts
+
+        return Parts.of(self.model, self.identity.reference).poses
 
     def _finite_name(self, level: Level) -> str:
         elements = self.elements(level)
