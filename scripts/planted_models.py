@@ -49,6 +49,7 @@ PLANTED: Mapping[str, tuple[Floats, ...]] = {
     "inversion": (-np.eye(3),),
     "tetrahedral": (_turn(2), np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])),
 }
+_HINGE = mujoco.mjtJoint.mjJNT_HINGE
 DAMAGES = ("mass", "armature", "damping", "friction", "range", "gear", "pos")
 
 
@@ -82,13 +83,14 @@ class Planted:
     names: list[str] = field(default_factory=list)
 
 
-def plant(seed: int, group: str | None = None, damage: str = "") -> Planted:
+def plant(seed: int, group: str | None = None, damage: str = "", fixed: bool = False) -> Planted:
     """Make a random robot.
 
     Args:
         seed: of everything random.
         group: a key of ``PLANTED``; random by default.
         damage: one of ``DAMAGES``, or none.
+        fixed: bolt the torso to the world, which leaves those elements that keep gravity.
     """
     rng = np.random.default_rng(seed)
     name = group or str(rng.choice(list(PLANTED)))
@@ -100,9 +102,11 @@ def plant(seed: int, group: str | None = None, damage: str = "") -> Planted:
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], name="floor")
     frame = _rotation(rng)
     torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=_quat(frame))
-    torso.add_freejoint(name="root")
+    if not fixed:
+        torso.add_freejoint(name="root")
     torso.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.12, 0, 0], density=900.0)
-    out = Planted(spec, name, len(elements))
+    upright = [e for e in elements if abs(e[2, 2] - 1.0) < 1e-9]
+    out = Planted(spec, name, len(upright) if fixed else len(elements))
     jobs = []
     for k in range(int(rng.integers(1, 4))):
         chain = _chain(rng, k)
@@ -206,7 +210,11 @@ def _add(
 
 def _damage(planted: Planted, damage: str, rng: np.random.Generator) -> None:
     spec = planted.spec
-    name = str(rng.choice([n for n in planted.names if n.startswith("limb")]))
+    # where a slide's anchor lies does not matter
+    fit = [n for n in planted.names if n.startswith("limb") and (damage != "pos" or spec.joint(f"{n}_joint").type == _HINGE)]
+    if not fit:
+        return
+    name = str(rng.choice(fit))
     joint, geom = spec.joint(f"{name}_joint"), spec.geom(f"{name}_geom")
     if damage == "mass":
         geom.mass *= 1.1
@@ -262,7 +270,7 @@ def examine(planted: Planted) -> dict[str, Any]:
     )
     reported = not gone or (planted.damage in fields and planted.damaged in named)
     return {
-        "group": planted.group, "order": expected, "damage": planted.damage, "damaged": planted.damaged, "joints": int(model.njnt - 1),
+        "group": planted.group, "order": expected, "damage": planted.damage, "damaged": planted.damaged, "joints": int(model.njnt), "fixed": model.nq == model.nv,
         "kinematic": kinematic, "dynamic": dynamic, "derived": found.group("kinematic").name, "right": bool(right),
         "near_miss_named": bool(reported), "seconds": seconds,
     }  # fmt: skip
@@ -278,7 +286,7 @@ def main() -> int:
     rows = []
     for i in range(args.models):
         damage = DAMAGES[(i // 2) % len(DAMAGES)] if i % 2 else ""
-        row = {"seed": args.seed + i, **examine(plant(args.seed + i, damage=damage))}
+        row = {"seed": args.seed + i, **examine(plant(args.seed + i, damage=damage, fixed=i % 5 == 4))}
         rows.append(row)
         if not (row["right"] and row["near_miss_named"]):
             print("MISSED", row)
