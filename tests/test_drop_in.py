@@ -24,7 +24,7 @@ def test_script(name, tmp_path, monkeypatch, capsys):
     if name == "tqc":
         pytest.importorskip("sb3_contrib")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [name, "2100" if name == "ppo" else "300"])
+    monkeypatch.setattr(sys, "argv", [name, "2100" if name == "ppo" else "240"])
     found = runpy.run_path(str(SCRIPTS / f"{name}.py"))
     model, loaded = found["model"], found["loaded"]
     stock = stable_baselines3 if name != "tqc" else sys.modules["sb3_contrib"]
