@@ -51,7 +51,7 @@ class World(Protocol):
         """Take one step from a state."""
 
     def difference(self, a: State, b: State) -> float:
-        """Largest absolute difference of two states."""
+        """Largest difference of two states, relative to entries that are larger than one."""
 
 
 def world_of(env: gymnasium.Env[Any, Any]) -> World:
@@ -113,7 +113,11 @@ class _World:
         return Outcome(self._finite(observation), float(reward), bool(terminated), self.get())
 
     def difference(self, a: State, b: State) -> float:
-        sizes = [np.abs(x - y).max(initial=0.0) for x, y in ((a.qpos, b.qpos), (a.qvel, b.qvel), (a.act, b.act))]
+        # relative to what is large: a body pushed out of the ground is fast
+        sizes = [
+            (np.abs(x - y) / np.maximum(1.0, np.abs(y))).max(initial=0.0)
+            for x, y in ((a.qpos, b.qpos), (a.qvel, b.qvel), (a.act, b.act))
+        ]
         return float(max(sizes))
 
     def _finite(self, observation: Any) -> Floats:
@@ -154,14 +158,19 @@ class MujocoWorld(_World):
         d.qacc_warmstart[:] = 0.0
 
     def spread(self, rng: np.random.Generator, n: int) -> list[State]:
-        """Random states; a third of them fast, another third with joints all over their ranges and beyond, where limits push."""
+        """Random states; a third of them fast, another third in any pose, with joints at their limits and beyond."""
         m, found = self.model, []
         for k in range(n):
             state = self.draw(rng)
             qpos = state.qpos.copy()
             if k % 3 == 2:
-                for j in np.flatnonzero(m.jnt_limited):
-                    if m.jnt_type[j] not in _POSES:
+                for j in range(m.njnt):
+                    at = int(m.jnt_qposadr[j])
+                    if m.jnt_type[j] == _POSES[0]:  # any side up and close to the ground, so that every body touches it
+                        qpos[at + 2] *= rng.uniform(0.4, 1.0)
+                        qpos[at + 3 : at + 7] = rng.standard_normal(4)
+                        qpos[at + 3 : at + 7] /= np.linalg.norm(qpos[at + 3 : at + 7])
+                    elif m.jnt_limited[j] and m.jnt_type[j] != _POSES[1]:
                         low, high = m.jnt_range[j]
                         # past a limit more often than not: a force that only limits show has to be seen
                         qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
