@@ -95,6 +95,10 @@ METHODS = {
     "mlp": ("--network", "mlp"),
     "MlpPolicy + augmentation": ("--network", "MlpPolicy", "--augment"),
     "MlpPolicy": ("--network", "MlpPolicy"),
+    # all of the morphological group too; for scripts/benchmark_morphology.py
+    "regular": ("--network", "regular", "--group", "full"),
+    "mlp + augmentation": ("--network", "mlp", "--hyperparams", "rollout_buffer_class:SymmetricRolloutBuffer"),
+    "mlp + mirror loss": ("--network", "mlp", "--mirror-loss", "0.5"),
 }
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -23,16 +24,42 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 _THRESHOLD = 0.9
+_LAST = 3  # evaluations that make the final return
 _SECTOR_DEGREES = 30.0
 _ALL = "all-directions"
 
 
-def write_report(jobs: Sequence[Job], out: Path) -> None:
+@dataclass(frozen=True)
+class Heading:
+    """What a report says first.
+
+    Attributes:
+        title: its title.
+        script: what made it.
+        text: what was done, in Markdown.
+    """
+
+    title: str
+    script: str
+    text: str
+
+
+ZERO_SHOT = Heading(
+    "Zero-shot rotation: trained on one sector, evaluated on all",
+    "scripts/benchmark_zero_shot.py",
+    """*scene*: goal and robot turn together; *goal*: only the goal turns. Retention is success at an angle over success at
+0 degrees, of the same run. Runs of tasks in all directions are there for the sample efficiency: they leave nothing to
+generalise to.""",
+)
+
+
+def write_report(jobs: Sequence[Job], out: Path, heading: Heading = ZERO_SHOT) -> None:
     """Write everything into a folder.
 
     Args:
         jobs: complete runs.
         out: the folder; files of an older report are replaced.
+        heading: what it says first.
     """
     out.mkdir(parents=True, exist_ok=True)
     curves = [row for job in jobs for row in _curve(job)]
@@ -50,7 +77,7 @@ def write_report(jobs: Sequence[Job], out: Path) -> None:
         if not task.endswith(_ALL):
             pictures.append(_polar_figure(task, _select(angles, task=task), out))
         pictures.append(_learning_figure(task, _select(curves, task=task), out))
-    (out / "README.md").write_text(_readme(aggregate, runs, pictures), encoding="utf-8")
+    (out / "README.md").write_text(_readme(aggregate, runs, pictures, heading), encoding="utf-8")
 
 
 # ---------------------------------------------------------------------- rows
@@ -108,6 +135,7 @@ def _run(job: Job, curve: Sequence[Row], angles: Sequence[Row]) -> Row:
         row[f"{protocol}_retention_min"] = float(np.min(kept)) if kept else None
     errors = [r["equivariance_error"] for r in angles if r["equivariance_error"] is not None]
     row["equivariance_error"] = max(errors) if errors else None
+    row["final_return"] = float(np.mean([r["mean_reward"] for r in curve[-_LAST:]]))
     reached = _reached(curve)
     row["steps_to_0.9"] = reached["timesteps"] if reached else None
     row["seconds_to_0.9"] = round(reached["seconds"], 1) if reached else None
@@ -125,7 +153,7 @@ def _reached(curve: Sequence[Row]) -> Row | None:
 # ---------------------------------------------------------------------- aggregates
 def _aggregate(runs: Sequence[Row]) -> Row:
     found: Row = {"seeds": len(runs)}
-    names = [k for k in runs[0] if k.startswith(("scene_", "goal_")) or k in ("equivariance_error", "seconds")]
+    names = [k for k in runs[0] if k.startswith(("scene_", "goal_")) or k in ("equivariance_error", "seconds", "final_return")]
     for name in names:
         values = np.array([r[name] for r in runs if r[name] is not None], dtype=np.float64)
         if len(values):
@@ -197,30 +225,35 @@ def _save(drawing: Any, out: Path, stem: str) -> str:
 
 
 # ---------------------------------------------------------------------- text
-def _readme(aggregate: Mapping[str, Any], runs: Sequence[Row], pictures: Sequence[str]) -> str:
+def _readme(aggregate: Mapping[str, Any], runs: Sequence[Row], pictures: Sequence[str], heading: Heading) -> str:
     lines = [
-        "# Zero-shot rotation: trained on one sector, evaluated on all",
+        f"# {heading.title}",
         "",
-        "Made by `python scripts/benchmark_zero_shot.py`; every number here is computed from `runs.csv`, `zero_shot.csv` and",
+        f"Made by `python {heading.script}`; every number here is computed from `runs.csv`, `zero_shot.csv` and",
         "`curves.csv`. PPO, the same preset, budget and seeds for every method, one thread a run. Values are interquartile means",
-        "over seeds with 95% bootstrap intervals (of few seeds, so read them as a range). *scene*: goal and robot turn together;",
-        "*goal*: only the goal turns. Retention is success at an angle over success at 0 degrees, of the same run. Runs of tasks in all directions are",
-        "there for the sample efficiency: they leave nothing to generalise to.",
+        "over seeds with 95% bootstrap intervals (of few seeds, so read them as a range).",
+        *heading.text.splitlines(),
         "",
     ]
     for task, methods in aggregate.items():
         lines += [f"## {task}", "", f"{max(r['steps'] for r in _select(runs, task=task)):,} steps.", ""]
         lines += [
-            "| method | seeds | success at 0° | scene: mean success | scene: least retention | goal: mean success | steps to 0.9 | seconds | equivariance error |"
+            "| method | seeds | success at 0° | scene: mean success | scene: least retention | goal: mean success | final return | steps to 0.9 | seconds | equivariance error |"
         ]
-        lines += ["|---|---|---|---|---|---|---|---|---|"]
+        lines += ["|---|---|---|---|---|---|---|---|---|---|"]
         for method, a in methods.items():
             steps = a["steps_to_0.9"]
             reached = "-" if steps["median"] is None else f"{steps['median']:,.0f}"
             error = f"{a['equivariance_error']['iqm']:.0e}" if "equivariance_error" in a else "-"
             cells = [
                 _cell(a, k)
-                for k in ("scene_success_unturned", "scene_success_mean", "scene_retention_min", "goal_success_mean")
+                for k in (
+                    "scene_success_unturned",
+                    "scene_success_mean",
+                    "scene_retention_min",
+                    "goal_success_mean",
+                    "final_return",
+                )
             ]
             lines.append(
                 f"| {method} | {a['seeds']} | {' | '.join(cells)} | {reached} ({steps['reached']} of {a['seeds']}) "
