@@ -4,11 +4,14 @@ PPO compares the new probability of a sample with the one under which it was dra
 from the *turned* policy ``g pi``, with density ``pi_old(a | s)``; against that density the surrogate is unbiased, so it is
 right to reuse the old log-probability. But the ratio ``pi(g a | g s) / pi_old(a | s)`` is one at the start only if the policy
 is equivariant already. For an ordinary network it is far from one before the first gradient step, and the clipping, which is
-meant to keep the new policy close to the old one, throws most samples away or holds the policy close to ``g pi`` instead.
-``first_ratios`` measures it. ``log_prob="recompute"`` puts ``log pi_old(g a | g s)`` in its place: the ratios are one and the
-trust region is around the right policy, but the actions were not drawn from that density, so the gradient is biased by as much
-as the policy is not equivariant. There is no unbiased choice with all ratios at one; with an equivariant policy (or close to
-one) both are the same.
+meant to keep the new policy close to the old one, throws samples away and holds the policy close to ``g pi`` instead.
+``first_ratios`` measures how many. A network that is augmented from its first rollout on stays close enough to equivariance to
+learn; one that has learnt something without is far from it.
+
+``log_prob="recompute"`` puts ``log pi_old(g a | g s)`` in its place: the ratios are one and the trust region is around the right
+policy, but the actions were not drawn from that density, so the gradient is biased by as much as the policy is not
+equivariant. Measured (``scripts/measure_clipping.py``), the bias does far more harm than the clipping: it is here for
+comparison. There is no unbiased choice with all ratios at one; with an equivariant policy both are the same.
 """
 
 from __future__ import annotations
