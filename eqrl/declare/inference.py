@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 from eqrl.declare.errors import DeclarationError
+from eqrl.declare.layout import CannotTypeError
 from eqrl.declare.matching import Match, match, turning_vectors
 from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.task import candidates, derivation_of
@@ -179,7 +180,11 @@ class _Inference:
         discrete = isinstance(base.action_space, gymnasium.spaces.Discrete)
         if discrete:
             notes.append(f"actions are {base.action_space}: eqrl's policies need a Box, the observation alone is typed")
-        types = self._types(explained, connected, vectors, discrete, notes)
+        try:
+            types = self._types(explained, connected, vectors, discrete, notes)
+        except CannotTypeError as error:
+            self.refused.append(("rotation about gravity", str(error)))
+            types = self._types(explained, "1", [], discrete, notes)
         return Proposal(types, self.names, tuple(self.unexplained), tuple(sorted(self.guessed)), tuple(self.refused))
 
     # -------------------------------------------------------------- finite elements
@@ -292,6 +297,9 @@ class _Inference:
     # -------------------------------------------------------------- rotations about gravity
     def _rotation(self) -> list[tuple[int, int]] | None:
         model, blocks = self.world.model, None
+        if self.world.env.action_space.shape != (model.nu,):
+            self.refused.append(("rotation about gravity", "actions are not the controls, whose turn is known"))
+            return None
         for angle in _ANGLES:
             symmetry = world_rotation(model, float(angle))
             motion = motion_of(symmetry)
@@ -358,14 +366,10 @@ def fields_from_matrices(
     for start, stop in _stretches(matrices, vectors, size):
         label = _label(names, start, stop)
         parts = [m[start:stop, start:stop] for m in matrices]
-        if (start, stop - start) in vectors:
-            irreps = _vector_irreps(parts, worlds)
-            if irreps:
-                fields.append(Field(label, irreps, horizontal=stop - start == 2))
-                continue
-            raise DeclarationError(
-                f"entries {start}-{stop - 1} turn as a vector about gravity, but neither as a polar nor as an axial one under a mirror"
-            )
+        inside = [(a, w) for a, w in vectors if start <= a < stop]
+        if inside:
+            fields.append(_vector_field(label, inside, stop - start, parts, worlds, sets))
+            continue
         if not matrices or all(np.allclose(p, np.eye(stop - start)) for p in parts):
             fields.append(Field(label, f"{stop - start}x0e"))
         else:
@@ -400,12 +404,33 @@ def _stretches(matrices: Sequence[Floats], vectors: Sequence[tuple[int, int]], s
     return found
 
 
-def _vector_irreps(parts: Sequence[Floats], worlds: Sequence[Floats]) -> str:
-    """Polar, axial or neither, from what the generators do; polar where no mirror tells them apart."""
-    for irreps, sign in (("1x1o", [1.0] * len(worlds)), ("1x1e", [float(np.linalg.det(R)) for R in worlds])):
-        if all(np.allclose(p, s * R[: len(p), : len(p)], atol=1e-6) for p, R, s in zip(parts, worlds, sign, strict=True)):
-            return irreps
-    return ""
+def _vector_field(
+    label: str, blocks: Sequence[tuple[int, int]], size: int, parts: Sequence[Floats], worlds: Sequence[Floats], sets: Sets
+) -> Field:
+    """A field of one vector, or of several that generators exchange: each matrix is (relabelling) x (what it does to the world).
+
+    Raises:
+        CannotTypeError: if the stretch holds anything else, or turns in another way.
+    """
+    count, width = len(blocks), blocks[0][1]
+    if any(w != width for _, w in blocks) or count * width != size:
+        raise CannotTypeError(f"{label} mixes vectors and other entries, which no field does")
+    for irreps, axial in (("1x1o", False), ("1x1e", True)):
+        relabellings = []
+        for part, R in zip(parts, worlds, strict=True):
+            turn = (np.linalg.det(R) if axial else 1.0) * R[:width, :width]
+            grid = part.reshape(count, width, count, width)
+            relabelling = np.einsum("aibj,ij->ab", grid, turn) / width
+            if not np.allclose(np.kron(relabelling, turn), part, atol=1e-6):
+                break
+            relabellings.append(relabelling)
+        else:
+            horizontal = width == 2
+            if count == 1 and all(np.allclose(h, 1.0) for h in relabellings):
+                return Field(label, irreps, horizontal=horizontal)  # polar, where no mirror tells
+            if count > 1 or irreps == "1x1e":
+                return Field(label, irreps, entities=sets.add(label, relabellings), horizontal=horizontal)
+    raise CannotTypeError(f"{label} turns as vectors about gravity, but neither as polar nor as axial ones under a mirror")
 
 
 # ------------------------------------------------------------------ names
