@@ -8,7 +8,7 @@ import numpy as np
 
 from eqrl.symmetry.morphology.candidates import AXIAL
 from eqrl.symmetry.morphology.matching import Match
-from eqrl.symmetry.morphology.parts import FREE, SLIDE, Parts
+from eqrl.symmetry.morphology.parts import BALL, FREE, SLIDE, Parts
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats
 
@@ -86,6 +86,8 @@ def _pairs(parts: Parts, shapes: Shapes, match: Match) -> tuple[Floats, Floats]:
         if m.jnt_type[i] != SLIDE:
             here.append(d.xanchor[i])
             there.append(d.xanchor[j])
+        if m.jnt_type[i] == BALL:
+            continue
         slides = m.jnt_type[i] == SLIDE
         a, b = (parts.inertials[int(m.jnt_bodyid[k])][1] if slides else d.xanchor[k] for k in (i, j))
         here.append(a + reach * sign * d.xaxis[i])
