@@ -1,4 +1,4 @@
-"""The command line: ``eqrl train``, ``eqrl evaluate``.
+"""The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``.
 
 Errors that a person can repair are one line on stderr and exit code 2; Ctrl-C ends with 130.
 """
@@ -22,11 +22,13 @@ _TRAIN = """Train an agent and evaluate it on rotated worlds. Options win over t
 over the preset of the algorithm and environment. Without options it trains the default job: PPO with the frame network
 runs a four-legged robot to targets in one 30 degree sector, and is then tested on 12 rotations of that world."""
 _EVALUATE = """Play the same episodes under every rotation with the agent of a run."""
+_EXPORT = """Write the deterministic policy of a run as one file that needs neither eqrl nor Stable-Baselines3."""
 _USAGE = """usage: eqrl COMMAND [options]
 
 commands:
   train      train an agent and evaluate it on rotated worlds
   evaluate   play a run's agent on the same episodes under every rotation
+  export     write a run's policy as an ONNX or torch.export file
 
 'eqrl COMMAND --help' lists the options; 'eqrl train' without options trains the default job."""
 
@@ -100,8 +102,21 @@ def evaluate_command(argv: Sequence[str]) -> int:
     return 0
 
 
+def export_command(argv: Sequence[str]) -> int:
+    """``eqrl export``."""
+    from eqrl.export import Options, run_command
+
+    parser = Parser("eqrl export", _EXPORT)
+    parser.add_argument("run", metavar="RUN", help="folder that 'eqrl train' printed")
+    add_options(parser, Options)
+    given = parser.read(argv)
+    run = given.pop("run")
+    run_command(run, Options(**given), _console())
+    return 0
+
+
 def _console() -> Console:
     return Console(highlight=False)
 
 
-COMMANDS: Mapping[str, Command] = {"train": train_command, "evaluate": evaluate_command}
+COMMANDS: Mapping[str, Command] = {"train": train_command, "evaluate": evaluate_command, "export": export_command}

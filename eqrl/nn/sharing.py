@@ -8,6 +8,8 @@ turns.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -37,12 +39,12 @@ def priority(length: Tensor, eps: float, ranks: Sequence[int]) -> tuple[Tensor, 
         Weights of shape ``(B, n)`` and what is left, shape ``(B, 1)``.
     """
     own = smoothstep(length / eps)
-    if all(size == 1 for size in ranks):
+    if all(size == 1 for size in ranks) and not torch.compiler.is_exporting():  # ONNX knows no products over an axis
         left = torch.cat([torch.ones_like(own[:, :1]), torch.cumprod(1 - own, dim=1)], dim=1)
         return own * left[:, :-1], left[:, -1:]
     weights, left = [], torch.ones_like(own[:, :1])
     for says in torch.split(own, list(ranks), dim=1):
-        unsaid = (1 - says).prod(1, keepdim=True)
+        unsaid = reduce(mul, torch.split(1 - says, 1, dim=1))
         shares = says / says.sum(1, keepdim=True).clamp_min(_EMPTY)
         weights.append(left * (1 - unsaid) * shares)
         left = left * unsaid

@@ -205,7 +205,7 @@ def test_refusals():
         build("regular", observation(SO2), scalars("value", 1, SO2), eps=-1.0)
 
 
-def test_the_value_has_one_orbit_of_statistics_less():
+def test_the_value_ignores_the_exchange_of_legs():
     # a check of the whole claim by hand: exchanging the legs in pairs does not change the value
     net = network("regular", C2, "value").double()
     rep = net.in_rep
