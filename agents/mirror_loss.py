@@ -215,11 +215,15 @@ def _carry(carrier: Tensor, loss: Tensor) -> Tensor:
 @contextmanager
 def _replaced(owner: Any, method: str, wrapper: Callable[[Function], Function]) -> Iterator[None]:
     """Replace a method of one object for a while."""
+    own = vars(owner).get(method)  # None as a rule: methods belong to the class
     setattr(owner, method, wrapper(getattr(owner, method)))
     try:
         yield
     finally:
-        delattr(owner, method)  # the class's own shows again
+        if own is None:
+            delattr(owner, method)
+        else:
+            setattr(owner, method, own)
 
 
 def _length(observations: Any) -> int:

@@ -41,7 +41,8 @@ class SymmetricRolloutBuffer(RolloutBuffer):
     """SB3's rollout buffer, with every sample turned by an element of a group.
 
     ``PPO("MlpPolicy", env, rollout_buffer_class=SymmetricRolloutBuffer)``. Advantages, returns and values are invariant.
-    Each sample of a rollout gets one element, which it keeps through all epochs.
+    Each sample of a rollout gets one element, which it keeps through all epochs. PPO stores observations as it sees them, so
+    nothing here can tell that ``VecNormalize`` has changed them: leave it off, or set ``norm_obs=False``.
 
     Args:
         buffer_size: number of steps.

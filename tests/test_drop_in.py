@@ -1,5 +1,6 @@
 """The converted scripts of other people's projects run, save with SB3's own ``save`` and load with its own ``load``."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import stable_baselines3
 from eqrl.symmetry import check_policy
 
 SCRIPTS = Path(__file__).parents[1] / "scripts" / "drop_in"
+GUIDE = Path(__file__).parents[1] / "docs" / "drop_in.md"
 ALGORITHMS = {"ppo": "PPO", "sac": "SAC", "td3": "TD3", "sac_her": "SAC", "tqc": "TQC"}
 
 
@@ -39,22 +41,13 @@ def test_script(name, tmp_path, monkeypatch, capsys):
     check_policy(loaded, model.env)
 
 
-ZOO = """
-eqrl/Reach-v0:
-  n_envs: 2
-  n_timesteps: !!float 500
-  policy: eqrl.agents.EquivariantPolicy
-  n_steps: 64
-  batch_size: 64
-  policy_kwargs: "dict(network='vector', network_kwargs=dict(hidden=(16, 16)))"
-"""
-
-
 @pytest.mark.rl_zoo
 def test_rl_zoo(tmp_path):
-    """RL Zoo trains the policy by its dotted path, and plays it back."""
+    """RL Zoo trains the policy of the guide by its dotted path, and plays it back."""
     pytest.importorskip("rl_zoo3")
-    (tmp_path / "ppo.yml").write_text(ZOO)
+    (block,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.S)
+    assert "!!float 3e5" in block
+    (tmp_path / "ppo.yml").write_text(block.replace("3e5", "500"))
     common = ["--algo", "ppo", "--env", "eqrl/Reach-v0", "--gym-packages", "eqrl", "-f", "logs"]
     for command in (
         ["rl_zoo3.train", *common, "--conf-file", "ppo.yml", "--eval-freq", "-1"],

@@ -13,6 +13,7 @@ import pytest
 import torch
 import typed_env
 
+from eqrl.build import make_env, make_model, resolve
 from eqrl.checkpoint import read_checkpoint
 from eqrl.cli import main
 from eqrl.config import DEFAULT_JOB, Config
@@ -328,6 +329,21 @@ def test_baselines_that_learn_the_symmetry(tmp_path, algo, hyperparams, kind):
     x = np.ones((3, 2), np.float32)
     assert np.array_equal(loaded.predict(x, deterministic=True)[0], run.model.predict(x, deterministic=True)[0])
     assert resume(run.path, n_timesteps=1000).model.num_timesteps >= 1000
+
+
+def test_hindsight_with_turned_transitions_by_name():
+    """The preset's arguments of the buffer stay, and those of ours join them."""
+    config = Config(
+        algo="sac",
+        env="eqrl/Reach-v0",
+        hyperparams={"replay_buffer_class": "SymmetricHerReplayBuffer", "replay_buffer_kwargs": {"probability": 0.5}},
+    )
+    config = resolve(config)
+    env = make_env(config, 1, 0)
+    buffer = make_model(config, env).replay_buffer
+    env.close()
+    assert type(buffer).__name__ == "SymmetricHerReplayBuffer"
+    assert (buffer.probability, buffer.n_sampled_goal) == (0.5, 4)
 
 
 def test_augmentation_only_in_training(tmp_path):
