@@ -146,18 +146,18 @@ def _rotations(a: Cloud, b: Cloud, slack: float) -> Iterator[Floats]:
     x1 = p[first]
     off_line = np.linalg.norm(np.cross(p, x1 / np.linalg.norm(x1)), axis=1)
     second = _rarest(a.labels, off_line > 0.05 * size, -off_line)
-    for i in _alike(b, q, a.labels[first], np.linalg.norm(x1), slack):
+    for i in _alike(b, q, a.labels[first], float(np.linalg.norm(x1)), slack):
         if second is None:
             yield from _about_line(a, b, x1, q[i])
             continue
         x2 = p[second]
         apart = np.linalg.norm(x1 - x2)
-        for j in _alike(b, q, a.labels[second], np.linalg.norm(x2), slack):
+        for j in _alike(b, q, a.labels[second], float(np.linalg.norm(x2)), slack):
             if abs(np.linalg.norm(q[i] - q[j]) - apart) <= 2 * slack and i != j:
-                here, there = _triad(x1, x2), _triad(q[i], q[j])
-                if there is not None and here is not None:
-                    yield there @ here.T
-                    yield there @ np.diag([1.0, 1.0, -1.0]) @ here.T
+                before, after = _triad(x1, x2), _triad(q[i], q[j])
+                if after is not None and before is not None:
+                    yield after @ before.T
+                    yield after @ np.diag([1.0, 1.0, -1.0]) @ before.T
 
 
 def _rarest(labels: list[Label], allowed: Floats, order: Floats) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class Comparison:
         option, R = self.parts.model.opt, self.symmetry.R
         for name, vector, det in (("gravity", option.gravity, 1.0), ("wind", option.wind, 1.0)):
             moved = det * R @ vector
-            yield self._far("dynamic", name, ("world", "world"), moved, vector, max(np.linalg.norm(vector), 1e-12))
+            yield self._far("dynamic", name, ("world", "world"), moved, vector, max(float(np.linalg.norm(vector)), 1e-12))
 
     def _joints(self) -> Iterator[Discrepancy]:
         m, d = self.parts.model, self.parts.data
@@ -123,7 +123,7 @@ class Comparison:
             if mass_i > 0:
                 yield self._far("dynamic", "ipos", of, centre, centre_j, self.parts.size)
             turned = G[:3, :3] @ inertia_i @ G[:3, :3].T
-            scale = max(np.linalg.norm(turned), np.linalg.norm(inertia_j), 1e-300)
+            scale = max(float(np.linalg.norm(turned)), float(np.linalg.norm(inertia_j)), 1e-300)
             gap = float(np.linalg.norm(turned - inertia_j) / scale)
             shown = tuple(tuple(float(v) for v in np.diag(x)) for x in (turned, inertia_j))
             yield Discrepancy("dynamic", "inertia", of, (shown[0], shown[1]), gap)
@@ -200,6 +200,3 @@ def _plain(values: Floats) -> Floats | float:
 def _value(x: ArrayLike) -> float | tuple[float, ...]:
     flat = np.ravel(np.asarray(x, dtype=np.float64))
     return float(flat[0]) if len(flat) == 1 else tuple(float(v) for v in flat)
-
-
-Check = Callable[[Symmetry, Floats], tuple[Discrepancy, ...]]

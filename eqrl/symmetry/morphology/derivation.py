@@ -150,7 +150,7 @@ class Derivation:
         """
         generators = self.generators(level)
         connected = self.world.connected
-        name = connected if connected != "1" else ""
+        name: str = connected if connected != "1" else ""
         order = self.order(level)
         if order > 1:
             name = f"{name} x {self._finite_name(level)}" if name else self._finite_name(level)
@@ -277,7 +277,7 @@ def key(s: Symmetry) -> tuple[float, ...]:
     heads = s.model.body_weldid == np.arange(s.model.nbody)
     # where nothing floats, no coordinate tells two world isometries apart that relabel alike
     floats = bool((s.model.jnt_type == _TURNS[0]).any())
-    parts = [s.R.ravel()] if floats else []
+    parts: list[np.ndarray] = [s.R.ravel()] if floats else []
     parts += [s.joints, s.joint_signs, s.actuators, s.ctrl_signs, s.bodies[heads]]
     parts += [s.frames[b, :3, :3].ravel() for b in _turning(s.model)]
     return tuple((np.concatenate(parts).astype(np.float64).round(3) + 0.0).tolist())

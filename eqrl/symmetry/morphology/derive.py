@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import mujoco
 import numpy as np
@@ -29,7 +30,7 @@ from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Symmetry
 from eqrl.symmetry.morphology.world import world_part
 
-Source = mujoco.MjModel | mujoco.MjSpec | str | Path
+Source: TypeAlias = mujoco.MjModel | mujoco.MjSpec | str | Path
 # Differences in attributes (a range, a radius) up to this are worth reporting as a near miss; in positions it is `near`.
 _NEAR_ATTRIBUTE = 0.25
 _FEW = 0.1
@@ -101,10 +102,10 @@ def _other_references(model: mujoco.MjModel) -> Iterator[np.ndarray]:
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     q = model.qpos0.copy()
-    for j in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE):
-        body = model.jnt_bodyid[j]
+    for slide in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE):
+        body = model.jnt_bodyid[slide]
         if model.body_weldid[model.body_parentid[body]] == 0:
-            q[model.jnt_qposadr[j]] -= data.xaxis[j] @ data.xpos[body]
+            q[model.jnt_qposadr[slide]] -= data.xaxis[slide] @ data.xpos[body]
     if not np.allclose(q, model.qpos0):
         yield q
 
@@ -132,7 +133,9 @@ class _Search:
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
         dynamic, misses = self._split(kinematic, one)
-        misses += [NearMiss(s, d) for s, d in elements if not self._kinematic(d) and self._near(d)]
+        # of what permutes nothing, a body about itself, the exact turns say it all
+        moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
+        misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self._near(d)]
         return Derivation(
             self.parts.model, world, kinematic, dynamic, _independent(misses, dynamic, one), tuple(dict.fromkeys(self.notes))
         )
@@ -147,9 +150,9 @@ class _Search:
                     yield self.assembly.element(np.eye(4), {root: match}, kind="morphology")
         for i, a in enumerate(roots):
             for b in roots[i + 1 :]:
-                match = self._between(a, b)
-                if match is not None:
-                    yield self.assembly.element(np.eye(4), {a: match, b: inverse(match)}, kind="exchange")
+                across = self._between(a, b)
+                if across is not None:
+                    yield self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
         fixed = self._automorphisms(0) if self.parts.children[0] or len(self.clouds[0].points) else []
         for match in fixed:
             if np.linalg.det(match.G[:3, :3]) > 0:
@@ -294,7 +297,7 @@ class _Search:
 def inverse(match: Match) -> Match:
     """The match in the other direction."""
     return Match(
-        np.linalg.inv(match.G),
+        np.asarray(np.linalg.inv(match.G), dtype=np.float64),
         {b: a for a, b in match.pieces.items()},
         {b: (a, sign) for a, (b, sign) in match.joints.items()},
         {b: a for a, b in match.geoms.items()},

@@ -45,7 +45,8 @@ def shape_points(parts: Parts, geom: int) -> Floats:
     else:
         return np.zeros((0, 3))
     pose = parts.geom_poses[geom]
-    return local @ pose[:3, :3].T + pose[:3, 3]
+    points: Floats = local @ pose[:3, :3].T + pose[:3, 3]
+    return points
 
 
 class Shapes:

@@ -71,7 +71,7 @@ class _Averages:
     # ------------------------------------------------------------------ parts
     def _joint(self, target: int) -> None:
         m, d, joint = self.parts.model, self.parts.data, self.joints[target]
-        here = [(s, G, i) for s, G in self.pairs for i in np.flatnonzero(s.joints == target)]
+        here = [(s, G, int(i)) for s, G in self.pairs for i in np.flatnonzero(s.joints == target)]
         name = self.parts.name("joint", target)
         for field in _JOINT:
             self._set(joint, field, np.mean([self._of_joint(field, i) for _, _, i in here], axis=0), name)

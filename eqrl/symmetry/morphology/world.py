@@ -31,7 +31,7 @@ def world_part(parts: Parts) -> WorldPart:
     level = [n for n in normals if abs(abs(n[2]) - 1.0) > _VERTICAL]
     if level:
         return WorldPart("1", free, ("a plane is not horizontal",))
-    lateral = [name for name, v in vectors.items() if np.linalg.norm(v[:2]) > _VERTICAL * max(np.linalg.norm(v), 1e-300)]
+    lateral = [name for name, v in vectors.items() if np.linalg.norm(v[:2]) > _VERTICAL * float(np.linalg.norm(v))]
     if lateral:
         return WorldPart("1", free, tuple(f"{name} is not vertical" for name in lateral))
     still = all(not np.any(v) for v in vectors.values())
