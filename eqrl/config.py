@@ -70,7 +70,7 @@ class Config:
     network: str | None = option(
         None,
         "policy",
-        f"frame, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without symmetry",
+        f"frame, regular, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without symmetry",
         metavar="NAME",
     )
     group: str = option(

@@ -63,7 +63,7 @@ def extractor(model):
 
 # ------------------------------------------------------------------ law 2
 @pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("network", ["frame", "vector", "steerable", "mlp"])
+@pytest.mark.parametrize("network", ["frame", "regular", "vector", "steerable", "mlp"])
 @pytest.mark.parametrize("algo", ALGOS)
 def test_whole_policy_is_equivariant(algo, network, env):
     model = make(algo, env, network=network)
