@@ -11,12 +11,14 @@ The ratios, each from interleaved repetitions on the same machine and thread cou
 - ``sac_ratio``: gradient updates/s of SAC with the ``vector`` network over SB3's ``MlpPolicy`` on Reach with hindsight
   replay.
 - ``networks``: forward+backward at batch 256 and forward at batch 1, as multiples of a torch MLP 2x256 on the same input
-  (10 scalars and 10 vectors in, 2 scalars and 2 vectors out).
+  (10 scalars and 10 vectors in, 2 scalars and 2 vectors out; for the finite groups 40 joint coordinates in and 8 out, which
+  the group permutes with signs). ``infer_b1_frozen`` is the latter after ``freeze()``.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import platform
 import statistics
@@ -35,12 +37,13 @@ from stable_baselines3 import PPO, SAC, HerReplayBuffer
 
 import eqrl
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy
-from eqrl.nn import build
-from eqrl.symmetry import O3, SO2, Field, Representation
+from eqrl.nn import Regular, build
+from eqrl.symmetry import O3, SO2, EntitySet, Field, Generator, Group, Representation, finite_group
 from eqrl.threads import ShareCores
 
 ANT = "eqrl/AntTarget-v0"
 HIDDEN = [128, 128]
+LEGS = EntitySet("legs", ("leg",) * 8)
 
 
 def main() -> int:
@@ -186,8 +189,15 @@ def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
         rep_in = Representation((Field("scalars", "10x0e"), Field("vectors", "10x1o", role="goal")), (), group)
         rep_out = Representation((Field("scalars", "2x0e"), Field("vectors", "2x1o")), (), group)
         nets.setdefault("torch MLP 2x256", (torch_mlp(rep_in.dim, rep_out.dim), rep_in.dim))
-        for name in ("vector", "frame", "steerable") if group is O3 else ("vector", "frame"):
-            nets[f"{name} ({group})"] = (build(name, rep_in, rep_out, None if name == "frame" else group), rep_in.dim)
+        for name in ("vector", "frame", "regular", "steerable") if group is O3 else ("vector", "frame", "regular"):
+            net = build(name, rep_in, rep_out, None if name in ("frame", "regular") else group)
+            nets[f"{name} ({group})"] = (net, rep_in.dim)
+    for group in legged_groups():
+        rep_in, rep_out = (
+            Representation((Field("joints", irreps, "legs"),), (LEGS,), group) for irreps in ("4x0e + 1x0o", "1x0o")
+        )
+        nets[f"regular ({group})"] = (build("regular", rep_in, rep_out), rep_in.dim)
+    frozen = {name: copy.deepcopy(net).freeze() for name, (net, _) in nets.items() if isinstance(net, Regular)}
     big, small = torch.randn(256, 40), torch.randn(1, 40)
 
     def train(net: torch.nn.Module) -> Callable[[], float]:
@@ -213,6 +223,8 @@ def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
     rates = {}
     for what, job in (("train_b256", train), ("infer_b1", infer)):
         jobs = {name: job(net) for name, (net, _) in nets.items()}
+        if what == "infer_b1":
+            jobs |= {f"{name}, frozen": job(net) for name, net in frozen.items()}
         for run in jobs.values():
             run()
         rates[what] = interleaved(jobs, rounds)
@@ -222,9 +234,18 @@ def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
             "name": name,
             "params": sum(p.numel() for p in net.parameters()),
             **{what: rate[base] / rate[name] for what, rate in rates.items()},
+            **({"infer_b1_frozen": rates["infer_b1"][base] / rates["infer_b1"][f"{name}, frozen"]} if name in frozen else {}),
         }
         for name, (net, _) in nets.items()
     ]
+
+
+def legged_groups() -> tuple[Group, Group]:
+    """C2, which exchanges left and right, and D4, the symmetries of a square, on two times four legs."""
+    mirror, two = np.diag([1.0, -1.0, 1.0]), np.eye(2)
+    swap = Generator.of("mirror", mirror, {"legs": np.kron(two, np.eye(4)[::-1])})
+    turn = Generator.of("exchange of legs", None, {"legs": np.kron(two, np.roll(np.eye(4), 1, axis=0))})
+    return finite_group("C2", [swap]), finite_group("D4", [turn, swap])
 
 
 def torch_mlp(inputs: int, outputs: int) -> torch.nn.Module:
@@ -250,10 +271,11 @@ def show(result: dict[str, Any]) -> None:
         f"({absolute['sac_updates_per_s']['vector']:.0f} / {absolute['sac_updates_per_s']['mlp']:.0f})"
     )
     table = Table(title="Networks, multiples of a torch MLP 2x256, 1 thread")
-    for column in ("network", "parameters", "forward+backward B=256", "forward B=1"):
+    for column in ("network", "parameters", "forward+backward B=256", "forward B=1", "frozen"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for row in result["networks"]:
-        table.add_row(row["name"], f"{row['params']:,}", f"{row['train_b256']:.2f}x", f"{row['infer_b1']:.2f}x")
+        frozen = f"{row['infer_b1_frozen']:.2f}x" if "infer_b1_frozen" in row else "-"
+        table.add_row(row["name"], f"{row['params']:,}", f"{row['train_b256']:.2f}x", f"{row['infer_b1']:.2f}x", frozen)
     console.print(table)
 
 
