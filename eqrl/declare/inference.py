@@ -25,7 +25,8 @@ from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _FEW = 5
-_ATTEMPTS = 5  # each with twice the states
+_ATTEMPTS = 6  # each with up to twice the states
+_MOST_NEW = 512
 _ANGLES = (np.deg2rad(37.0), np.deg2rad(101.0))
 
 
@@ -224,15 +225,22 @@ class _Inference:
             reason = self._trial(motion, explanation.matrix, action)
             if not reason and not _closes([*known, _Explained(motion.symmetry, explanation.matrix, action)]):
                 reason = "the observation mixes entries in a way that does not fit the other symmetries"
-            if "observation" not in reason:
+            if reason and "observation" not in reason:
                 break
-            self._look_further()
+            if self._look_further(motion, explanation.matrix) and not reason:
+                break
         return explanation, reason
 
-    def _look_further(self) -> None:
-        more = self.world.spread(self.rng, len(self.states))
+    def _look_further(self, motion: Motion, matrix: Floats) -> bool:
+        """Twice as many states from now on; whether a match holds on the new ones too."""
+        more = self.world.spread(self.rng, min(len(self.states), _MOST_NEW))
+        seen = np.stack([self.world.observe(s) for s in more])
+        moved = np.stack([self.world.observe(motion.state(s)) for s in more])
+        if holds := bool((np.abs(seen @ matrix.T - moved) <= 1e-6 * np.maximum(1.0, np.abs(moved))).all()):
+            return holds
         self.states += more
-        self.before = np.concatenate([self.before, np.stack([self.world.observe(s) for s in more])])
+        self.before = np.concatenate([self.before, seen])
+        return holds
 
     def _after(self, motion: Motion) -> Floats:
         return np.stack([self.world.observe(motion.state(s)) for s in self.states])

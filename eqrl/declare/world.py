@@ -5,6 +5,7 @@ The user's environment is never stepped: a twin with its own simulation and its 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -218,6 +219,9 @@ def _twin(base: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     twin: Any = object.__new__(type(base))
     twin.__dict__.update({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(base).items()})
     if isinstance(getattr(base, "data", None), mujoco.MjData):
+        twin.model = copy.copy(twin.model)
+        # the solver's usual accuracy differs by 5e-7 between mirror images of a humanoid that lies on the ground
+        twin.model.opt.tolerance = 1e-12
         twin.data = mujoco.MjData(twin.model)
     twin.render_mode = None
     twin._np_random, twin._np_random_seed = None, None
