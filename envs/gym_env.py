@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import gymnasium
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,6 +109,26 @@ class TaskEnv(gymnasium.Env[Any, Any]):
     def nudge_state(self, state: State, size: float) -> State:
         """The state with positions and velocities moved by ``size``."""
         return replace(state, qpos=state.qpos + size, qvel=state.qvel + size)
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The compiled model."""
+        return self.task.model
+
+    def on_model(self, model: mujoco.MjModel, forces: bool = True) -> TaskEnv:
+        """The same environment on another version of its model, to find out what breaks its symmetry.
+
+        Args:
+            model: a changed copy of the model.
+            forces: whether constant external forces (wind) go on.
+        """
+        twin = copy.copy(self)
+        twin.task = copy.copy(self.task)
+        twin.task.model = model
+        twin.simulation = Simulation(twin.task, 1, 1)
+        if forces:
+            twin.simulation.world.xfrc[:] = self.simulation.world.xfrc
+        return twin
 
     def contacts(self) -> int:
         """Number of contacts now."""

@@ -9,11 +9,13 @@ from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Generator, Group, finite_group
 from eqrl.symmetry.measure_behaviour import Behaviour, measure_behaviour
 from eqrl.symmetry.orbits import Orbits, orbits
+from eqrl.symmetry.proof import Cause, NonFiniteRolloutError, Verdict, Verdicts
 from eqrl.symmetry.representation import EntitySet, Field, Representation, direct_sum, scalars
 from eqrl.symmetry.spaces import TypedBox, UntypedSpaceError, representation_of, vector_blocks
 
 if TYPE_CHECKING:
     from eqrl.symmetry.morphology import derive
+    from eqrl.symmetry.proof.verify import verify
 
 __all__ = [
     "GROUPS",
@@ -23,12 +25,14 @@ __all__ = [
     "SO3",
     "TRIVIAL",
     "Behaviour",
+    "Cause",
     "Element",
     "EntitySet",
     "Field",
     "Generator",
     "GeneratorReport",
     "Group",
+    "NonFiniteRolloutError",
     "Orbits",
     "PolicyReport",
     "Representation",
@@ -36,6 +40,8 @@ __all__ = [
     "SymmetryError",
     "TypedBox",
     "UntypedSpaceError",
+    "Verdict",
+    "Verdicts",
     "about_gravity",
     "check_environment",
     "check_policy",
@@ -47,6 +53,7 @@ __all__ = [
     "representation_of",
     "scalars",
     "vector_blocks",
+    "verify",
 ]
 
 
@@ -56,4 +63,8 @@ def __getattr__(name: str) -> Any:
         from eqrl.symmetry.morphology import derive
 
         return derive
+    if name == "verify":
+        from eqrl.symmetry.proof.verify import verify
+
+        return verify
     raise AttributeError(f"module 'eqrl.symmetry' has no attribute {name!r}")

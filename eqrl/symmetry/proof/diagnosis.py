@@ -1,0 +1,222 @@
+"""Why a symmetry does not hold: change one thing at a time and see whether the violation disappears."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from eqrl.symmetry.morphology.derivation import Level
+from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.proof.attributes import attribute_intervention, discrepancies
+from eqrl.symmetry.proof.corrections import (
+    AXIAL,
+    control_corrections,
+    joint_corrections,
+    signs_one_by_one,
+    with_controls,
+    with_signs,
+)
+from eqrl.symmetry.proof.differences import body_name
+from eqrl.symmetry.proof.errors import NonFiniteRolloutError
+from eqrl.symmetry.proof.interventions import (
+    Intervention,
+    all_of,
+    part_interventions,
+    world_interventions,
+)
+from eqrl.symmetry.proof.kinematics import expected, glide
+from eqrl.symmetry.proof.rollout import turn_starts
+from eqrl.symmetry.proof.trial import Trial, Violation
+from eqrl.symmetry.proof.verdict import Cause
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_EXACT = 1e-8
+_DT = 0.05
+_STATES = 4
+_MORE_STEPS = 5
+
+
+def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Level = "dynamic") -> Cause:
+    """Find the cause of a violation.
+
+    First the map is tried on bare kinematics: if bodies do not go where it says, signs, exchanges and the axial rule are
+    tried. If they do, the world (friction cone, gravity, wind, ...), the controls' map, single attributes and whole
+    mechanisms follow.
+
+    Args:
+        trial: the experiment that showed it.
+        symmetry: the map.
+        violation: the first difference.
+        level: on the kinematic one only the map can be wrong.
+    """
+    few = list(dict.fromkeys([violation.state, *range(len(trial.starts))]))[:_STATES]
+    quick = trial.shorter(max(2, min(violation.step + _MORE_STEPS, len(trial.controls))), few)
+    wrong = misplaced(quick, symmetry)
+    if wrong.any():
+        return _map_cause(quick, symmetry, wrong)
+    if level == "kinematic":
+        return Cause(f"map of {violation.field}", "compare the map with the model")
+    if violation.field.startswith("sensor "):
+        return _sensor_cause(quick, symmetry, violation)
+    return _world_cause(quick, symmetry) or Cause("unknown", f"{violation.field} differs first, at step {violation.step}")
+
+
+# ---------------------------------------------------------------------- the map
+def misplaced(trial: Trial, symmetry: Symmetry) -> NDArray[np.bool_]:
+    """Images that do not sit or move on their parents as the map says, ``(nbody,)``."""
+    model = trial.model
+    here = glide(model, trial.starts, 1, _DT)
+    there = glide(model, turn_starts(symmetry, trial.starts), 1, _DT)
+    said = expected(symmetry, here)
+    moving = np.flatnonzero(model.body_dofnum > 0)
+    wrong = np.zeros(model.nbody, dtype=bool)
+    parents = _moving_parents(model)
+    for body in moving:
+        if symmetry.bodies[body] < 0:
+            continue
+        image = int(symmetry.bodies[body])
+        parent = int(parents[image])
+        a, b = said[:, :, image], there[:, :, image]
+        if parent > 0 and parent in symmetry.bodies:
+            a, b = np.linalg.inv(said[:, :, parent]) @ a, np.linalg.inv(there[:, :, parent]) @ b
+        wrong[image] = not np.abs(a - b).max() <= _EXACT * max(1.0, model.stat.extent)
+    return wrong
+
+
+def _moving_parents(model: mujoco.MjModel) -> Ints:
+    """For every body the next one towards the root that has joints, 0 if there is none."""
+    parents = np.zeros(model.nbody, dtype=np.int64)
+    for b in range(1, model.nbody):
+        above = int(model.body_parentid[b])
+        parents[b] = above if model.body_dofnum[above] > 0 else parents[above]
+    return parents
+
+
+def _map_cause(trial: Trial, symmetry: Symmetry, wrong: NDArray[np.bool_]) -> Cause:
+    on_wrong = np.flatnonzero(wrong[trial.model.jnt_bodyid])
+    suspects = np.flatnonzero(np.isin(symmetry.joints, on_wrong))
+    found: tuple[Cause, Symmetry] | None = None
+    for cause, corrected in joint_corrections(symmetry, suspects):
+        if _dynamic_fit(trial, symmetry, corrected) is not None:
+            return cause
+        if found is None and not misplaced(trial, corrected).any():
+            found = cause, corrected
+    single = [j for j in suspects if misplaced(trial, with_signs(symmetry, [j])).sum() < wrong.sum()]
+    if found is None and single:
+        cause, corrected = signs_one_by_one(symmetry, np.array(single))
+        found = (cause, corrected) if not misplaced(trial, corrected).any() else None
+    if found is None:
+        names = ", ".join(body_name(trial.model, int(b)) for b in np.flatnonzero(wrong)[:3])
+        return Cause(f"map of the joints of {names}", "the joints do not move their bodies as the map says")
+    # the map has one slip, and something else is wrong too
+    cause, corrected = found
+    more = None
+    for candidate in with_controls(corrected, symmetry):
+        more = more or _world_cause(trial, candidate, coarse=False)
+    return Cause(f"{cause.id} and {more.id}", f"{cause.fix}; {more.fix}") if more else cause
+
+
+def _dynamic_fit(trial: Trial, before: Symmetry, corrected: Symmetry) -> Symmetry | None:
+    if misplaced(trial, corrected).any():
+        return None
+    for candidate in with_controls(corrected, before):
+        if _fits(trial, candidate):
+            return candidate
+    return None
+
+
+# ---------------------------------------------------------------------- the world and the parts
+def _world_cause(trial: Trial, symmetry: Symmetry, coarse: bool = True) -> Cause | None:
+    model = trial.model
+    if not coarse and _fits(trial, symmetry):
+        return None
+    world = list(world_interventions(model, symmetry.R))
+    for intervention in world:
+        if _cured(trial, symmetry, intervention):
+            return intervention.cause
+    differing = discrepancies(model, symmetry)
+    attributes = attribute_intervention(symmetry, differing) if differing else None
+    actuation = Intervention(Cause("actuators"), _no_actuation)
+    if model.nu and _cured(trial, symmetry, actuation):
+        short = trial.shorter(2)
+        for cause, corrected in control_corrections(symmetry):
+            if _fits(short, corrected) and _fits(trial, corrected):
+                return cause
+    if attributes is not None and _cured(trial, symmetry, attributes):
+        return _fewest(trial, symmetry, differing).cause
+    together = [*world, *([attributes] if attributes else [])]
+    if len(together) > 1 and _cured(trial, symmetry, all_of(together)):
+        return all_of(_pruned(trial, symmetry, together)).cause
+    if not coarse:
+        return None
+    for intervention in part_interventions(model):
+        if _cured(trial, symmetry, intervention):
+            return intervention.cause
+    return None
+
+
+def _fewest(trial: Trial, symmetry: Symmetry, differing: Sequence[object]) -> Intervention:
+    """The fields that have to be made equal, without those that do no harm."""
+    chosen = list(differing)
+    for field in dict.fromkeys(d.field for d in differing):  # type: ignore[attr-defined]
+        rest = [d for d in chosen if d.field != field]  # type: ignore[attr-defined]
+        if rest and _cured(trial, symmetry, attribute_intervention(symmetry, rest)):  # type: ignore[arg-type]
+            chosen = rest
+    return attribute_intervention(symmetry, chosen)  # type: ignore[arg-type]
+
+
+def _pruned(trial: Trial, symmetry: Symmetry, together: list[Intervention]) -> list[Intervention]:
+    kept = list(together)
+    for one in together:
+        rest = [i for i in kept if i is not one]
+        if rest and _cured(trial, symmetry, all_of(rest)):
+            kept = rest
+    return kept
+
+
+def _sensor_cause(trial: Trial, symmetry: Symmetry, violation: Violation) -> Cause:
+    for intervention in world_interventions(trial.model, symmetry.R):
+        if _cured(trial, symmetry, intervention):
+            return intervention.cause
+    model = trial.model
+    for s in range(model.nsensor):
+        if violation.field == f"sensor {model.sensor(s).name or s}":
+            rows = slice(model.sensor_adr[s], model.sensor_adr[s] + model.sensor_dim[s])
+
+            def other_sign(matrix: Floats, rows: slice = rows) -> Floats:
+                out = matrix.copy()
+                out[rows] *= -1.0
+                return out
+
+            if model.sensor_dim[s] == 3 and not _same_field(trial, symmetry.map(sensor_matrix=other_sign), violation):
+                return AXIAL
+    return Cause(f"map of {violation.field}", "compare the map of the sensor with its kind and its frame")
+
+
+def _same_field(trial: Trial, symmetry: Symmetry, violation: Violation) -> bool:
+    from eqrl.symmetry.proof.differences import column_names
+
+    columns = [i for i, name in enumerate(column_names(symmetry)) if name == violation.field]
+    gaps = trial.gaps(symmetry)[..., columns].max(-1)
+    return bool((gaps > trial.allowed(symmetry)).any())
+
+
+def _cured(trial: Trial, symmetry: Symmetry, intervention: Intervention) -> bool:
+    changed = intervention.on(trial.model)
+    return _fits(trial.on(changed), symmetry.map(model=lambda _: changed))
+
+
+def _fits(trial: Trial, symmetry: Symmetry) -> bool:
+    try:
+        return trial.excess(symmetry) <= 1.0
+    except NonFiniteRolloutError:
+        return False
+
+
+def _no_actuation(model: mujoco.MjModel) -> None:
+    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_ACTUATION)

@@ -1,0 +1,105 @@
+"""Simulate some states under given controls, and turn states and controls by a symmetry."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from eqrl.symmetry.morphology.symmetry import Symmetry, quaternions, rotations
+from eqrl.symmetry.proof.states import Starts
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a simulation did, the start included.
+
+    Attributes:
+        qpos: ``(steps + 1, n, nq)``.
+        qvel: ``(steps + 1, n, nv)``.
+        act: ``(steps + 1, n, na)``.
+        sensordata: ``(steps + 1, n, nsensordata)``; those of the state before the step's last substep.
+        poses: of the bodies at the start, ``(n, nbody, 4, 4)``.
+        contacts: number of contacts, ``(steps + 1, n)``.
+    """
+
+    qpos: Floats
+    qvel: Floats
+    act: Floats
+    sensordata: Floats
+    poses: Floats
+    contacts: NDArray[np.int64]
+
+
+def simulate(model: mujoco.MjModel, starts: Starts, controls: Floats, frame_skip: int = 1) -> Trace:
+    """Simulate on native threads, with a cold solver and without MuJoCo's automatic reset.
+
+    Args:
+        model: is not changed.
+        starts: ``n`` states.
+        controls: ``(steps, n, nu)``.
+        frame_skip: substeps a step, with the same control.
+    """
+    model = copy.copy(model)
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+    n = len(starts)
+    batch = Batch(model, n, 1)
+    batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
+    live = {name: batch.bind(name) for name in ("qpos", "qvel", "act", "sensordata", "ncon", "xpos", "xmat")}
+    live["qpos"][:], live["qvel"][:], live["act"][:] = starts.qpos, starts.qvel, starts.act
+    batch.bind("mocap_pos")[:], batch.bind("mocap_quat")[:] = starts.mocap_pos, starts.mocap_quat
+    ctrl, warmstart = batch.bind("ctrl"), batch.bind("qacc_warmstart")
+    if len(controls):
+        ctrl[:] = controls[0]
+    batch.forward()
+    warmstart[:] = 0.0
+    poses = np.tile(np.eye(4), (n, model.nbody, 1, 1))
+    poses[:, :, :3, :3] = live["xmat"].reshape(n, model.nbody, 3, 3)
+    poses[:, :, :3, 3] = live["xpos"]
+    recorded: dict[str, list[NDArray[np.float64]]] = {
+        k: [live[k].copy()] for k in ("qpos", "qvel", "act", "sensordata", "ncon")
+    }
+    for control in controls:
+        ctrl[:] = control
+        batch.step(nstep=frame_skip)
+        for name, rows in recorded.items():
+            rows.append(live[name].copy())
+    stacked = {name: np.stack(rows) for name, rows in recorded.items()}
+    contacts = stacked.pop("ncon").reshape(len(controls) + 1, n).astype(np.int64)
+    return Trace(**stacked, poses=poses, contacts=contacts)
+
+
+def turn_starts(symmetry: Symmetry, starts: Starts) -> Starts:
+    """The states of the transformed world; bodies that are moved by hand (mocap) are moved along."""
+    model = symmetry.model
+    pos, quat = starts.mocap_pos.copy(), starts.mocap_quat.copy()
+    for body in np.flatnonzero(model.body_mocapid >= 0):
+        a, b = model.body_mocapid[body], model.body_mocapid[symmetry.bodies[body]]
+        own, E = symmetry.frames[body], rotations(starts.mocap_quat[:, a])
+        pos[:, b] = (starts.mocap_pos[:, a] + E @ np.linalg.inv(own)[:3, 3]) @ symmetry.R.T + symmetry.t
+        quat[:, b] = quaternions(symmetry.R @ E @ own[:3, :3].T)
+    return Starts(
+        symmetry.qpos(starts.qpos), symmetry.qvel(starts.qvel, starts.qpos), symmetry.act(starts.act), pos, quat
+    )  # fmt: skip
+
+
+def turn_trace(symmetry: Symmetry, trace: Trace) -> Trace:
+    """What the symmetry predicts for the transformed world."""
+    isometry = np.eye(4)
+    isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
+    poses, mapped = np.zeros_like(trace.poses), symmetry.bodies >= 0
+    poses[:, symmetry.bodies[mapped]] = isometry @ trace.poses[:, mapped] @ np.linalg.inv(symmetry.frames[mapped])
+    return Trace(
+        qpos=symmetry.qpos(trace.qpos),
+        qvel=symmetry.qvel(trace.qvel, trace.qpos),
+        act=symmetry.act(trace.act),
+        sensordata=symmetry.sensordata(trace.sensordata),
+        poses=poses,
+        contacts=trace.contacts,
+    )

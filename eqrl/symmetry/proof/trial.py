@@ -1,0 +1,152 @@
+"""One experiment: the same states and controls, as they are and transformed, and how much they may differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.proof.differences import column_names, differences
+from eqrl.symmetry.proof.errors import NonFiniteRolloutError
+from eqrl.symmetry.proof.rollout import Trace, simulate, turn_starts, turn_trace
+from eqrl.symmetry.proof.states import Starts, random_controls, random_starts
+from eqrl.symmetry.proof.yardstick import CHAOS_FACTOR, LARGEST_CHAOS, NUDGE
+
+Floats = NDArray[np.float64]
+
+_CALMER = (1.0, 0.3, 0.1)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Some states and controls of a model to try symmetries on.
+
+    Attributes:
+        model: the model; the trial is the same on a changed copy of it, see :meth:`on`.
+        starts: the states.
+        controls: ``(steps, n, nu)``.
+        frame_skip: substeps a step.
+        tolerance: on the state.
+        seed: of the nudges.
+    """
+
+    model: mujoco.MjModel
+    starts: Starts
+    controls: Floats
+    frame_skip: int = 1
+    tolerance: float = 1e-8
+    seed: int = 0
+
+    @classmethod
+    def random(
+        cls, model: mujoco.MjModel, *, states: int, steps: int, frame_skip: int = 1, tolerance: float = 1e-8, seed: int = 0
+    ) -> Trial:
+        """Random states that make contact, and random controls.
+
+        Raises:
+            NonFiniteRolloutError: if the model diverges even from calm states.
+        """
+        error: NonFiniteRolloutError | None = None
+        for calm in _CALMER:
+            rng = np.random.default_rng(seed)
+            starts = random_starts(model, states, rng, calm)
+            trial = cls(model, starts, calm * random_controls(model, steps, states, rng), frame_skip, tolerance, seed)
+            try:
+                _ = trial.original
+            except NonFiniteRolloutError as found:
+                error = found
+                continue
+            return trial
+        assert error is not None
+        raise error
+
+    def on(self, model: mujoco.MjModel) -> Trial:
+        """The same states and controls on another version of the model."""
+        return replace(self, model=model)
+
+    def shorter(self, steps: int, states: Sequence[int] | None = None) -> Trial:
+        """The first steps only, and some of the states only."""
+        which = np.arange(len(self.starts)) if states is None else np.asarray(states, dtype=np.int64)
+        return replace(self, starts=self.starts.pick(which), controls=self.controls[:steps][:, which])
+
+    @cached_property
+    def original(self) -> Trace:
+        """What happens untransformed.
+
+        Raises:
+            NonFiniteRolloutError: if it diverges.
+        """
+        trace = simulate(self.model, self.starts, self.controls, self.frame_skip)
+        for step in range(len(trace.qpos)):
+            for values, kind in ((trace.qpos, "position"), (trace.qvel, "velocity")):
+                if not np.isfinite(values[step]).all():
+                    column = int(np.argwhere(~np.isfinite(values[step]))[0, 1])
+                    raise NonFiniteRolloutError(step, _coordinate(self.model, kind, column))
+        return trace
+
+    @cached_property
+    def _nudged(self) -> list[Trace]:
+        rng = np.random.default_rng(self.seed)
+        return [simulate(self.model, self.starts.nudged(NUDGE, rng), self.controls, self.frame_skip) for _ in range(2)]
+
+    def allowed(self, symmetry: Symmetry) -> Floats:
+        """What may differ after each step, ``(steps + 1, n)``: the tolerance, or what chaos makes of a nudge."""
+        grown = [differences(self.original, nudged, symmetry).max(-1, initial=0.0) for nudged in self._nudged]
+        natural = np.minimum(np.nan_to_num(np.maximum(*grown), nan=np.inf), LARGEST_CHAOS)
+        # what has once grown apart does not count as together again because two curves cross
+        return np.maximum(self.tolerance, CHAOS_FACTOR * np.maximum.accumulate(natural, axis=0))
+
+    def gaps(self, symmetry: Symmetry) -> Floats:
+        """Differences between prediction and transformed rollout, ``(steps + 1, n, columns)``, NaN where that diverges."""
+        moved = simulate(self.model, turn_starts(symmetry, self.starts), symmetry.ctrl(self.controls), self.frame_skip)
+        return differences(turn_trace(symmetry, self.original), moved, symmetry)
+
+    def excess(self, symmetry: Symmetry) -> float:
+        """Largest difference relative to what is allowed; the symmetry holds if this is at most 1."""
+        gaps = np.nan_to_num(self.gaps(symmetry), nan=np.inf, posinf=np.inf)
+        tight = gaps.max(-1, initial=0.0)
+        if (tight <= self.tolerance).all():
+            return float(tight.max(initial=0.0) / self.tolerance)
+        return float((tight / self.allowed(symmetry)).max(initial=0.0))
+
+
+@dataclass(frozen=True)
+class Violation:
+    """The first difference that is too large.
+
+    Attributes:
+        step: after how many steps, 0 at the start.
+        state: number of the state.
+        field: name of the field.
+        size: of the difference.
+    """
+
+    step: int
+    state: int
+    field: str
+    size: float
+
+
+def first_violation(gaps: Floats, allowed: Floats, symmetry: Symmetry) -> Violation | None:
+    """The earliest step at which a difference exceeds what is allowed, and the largest there."""
+    gaps = np.nan_to_num(gaps, nan=np.inf, posinf=np.inf)
+    over = gaps > allowed[..., None]
+    steps = np.flatnonzero(over.any((1, 2)))
+    if not len(steps):
+        return None
+    step = int(steps[0])
+    excess = np.where(over[step], gaps[step], 0.0)
+    state, column = np.unravel_index(int(excess.argmax()), excess.shape)
+    return Violation(step, int(state), column_names(symmetry)[column], float(gaps[step, state, column]))
+
+
+def _coordinate(model: mujoco.MjModel, kind: str, column: int) -> str:
+    from eqrl.symmetry.morphology.derivation import identity
+
+    names = column_names(identity(model))
+    return names[column if kind == "position" else model.nq + column]

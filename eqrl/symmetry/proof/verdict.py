@@ -1,0 +1,106 @@
+"""What a proof says about each generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a symmetry does not hold.
+
+    Attributes:
+        id: stable words, such as ``"pyramidal friction cone"`` or ``"wrong sign of joint left_hip"``.
+        fix: what to do about it, one line.
+    """
+
+    id: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """The words."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How well the world keeps one generator.
+
+    Attributes:
+        name: of the generator.
+        kind: ``"world"``, ``"morphology"`` or ``"exchange"``.
+        errors: largest difference of any field after some numbers of steps, over all states.
+        holds: whether every difference after every step is allowed.
+        contacts: largest number of contacts at any time; a proof without contacts says little about friction.
+        field: the first field that differs, None if it holds.
+        step: after how many steps, 0 for the start.
+        cause: why, None if it holds.
+        remarks: what else was seen, one line each; remarks do not make a verdict fail.
+    """
+
+    name: str
+    kind: str
+    errors: Mapping[int, float]
+    holds: bool
+    contacts: int
+    field: str | None = None
+    step: int | None = None
+    cause: Cause | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def error_1(self) -> float | None:
+        """Error after one step, None if that was not asked for."""
+        return self.errors.get(1)
+
+    @property
+    def error_10(self) -> float | None:
+        """Error after ten steps."""
+        return self.errors.get(10)
+
+    @property
+    def error_50(self) -> float | None:
+        """Error after fifty steps."""
+        return self.errors.get(50)
+
+    def __str__(self) -> str:
+        """One line."""
+        sizes = ", ".join(f"{error:.1e} after {k}" for k, error in self.errors.items())
+        if self.holds:
+            return f"{self.name} holds: {sizes} steps, up to {self.contacts} contacts"
+        why = f"; cause: {self.cause}" if self.cause else ""
+        return f"{self.name} does not hold: {self.field} differs first, at step {self.step}: {sizes} steps{why}"
+
+
+@dataclass(frozen=True)
+class Verdicts(Sequence[Verdict]):
+    """One verdict for each generator."""
+
+    all: tuple[Verdict, ...] = field(default=())
+
+    def __len__(self) -> int:
+        """Number of generators."""
+        return len(self.all)
+
+    def __getitem__(self, which: int | str) -> Verdict:  # type: ignore[override]
+        """A verdict by its place or its generator's name."""
+        if isinstance(which, str):
+            for verdict in self.all:
+                if verdict.name == which:
+                    return verdict
+            raise KeyError(which)
+        return self.all[which]
+
+    def __iter__(self) -> Iterator[Verdict]:
+        """All of them."""
+        return iter(self.all)
+
+    @property
+    def holds(self) -> bool:
+        """Whether all hold."""
+        return all(v.holds for v in self.all)
+
+    def __str__(self) -> str:
+        """One line for each."""
+        return "\n".join(map(str, self.all)) or "there is no symmetry to prove"

@@ -1,0 +1,112 @@
+"""Why an environment does not keep a symmetry that its spaces declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from eqrl.symmetry.element import Element
+from eqrl.symmetry.proof.corrections import AXIAL, POLAR
+from eqrl.symmetry.proof.interventions import Intervention, converged, part_interventions, world_interventions
+from eqrl.symmetry.proof.verdict import Cause
+from eqrl.symmetry.proof.worlds import Episode, Gap, ModelledWorld, flatten, gaps, play
+from eqrl.symmetry.representation import Field, Representation
+from eqrl.symmetry.spaces import TypedBox, representation_of
+
+_MORE_STEPS = 5
+_GENTLE = 0.05
+_FLOAT32 = 1e-5
+
+
+def diagnose_world(world: Any, episode: Episode, g: Element, gap: Gap, atol: float) -> Cause | None:
+    """Change one thing of an environment at a time and see whether its violation disappears.
+
+    Args:
+        world: the environment, a :class:`~eqrl.symmetry.proof.worlds.SymmetricWorld`; only one that is a ``ModelledWorld``
+            can be changed.
+        episode: what showed the violation.
+        g: the group element.
+        gap: the first violation.
+        atol: tolerance on the state.
+    """
+    short = replace(episode, actions=episode.actions[: gap.step + _MORE_STEPS])
+    if gap.field is None:
+        return None
+    if gap.field.startswith("observation "):
+        return _typing_cause(world, short, g, gap.field.removeprefix("observation "))
+    if gap.field in ("reward", "terminated"):
+        word = {"reward": "reward", "terminated": "termination"}[gap.field]
+        return Cause(
+            f"{word} not invariant", f"the {word} singles out a direction or a side; declare the subgroup that keeps it"
+        )
+    for cause, twin in _twins(world, g):
+        if _state_fits(twin, short, g, atol):
+            return cause
+    gentle = replace(short, actions=[_GENTLE * np.asarray(a) for a in short.actions])
+    if _has_vectors(representation_of(world.action_space)) and _state_fits(world, gentle, g, atol):
+        return Cause("componentwise clip", "clip vector actions by their length, not component by component")
+    return None
+
+
+def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
+    if not isinstance(world, ModelledWorld):
+        return
+    model = world.model
+    R = g.R.numpy()
+    causes: list[Intervention] = list(world_interventions(model, R))
+    for one in causes:
+        yield one.cause, world.on_model(one.on(model))
+    yield Cause("wind", "a constant external force blows on a body; switch it off"), world.on_model(model, forces=False)
+    yield Cause("solver tolerance", 'use the Newton solver and tolerance="1e-12"'), world.on_model(converged(model))
+    for one in part_interventions(model):
+        yield one.cause, world.on_model(one.on(model))
+
+
+def _state_fits(world: Any, episode: Episode, g: Element, atol: float) -> bool:
+    original = play(world, episode.start, episode.actions)
+    for gap in gaps(world, episode, original, g, atol):
+        if gap.field is not None and not gap.field.startswith(("observation ", "reward", "terminated")):
+            return False
+        if not np.isfinite(gap.error):
+            return False
+    return True
+
+
+def _has_vectors(rep: Representation) -> bool:
+    return any(not field.irreps.lstrip("0123456789").startswith("x0") for field in rep.fields)
+
+
+def _typing_cause(world: Any, episode: Episode, g: Element, name: str) -> Cause:
+    """Whether the other parity explains the observation."""
+    space = world.observation_space
+    if isinstance(space, TypedBox):
+        rep = representation_of(space)
+        for i, field in enumerate(rep.fields):
+            if field.name != name:
+                continue
+            other = replace(rep, fields=(*rep.fields[:i], _other_parity(field), *rep.fields[i + 1 :]))
+            if _explains(world, episode, g, other, name):
+                vector = "x1" in field.irreps
+                cause = AXIAL if field.irreps.endswith("o") or not vector else POLAR
+                return replace(cause, fix=f"declare field {name} as {_other_parity(field).irreps} instead of {field.irreps}")
+    return Cause(
+        f"type of observation {name}", f"field {name} does not turn as its irreps say; compare frame, order and signs"
+    )
+
+
+def _other_parity(field: Field) -> Field:
+    flipped = field.irreps.translate(str.maketrans("eo", "oe"))
+    return replace(field, irreps=flipped, role="" if "1e" in flipped else field.role)
+
+
+def _explains(world: Any, episode: Episode, g: Element, rep: Representation, name: str) -> bool:
+    where = rep.slices[name]
+    world.set_state(episode.start)
+    here = flatten(world.observe()).astype(np.float64)
+    world.set_state(world.transform_state(episode.start, g))
+    there = flatten(world.observe())
+    expected = rep.transform(here, g)
+    return bool((np.abs(expected - there)[where] <= _FLOAT32 * np.maximum(1.0, np.abs(expected[where]))).all())
