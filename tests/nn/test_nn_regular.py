@@ -302,6 +302,16 @@ def test_torch_compile(group, frozen, backend):
         assert torch.allclose(next(net.parameters()).grad, gradient, rtol=1e-4, atol=1e-5)
 
 
+def test_compiled_networks_follow_their_weights():
+    torch.compiler.reset()
+    net, other = network("regular", D4, "actor", hidden=(16, 16)), network("regular", D4, "actor", seed=1, hidden=(16, 16))
+    compiled, x = torch.compile(net, backend="aot_eager", fullgraph=True), inputs(net)
+    for change in (lambda: None, net.freeze, lambda: net.load_state_dict(other.state_dict()), net.train, net.eval):
+        change()
+        assert torch.allclose(compiled(x), net(x), atol=1e-6)
+    assert torch.allclose(compiled(x), other(x), atol=1e-6)
+
+
 @pytest.mark.parametrize("group", [D4, ANT], ids=str)
 @pytest.mark.parametrize("frozen", [False, True])
 def test_torch_export(group, frozen):
