@@ -66,7 +66,8 @@ def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetr
     found = []
     for element in derivation.elements(level):
         for k in turns:
-            name = f"{element.name}, world turned by {90 * k} degrees"
+            turn = f"world turned by {90 * k} degrees"
+            name = turn if element.is_identity else f"{element.name}, {turn}"
             turned = _quarter_turns(derivation.model, k).compose(element, name) if k else element
             if not turned.is_identity:
                 found.append(turned)

@@ -221,7 +221,7 @@ def _twin(base: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     if isinstance(getattr(base, "data", None), mujoco.MjData):
         twin.model = copy.copy(twin.model)
         # the solver's usual accuracy differs by 5e-7 between mirror images of a humanoid that lies on the ground
-        twin.model.opt.tolerance = 1e-12
+        twin.model.opt.tolerance, twin.model.opt.iterations = 1e-15, 500
         twin.data = mujoco.MjData(twin.model)
     twin.render_mode = None
     twin._np_random, twin._np_random_seed = None, None
