@@ -1,4 +1,4 @@
-"""The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``.
+"""The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``, ``eqrl check``.
 
 Errors that a person can repair are one line on stderr and exit code 2; Ctrl-C ends with 130.
 """
@@ -23,12 +23,15 @@ over the preset of the algorithm and environment. Without options it trains the 
 runs a four-legged robot to targets in one 30 degree sector, and is then tested on 12 rotations of that world."""
 _EVALUATE = """Play the same episodes under every rotation with the agent of a run."""
 _EXPORT = """Write the deterministic policy of a run as one file that needs neither eqrl nor Stable-Baselines3."""
+_CHECK = """Derive the symmetry of a MuJoCo model, or read what an environment declares, and prove it on the simulator:
+exit code 0 if all of it holds, 1 if something does not."""
 _USAGE = """usage: eqrl COMMAND [options]
 
 commands:
   train      train an agent and evaluate it on rotated worlds
   evaluate   play a run's agent on the same episodes under every rotation
   export     write a run's policy as an ONNX or torch.export file
+  check      derive the symmetry of a model or environment and prove it on the simulator
 
 'eqrl COMMAND --help' lists the options; 'eqrl train' without options trains the default job."""
 
@@ -40,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command and options, by default those of the process.
 
     Returns:
-        The exit code: 0, 2 for something that the user can repair, 130 after Ctrl-C.
+        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 130 after Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     choose_renderer()
@@ -115,8 +118,24 @@ def export_command(argv: Sequence[str]) -> int:
     return 0
 
 
+def check_command(argv: Sequence[str]) -> int:
+    """``eqrl check``."""
+    from eqrl.check import Options, run_command
+
+    parser = Parser("eqrl check", _CHECK)
+    parser.add_argument("target", metavar="TARGET", help="id of an environment, or an .xml, .mjcf or .mjb file")
+    add_options(parser, Options)
+    given = parser.read(argv)
+    return run_command(given.pop("target"), given, _console())
+
+
 def _console() -> Console:
     return Console(highlight=False)
 
 
-COMMANDS: Mapping[str, Command] = {"train": train_command, "evaluate": evaluate_command, "export": export_command}
+COMMANDS: Mapping[str, Command] = {
+    "train": train_command,
+    "evaluate": evaluate_command,
+    "export": export_command,
+    "check": check_command,
+}
