@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import gymnasium
+from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 
 from eqrl.errors import suggestion
 from eqrl.hints import known_arguments
@@ -27,6 +28,11 @@ def representation_in(space: gymnasium.Space[Any], what: str) -> Representation:
     Raises:
         UntypedSpaceError: if the space, or an entry of it, does not say how it turns.
     """
+    if isinstance(space, Discrete | MultiDiscrete | MultiBinary):
+        raise UntypedSpaceError(
+            f"the {what} space is {space}, and eqrl's policies are for continuous actions and typed vectors; "
+            "use an algorithm of Stable-Baselines3 with MlpPolicy, or an environment whose actions are a Box"
+        )
     try:
         return representation_of(space)
     except UntypedSpaceError as error:

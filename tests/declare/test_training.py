@@ -59,5 +59,5 @@ def test_the_pendulum_is_learnt_in_seconds():
 
 
 def test_discrete_actions_are_refused_by_the_policy():
-    with pytest.raises(UntypedSpaceError, match=r"Discrete"):
+    with pytest.raises(UntypedSpaceError, match=r"Discrete\(2\), and eqrl's policies are for continuous actions"):
         PPO(EquivariantPolicy, with_symmetry(gymnasium.make("CartPole-v1")), policy_kwargs=small())
