@@ -1,7 +1,8 @@
 """Typing environments that were not written for eqrl: ready-made, declared, derived from the model, or inferred."""
 
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
-from eqrl.declare.inference import Proposal, Unexplained, infer_types
+from eqrl.declare.inference import infer_types
+from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.types import Types
 from eqrl.declare.wrapper import WithSymmetry, with_symmetry
 

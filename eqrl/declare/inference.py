@@ -7,102 +7,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
 
+from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
 from eqrl.declare.matching import Match, match, turning_vectors
 from eqrl.declare.motion import Floats, Motion, State, motion_of
+from eqrl.declare.proposal import Proposal, Unexplained
+from eqrl.declare.stretches import fields_from_matrices
 from eqrl.declare.task import candidates, derivation_of
 from eqrl.declare.trial import try_motion
-from eqrl.declare.types import QUATERNION, Sets, Types, build, plain
+from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.declare.world import MujocoWorld, World, world_of
-from eqrl.symmetry import Field, Group, Representation
+from eqrl.symmetry import Field
 from eqrl.symmetry.group import Connected
 from eqrl.symmetry.morphology import Symmetry, world_rotation
 from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
 
-_FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _FEW = 5
 _ATTEMPTS = 6  # each with up to twice the states
 _MOST_NEW = 512
 _ANGLES = (np.deg2rad(37.0), np.deg2rad(101.0))
-
-
-@dataclass(frozen=True)
-class Unexplained:
-    """An entry of the observation that does not follow a symmetry.
-
-    Attributes:
-        index: of the entry.
-        name: what it is, as far as it is known; otherwise empty.
-        generator: the symmetry.
-        reason: in words.
-    """
-
-    index: int
-    name: str
-    generator: str
-    reason: str
-
-    def __str__(self) -> str:
-        """One line."""
-        name = f" ({self.name})" if self.name else ""
-        return f"entry {self.index}{name} does not follow {self.generator!r}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Proposed types of an environment; ``with_symmetry(env, proposal)`` applies them.
-
-    Attributes:
-        types: representations of observation and action.
-        names: what each entry of the observation is, as far as it is known.
-        unexplained: entries that do not follow a symmetry, which is therefore left out.
-        guessed: entries that never changed in the samples, so that their type is a guess.
-        refused: name and reason of each symmetry that the task does not keep.
-    """
-
-    types: Types
-    names: tuple[str, ...]
-    unexplained: tuple[Unexplained, ...]
-    guessed: tuple[int, ...]
-    refused: tuple[tuple[str, str], ...]
-
-    @property
-    def observation(self) -> Representation:
-        """Representation of the observation."""
-        return self.types.observation
-
-    @property
-    def action(self) -> Representation | None:
-        """Representation of the action; None where actions are discrete."""
-        return self.types.action
-
-    @property
-    def group(self) -> Group:
-        """The group of both."""
-        return self.types.group
-
-    def __str__(self) -> str:
-        """For people: the fields, and everything that was left out."""
-        if self.group.generators:
-            lines = [f"group {self.group}: {', '.join(name for name, _ in self.group.generators)}"]
-        else:
-            lines = ["no symmetry: the group is trivial"]
-        lines += ["observation", self.observation.table()]
-        if self.action is not None:
-            lines += ["action", self.action.table()]
-        # products and turns of the world fail for reasons that their factors show already
-        plain_ones = [(n, r) for n, r in self.refused if " * " not in n and "world turned" not in n]
-        lines += [f"left out: {name}: {reason}" for name, reason in plain_ones]
-        if len(self.refused) > len(plain_ones):
-            lines.append(f"left out: {len(self.refused) - len(plain_ones)} products and turns of the world (see refused)")
-        lines += [f"unexplained: {u}" for u in self.unexplained]
-        if self.guessed:
-            lines.append(f"guessed: entries {_ranges(self.guessed)} never changed in the samples")
-        return "\n".join((*lines, *(f"note: {n}" for n in self.types.notes)))
 
 
 def infer_types(
@@ -155,7 +81,7 @@ class _Inference:
         self.rng = np.random.default_rng(seed)
         self.states = world.spread(self.rng, samples)
         self.before = np.stack([world.observe(s) for s in self.states])
-        self.names = _names(world, self.states, self.before)
+        self.names = entry_names(world, self.states, self.before)
         self.unexplained: list[Unexplained] = []
         self.refused: list[tuple[str, str]] = []
         self.guessed: set[int] = set()
@@ -350,142 +276,6 @@ class _Inference:
             over = sets.add("actions", [e.action for e in explained]) if explained else None
             action = [Field("action", "1x0e" if over else f"{actions}x0e", entities=over)]
         return build(fields, action, sets, names, worlds, connected=connected, notes=notes)
-
-
-def fields_from_matrices(
-    matrices: Sequence[Floats],
-    worlds: Sequence[Floats],
-    vectors: Sequence[tuple[int, int]],
-    size: int,
-    sets: Sets,
-    names: Sequence[str] = (),
-) -> list[Field]:
-    """Cut an observation into the shortest stretches that turn among themselves, each a field.
-
-    Args:
-        matrices: what each generator does to the observation, ``(size, size)``.
-        worlds: what it does to the world, ``(3, 3)``.
-        vectors: first entry and width of stretches known to be vectors.
-        size: length of the observation.
-        sets: where entity sets are added.
-        names: of the entries.
-    """
-    fields = []
-    for start, stop in _stretches(matrices, vectors, size):
-        label = _label(names, start, stop)
-        parts = [m[start:stop, start:stop] for m in matrices]
-        inside = [(a, w) for a, w in vectors if start <= a < stop]
-        if inside:
-            fields.append(_vector_field(label, inside, stop - start, parts, worlds, sets))
-            continue
-        if not matrices or all(np.allclose(p, np.eye(stop - start)) for p in parts):
-            fields.append(Field(label, f"{stop - start}x0e"))
-        else:
-            fields.append(Field(label, "1x0e", entities=sets.add(label, parts, _short(names, start, stop))))
-    return fields
-
-
-def _stretches(matrices: Sequence[Floats], vectors: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    reach = np.arange(size)  # furthest entry that an entry is mixed with
-    for m in matrices:
-        for i, j in np.argwhere(np.abs(m) > 1e-9):
-            low, high = min(i, j), max(i, j)
-            reach[low] = max(reach[low], high)
-    for start, width in vectors:
-        reach[start] = max(reach[start], start + width - 1)
-    starts = {start for start, _ in vectors}
-    found: list[tuple[int, int]] = []
-    lone = False  # whether the last stretch holds entries that keep to themselves
-    start = 0
-    while start < size:
-        end = k = start
-        while k <= end:
-            end = max(end, int(reach[k]))
-            k += 1
-        alone = end == start and start not in starts
-        if alone and lone:
-            found[-1] = (found[-1][0], end + 1)  # neighbours that keep to themselves share a field
-        else:
-            found.append((start, end + 1))
-        lone = alone
-        start = end + 1
-    return found
-
-
-def _vector_field(
-    label: str, blocks: Sequence[tuple[int, int]], size: int, parts: Sequence[Floats], worlds: Sequence[Floats], sets: Sets
-) -> Field:
-    """A field of one vector, or of several that generators exchange: each matrix is (relabelling) x (what it does to the world).
-
-    Raises:
-        CannotTypeError: if the stretch holds anything else, or turns in another way.
-    """
-    count, width = len(blocks), blocks[0][1]
-    if any(w != width for _, w in blocks) or count * width != size:
-        raise CannotTypeError(f"{label} mixes vectors and other entries, which no field does")
-    for irreps, axial in (("1x1o", False), ("1x1e", True)):
-        relabellings = []
-        for part, R in zip(parts, worlds, strict=True):
-            turn = (np.linalg.det(R) if axial else 1.0) * R[:width, :width]
-            grid = part.reshape(count, width, count, width)
-            relabelling = np.einsum("aibj,ij->ab", grid, turn) / width
-            if not np.allclose(np.kron(relabelling, turn), part, atol=1e-6):
-                break
-            relabellings.append(relabelling)
-        else:
-            horizontal = width == 2
-            if count == 1 and all(np.allclose(h, 1.0) for h in relabellings):
-                return Field(label, irreps, horizontal=horizontal)  # polar, where no mirror tells
-            if count > 1 or irreps == "1x1e":
-                return Field(label, irreps, entities=sets.add(label, relabellings), horizontal=horizontal)
-    raise CannotTypeError(f"{label} turns as vectors about gravity, but neither as polar nor as axial ones under a mirror")
-
-
-# ------------------------------------------------------------------ names
-def _names(world: MujocoWorld, states: Sequence[State], observations: Floats) -> tuple[str, ...]:
-    """What each entry is: the position or velocity whose value it always has."""
-    m = world.model
-    known: list[tuple[str, Floats]] = []
-    qpos, qvel = np.stack([s.qpos for s in states]), np.stack([s.qvel for s in states])
-    for j in range(m.njnt):
-        joint = m.joint(j).name or f"joint {j}"
-        free, ball = m.jnt_type[j] == _FREE, m.jnt_type[j] == _BALL
-        places = ["x", "y", "z", "qw", "qx", "qy", "qz"] if free else ["qw", "qx", "qy", "qz"] if ball else [""]
-        speeds = ["vx", "vy", "vz", "wx", "wy", "wz"] if free else ["wx", "wy", "wz"] if ball else [""]
-        known += [(f"{joint} {p}".strip(), qpos[:, m.jnt_qposadr[j] + k]) for k, p in enumerate(places)]
-        known += [(f"velocity of {joint} {v}".strip(), qvel[:, m.jnt_dofadr[j] + k]) for k, v in enumerate(speeds)]
-    structure = getattr(world.env, "observation_structure", None) or {}
-    parts = [n for n, size in structure.items() if n != "skipped_qpos" for n in [n] * int(size)]
-    names = []
-    for i in range(observations.shape[1]):
-        column = observations[:, i]
-        moving = np.ptp(column) > 0
-        name = next((n for n, values in known if moving and np.array_equal(values, column)), "")
-        names.append(name or (parts[i] if len(parts) == observations.shape[1] else ""))
-    return tuple(names)
-
-
-def _label(names: Sequence[str], start: int, stop: int) -> str:
-    if [n[-3:] for n in names[start:stop]] == [" qw", " qx", " qy", " qz"]:
-        return f"{names[start][:-3]} {QUATERNION}"
-    entries = f"{start}" if stop == start + 1 else f"{start}-{stop - 1}"
-    same = set(names[start:stop])
-    only = same.pop() if len(same) == 1 else ""
-    return f"{only} [{entries}]" if only else f"entries {entries}" if stop > start + 1 else f"entry {entries}"
-
-
-def _short(names: Sequence[str], start: int, stop: int) -> list[str]:
-    return [names[i] or str(i) if i < len(names) else str(i) for i in range(start, stop)]
-
-
-def _ranges(indices: Sequence[int]) -> str:
-    runs: list[list[int]] = []
-    for i in indices:
-        if runs and runs[-1][1] == i - 1:
-            runs[-1][1] = i
-        else:
-            runs.append([i, i])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
 # ------------------------------------------------------------------ small things

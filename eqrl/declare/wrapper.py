@@ -15,9 +15,9 @@ from gymnasium.utils import RecordConstructorArgs
 
 from eqrl.declare.declared import Declared, group_of, part_names, representation
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
-from eqrl.declare.inference import Proposal
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.motion import Floats, Motion
+from eqrl.declare.proposal import Proposal
 from eqrl.declare.ready_made import GeneratorSpec, Spec, ready_made_types, spec_of, specs
 from eqrl.declare.task import candidates, derivation_of, keep
 from eqrl.declare.types import Sets, Types, build, plain
@@ -115,6 +115,8 @@ def _types(
     entities: Sequence[EntitySet],
     approximate: bool,
 ) -> Types:
+    if observation is None or isinstance(observation, Proposal):
+        _refuse_rewritten(env)
     if isinstance(observation, Proposal):
         if action is not None or group is not None:
             raise DeclarationError("a proposal holds action and group already; give it alone, or change its representations")
@@ -321,6 +323,26 @@ def _refuse_vectors(env: Any) -> None:
                 else ""
             )
         )
+
+
+def _refuse_rewritten(env: gymnasium.Env[Any, Any]) -> None:
+    """What is known is known of the environment itself, and not of what a wrapper makes of its observations and actions."""
+    base, layer = env.unwrapped, env
+    while isinstance(layer, gymnasium.Wrapper):
+        if not isinstance(layer, WithSymmetry):
+            rewrites = isinstance(layer, gymnasium.ObservationWrapper) or (
+                isinstance(layer, gymnasium.ActionWrapper) and not isinstance(layer, _HARMLESS)
+            )
+            if rewrites or (layer.observation_space.shape != base.observation_space.shape):
+                raise DeclarationError(
+                    f"{type(layer).__name__} rewrites observations or actions of {type(base).__name__}, whose own symmetry is known; "
+                    "wrap the environment with with_symmetry first, or declare the fields of what it makes of them"
+                )
+        layer = layer.env
+
+
+# these act on every entry of an action alike, and the bounds are checked
+_HARMLESS = (gymnasium.wrappers.RescaleAction, gymnasium.wrappers.ClipAction)
 
 
 def _discrete(env: gymnasium.Env[Any, Any]) -> str:

@@ -102,6 +102,32 @@ def test_a_vector_of_environments_is_refused(make):
         with_symmetry(make())
 
 
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        gymnasium.wrappers.NormalizeObservation,
+        gymnasium.wrappers.TimeAwareObservation,
+        lambda e: gymnasium.wrappers.FrameStackObservation(e, 2),
+    ],
+)
+def test_a_wrapper_that_rewrites_observations_is_refused(wrapper):
+    """Ready-made types would silently be wrong for what it makes of them."""
+    with pytest.raises(DeclarationError, match="Observation rewrites observations or actions of SwimmerEnv"):
+        with_symmetry(wrapper(gymnasium.make("Swimmer-v5")))
+
+
+def test_rescaled_actions_keep_their_symmetry():
+    env = with_symmetry(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32([-1]), np.float32([1])))
+    assert env.action_space.high.tolist() == [1.0]
+    with pytest.raises(BreaksSymmetryError):
+        with_symmetry(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32([0]), np.float32([1])))
+
+
+def test_typing_twice_is_harmless():
+    env = with_symmetry(with_symmetry(gymnasium.make("Ant-v5")), group="sagittal mirror")
+    assert env.types.group.order == 2
+
+
 # ------------------------------------------------------------------ which group
 def test_generators_are_chosen_by_name():
     env = with_symmetry(gymnasium.make("Ant-v5"), group=["quarter turn about z"])
