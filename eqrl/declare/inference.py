@@ -28,6 +28,7 @@ from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
 _FEW = 5
 _ATTEMPTS = 6  # each with up to twice the states
 _MOST_NEW = 512
+_NEARLY_SAME = 0.02  # tolerance for symmetries that the physics keeps nearly
 _ANGLES = (np.deg2rad(37.0), np.deg2rad(101.0))
 
 
@@ -50,7 +51,7 @@ def infer_types(
     Args:
         env: an environment with a MuJoCo model below, ``model`` and ``data``, and a method ``_get_obs``. It is not stepped.
         symmetries: elements to try; by default those that ``derive`` finds.
-        level: of the derivation: ``"dynamic"``, or ``"kinematic"`` for symmetries that masses may break; those are not
+        level: of the derivation: ``"dynamic"``, or ``"kinematic"`` for symmetries that masses may break, and near misses; those are not
             held against the physics.
         samples: number of states.
         seed: of the states.
@@ -78,6 +79,7 @@ class _Explained:
 class _Inference:
     def __init__(self, world: MujocoWorld, level: Level, samples: int, seed: int, task: bool) -> None:
         self.world, self.level, self.seed, self.task = world, level, seed, task
+        self.tolerance = 1e-7 if level == "dynamic" else _NEARLY_SAME
         self.rng = np.random.default_rng(seed)
         self.states = world.spread(self.rng, samples)
         self.before = np.stack([world.observe(s) for s in self.states])
@@ -101,6 +103,8 @@ class _Inference:
             tried = derivation.generators(self.level)
         else:
             tried = candidates(derivation, self.level) if derivation is not None else ()
+        if derivation is not None and self.level == "kinematic":
+            tried = [*tried, *(m.symmetry for m in derivation.near_misses)]
         explained = self._finite(tried)
         if not explained and connected == "1":
             notes.append("no symmetry of the model is kept by observation, action and reward")
@@ -118,9 +122,11 @@ class _Inference:
     def _finite(self, tried: Sequence[Symmetry]) -> list[_Explained]:
         found: list[_Explained] = []
         group: tuple[Symmetry, ...] = ()
+        seen: set[object] = set()
         for symmetry in tried:
-            if any(key(symmetry) == key(known) for known in group):
+            if key(symmetry) in seen or any(key(symmetry) == key(known) for known in group):
                 continue
+            seen.add(key(symmetry))
             motion = motion_of(symmetry)
             action = self._action(motion)
             if action is None:
@@ -145,7 +151,7 @@ class _Inference:
         """A match, and why the task does not keep it. What fails on other states was a coincidence: it is sought again on more."""
         assert motion.symmetry is not None
         for _ in range(_ATTEMPTS):
-            explanation = match(self.before, self._after(motion))
+            explanation = match(self.before, self._after(motion), self.tolerance)
             if explanation.unexplained:
                 return explanation, ""
             reason = self._trial(motion, explanation.matrix, action)
@@ -162,7 +168,7 @@ class _Inference:
         more = self.world.spread(self.rng, min(len(self.states), _MOST_NEW))
         seen = np.stack([self.world.observe(s) for s in more])
         moved = np.stack([self.world.observe(motion.state(s)) for s in more])
-        if holds := bool((np.abs(seen @ matrix.T - moved) <= 1e-6 * np.maximum(1.0, np.abs(moved))).all()):
+        if holds := bool((np.abs(seen @ matrix.T - moved) <= 10 * self.tolerance * np.maximum(1.0, np.abs(moved))).all()):
             return holds
         self.states += more
         self.before = np.concatenate([self.before, seen])
