@@ -82,7 +82,9 @@ class Assembly:
             sensor_offset=offset,
             reference=self.parts.reference,
         )
-        return replace(symmetry, name=self.name(symmetry)), tuple(relations.broken)
+        if kind == "world" and not symmetry.relabels_nothing:
+            kind = "morphology"  # what is bolted to the world is relabelled by what moves the world
+        return replace(symmetry, name=self.name(symmetry), kind=kind), tuple(relations.broken)
 
     def broken(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """What a symmetry, perhaps a product of others, has no image for."""

@@ -27,8 +27,8 @@ class Symmetry:
 
     Attributes:
         name: for people, for instance ``"sagittal mirror"``.
-        kind: ``"world"`` (moves the world and relabels nothing that floats), ``"morphology"`` (relabels a robot) or
-            ``"exchange"`` (of like parts that do not touch the world).
+        kind: ``"world"`` (relabels nothing), ``"morphology"`` (relabels the joints of a robot or the axes of a body) or
+            ``"exchange"`` (of like trees).
         model: the model.
         R: orthogonal part of the world isometry, ``(3, 3)``.
         t: its translation, ``(3,)``: points go to ``R x + t``.
