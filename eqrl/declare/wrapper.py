@@ -18,13 +18,15 @@ from eqrl.declare.errors import DeclarationError, SymmetryWarning
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.motion import Floats, Motion
 from eqrl.declare.proposal import Proposal
-from eqrl.declare.ready_made import GeneratorSpec, Spec, ready_made_types, spec_of, specs
+from eqrl.declare.ready_made import GeneratorSpec, Spec, ready_made_types, signed, spec_of, specs
 from eqrl.declare.task import candidates, derivation_of, keep
+from eqrl.declare.trial import try_motion
 from eqrl.declare.types import Sets, Types, build, plain
-from eqrl.declare.world import MujocoWorld
+from eqrl.declare.world import MujocoWorld, world_of
 from eqrl.errors import suggestion
-from eqrl.symmetry import EntitySet, Field, Group, Representation, TypedBox
+from eqrl.symmetry import EntitySet, Field, Group, Representation, TypedBox, representation_of
 from eqrl.symmetry.morphology import Symmetry
+from eqrl.symmetry.spaces import untyped
 
 ObservationLike: TypeAlias = Declared | Mapping[str, Declared] | Proposal
 
@@ -188,6 +190,13 @@ def _declared_dict(
 
 def _ready_made(env: gymnasium.Env[Any, Any], spec: Spec, wanted: Sequence[str] | None, approximate: bool) -> Types:
     offered = [g for g in spec.generators if g.exact or approximate]
+    broken: tuple[str, ...] = ()
+    if _has_options(env):
+        reasons = {g.name: _reason(env, g) for g in offered}
+        if any(reasons.values()) and spec.fields is None:
+            return _derived(env, wanted, approximate)  # products of what fails may hold
+        broken = tuple(f"{name!r}: {reason}" for name, reason in reasons.items() if reason)
+        offered = [g for g in offered if not reasons[g.name]]
     chosen = _choose(wanted, offered, spec.generators)
     types = ready_made_types(env, spec, chosen)
     left = tuple(
@@ -195,7 +204,40 @@ def _ready_made(env: gymnasium.Env[Any, Any], spec: Spec, wanted: Sequence[str] 
         for g in spec.generators
         if not (g.exact or approximate)
     )
-    return replace(types, notes=(*left, *types.notes))
+    return replace(types, notes=(*broken, *left, *types.notes))
+
+
+def _has_options(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether an environment was made with options for which nothing was tried: one may change the reward."""
+    return env.spec is None or bool(set(env.spec.kwargs) - _APPEARANCE)
+
+
+_APPEARANCE = {
+    "render_mode",
+    "width",
+    "height",
+    "camera_id",
+    "camera_name",
+    "default_camera_config",
+    "max_geom",
+    "visual_options",
+}
+
+
+def _reason(env: gymnasium.Env[Any, Any], generator: GeneratorSpec) -> str:
+    """Why an environment with options does not keep a generator; empty if it does."""
+    world = world_of(env)
+    motion = generator.motion(world.model if isinstance(world, MujocoWorld) else None)
+    images = generator.element.get("observation")
+    try:
+        if images is not None:
+            matrix = signed(images)
+        else:
+            assert isinstance(world, MujocoWorld)
+            matrix = observation_matrix(world, motion)
+    except CannotTypeError as error:
+        return str(error)
+    return try_motion(world, motion, matrix, samples=48, wide=generator.exact).broken(generator.exact)
 
 
 def _choose(
@@ -215,6 +257,10 @@ def _choose(
 
 def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approximate: bool) -> Types:
     base: Any = env.unwrapped
+    if not untyped(base.observation_space):
+        raise DeclarationError(
+            f"{type(base).__name__} is typed already, with group {representation_of(base.observation_space).group}"
+        )
     structure = getattr(base, "observation_structure", None)
     if not isinstance(getattr(base, "model", None), mujoco.MjModel) or structure is None:
         raise DeclarationError(

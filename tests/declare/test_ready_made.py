@@ -112,6 +112,23 @@ def test_options_that_change_the_observation(name, options):
         assert trial.broken(dynamics=generator.exact) == ""
 
 
+def test_options_that_break_a_symmetry_are_noticed():
+    """A clip that treats signs differently reverses no more; a reward for one foot tells the legs apart."""
+    clipped = with_symmetry(gymnasium.make("Ant-v5", contact_force_range=(-0.5, 1.0))).types
+    assert "sagittal mirror" not in dict(clipped.group.generators)
+    assert "quarter turn about z" in dict(clipped.group.generators), "it exchanges forces and reverses none"
+    # what maps that leg to itself is left: the reflection of the body through it, and of the world in the plane of x
+    one_foot = with_symmetry(gymnasium.make("Ant-v5", main_body=13)).types
+    assert one_foot.group.name.startswith("C2")
+    assert [float(e.R[1, 1]) for _, e in one_foot.group.generators] == [-1.0]
+
+
+def test_options_that_break_nothing_keep_everything():
+    assert with_symmetry(gymnasium.make("Ant-v5", healthy_z_range=(0.3, 0.9))).types.group.order == 16
+    assert with_symmetry(gymnasium.make("Pendulum-v1", g=9.81)).types.group.order == 2
+    assert with_symmetry(gymnasium.make("Reacher-v5", reward_control_weight=2)).types.group.order == 2
+
+
 def test_the_ant_keeps_what_fixes_x():
     group = with_symmetry(gymnasium.make("Ant-v5")).types.group
     R = group.cosets.R.numpy()

@@ -252,6 +252,11 @@ def test_an_unknown_environment_says_what_to_do():
         with_symmetry(Plain())
 
 
+def test_what_is_typed_already_says_so():
+    with pytest.raises(DeclarationError, match="ReachEnv is typed already, with group O3"):
+        with_symmetry(gymnasium.make("eqrl/Reach-v0"))
+
+
 def test_no_symmetry_is_a_warning():
     with pytest.warns(SymmetryWarning, match="the group is trivial|no symmetry"):
         with_symmetry(Plain(), [Field("all", "5x0e")], [Field("a", "2x0e")])
