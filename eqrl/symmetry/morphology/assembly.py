@@ -105,8 +105,11 @@ class Assembly:
         here, there = self.parts.members[head], self.parts.members[image]
         out = np.full(len(here), image, dtype=np.int64)
         if len(here) > 1 and len(there) > 1:
-            moved = self.parts.poses[list(here[1:]), :3, 3] @ G[:3, :3].T + G[:3, 3]
-            gaps = np.linalg.norm(moved[:, None] - self.parts.poses[list(there[1:]), :3, 3][None], axis=-1)
+            # origins of welded bodies may coincide, as those of the ant's upper legs do; their masses do not
+            gaps = np.zeros((len(here) - 1, len(there) - 1))
+            for points in (self.parts.data.xpos, self.parts.data.xipos):
+                moved = points[list(here[1:])] @ G[:3, :3].T + G[:3, 3]
+                gaps += np.linalg.norm(moved[:, None] - points[list(there[1:])][None], axis=-1)
             rows, columns = linear_sum_assignment(gaps)
             out[1 + rows] = np.array(there[1:])[columns]
         return out

@@ -93,6 +93,8 @@ def test_the_ant_has_the_group_of_its_four_legs() -> None:
     assert found.group().connected == "SO2"
     assert len(found.group().cosets.R) == 8
     assert found.near_misses == ()
+    legs = [found.model.body(n).id for n in ("front_left_leg", "front_right_leg", "back_leg", "right_back_leg")]
+    assert [turn.bodies[i] for i in legs] == legs[1:] + legs[:1]  # welded to the torso, all with their origin in its middle
 
 
 def test_a_near_miss_names_exactly_what_is_broken() -> None:
