@@ -16,6 +16,7 @@ from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, signed_permutati
 Level = Literal["kinematic", "dynamic"]
 LEVELS: tuple[Level, ...] = ("kinematic", "dynamic")
 _LARGEST = 4096
+_SHOWN = 6
 _TURNS = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
 
 
@@ -60,8 +61,11 @@ class NearMiss:
         return self.symmetry.name
 
     def __str__(self) -> str:
-        """One line."""
-        return f"{self.name} holds but for: " + "; ".join(str(d) for d in self.discrepancies)
+        """One line, the worst first."""
+        shown = [str(d) for d in self.discrepancies[:_SHOWN]]
+        if more := len(self.discrepancies) - len(shown):
+            shown.append(f"and {more} more")
+        return f"{self.name} holds but for: " + "; ".join(shown)
 
 
 @dataclass(frozen=True)
@@ -264,11 +268,30 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
 
 
 def world_rotation(model: mujoco.MjModel, angle: float) -> Symmetry:
-    """Everything turned about the vertical axis through the origin; nothing is relabelled."""
+    """Everything turned about the vertical axis through the origin, by an angle in radians; nothing is relabelled."""
     c, s = np.cos(angle), np.sin(angle)
-    one = identity(model, f"rotation about gravity by {np.rad2deg(angle):.0f} degrees")
     R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    return one.map(R=lambda _: R)
+    return world_motion(model, R, name=f"rotation about gravity by {np.rad2deg(angle):.0f} degrees")
+
+
+def world_motion(model: mujoco.MjModel, R: Floats, t: Floats | None = None, name: str = "motion of the world") -> Symmetry:
+    """Everything moved by ``x -> R x + t``; nothing is relabelled, but sensors that measure in the world turn.
+
+    Args:
+        model: the model.
+        R: rotation matrix.
+        t: translation, none by default.
+        name: of the symmetry.
+    """
+    from eqrl.symmetry.morphology.parts import Parts
+    from eqrl.symmetry.morphology.readings import sensors
+    from eqrl.symmetry.morphology.relations import Relations
+
+    one, t = identity(model, name), np.zeros(3) if t is None else t
+    still = np.tile(np.eye(4), (model.nbody, 1, 1))
+    relations = Relations(Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9)
+    images, matrix, offset, _ = sensors(relations, R, t)
+    return replace(one, R=R, t=t, sensors=images, sensor_matrix=matrix, sensor_offset=offset)
 
 
 def key(s: Symmetry) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
-from eqrl.symmetry.morphology.derivation import Derivation, Level, identity, world_rotation
+from eqrl.symmetry.morphology.derivation import Derivation, Level, world_motion, world_rotation
 from eqrl.symmetry.morphology.symmetry import Symmetry
 from eqrl.symmetry.proof.diagnosis import diagnose
 from eqrl.symmetry.proof.errors import NonFiniteRolloutError
@@ -39,7 +39,7 @@ def tilt(model: mujoco.MjModel, angle: float) -> Symmetry:
     """Everything turned about the x axis; nothing is relabelled."""
     c, s = np.cos(angle), np.sin(angle)
     R = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
-    return identity(model, "rotation about x").map(R=lambda _: R)
+    return world_motion(model, R, name="rotation about x")
 
 
 def named(symmetry: Symmetry, name: str) -> Symmetry:
@@ -52,7 +52,7 @@ def prove(
     symmetries: Iterable[Symmetry],
     *,
     level: Level = "dynamic",
-    states: int = 8,
+    states: int = 24,
     steps: Sequence[int] = (1, 10, 50),
     frame_skip: int = 1,
     seed: int = 0,

@@ -213,8 +213,12 @@ def test_tendons_servos_filters_and_a_ball_joint_follow() -> None:
 
 def test_sensor_readings_turn_with_the_state() -> None:
     found = connected()
-    (mirror,) = found.dynamic
-    model, rng = found.model, np.random.default_rng(1)
+    for g in (*found.dynamic, found.rotation(0.7), found.dynamic[0].compose(found.rotation(0.7))):
+        readings_turn(found.model, g)
+
+
+def readings_turn(model: mujoco.MjModel, mirror: Symmetry) -> None:
+    rng = np.random.default_rng(1)
     here, there = mujoco.MjData(model), mujoco.MjData(model)
     here.qpos[:] = model.qpos0 + 0.05 * rng.standard_normal(model.nq)
     here.qvel[:] = rng.standard_normal(model.nv)
