@@ -37,3 +37,12 @@ def test_the_checks_are_where_the_readme_says(name):
 
     assert any(f"import check_environment, {name}" in b or name in b for b in BLOCKS)
     assert callable(getattr(eqrl.symmetry, name))
+
+
+@pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarning")
+def test_the_derived_symmetry_is_what_the_readme_prints(tmp_path, capsys):
+    code = next(b for b in BLOCKS if "derive(" in b)
+    run(tmp_path, code)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == re.search(r"# (SO2 x C2 \| SO2)", code)[1]
+    assert printed[1] == re.search(r"# (sagittal mirror holds.*)", code)[1]
