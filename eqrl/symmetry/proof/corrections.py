@@ -83,15 +83,20 @@ def signs_one_by_one(symmetry: Symmetry, wrong: Ints) -> tuple[Cause, Symmetry]:
     return _sign_cause("joint", names), with_signs(symmetry, wrong)
 
 
-def control_corrections(symmetry: Symmetry) -> Iterator[tuple[Cause, Symmetry]]:
-    """Corrected maps of controls, the simplest first."""
+def control_corrections(symmetry: Symmetry, suspects: Ints) -> Iterator[tuple[Cause, Symmetry]]:
+    """Corrected maps of controls, the simplest first.
+
+    Args:
+        symmetry: the map.
+        suspects: actuators (as sources) whose images do not push as the map says.
+    """
     model, signs = symmetry.model, symmetry.ctrl_signs
-    for k in range(model.nu):
+    for k in map(int, suspects):
         yield _sign_cause("actuator", [actuator_name(model, k)]), symmetry.map(ctrl_signs=_flip([k]))
     if model.nu > 1:
         yield AXIAL, symmetry.map(ctrl_signs=lambda _: -signs)
-    for a in range(model.nu):
-        for b in range(a + 1, model.nu):
+    for i, a in enumerate(map(int, suspects)):
+        for b in map(int, suspects[i + 1 :]):
             names = actuator_name(model, a), actuator_name(model, b)
             for carried in (True, False):
                 yield _swap_cause("actuator", *names), swapped(symmetry, "actuators", "ctrl_signs", a, b, carried)

@@ -21,6 +21,7 @@ from eqrl.symmetry.proof.corrections import (
 )
 from eqrl.symmetry.proof.differences import body_name
 from eqrl.symmetry.proof.errors import NonFiniteRolloutError
+from eqrl.symmetry.proof.forces import misdirected
 from eqrl.symmetry.proof.interventions import (
     Intervention,
     all_of,
@@ -58,7 +59,7 @@ def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Leve
     quick = trial.shorter(max(2, min(violation.step + _MORE_STEPS, len(trial.controls))), few)
     wrong = misplaced(quick, symmetry)
     if wrong.any():
-        return _map_cause(quick, symmetry, wrong)
+        return _map_cause(quick, symmetry, wrong, level)
     if level == "kinematic":
         return Cause(f"map of {violation.field}", "compare the map with the model")
     if violation.field.startswith("sensor "):
@@ -97,7 +98,7 @@ def _moving_parents(model: mujoco.MjModel) -> Ints:
     return parents
 
 
-def _map_cause(trial: Trial, symmetry: Symmetry, wrong: NDArray[np.bool_]) -> Cause:
+def _map_cause(trial: Trial, symmetry: Symmetry, wrong: NDArray[np.bool_], level: Level) -> Cause:
     on_wrong = np.flatnonzero(wrong[trial.model.jnt_bodyid])
     suspects = np.flatnonzero(np.isin(symmetry.joints, on_wrong))
     found: tuple[Cause, Symmetry] | None = None
@@ -113,8 +114,10 @@ def _map_cause(trial: Trial, symmetry: Symmetry, wrong: NDArray[np.bool_]) -> Ca
     if found is None:
         names = ", ".join(body_name(trial.model, int(b)) for b in np.flatnonzero(wrong)[:3])
         return Cause(f"map of the joints of {names}", "the joints do not move their bodies as the map says")
-    # the map has one slip, and something else is wrong too
     cause, corrected = found
+    if level == "kinematic":
+        return cause
+    # the map has one slip, and something else is wrong too
     more = None
     for candidate in with_controls(corrected, symmetry):
         more = more or _world_cause(trial, candidate, coarse=False)
@@ -144,7 +147,7 @@ def _world_cause(trial: Trial, symmetry: Symmetry, coarse: bool = True) -> Cause
     actuation = Intervention(Cause("actuators"), _no_actuation)
     if model.nu and _cured(trial, symmetry, actuation):
         short = trial.shorter(2)
-        for cause, corrected in control_corrections(symmetry):
+        for cause, corrected in control_corrections(symmetry, misdirected(trial, symmetry)):
             if _fits(short, corrected) and _fits(trial, corrected):
                 return cause
     if attributes is not None and _cured(trial, symmetry, attributes):
@@ -172,7 +175,7 @@ def _fewest(trial: Trial, symmetry: Symmetry, differing: Sequence[object]) -> In
 
 def _pruned(trial: Trial, symmetry: Symmetry, together: list[Intervention]) -> list[Intervention]:
     kept = list(together)
-    for one in together:
+    for one in reversed(together):  # the most usual stay
         rest = [i for i in kept if i is not one]
         if rest and _cured(trial, symmetry, all_of(rest)):
             kept = rest

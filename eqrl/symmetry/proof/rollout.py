@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
+from mujoco.batch import Batch, SimulationError
 from numpy.typing import NDArray
 
 from eqrl.symmetry.morphology.symmetry import Symmetry, quaternions, rotations
@@ -15,13 +15,15 @@ from eqrl.symmetry.proof.states import Starts
 
 Floats = NDArray[np.float64]
 
+_HUGE = 1e7  # what is that fast is about to diverge
+
 
 @dataclass(frozen=True)
 class Trace:
     """What a simulation did, the start included.
 
     Attributes:
-        qpos: ``(steps + 1, n, nq)``.
+        qpos: ``(steps + 1, n, nq)``; from the step on in which any state diverges everything is NaN, in all states.
         qvel: ``(steps + 1, n, nv)``.
         act: ``(steps + 1, n, na)``.
         sensordata: ``(steps + 1, n, nsensordata)``; those of the state before the step's last substep.
@@ -65,14 +67,27 @@ def simulate(model: mujoco.MjModel, starts: Starts, controls: Floats, frame_skip
     recorded: dict[str, list[NDArray[np.float64]]] = {
         k: [live[k].copy()] for k in ("qpos", "qvel", "act", "sensordata", "ncon")
     }
+    diverged = False
     for control in controls:
-        ctrl[:] = control
-        batch.step(nstep=frame_skip)
+        if not diverged:
+            ctrl[:] = control
+            diverged = not _step(batch, frame_skip)
         for name, rows in recorded.items():
-            rows.append(live[name].copy())
+            # going on after a divergence only fills the screen with warnings
+            rows.append(np.full_like(live[name], 0 if name == "ncon" else np.nan) if diverged else live[name].copy())
     stacked = {name: np.stack(rows) for name, rows in recorded.items()}
     contacts = stacked.pop("ncon").reshape(len(controls) + 1, n).astype(np.int64)
     return Trace(**stacked, poses=poses, contacts=contacts)
+
+
+def _step(batch: Batch, frame_skip: int) -> bool:
+    """Advance; whether all simulations are still finite."""
+    try:
+        batch.step(nstep=frame_skip)
+    except SimulationError:  # so many contacts that memory runs out, which happens to what explodes
+        return False
+    # NaN compares as false
+    return bool((np.abs(batch.bind("qpos")) < _HUGE).all() and (np.abs(batch.bind("qvel")) < _HUGE).all())
 
 
 def turn_starts(symmetry: Symmetry, starts: Starts) -> Starts:

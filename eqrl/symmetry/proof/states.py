@@ -14,7 +14,8 @@ _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLI
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _TRIES = 12
 _BISECTIONS = 30
-_DEPTH = 1e-3  # how deep a lowered body sinks in, relative to the model's extent
+_WIDE = 0.5
+_DEPTHS = (-3.0, -1.7)  # powers of ten: how deep a lowered body sinks in, relative to the model's extent
 _DEEPEST = 0.03  # deeper overlaps are no states that a simulation reaches; they only make it explode
 
 
@@ -64,8 +65,11 @@ def random_starts(model: mujoco.MjModel, n: int, rng: np.random.Generator, calm:
     data = mujoco.MjData(model)
     qpos = np.stack([_positions(model, data, rng, calm * (0.25 if i % 2 or model.neq else 1.0)) for i in range(n)])
     qvel = calm * rng.normal(size=(n, model.nv))
-    for i in range(n):
-        qvel[i, _slow(model)] *= 0.3
+    # sideways fast enough to slide, and down onto what it touches, but gently: a foot that is pressed to the ground sticks,
+    # and then does not feel the shape of the friction cone
+    qvel[:, _slow(model)] *= 2.0
+    for _, dof, _ in heights(model):
+        qvel[:, dof] *= -0.15 * np.sign(qvel[:, dof])
     act = 0.3 * calm * rng.uniform(-1, 1, size=(n, model.na))
     return Starts(
         qpos, qvel, act, np.tile(data.mocap_pos, (n, 1, 1)), np.tile(data.mocap_quat, (n, 1, 1))
@@ -87,7 +91,9 @@ def _positions(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Genera
     allowed = min(1.5 * _deepest(data), -_DEEPEST * model.stat.extent)
     for _ in range(_TRIES):
         data.qpos[:] = _draw(model, rng, spread)
-        _lower(model, data)
+        if spread > _WIDE and rng.uniform() < 0.5:
+            _turn_down(model, data, rng)
+        _lower(model, data, 10.0 ** rng.uniform(*_DEPTHS) * model.stat.extent)
         if _deepest(data) >= allowed:
             break
         spread *= 0.7
@@ -113,6 +119,26 @@ def _draw(model: mujoco.MjModel, rng: np.random.Generator, spread: float) -> Flo
     return qpos
 
 
+def _turn_down(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+    """Turn every free body so that some shape of it, any one, is lowest: each of them has to touch the ground some time."""
+    mujoco.mj_kinematics(model, data)
+    for address, _, body in heights(model):
+        tree = _subtree(model, body)[model.geom_bodyid] & ((model.geom_contype | model.geom_conaffinity) > 0)
+        shapes = np.flatnonzero(tree)
+        joint = model.body_jntadr[body]
+        if not len(shapes) or model.jnt_type[joint] != _FREE:
+            continue
+        arm = data.geom_xpos[rng.choice(shapes)] - data.xpos[body]
+        if np.linalg.norm(arm) < 1e-6:
+            continue
+        turn, both = np.empty(4), np.empty(4)
+        mujoco.mju_quatZ2Vec(turn, -arm / np.linalg.norm(arm))  # takes down to where the arm points
+        mujoco.mju_negQuat(turn, turn.copy())
+        orientation = slice(address + 1, address + 5)
+        mujoco.mju_mulQuat(both, turn, data.qpos[orientation].copy())
+        data.qpos[orientation] = both
+
+
 def _turned(quaternion: Floats, rng: np.random.Generator, spread: float) -> Floats:
     axis = rng.normal(size=3)
     half = 0.5 * spread * rng.uniform(0, np.pi)
@@ -124,16 +150,16 @@ def _turned(quaternion: Floats, rng: np.random.Generator, spread: float) -> Floa
     return out / np.linalg.norm(out)
 
 
-def _lower(model: mujoco.MjModel, data: mujoco.MjData) -> None:
-    """Move every body that can rise and fall freely until it just touches something."""
-    for address, body in heights(model):
+def _lower(model: mujoco.MjModel, data: mujoco.MjData, depth: float) -> None:
+    """Move every body that can rise and fall freely until it touches something and sinks in a little."""
+    for address, _, body in heights(model):
         tree = _subtree(model, body)
         start, span = data.qpos[address], 4.0 * model.stat.extent
 
         def sinks(height: float, address: int = address, tree: NDArray[np.bool_] = tree) -> bool:
             data.qpos[address] = height
             _collide(model, data)
-            return _gap(model, data, tree) < -_DEPTH * float(model.stat.extent)
+            return _gap(model, data, tree) < -depth
 
         high, low = start + span, start - span
         if sinks(high) or not sinks(low):
@@ -146,17 +172,17 @@ def _lower(model: mujoco.MjModel, data: mujoco.MjData) -> None:
     _collide(model, data)
 
 
-def heights(model: mujoco.MjModel) -> list[tuple[int, int]]:
-    """Addresses in ``qpos`` of the heights of free bodies and of robots on a vertical slide, with their bodies."""
+def heights(model: mujoco.MjModel) -> list[tuple[int, int, int]]:
+    """Addresses in ``qpos`` and ``qvel`` of the heights of free bodies and of robots on a vertical slide, and their bodies."""
     found = []
     for j in range(model.njnt):
         body = int(model.jnt_bodyid[j])
         if model.body_parentid[body] != 0:
             continue
         if model.jnt_type[j] == _FREE:
-            found.append((int(model.jnt_qposadr[j]) + 2, body))
+            found.append((int(model.jnt_qposadr[j]) + 2, int(model.jnt_dofadr[j]) + 2, body))
         elif model.jnt_type[j] == _SLIDE and model.jnt_axis[j][2] > 0.99 and not model.jnt_limited[j]:
-            found.append((int(model.jnt_qposadr[j]), body))
+            found.append((int(model.jnt_qposadr[j]), int(model.jnt_dofadr[j]), body))
     return found
 
 

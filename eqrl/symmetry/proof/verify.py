@@ -20,6 +20,8 @@ from eqrl.symmetry.proof.verdict import Verdicts
 from eqrl.symmetry.proof.worlds import SymmetricWorld
 from eqrl.symmetry.spaces import UntypedSpaceError, representation_of
 
+_STATES_PER_EPISODE = 4  # an episode of an environment has random steps before it, and costs as much as several states
+
 Target: TypeAlias = mujoco.MjModel | mujoco.MjSpec | str | Path | gymnasium.Env[Any, Any]
 
 
@@ -28,7 +30,7 @@ def verify(
     symmetries: Derivation | Group | Symmetry | Iterable[Symmetry] | None = None,
     *,
     level: Level = "dynamic",
-    states: int = 8,
+    states: int = 24,
     steps: Sequence[int] = (1, 10, 50),
     seed: int = 0,
     tolerance: float = 1e-8,
@@ -48,7 +50,7 @@ def verify(
         target: a model, an ``MjSpec``, the path of a model file, or an environment (wrappers are ignored; it is reset).
         symmetries: what to prove: by default what ``derive`` finds in the model, or what the environment's spaces declare.
         level: ``"kinematic"`` compares how bodies move, without forces.
-        states: number of random states.
+        states: number of random states; of an environment that is played in episodes a quarter as many of these.
         steps: numbers of steps after which errors are reported; the last of them is how far is compared.
         seed: of states and controls.
         tolerance: on the state: metres, radians; velocities and sensor readings relative to the largest of them.
@@ -95,7 +97,7 @@ def is_typed_world(env: gymnasium.Env[Any, Any]) -> bool:
 def _environment(env: gymnasium.Env[Any, Any], symmetries: Any, level: Level, options: dict[str, Any]) -> Verdicts:
     world: Any = env.unwrapped
     if is_typed_world(env) and (symmetries is None or isinstance(symmetries, Group)):
-        return prove_world(world, symmetries, **options)
+        return prove_world(world, symmetries, **{**options, "states": max(1, options["states"] // _STATES_PER_EPISODE)})
     if not is_mujoco_env(world):
         raise TypeError(
             f"{type(world).__name__} has neither a MuJoCo model and set_state nor typed spaces and the methods of SymmetricWorld, "

@@ -1,0 +1,245 @@
+"""Plant wrong symmetry maps and broken worlds, and count how many `verify` catches and how often it names the cause.
+
+    python scripts/planted_wrong_maps.py --out results/check
+
+Models: robots of Gymnasium (the Humanoid with its two broken attributes repaired) and random planted ones. Into each true
+symmetry one slip is planted: the sign of a joint or an actuator, two joints or actuators exchanged, the axial rule forgotten
+for hinges or for angular velocity; and under a true map the world is broken: pyramidal cone, wind, tilted gravity. A slip
+that happens to give another true symmetry of the model is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import json
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from planted_models import plant
+
+from eqrl.symmetry import derive, verify
+from eqrl.symmetry.morphology import Derivation, Symmetry
+from eqrl.symmetry.morphology.derivation import key
+
+Floats = NDArray[np.float64]
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+REPAIRED = {"right_hip_y": ("armature", "left_hip_y"), "right_knee": ("stiffness", "left_knee")}
+ROBOTS = (("mirror", 1), ("C3", 2), ("D3", 3), ("two mirrors", 4), ("D4", 5), ("C5", 6), ("mirror", 7))
+_HINGE, _FREE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_FREE)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One thing that is wrong.
+
+    Attributes:
+        model: name of the model.
+        kind: of the slip.
+        expected: causes that would be right, any order of names in them.
+        check: the model and the map to verify.
+    """
+
+    model: str
+    kind: str
+    expected: tuple[str, ...]
+    check: tuple[mujoco.MjModel, Symmetry]
+
+
+@dataclass(frozen=True, eq=False)
+class SpinForgotten(Symmetry):
+    """A hand-written map that treats angular velocities as polar vectors."""
+
+    def qvel(self, qvel: ArrayLike, qpos: ArrayLike) -> Floats:
+        """Without the determinant on angular velocities."""
+        out = super().qvel(qvel, qpos)
+        m = self.model
+        for j in np.flatnonzero(m.jnt_type == _FREE):
+            own = self.frames[m.jnt_bodyid[j], :3, :3]
+            out[..., m.jnt_dofadr[j] + 3 : m.jnt_dofadr[j] + 6] *= np.linalg.det(own)
+        return out
+
+
+def models() -> Iterator[tuple[str, mujoco.MjModel]]:
+    """Models with elliptic cones and their names."""
+    for name in ("ant", "humanoid", "walker2d_v5", "swimmer"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of attributes that Gymnasium's files still use
+            spec = mujoco.MjSpec.from_file(str(ASSETS / f"{name}.xml"))
+            if name == "humanoid":
+                for joint, (attribute, like) in REPAIRED.items():
+                    setattr(spec.joint(joint), attribute, getattr(spec.joint(like), attribute))
+            spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+            yield name, spec.compile()
+    for group, seed in ROBOTS:
+        yield f"planted {group} {seed}", plant(seed, group).spec.compile()
+
+
+def plants(name: str, model: mujoco.MjModel, rng: np.random.Generator, most: int = 3) -> Iterator[Plant]:
+    """Wrong maps and broken worlds of one model, at most ``most`` of each kind for each generator."""
+    derivation = derive(model)
+    known = {key(s) for s in derivation.elements()}
+    for symmetry in derivation.dynamic:
+        for kind, expected, wrong in _wrong_maps(model, symmetry, rng, most):
+            if key(wrong) not in known or isinstance(wrong, SpinForgotten):
+                yield Plant(name, kind, expected, (model, wrong))
+    yield from _broken_worlds(name, model, derivation)
+
+
+def _wrong_maps(
+    model: mujoco.MjModel, s: Symmetry, rng: np.random.Generator, most: int
+) -> Iterator[tuple[str, tuple[str, ...], Symmetry]]:
+    joints = [model.joint(int(j)).name for j in range(model.njnt)]
+    moved_by = {int(model.actuator_trnid[k, 0]): k for k in range(model.nu)}
+    scalar = s.scalar_joints
+    for j in rng.permutation(scalar)[:most]:
+        flip = _flips([j])
+        cause = (f"wrong sign of joint {joints[j]}",)
+        yield "sign of a joint", cause, s.map(joint_signs=flip)
+        if int(j) in moved_by:
+            both = s.map(joint_signs=flip, ctrl_signs=_flips([moved_by[int(j)]]))
+            yield "sign of a joint and its actuator", cause, both
+    for k in rng.permutation(model.nu)[:most]:
+        yield "sign of an actuator", (f"wrong sign of actuator {_actuator(model, int(k))}",), s.map(ctrl_signs=_flips([k]))
+    for a, b in _pairs(scalar, rng, most):
+        causes = f"joints {joints[a]} and {joints[b]} swapped", f"joints {joints[b]} and {joints[a]} swapped"
+        swap = _swaps(a, b)
+        yield "two joints", causes, s.map(joints=swap, joint_signs=swap)
+        if a in moved_by and b in moved_by:
+            too = _swaps(moved_by[a], moved_by[b])
+            both = s.map(joints=swap, joint_signs=swap, actuators=too, ctrl_signs=too)
+            yield "two joints and their actuators", causes, both
+    for a, b in _pairs(np.arange(model.nu), rng, most):
+        one, other = _actuator(model, a), _actuator(model, b)
+        causes = f"actuators {one} and {other} swapped", f"actuators {other} and {one} swapped"
+        yield "two actuators", causes, s.map(actuators=_swaps(a, b), ctrl_signs=_swaps(a, b))
+    roots = np.flatnonzero(model.jnt_type == _FREE)
+    own = [np.linalg.det(s.frames[model.jnt_bodyid[j], :3, :3]) for j in roots]
+    if any(d < 0 for d in own):
+        axial = ("axial vector treated as polar",)
+        hinges = scalar[model.jnt_type[scalar] == _HINGE]
+        if len(hinges) > 1:
+            yield "axial rule of hinges", axial, s.map(joint_signs=_flips(hinges))
+            motors = [moved_by[int(j)] for j in hinges if int(j) in moved_by]
+            yield "axial rule of hinges", axial, s.map(joint_signs=_flips(hinges), ctrl_signs=_flips(motors))
+        yield "axial rule of spin", axial, SpinForgotten(**{f.name: getattr(s, f.name) for f in fields(Symmetry)})
+
+
+def _broken_worlds(name: str, model: mujoco.MjModel, derivation: Derivation) -> Iterator[Plant]:
+    if derivation.world.connected == "1":
+        return
+    turn = derivation.rotation(np.deg2rad(37.0))
+
+    def pyramid(m: mujoco.MjModel) -> None:
+        m.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+
+    def wind(m: mujoco.MjModel) -> None:
+        m.opt.density, m.opt.wind[:] = 1.2, (3.0, 1.0, 0.0)
+
+    def tilt(m: mujoco.MjModel) -> None:
+        m.opt.gravity[:] = 9.81 * np.array([np.sin(0.05), 0.0, -np.cos(0.05)])
+
+    changes: tuple[tuple[str, Callable[[mujoco.MjModel], None]], ...] = (
+        ("pyramidal friction cone", pyramid),
+        ("wind", wind),
+        ("tilted gravity", tilt),
+    )
+    for cause, change in changes:
+        broken = copy.copy(model)
+        change(broken)
+        yield Plant(name, cause, (cause,), (broken, turn))
+
+
+def _pairs(members: NDArray[np.int64], rng: np.random.Generator, most: int) -> list[tuple[int, int]]:
+    every = [(int(a), int(b)) for i, a in enumerate(members) for b in members[i + 1 :]]
+    return [every[i] for i in rng.permutation(len(every))[:most]]
+
+
+def _flips(which: Any) -> Callable[[Any], Any]:
+    def change(values: Floats) -> Floats:
+        out = values.copy()
+        out[which] *= -1.0
+        return out
+
+    return change
+
+
+def _swaps(a: int, b: int) -> Callable[[Any], Any]:
+    def change(values: Any) -> Any:
+        out = values.copy()
+        out[[a, b]] = values[[b, a]]
+        return out
+
+    return change
+
+
+def _actuator(model: mujoco.MjModel, k: int) -> str:
+    return str(model.actuator(k).name or model.joint(int(model.actuator_trnid[k, 0])).name)
+
+
+def main() -> None:
+    """Plant, verify, count, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results/check"), help="folder for the JSON and CSV file")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--most", type=int, default=3, help="slips of each kind for each generator")
+    args = parser.parse_args()
+    rng = np.random.default_rng(args.seed)
+    rows = []
+    for name, model in models():
+        for p in plants(name, model, rng, args.most):
+            start = time.perf_counter()
+            verdict = verify(p.check[0], p.check[1], seed=args.seed)[0]
+            cause = verdict.cause.id if verdict.cause else ""
+            rows.append(
+                {
+                    "model": p.model,
+                    "generator": p.check[1].name,
+                    "planted": p.kind,
+                    "expected": p.expected[0],
+                    "caught": not verdict.holds,
+                    "cause": cause,
+                    "right": cause in p.expected,
+                    "error_1": verdict.error_1,
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+            )
+            if not rows[-1]["right"]:
+                print(rows[-1])
+    caught, right = sum(bool(r["caught"]) for r in rows), sum(bool(r["right"]) for r in rows)
+    kinds = Counter(str(r["planted"]) for r in rows)
+    summary = {
+        "planted": len(rows),
+        "caught": caught,
+        "cause_right": right,
+        "seconds": round(sum(float(str(r["seconds"])) for r in rows), 1),
+        "kinds": {
+            kind: {
+                "planted": n,
+                "caught": sum(bool(r["caught"]) for r in rows if r["planted"] == kind),
+                "cause_right": sum(bool(r["right"]) for r in rows if r["planted"] == kind),
+            }
+            for kind, n in sorted(kinds.items())
+        },
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "planted_wrong_maps.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    with (args.out / "planted_wrong_maps.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"{caught} of {len(rows)} caught, the cause right in {right}, {summary['seconds']} s")
+
+
+if __name__ == "__main__":
+    main()

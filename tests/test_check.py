@@ -1,0 +1,115 @@
+"""eqrl check: what it prints, writes and returns."""
+
+import json
+
+import gymnasium
+import pytest
+
+from eqrl.check import check
+from eqrl.cli import main
+
+PENDULUM = """
+<mujoco>
+  <worldbody>
+    <body name="cart"><joint name="slide" type="slide" axis="1 0 0"/><geom size="0.1" mass="1"/>
+      <body name="pole" {pos}><joint name="hinge" axis="0 1 0" damping="0.1"/><geom size="0.05" pos="0 0 {tip}" mass="0.2"/></body>
+    </body>
+  </worldbody>
+  <actuator><motor name="push" joint="slide" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+SCALENE = """
+<mujoco><worldbody><body><joint name="a" axis="1 2 3"/><geom type="box" size="0.1 0.2 0.3" pos="0.3 0.2 0.1" euler="10 20 30"/>
+</body></worldbody></mujoco>
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(tmp_path, text, name="robot.xml"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_json_has_exactly_these_keys(tmp_path, capsys):
+    path = write(tmp_path, PENDULUM.format(pos="", tip="0.5"))
+    assert main(["check", str(path), "--json", "out.json"]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert list(found) == ["target", "group", "order", "generators", "near_misses"]
+    assert found["order"] == 2
+    assert [list(g) for g in found["generators"]] == [["name", "kind", "error_1", "error_10", "error_50", "holds", "cause"]]
+    assert found["generators"][0]["holds"] is True
+    assert found["generators"][0]["cause"] is None
+    assert found["generators"][0]["error_50"] < 1e-8
+    assert "yes" in capsys.readouterr().out
+
+
+def test_what_is_pyramidal_fails_with_its_fix(tmp_path, capsys):
+    source = str(gymnasium.__path__[0]) + "/envs/mujoco/assets/humanoid.xml"
+    assert main(["check", source, "--json", "out.json"]) == 1
+    found = json.loads((tmp_path / "out.json").read_text())
+    rotation = found["generators"][0]
+    assert (rotation["name"], rotation["kind"], rotation["holds"]) == ("rotation about gravity", "world", False)
+    assert rotation["cause"] == "pyramidal friction cone"
+    misses = {(m["field"], *m["of"]) for m in found["near_misses"]}
+    assert misses == {("stiffness", "right_knee", "left_knee"), ("armature", "right_hip_y", "left_hip_y")}
+    assert list(found["near_misses"][0]) == ["name", "kind", "field", "of", "values", "relative", "error_50"]
+    assert all(m["error_50"] > 1e-3 for m in found["near_misses"])
+    assert 'cone="elliptic"' in capsys.readouterr().out
+
+
+def test_no_symmetry_is_an_answer(tmp_path, capsys):
+    path = write(tmp_path, SCALENE)
+    assert main(["check", str(path), "--json", "out.json"]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert (found["group"], found["order"], found["generators"]) == ("1", 1, [])
+    assert "no symmetry" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [("eqrl/Push-v0", 0), ("eqrl/Push-v0 --env-kwargs breaking:wind breaking_size:0.3", 1)]
+)
+def test_environments_that_declare(argv, code, capsys):
+    assert main(["check", *argv.split(), "--states", "8"]) == code
+    assert ("wind" in capsys.readouterr().out) is (code == 1)
+
+
+def test_the_order_of_a_declared_group():
+    report = check("eqrl/AntTarget-v0", states=4)
+    assert report.order == 8
+    assert report.holds
+
+
+def test_kinematic_level(tmp_path):
+    path = write(tmp_path, PENDULUM.format(pos="", tip="0.5"))
+    assert check(path, level="kinematic").holds
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("check", ["TARGET"]),
+        ("check Ant-v55", ["'Ant-v55'", "'Ant-v5'"]),
+        ("check nowhere.xml", ["nowhere.xml"]),
+        ("check broken.xml", ["broken.xml", "hing"]),
+        ("check CartPole-v1", ["CartPole-v1", "MuJoCo"]),
+        ("check Ant-v5 --env-kwargs nonsense:3", ["Ant-v5", "nonsense"]),
+        ("check broken.xml --level dynamics", ["level", "dynamic"]),
+        ("check broken.xml --json x.txt", ["x.txt", ".json"]),
+        ("check broken.xml --tolerance -1", ["tolerance"]),
+        ("check broken.xml --states 0", ["states"]),
+        ("chek", ["'chek'", "'check'"]),
+    ],
+)
+def test_mistakes(argv, words, capsys, tmp_path):
+    (tmp_path / "broken.xml").write_text("<mujoco><worldbody><body><joint type='hing'/></body></worldbody></mujoco>")
+    assert main(argv.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("eqrl: error: ")
+    assert err.count("\n") == 1
+    assert all(word in err for word in words), err
