@@ -35,7 +35,7 @@ class Assembly:
         self.slack = slack
         self.floor = floor
 
-    def element(self, G: Floats, matches: Mapping[int, Match], kind: str) -> tuple[Symmetry, tuple[Discrepancy, ...]]:
+    def element(self, G: Floats, matches: Mapping[int, Match], kind: str) -> Symmetry:
         """The symmetry that moves the world by ``G`` and trees as matched; other trees keep their labels.
 
         Args:
@@ -44,7 +44,7 @@ class Assembly:
             kind: the symmetry's kind.
 
         Returns:
-            The symmetry, and what it has no image for.
+            The symmetry, whether it holds or not.
         """
         m = self.parts.model
         moved = np.tile(np.eye(4), (m.nbody, 1, 1))
@@ -84,16 +84,19 @@ class Assembly:
         )
         if kind == "world" and not symmetry.relabels_nothing:
             kind = "morphology"  # what is bolted to the world is relabelled by what moves the world
-        return replace(symmetry, name=self.name(symmetry), kind=kind), tuple(relations.broken)
+        return replace(symmetry, name=self.name(symmetry), kind=kind)
 
-    def broken(self, s: Symmetry) -> tuple[Discrepancy, ...]:
-        """What a symmetry, perhaps a product of others, has no image for."""
-        relations = Relations(self.parts, self.moved(s), s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
-        return tuple(relations.broken)
+    def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
+        """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
+        moved = self.moved(s)
+        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
+        return (*relations.broken, *Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies())
 
     def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """Attributes in which parts differ from their images."""
-        return Comparison(self.parts, self.shapes, s, self.moved(s), self.floor).discrepancies()
+        moved = self.moved(s)
+        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
+        return Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies()
 
     def moved(self, s: Symmetry) -> Floats:
         """The isometry of every body at the reference, ``(nbody, 4, 4)``."""

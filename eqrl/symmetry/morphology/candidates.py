@@ -90,15 +90,19 @@ class Cloud:
                 yield (*place, "anchor", k), anchor.copy()
             # an axis is a line without direction: both ends have one label
             if axis.any():
+                which = "slide" if m.jnt_type[j] == SLIDE else k  # slides of one piece commute
                 self.lines.append(axis.copy())
-                yield (*place, "axis", k), anchor + reach * axis
-                yield (*place, "axis", k), anchor - reach * axis
+                yield (*place, "axis", which), anchor + reach * axis
+                yield (*place, "axis", which), anchor - reach * axis
         for g in self.parts.geoms[head]:
             shape = self.shapes.points(g)
             if len(shape):
                 yield (*place, "geom", int(m.geom_type[g])), self.shapes.centre(g)
                 if len(shape) <= 8:
                     yield from (((*place, "shape", int(m.geom_type[g])), p) for p in shape if len(shape) > 1)
+        for s in self.parts.sites[head]:
+            if s in self.parts.driven_sites:
+                yield (*place, "site"), d.site_xpos[s].copy()
         if head and not self.parts.geoms[head] and self.parts.inertials[head][0] > 0:
             yield (*place, "mass"), self.parts.inertials[head][1]
 

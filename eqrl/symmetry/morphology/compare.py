@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from eqrl.symmetry.morphology.derivation import Discrepancy, Level
 from eqrl.symmetry.morphology.matching import anchor_gap
 from eqrl.symmetry.morphology.parts import BALL, FREE, HINGE, SLIDE, Parts
+from eqrl.symmetry.morphology.relations import Relations
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
 
@@ -28,14 +29,18 @@ class Comparison:
         shapes: its geoms.
         symmetry: what to examine.
         moved: the isometry of every body at the reference, ``(nbody, 4, 4)``.
+        relations: images of what connects parts under the symmetry.
         floor: relative differences up to this are rounding.
     """
 
-    def __init__(self, parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats, floor: float) -> None:
+    def __init__(
+        self, parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats, relations: Relations, floor: float
+    ) -> None:
         self.parts = parts
         self.shapes = shapes
         self.symmetry = symmetry
         self.moved = moved
+        self.relations = relations
         self.floor = floor
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
@@ -143,6 +148,8 @@ class Comparison:
             if m.actuator_forcelimited[i] or m.actuator_forcelimited[j]:
                 here, there = m.actuator_forcerange[[i, j]]
                 yield self._range("dynamic", "forcerange", of, tuple(np.sort(sign * here)), tuple(there))
+            for name in ("forcelimited", "actearly", "cranklength", "delay", "dampingpoly"):
+                yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
             yield self._same("dynamic", "gear", of, np.abs(m.actuator_gear[i]), np.abs(m.actuator_gear[j]))
             for name in ("gaintype", "biastype", "dyntype", "gainprm", "dynprm", "armature", "damping"):
                 yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
@@ -151,15 +158,28 @@ class Comparison:
             yield self._same("dynamic", "biasprm", of, here, there)
 
     def _tendons(self) -> Iterator[Discrepancy]:
+        m = self.parts.model
         for i, j in enumerate(self.symmetry.tendons):
             of = self._of("tendon", i, j)
-            for name in ("limited", "range"):
-                yield self._same("kinematic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
+            sign, shift = self.relations.tendon_signs[i], self.parts.fixed_length(j)
+            shift -= sign * self.parts.fixed_length(i)
+            mine, other = self.relations.coefficients(i, moved=True), self.relations.coefficients(int(j))
+            if len(mine) == len(other):
+                yield self._same("kinematic", "coef", of, sign * mine, other)
+            yield self._same("kinematic", "limited", of, m.tendon_limited[i], m.tendon_limited[j])
+            if m.tendon_limited[i] and m.tendon_limited[j]:
+                mapped = np.sort(sign * m.tendon_range[i]) + shift
+                yield self._range("kinematic", "range", of, tuple(mapped), tuple(m.tendon_range[j]))
+            if m.tendon_stiffness[i] or m.tendon_stiffness[j]:
+                mapped = np.sort(sign * m.tendon_lengthspring[i]) + shift
+                yield self._same("dynamic", "springlength", of, mapped, m.tendon_lengthspring[j])
             for name in (
                 "stiffness",
                 "damping",
                 "frictionloss",
-                "lengthspring",
+                "stiffnesspoly",
+                "dampingpoly",
+                "actfrclimited",
                 "margin",
                 "armature",
                 "solref_lim",

@@ -34,6 +34,7 @@ Source: TypeAlias = mujoco.MjModel | mujoco.MjSpec | str | Path
 # Differences in attributes (a range, a radius) up to this are worth reporting as a near miss; in positions it is `near`.
 _NEAR_ATTRIBUTE = 0.25
 _FEW = 0.1
+_SLIPS = {"range", "ctrlrange", "actuator", "tendon", "equality", "exclude", "pair"}
 # Two isometries this close that permute alike are one, found twice with different errors.
 _TWIN = 0.3
 _MOST_MATCHES = 128
@@ -61,7 +62,7 @@ def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near
     best = _Search(Parts.of(model), tolerance, exact, near).run()
     for reference in _other_references(model):
         found = _Search(Parts.of(model, reference), tolerance, exact, near).run()
-        if found.order("kinematic") > best.order("kinematic"):
+        if _size(found) > _size(best):
             best = replace(found, notes=(*found.notes, "symmetric about another configuration than the zero one"))
     return replace(best, spec=spec)
 
@@ -84,6 +85,13 @@ def load(source: Source) -> tuple[mujoco.MjModel, mujoco.MjSpec | None]:
         return mujoco.MjModel.from_binary_path(str(path)), None
     spec = mujoco.MjSpec.from_file(str(path))
     return spec.compile(), spec
+
+
+def _size(found: Derivation) -> float:
+    try:
+        return float(found.order("kinematic"))
+    except ValueError:  # more elements than are listed
+        return np.inf
 
 
 def _other_references(model: mujoco.MjModel) -> Iterator[np.ndarray]:
@@ -128,7 +136,7 @@ class _Search:
     def run(self) -> Derivation:
         world = world_part(self.parts)
         one = replace(identity(self.parts.model), reference=self.parts.reference)
-        elements = [(s, self._judge(s, broken)) for s, broken in self._candidates(world)]
+        elements = [(s, self._judge(s)) for s in self._candidates(world)]
         elements = _distinct(elements, one)
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
@@ -141,7 +149,7 @@ class _Search:
         )
 
     # ------------------------------------------------------------------ candidates
-    def _candidates(self, world: WorldPart) -> Iterator[tuple[Symmetry, tuple[Discrepancy, ...]]]:
+    def _candidates(self, world: WorldPart) -> Iterator[Symmetry]:
         roots = self.parts.floating
         own = {root: self._automorphisms(root) for root in roots}
         for root in roots:
@@ -153,25 +161,29 @@ class _Search:
                 across = self._between(a, b)
                 if across is not None:
                     yield self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
-        fixed = self._automorphisms(0) if self.parts.children[0] or len(self.clouds[0].points) else []
+        fixed = self._automorphisms(0) if world.connected == "1" else []
+        if self._hangs():
+            # it may be turned about this line by any angle; quarters of a turn and all mirrors are not listed
+            fixed = [m for m in fixed if np.allclose(m.G[:3, :3], _MIRROR[:3, :3], atol=1e-9)]
         for match in fixed:
             if np.linalg.det(match.G[:3, :3]) > 0:
                 yield self.assembly.element(match.G, {0: match}, kind="world")
         mirrored = {r: [m for m in own[r] if np.linalg.det(m.G[:3, :3]) < 0] for r in roots}
-        if lacking := [r for r in roots if not mirrored[r]]:
+        inexact = self.tolerance * self.parts.size
+        crossed = self._crossed([r for r in roots if all(m.cost > inexact for m in mirrored[r])])
+        if lacking := [r for r in roots if not mirrored[r] and r not in crossed]:
             self.notes += [f"{self.parts.body_name(r)} is not its own mirror image" for r in lacking]
             return
+        chosen = {r: crossed[r] if r in crossed else min(mirrored[r], key=lambda m: m.cost) for r in roots}
         mirrors = [m for m in fixed if np.linalg.det(m.G[:3, :3]) < 0]
         if world.connected == "1":
             for match in mirrors:
-                chosen = {r: min(mirrored[r], key=lambda m: m.cost) for r in roots}
                 yield self.assembly.element(match.G, {0: match, **chosen}, kind="world")
         elif len(roots) == 1:
             for match in mirrored[roots[0]]:
                 # one and the same mirror of the world for all, so that products of two of them move the world no more
                 yield self.assembly.element(_MIRROR, {roots[0]: match}, kind="morphology")
         elif roots:
-            chosen = {r: min(mirrored[r], key=lambda m: m.cost) for r in roots}
             yield self.assembly.element(_MIRROR, chosen, kind="world")
         else:
             self.notes.append("nothing in the model moves")
@@ -210,6 +222,13 @@ class _Search:
                 break
         return [*(m for same in found.values() for m in same), *self._coincident(root)]
 
+    def _hangs(self) -> bool:
+        """Whether all that is fixed to the world are ends of tendons on one vertical line."""
+        points, solid = self.clouds[0].points, [g for g in self.parts.geoms[0] if len(self.shapes.points(g))]
+        if not len(points) or solid or self.parts.children[0]:
+            return False
+        return bool(np.allclose(points[:, :2], points[0, :2], atol=1e-9))
+
     def _round(self, root: int) -> bool:
         """Whether a floating tree is one piece that every rotation about its centre leaves alone."""
         inertia = self.parts.inertials[root][2]
@@ -244,10 +263,21 @@ class _Search:
         match.joints |= {j: (j, 1.0) for j in self.parts.joints(piece)}
         match.geoms |= {g: g for g in self.parts.geoms[piece]}
 
-    def _between(self, a: int, b: int) -> Match | None:
+    def _crossed(self, roots: list[int]) -> dict[int, Match]:
+        """Matches of trees that are no mirror images of themselves but of each other, as a left and a right hand."""
+        out: dict[int, Match] = {}
+        for i, a in enumerate(roots):
+            for b in roots[i + 1 :]:
+                if a in out or b in out:
+                    continue
+                if (across := self._between(a, b, proper=False)) is not None:
+                    out[a], out[b] = across, inverse(across)
+        return out
+
+    def _between(self, a: int, b: int, proper: bool = True) -> Match | None:
         best: Match | None = None
         for G in isometries(self.clouds[a], self.clouds[b], self.slack):
-            if np.linalg.det(G[:3, :3]) < 0:
+            if (np.linalg.det(G[:3, :3]) > 0) != proper:
                 continue
             match = self.matcher.match(a, b, G)
             if match is not None and (best is None or match.cost < best.cost):
@@ -257,12 +287,10 @@ class _Search:
         return best
 
     # ------------------------------------------------------------------ judgement
-    def _judge(self, symmetry: Symmetry, broken: tuple[Discrepancy, ...] = ()) -> tuple[Discrepancy, ...]:
+    def _judge(self, symmetry: Symmetry) -> tuple[Discrepancy, ...]:
         name = key(symmetry)
         if name not in self.judged:
-            if not broken:
-                broken = self.assembly.broken(symmetry)
-            self.judged[name] = (*broken, *self.assembly.compare(symmetry))
+            self.judged[name] = self.assembly.judge(symmetry)
         return self.judged[name]
 
     def _kinematic(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
@@ -271,8 +299,8 @@ class _Search:
 
     def _near(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
         gross = [d for d in discrepancies if (d.level == "kinematic" or d.field == "gravity") and d.relative > _NEAR_ATTRIBUTE]
-        # one joint of many with a range of the wrong sign is a slip of the pen
-        return not gross or ({d.field for d in gross} <= {"range", "ctrlrange"} and len(gross) <= _FEW * self.parts.model.njnt)
+        # one joint of many with a range of the wrong sign, or without its motor, is a slip of the pen
+        return not gross or ({d.field for d in gross} <= _SLIPS and len(gross) <= _FEW * self.parts.model.njnt)
 
     def _split(self, kinematic: tuple[Symmetry, ...], one: Symmetry) -> tuple[tuple[Symmetry, ...], list[NearMiss]]:
         """Those elements of the kinematic group that are dynamic too, and near misses for the rest."""
@@ -348,7 +376,10 @@ def _generators(elements: list[Symmetry], one: Symmetry) -> tuple[Symmetry, ...]
 def _independent(misses: list[NearMiss], exact: tuple[Symmetry, ...], one: Symmetry) -> tuple[NearMiss, ...]:
     """Near misses that do not follow from better ones."""
     chosen: list[NearMiss] = []
-    known = {key(s) for s in closure(exact, one)}
+    try:
+        known = {key(s) for s in closure(exact, one)}
+    except ValueError:  # too many elements to list, and so to tell what follows from what
+        known = {key(s) for s in (one, *exact)}
     misses.sort(key=lambda m: (len(m.discrepancies), _preference(m.symmetry)))
     for miss in misses:
         if key(miss.symmetry) in known:

@@ -6,6 +6,7 @@ comparing attribute by attribute.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,9 +102,10 @@ class Matcher:
         here, there = self.parts.joints(a), self.parts.joints(b)
         if len(here) != len(there) or any(m.jnt_type[i] != m.jnt_type[j] for i, j in zip(here, there, strict=True)):
             return None
+        there_now = self._order_of_slides(here, there, G)
         images, cost = {}, 0.0
         det = float(_cross(G[:3, 0], G[:3, 1]) @ G[:3, 2])
-        for i, j in zip(here, there, strict=True):
+        for i, j in zip(here, there_now, strict=True):
             kind, sign = int(m.jnt_type[i]), 1.0
             if kind in (HINGE, SLIDE):
                 axis = G[:3, :3] @ d.xaxis[i] * (det if kind == HINGE else 1.0)
@@ -115,6 +117,19 @@ class Matcher:
                 return None
             images[i], cost = (j, sign), cost + distance
         return images, cost
+
+    def _order_of_slides(self, here: range, there: range, G: Floats) -> list[int]:
+        """Joints of a piece's image, where slides next to each other are put in the order of their axes, for they commute."""
+        m, d = self.parts.model, self.parts.data
+        out, start = list(there), 0
+        for slides, run in itertools.groupby(here, key=lambda j: bool(m.jnt_type[j] == SLIDE)):
+            n = len(list(run))
+            if slides and n > 1:
+                block = slice(start, start + n)
+                along = np.abs(d.xaxis[list(here[block])] @ G[:3, :3].T @ d.xaxis[list(there[block])].T)
+                out[block] = [there[start + int(k)] for k in linear_sum_assignment(-along)[1]]
+            start += n
+        return out
 
     def _mass_gap(self, a: int, b: int, G: Floats) -> float:
         (mass_a, here, _), (mass_b, there, _) = self.parts.inertials[a], self.parts.inertials[b]

@@ -19,7 +19,11 @@ def numbers(enumeration: Any) -> SimpleNamespace:
     return SimpleNamespace(**{name: int(value) for name, value in enumeration.__members__.items()})
 
 
+_WRAPPED = (int(mujoco.mjtWrap.mjWRAP_SPHERE), int(mujoco.mjtWrap.mjWRAP_CYLINDER))
 FREE, BALL, SLIDE, HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{n}")) for n in ("FREE", "BALL", "SLIDE", "HINGE"))
+_JOINT_WRAP, _SITE_WRAP = int(mujoco.mjtWrap.mjWRAP_JOINT), int(mujoco.mjtWrap.mjWRAP_SITE)
+_SITE_DRIVES = (int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtTrn.mjTRN_SLIDERCRANK))
+_BODY, _SITE = int(mujoco.mjtObj.mjOBJ_BODY), int(mujoco.mjtObj.mjOBJ_SITE)
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
 
 
@@ -101,11 +105,12 @@ class Parts:
 
     @cached_property
     def colliding(self) -> Ints:
-        """Geoms that can collide, by their own bits or by an explicit pair."""
+        """Geoms that can collide, by their own bits or by an explicit pair, and those that tendons wrap around."""
         m = self.model
         touches = (m.geom_contype != 0) | (m.geom_conaffinity != 0)
         touches[m.pair_geom1] = True
         touches[m.pair_geom2] = True
+        touches[m.wrap_objid[np.isin(m.wrap_type, _WRAPPED)]] = True
         return np.flatnonzero(touches)
 
     @cached_property
@@ -132,6 +137,42 @@ class Parts:
                 todo += self.children[head]
             out[root] = tuple(found)
         return out
+
+    def fixed_length(self, tendon: int) -> float:
+        """Length of a fixed tendon at the reference; 0 for spatial ones, whose length no symmetry changes."""
+        m = self.model
+        wraps = slice(int(m.tendon_adr[tendon]), int(m.tendon_adr[tendon]) + int(m.tendon_num[tendon]))
+        if m.wrap_type[wraps.start] != _JOINT_WRAP:
+            return 0.0
+        return float(m.wrap_prm[wraps] @ self.reference[m.jnt_qposadr[m.wrap_objid[wraps]]])
+
+    @cached_property
+    def driven_sites(self) -> frozenset[int]:
+        """Sites that tendons run through or actuators push."""
+        m = self.model
+        on_sites = np.isin(m.actuator_trntype, _SITE_DRIVES)
+        found = {*m.wrap_objid[m.wrap_type == _SITE_WRAP].tolist(), *m.actuator_trnid[on_sites].ravel().tolist()}
+        return frozenset(int(s) for s in found if s >= 0)
+
+    @cached_property
+    def tied(self) -> frozenset[int]:
+        """Bodies that equality constraints or spatial tendons refer to."""
+        m = self.model
+        out: set[int] = set()
+        for e in range(m.neq):
+            things = [int(m.eq_obj1id[e]), int(m.eq_obj2id[e])]
+            if m.eq_objtype[e] == _BODY:
+                out |= set(things)
+            elif m.eq_objtype[e] == _SITE:
+                out |= {int(m.site_bodyid[s]) for s in things}
+        for kind, thing in zip(m.wrap_type, m.wrap_objid, strict=True):
+            if kind == _SITE_WRAP:
+                out.add(int(m.site_bodyid[thing]))
+            elif kind in _WRAPPED:
+                out.add(int(m.geom_bodyid[thing]))
+        reference = m.actuator_trnid[(m.actuator_trntype == _SITE_DRIVES[0]) & (m.actuator_trnid[:, 1] >= 0), 1]
+        out |= {int(m.site_bodyid[s]) for s in reference}
+        return frozenset(out)
 
     @cached_property
     def inertials(self) -> dict[int, tuple[float, Floats, Floats]]:

@@ -40,10 +40,10 @@ def sensors(relations: Relations, R: Floats, t: Floats) -> tuple[Ints, Floats, F
     unknown = []
     free: dict[tuple[int, ...], list[int]] = {}
     for k in range(m.nsensor):
-        free.setdefault(_signature(m, k, int(m.sensor_objid[k])), []).append(k)
+        free.setdefault(_signature(m, k, int(m.sensor_objid[k]), int(m.sensor_refid[k])), []).append(k)
     for i in range(m.nsensor):
         rule = _rule(relations, i, R, t)
-        fits = free.get(_signature(m, i, _image_of_object(relations, i)), [])
+        fits = free.get(_signature(m, i, *_images_of_objects(relations, i)), [])
         if rule is None or not fits:
             unknown.append(relations.parts.name("sensor", i))
             continue
@@ -68,9 +68,14 @@ def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, F
         ref = relations.parts.reference[m.jnt_qposadr[[relations.joints[thing], thing]]]
         return sign * flat, np.full(1, ref[0] - sign * ref[1] if kind == _S.mjSENS_JOINTPOS else 0.0)
     if kind in _TENDON:
-        return relations.tendon_signs[thing] * flat, np.zeros(1)
+        sign, length = relations.tendon_signs[thing], relations.parts.fixed_length
+        shift = length(int(relations.tendons[thing])) - sign * length(thing) if kind == _S.mjSENS_TENDONPOS else 0.0
+        return sign * flat, np.full(1, shift)
     if kind in _ACTUATOR:
-        return relations.ctrl_signs[thing] * flat, np.zeros(1)
+        shift = relations.length_shift(thing) if kind == _S.mjSENS_ACTUATORPOS else 0.0
+        return relations.ctrl_signs[thing] * flat, np.full(1, shift)
+    if kind == _S.mjSENS_MAGNETOMETER and not np.allclose(R.T @ m.opt.magnetic, m.opt.magnetic, atol=1e-9):
+        return None  # the field of the world does not turn with the model
     if kind in _BALL:
         own = relations.frames[m.jnt_bodyid[thing], :3, :3]
         return np.linalg.det(own) * own, none
@@ -88,19 +93,23 @@ def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, F
     return None
 
 
-def _signature(m: mujoco.MjModel, i: int, thing: int) -> tuple[int, ...]:
-    return int(m.sensor_type[i]), int(m.sensor_objtype[i]), int(m.sensor_dim[i]), thing
+def _signature(m: mujoco.MjModel, i: int, thing: int, other: int) -> tuple[int, ...]:
+    return int(m.sensor_type[i]), int(m.sensor_objtype[i]), int(m.sensor_reftype[i]), int(m.sensor_dim[i]), thing, other
 
 
-def _image_of_object(relations: Relations, i: int) -> int:
+def _images_of_objects(relations: Relations, i: int) -> tuple[int, int]:
+    """Images of what a sensor measures, and of what it measures against."""
     m = relations.parts.model
     images = {
         _O.mjOBJ_BODY: relations.bodies, _O.mjOBJ_XBODY: relations.bodies, _O.mjOBJ_JOINT: relations.joints,
         _O.mjOBJ_SITE: relations.sites, _O.mjOBJ_GEOM: relations.geoms, _O.mjOBJ_TENDON: relations.tendons,
         _O.mjOBJ_ACTUATOR: relations.actuators,
     }  # fmt: skip
-    thing, kind = int(m.sensor_objid[i]), int(m.sensor_objtype[i])
-    if kind == _O.mjOBJ_UNKNOWN:
-        return thing
-    image = images.get(kind)
-    return -2 if image is None else int(image[thing])
+
+    def image(thing: int, kind: int) -> int:
+        if kind == _O.mjOBJ_UNKNOWN or thing < 0:
+            return thing
+        found = images.get(kind)
+        return -2 if found is None else int(found[thing])
+
+    return image(int(m.sensor_objid[i]), int(m.sensor_objtype[i])), image(int(m.sensor_refid[i]), int(m.sensor_reftype[i]))

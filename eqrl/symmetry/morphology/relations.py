@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from eqrl.symmetry.morphology.derivation import Discrepancy
 from eqrl.symmetry.morphology.parts import BALL, FREE, Parts, numbers
-from eqrl.symmetry.morphology.symmetry import Floats, Ints
+from eqrl.symmetry.morphology.symmetry import Floats, Ints, rotations
 
 _T, _W, _E, _O = (numbers(e) for e in (mujoco.mjtTrn, mujoco.mjtWrap, mujoco.mjtEq, mujoco.mjtObj))
 _MUSCLE = int(mujoco.mjtGain.mjGAIN_MUSCLE)
@@ -77,17 +77,25 @@ class Relations:
         out, signs = np.full(m.ntendon, _NONE, dtype=np.int64), np.ones(m.ntendon)
         for t in range(m.ntendon):
             mine = self._path(t, moved=True)
-            for k, other in enumerate(paths):
-                if k in out[:t]:
-                    continue
-                sign = _same_path(mine, other)
-                if sign:
-                    out[t], signs[t] = k, sign
-                    break
-            else:
+            fits = [(k, _same_path(mine, other)) for k, other in enumerate(paths) if k not in out[:t]]
+            fits = [(k, sign) for k, sign in fits if sign]
+            if not fits:
                 self._no_image("tendon", t)
                 out[t] = t
+                continue
+            # tendons along one path are told apart by their coefficients
+            out[t], signs[t] = min(fits, key=lambda fit: self._coefficient_gap(mine, paths[fit[0]], fit[1]))
         return out, signs
+
+    def coefficients(self, tendon: int, moved: bool = False) -> Floats:
+        """Coefficients of a fixed tendon in the order of its joints, or of their images."""
+        return np.array([weight for kind, _, weight in sorted(self._path(tendon, moved)) if kind == _W.mjWRAP_JOINT])
+
+    @staticmethod
+    def _coefficient_gap(a: list[tuple[int, int, float]], b: list[tuple[int, int, float]], sign: float) -> float:
+        return float(
+            sum(abs(sign * x[2] - y[2]) for x, y in zip(sorted(a), sorted(b), strict=True) if x[0] == _W.mjWRAP_JOINT)
+        )
 
     def _path(self, tendon: int, moved: bool) -> list[tuple[int, int, float]]:
         m = self.parts.model
@@ -100,7 +108,9 @@ class Relations:
             elif moved and kind == _W.mjWRAP_SITE:
                 i = int(self.sites[i])
             elif kind in (_W.mjWRAP_SPHERE, _W.mjWRAP_CYLINDER):
-                i, weight = (int(self.geoms[i]) if moved else i), 0.0  # the side site only chooses a side
+                side = int(weight)  # a site that chooses the side, or -1
+                weight = float(self.sites[side]) if moved and side >= 0 else weight
+                i = int(self.geoms[i]) if moved else i
             path.append((kind, i, weight))
         return path
 
@@ -151,7 +161,10 @@ class Relations:
             if self.sites[a[0]] != b[0] or (a[1] >= 0) != (b[1] >= 0) or (a[1] >= 0 and self.sites[a[1]] != b[1]):
                 return 0.0
             own = self.site_frame(int(a[0]))[:3, :3]
-            return _sign_between(np.concatenate([own @ g[:3], np.linalg.det(own) * own @ g[3:]]), h)
+            force, torque = own @ g[:3], np.linalg.det(own) * own @ g[3:]
+            # each by itself: the torque of a propeller is small beside its thrust, but has to turn the right way
+            along = [_sign_between(x, y) for x, y in ((force, h[:3]), (torque, h[3:])) if x.any() or y.any()]
+            return along[0] if along and len(set(along)) == 1 else 0.0
         if kind == _T.mjTRN_SLIDERCRANK:
             return 1.0 if self.sites[a[0]] == b[0] and self.sites[a[1]] == b[1] else 0.0
         return 1.0 if i == j else 0.0
@@ -168,40 +181,66 @@ class Relations:
         With force ``g u + b1 length`` and length ``gear (ref + ...)``, the image's length is ``sign length + c``.
         """
         m = self.parts.model
-        joint, image = m.actuator_trnid[k][0], int(self.actuators[k])
-        scalar = m.actuator_trntype[k] in (_T.mjTRN_JOINT, _T.mjTRN_JOINTINPARENT) and m.jnt_type[joint] not in (FREE, BALL)
-        if not scalar or m.actuator_biasprm[k][1] == 0.0 or m.actuator_gainprm[k][0] == 0.0:
+        if m.actuator_biasprm[k][1] == 0.0 or m.actuator_gainprm[k][0] == 0.0:
             return 0.0
-        here = m.actuator_gear[k][0] * self.parts.reference[m.jnt_qposadr[joint]]
-        there = m.actuator_gear[image][0] * self.parts.reference[m.jnt_qposadr[self.joints[joint]]]
-        shift = there - self.ctrl_signs[k] * here
-        return float(-m.actuator_biasprm[k][1] * shift / m.actuator_gainprm[k][0])
+        return float(-m.actuator_biasprm[k][1] * self.length_shift(k) / m.actuator_gainprm[k][0])
+
+    def length_shift(self, k: int) -> float:
+        """The constant c in ``sign length + c``, the length of the image of an actuator on a hinge, slide or fixed tendon."""
+        m = self.parts.model
+        thing, image = int(m.actuator_trnid[k][0]), int(self.actuators[k])
+        kind = m.actuator_trntype[k]
+        if kind == _T.mjTRN_TENDON:
+            here, there = (self.parts.fixed_length(int(t)) for t in (thing, self.tendons[thing]))
+        elif kind in (_T.mjTRN_JOINT, _T.mjTRN_JOINTINPARENT) and m.jnt_type[thing] not in (FREE, BALL):
+            here, there = (float(self.parts.reference[m.jnt_qposadr[j]]) for j in (thing, self.joints[thing]))
+        else:
+            return 0.0
+        return float(m.actuator_gear[image][0] * there - self.ctrl_signs[k] * m.actuator_gear[k][0] * here)
 
     # ------------------------------------------------------------------ constraints
     def _equalities(self) -> None:
         m = self.parts.model
         for e in range(m.neq):
-            if not any(self._equal(e, k) for k in range(m.neq)):
+            image = next((k for k in range(m.neq) if self._equal(e, k, False) or self._equal(e, k, True)), None)
+            if image is None:
                 self._no_image("equality", e)
+                continue
+            of = (self.parts.name("equality", e), self.parts.name("equality", image))
+            for name in ("solref", "solimp"):
+                x, y = getattr(m, f"eq_{name}")[[e, image]]
+                gap = float(np.abs(x - y).max() / max(np.abs(x).max(), np.abs(y).max(), 1e-12))
+                if gap > 0.0:
+                    self.broken.append(Discrepancy("dynamic", name, of, (tuple(x.tolist()), tuple(y.tolist())), gap))
 
-    def _equal(self, e: int, k: int) -> bool:
+    def _equal(self, e: int, k: int, swapped: bool) -> bool:
+        """Whether constraint ``k`` is the image of constraint ``e``, perhaps with its two things in the other order."""
         m = self.parts.model
         if m.eq_type[e] != m.eq_type[k] or m.eq_objtype[e] != m.eq_objtype[k] or m.eq_active0[e] != m.eq_active0[k]:
             return False
         images = {_O.mjOBJ_BODY: self.bodies, _O.mjOBJ_SITE: self.sites}
         kind, x, y = m.eq_type[e], m.eq_data[e], m.eq_data[k]
         a, b, c, d = m.eq_obj1id[e], m.eq_obj2id[e], m.eq_obj1id[k], m.eq_obj2id[k]
+        if swapped:
+            y = _swapped(int(kind), int(m.eq_objtype[e]), y)
+            if y is None or d < 0:
+                return False
+            c, d = d, c
         if kind in (_E.mjEQ_CONNECT, _E.mjEQ_WELD):
             image = images.get(int(m.eq_objtype[e]))
             if image is None or image[a] != c or image[b] != d:
                 return False
             if m.eq_objtype[e] == _O.mjOBJ_SITE:
                 return True
-            f, g = self.frames[a], self.frames[b]
+            f, g, near = self.frames[a], self.frames[b], _FIT * self.parts.size
             if kind == _E.mjEQ_CONNECT:
-                return bool(np.allclose(f[:3, :3] @ x[:3] + f[:3, 3], y[:3], atol=_FIT * self.parts.size))
-            anchor = np.allclose(g[:3, :3] @ x[:3] + g[:3, 3], y[:3], atol=_FIT * self.parts.size)
-            return bool(anchor and np.isclose(x[10], y[10], rtol=_FIT))
+                ends = ((f, x[:3], y[:3]), (g, x[3:6], y[3:6]))
+                return all(np.allclose(h[:3, :3] @ p + h[:3, 3], q, atol=near) for h, p, q in ends)
+            anchor = np.allclose(g[:3, :3] @ x[:3] + g[:3, 3], y[:3], atol=near)
+            pose = f @ _relative_pose(x) @ np.linalg.inv(g)
+            held = _relative_pose(y)
+            pose_fits = np.allclose(pose[:3, :3], held[:3, :3], atol=_FIT) and np.allclose(pose[:3, 3], held[:3, 3], atol=near)
+            return bool(anchor and pose_fits and np.isclose(x[10], y[10], rtol=_FIT))
         if kind in (_E.mjEQ_JOINT, _E.mjEQ_TENDON):
             image, signs = (self.joints, self.signs) if kind == _E.mjEQ_JOINT else (self.tendons, self.tendon_signs)
             if image[a] != c or (b >= 0) != (d >= 0) or (b >= 0 and image[b] != d):
@@ -217,11 +256,21 @@ class Relations:
         for a, b in mapped - {tuple(sorted(p)) for p in pairs}:
             of = (self.parts.body_name(a), self.parts.body_name(b))
             self.broken.append(Discrepancy("kinematic", "exclude", of, (1.0, 0.0), 1.0))
-        contacts = {tuple(sorted((int(a), int(b)))) for a, b in zip(m.pair_geom1, m.pair_geom2, strict=True)}
-        moved = {tuple(sorted((int(self.geoms[a]), int(self.geoms[b])))) for a, b in contacts}
-        for a, b in moved - contacts:
-            of = (self.parts.name("geom", a), self.parts.name("geom", b))
-            self.broken.append(Discrepancy("kinematic", "pair", of, (1.0, 0.0), 1.0))
+        numbers_of = {tuple(sorted((int(m.pair_geom1[p]), int(m.pair_geom2[p])))): p for p in range(m.npair)}
+        for (a, b), p in numbers_of.items():
+            image = tuple(sorted((int(self.geoms[a]), int(self.geoms[b]))))
+            of = (self.parts.name("geom", image[0]), self.parts.name("geom", image[1]))
+            if image not in numbers_of:
+                self.broken.append(Discrepancy("kinematic", "pair", of, (1.0, 0.0), 1.0))
+                continue
+            q = numbers_of[image]
+            for name in ("friction", "dim", "solref", "solimp", "margin", "gap", "solreffriction"):
+                x, y = (np.atleast_1d(getattr(m, f"pair_{name}")[k]).astype(float) for k in (p, q))
+                gap = float(np.abs(x - y).max() / max(np.abs(x).max(), np.abs(y).max(), 1e-12))
+                if gap > 0.0:
+                    values = (tuple(x.tolist()), tuple(y.tolist()))
+                    pair = ("pair " + "-".join(self.parts.name("geom", g) for g in (a, b)), "pair " + "-".join(of))
+                    self.broken.append(Discrepancy("dynamic", name, pair, values, gap))
 
     def _no_image(self, kind: str, i: int) -> None:
         getter = {"equality": "equality"}.get(kind, kind)
@@ -237,8 +286,38 @@ def _same_path(a: list[tuple[int, int, float]], b: list[tuple[int, int, float]])
         if [x[1] for x in here] != [x[1] for x in there]:
             return 0.0
         return _sign_between(np.array([x[2] for x in here]), np.array([x[2] for x in there]))
-    plain = [x[:2] for x in a]
-    return 1.0 if plain in ([x[:2] for x in b], [x[:2] for x in b][::-1]) else 0.0
+    # a pulley divides all that follows, so such a path has a direction
+    backward = [] if any(x[0] == _W.mjWRAP_PULLEY for x in a) else b[::-1]
+    return 1.0 if a in (b, backward) else 0.0
+
+
+def _relative_pose(data: Floats) -> Floats:
+    """Pose of the second body in the first one that a weld holds, ``(4, 4)``."""
+    out = np.eye(4)
+    out[:3, :3] = rotations(np.asarray(data[6:10]))
+    out[:3, 3] = data[3:6]
+    return out
+
+
+def _swapped(kind: int, objects: int, data: Floats) -> Floats | None:
+    """Data of the same constraint with its two things in the other order; None where that is another constraint."""
+    out = np.array(data)
+    if objects == _O.mjOBJ_SITE:
+        return out
+    if kind == _E.mjEQ_CONNECT:
+        out[:3], out[3:6] = data[3:6], data[:3]
+        return out
+    if kind == _E.mjEQ_WELD:
+        pose = _relative_pose(data)
+        back = np.linalg.inv(pose)
+        out[:3] = pose[:3, :3] @ data[:3] + pose[:3, 3]
+        out[3:6], out[6:10] = back[:3, 3], data[6:10] * np.array([1.0, -1.0, -1.0, -1.0])
+        return out
+    # y = c + k x, for then x = -c / k + y / k; only a slope of one also weighs the error the same
+    if abs(abs(data[1]) - 1.0) > _FIT or np.any(data[2:5]):
+        return None
+    out[0] = -data[0] / data[1]
+    return out
 
 
 def _sign_between(x: Floats, y: Floats) -> float:

@@ -17,7 +17,10 @@ def world_part(parts: Parts) -> WorldPart:
     statics = parts.geoms[0]
     solid = [g for g in statics if m.geom_type[g] != PLANE]
     normals = np.array([parts.geom_poses[g][:3, 2] for g in statics if m.geom_type[g] == PLANE]).reshape(-1, 3)
-    fixed = parts.children[0]
+    # a mocap body that nothing is tied to and that nothing touches is a marker
+    fixed = [h for h in parts.children[0] if m.body_mocapid[h] < 0 or parts.tied & {*parts.members[h]} or parts.geoms[h]]
+    if tied := [b for b in parts.members[0] if b in parts.tied]:
+        reasons.append(f"something is tied to {parts.body_name(tied[0])}")
     if fixed:
         reasons.append(f"{parts.body_name(fixed[0])} is fixed to the world")
     if solid:
