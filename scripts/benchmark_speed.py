@@ -6,8 +6,8 @@ The ratios, each from interleaved repetitions on the same machine and thread cou
 
 - ``env_ratio``: steps/s of our ``VecEnv`` with observation, reward and resets, over bare ``mujoco.batch`` stepping of
   the same model.
-- ``ppo_ratio``: end-to-end steps/s of ``PPO.learn`` over that bare rate, for the ``frame`` and ``vector`` networks and
-  for SB3's ``MlpPolicy`` with the same hidden sizes.
+- ``ppo_ratio``: end-to-end steps/s of ``PPO.learn`` over that bare rate, for the ``frame``, ``vector`` and ``regular`` networks
+  (the last with the exchange of legs) and for SB3's ``MlpPolicy`` with the same hidden sizes.
 - ``sac_ratio``: gradient updates/s of SAC with the ``vector`` network over SB3's ``MlpPolicy`` on Reach with hindsight
   replay.
 - ``networks``: forward+backward at batch 256 and forward at batch 1, as multiples of a torch MLP 2x256 on the same input
@@ -139,9 +139,10 @@ def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str
         env = eqrl.make_vec(ANT, n_envs, seed=0, n_threads=threads)
         if name == "mlp":
             return PPO("MlpPolicy", env, policy_kwargs={"net_arch": HIDDEN}, **common)
-        return PPO(EquivariantPolicy, env, policy_kwargs={"network": name, "network_kwargs": {"hidden": HIDDEN}}, **common)
+        options = {"network": name, "network_kwargs": {"hidden": HIDDEN}, "group": "full" if name == "regular" else "auto"}
+        return PPO(EquivariantPolicy, env, policy_kwargs=options, **common)
 
-    models = {name: model(name) for name in ("frame", "vector", "mlp")}
+    models = {name: model(name) for name in ("frame", "vector", "regular", "mlp")}
     chunk = rollouts * n_envs * common["n_steps"]
 
     def job(agent: PPO) -> Callable[[], float]:
