@@ -41,7 +41,7 @@ class Options:
         "dynamic", "what to prove", "tree, joints and shapes only, or masses, gains and friction too"
     )
     tolerance: float = option(1e-8, "what to prove", "how far a state may be from its image; where a robot is chaotic, more")
-    states: int = option(8, "what to prove", "random states to start from", metavar="N")
+    states: int = option(24, "what to prove", "random states to start from", metavar="N")
     seed: int = option(0, "what to prove", "seed of states and controls")
     env_kwargs: dict[str, Any] = option({}, "what to prove", "options of the environment", metavar="KEY:VALUE")
     gym_packages: list[str] | None = option(

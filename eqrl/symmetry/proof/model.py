@@ -75,7 +75,7 @@ def prove(
         if turned is None and verdict.holds and symmetry.kind == "world" and symmetry.relabels_nothing and _turns(symmetry):
             turned = symmetry
         if verdict.holds and level == "dynamic":
-            verdict = replace(verdict, remarks=_own_solver(trial.on(model), check))
+            verdict = replace(verdict, remarks=(*_own_solver(trial.on(model), check), *_unseen_cone(model, symmetry)))
         verdicts.append(verdict)
     return Verdicts(tuple(verdicts))
 
@@ -99,6 +99,13 @@ def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, step
         step=violation.step if violation else None,
         cause=diagnose(trial, check, violation, level) if violation and diagnosing else None,
     )
+
+
+def _unseen_cone(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[str, ...]:
+    """A pyramidal cone that no contact felt, under a motion that is not its own."""
+    if model.opt.cone != mujoco.mjtCone.mjCONE_PYRAMIDAL or symmetry.kind != "world" or not symmetry.relabels_nothing:
+        return ()
+    return ("no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it elliptic",)
 
 
 def _own_solver(trial: Trial, symmetry: Symmetry) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _TRIES = 12
 _BISECTIONS = 30
 _WIDE = 0.5
-_DEPTHS = (-3.0, -1.7)  # powers of ten: how deep a lowered body sinks in, relative to the model's extent
+_DEPTHS = (-3.0, -1.2)  # powers of ten: how deep a lowered body sinks in, relative to the model's extent
 _DEEPEST = 0.03  # deeper overlaps are no states that a simulation reaches; they only make it explode
 
 
@@ -128,7 +128,9 @@ def _turn_down(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Genera
         joint = model.body_jntadr[body]
         if not len(shapes) or model.jnt_type[joint] != _FREE:
             continue
-        arm = data.geom_xpos[rng.choice(shapes)] - data.xpos[body]
+        # one kind of shape after the other: among many capsules a single sphere would hardly ever be lowest
+        kind = rng.choice(np.unique(model.geom_type[shapes]))
+        arm = data.geom_xpos[rng.choice(shapes[model.geom_type[shapes] == kind])] - data.xpos[body]
         if np.linalg.norm(arm) < 1e-6:
             continue
         turn, both = np.empty(4), np.empty(4)
