@@ -227,11 +227,12 @@ def print_report(report: Report, console: Console) -> None:
 def _table(verdicts: Verdicts) -> Table:
     contacts = max(v.contacts for v in verdicts)
     table = Table(title=f"errors after 1, 10 and 50 steps, up to {contacts} contacts", title_justify="left", box=SIMPLE_HEAD)
+    table.padding, table.pad_edge = (0, 1, 0, 0), False
     table.add_column("generator", no_wrap=True)
     table.add_column("kind", no_wrap=True)
     for name in ("1", "10", "50"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("holds")
+    table.add_column("holds", no_wrap=True)
     table.add_column("cause")
     for v in verdicts:
         errors = [_size(v.errors.get(k)) for k in (1, 10, 50)]

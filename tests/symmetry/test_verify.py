@@ -49,6 +49,11 @@ TWO_LEGS = """
 """.replace('<freejoint name="root"/>', '<freejoint name="root"/><site name="imu"/>')
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings to a log in the working directory
+
+
 def two_legs(option="", left="", left_geom="", range="-1 1"):
     return mujoco.MjModel.from_xml_string(TWO_LEGS.format(option=option, left=left, left_geom=left_geom, range=range))
 
@@ -227,8 +232,7 @@ def test_random_states_touch_the_ground_and_stay_finite():
     assert touching >= 18
 
 
-def test_a_diverging_model_is_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warning to a log in the working directory
+def test_a_diverging_model_is_named():
     model = two_legs()
     model.opt.timestep = 2.0
     model.dof_damping[:] = 0.0
