@@ -233,11 +233,10 @@ def _table(verdicts: Verdicts) -> Table:
     for name in ("1", "10", "50"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("holds", no_wrap=True)
-    table.add_column("cause")
     for v in verdicts:
         errors = [_size(v.errors.get(k)) for k in (1, 10, 50)]
         holds = "[green]yes[/]" if v.holds else "[red]no[/]"
-        table.add_row(v.name, v.kind, *errors, holds, v.cause.id if v.cause else "")
+        table.add_row(v.name, v.kind, *errors, holds)  # causes follow in full below
     return table
 
 

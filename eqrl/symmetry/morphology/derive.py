@@ -144,6 +144,9 @@ class _Search:
         # of what permutes nothing, a body about itself, the exact turns say it all
         moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
         misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self._near(d)]
+        lost = sorted({self.parts.name("sensor", int(i)) for s in kinematic for i in np.flatnonzero(s.sensors < 0)})
+        if lost:
+            self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
         return Derivation(
             self.parts.model, world, kinematic, dynamic, _independent(misses, dynamic, one), tuple(dict.fromkeys(self.notes))
         )

@@ -211,6 +211,12 @@ def test_tendons_servos_filters_and_a_ball_joint_follow() -> None:
     assert drift(found.model, mirror, 40) < 1e-8
 
 
+def test_sensors_whose_readings_do_not_turn_linearly_are_named() -> None:
+    assert not any("readings" in note for note in connected().notes)
+    found = connected(CONNECTED.replace("</sensor>", '<framequat name="pose" objtype="body" objname="torso"/></sensor>'))
+    assert "readings without a linear map, or without an image: sensors pose" in found.notes
+
+
 def test_sensor_readings_turn_with_the_state() -> None:
     found = connected()
     for g in (*found.dynamic, found.rotation(0.7), found.dynamic[0].compose(found.rotation(0.7))):
