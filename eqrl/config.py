@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-import yaml
-
 from eqrl.errors import UsageError, suggestion
+from eqrl.plain_files import read_plain_file
 from eqrl.values import ConversionError, convert, plain
 
 STOCK_POLICY = "MlpPolicy"
@@ -95,6 +92,9 @@ class Config:
     seed: int = option(0, "training", "seed of everything random; a negative one is drawn and printed")
     num_threads: int | None = option(None, "training", "threads for simulation and PyTorch (default: all cores)", metavar="N")
     device: str = option("auto", "training", "PyTorch device")
+    on_divergence: Literal["stop", "reset"] = option(
+        "stop", "training", "what to do when the physics of an environment diverges: stop the run, or reset that one and go on"
+    )
     progress: bool = option(True, "training", "show progress", "-P")
     eval_freq: int | None = option(
         None, "evaluation", "steps between evaluations (default: a tenth of the run; 0: never)", metavar="STEPS"
@@ -234,23 +234,10 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
     """Read options from a ``.yaml``, ``.toml`` or ``.json`` file; nothing in the file is executed.
 
     Raises:
-        UsageError: if the file is missing, of another kind, broken, or not a table of options.
+        UsageError: if the file is missing, of another kind, broken, too large, or not a table of options.
     """
     path = Path(path)
-    readers: Mapping[str, Callable[[str], Any]] = {
-        ".yaml": yaml.safe_load,
-        ".yml": yaml.safe_load,
-        ".json": json.loads,
-        ".toml": tomllib.loads,
-    }
-    if path.suffix not in readers:
-        raise UsageError(f"configuration file {path}: unknown kind {path.suffix!r}; use .yaml, .toml or .json")
-    try:
-        values = readers[path.suffix](path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"configuration file {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"configuration file {path} is not valid {path.suffix[1:]}: {error}") from None
+    values = read_plain_file(path, "configuration file")
     if not isinstance(values, Mapping):
         raise UsageError(f"configuration file {path} does not hold options; write for instance 'algo: ppo'")
     return known_options(Config, values, str(path))

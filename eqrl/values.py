@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
-import yaml
+
+from eqrl.plain_files import parse_yaml
 
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "none": None, "null": None}
 
@@ -30,7 +31,7 @@ def parse(text: str) -> Any:
         return _WORDS[text.strip().lower()]
     try:
         return plain(ast.literal_eval(text.strip()))
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # unhashable keys, thousands of brackets
         return _flow(text)
 
 
@@ -39,8 +40,8 @@ def _flow(text: str) -> Any:
     if not text.strip().startswith(("{", "[")):
         return text
     try:
-        return plain(yaml.safe_load(_TIGHT_KEY.sub(r"\1: ", text)))
-    except yaml.YAMLError:
+        return plain(parse_yaml(_TIGHT_KEY.sub(r"\1: ", text)))
+    except ValueError:
         return text
 
 
@@ -129,7 +130,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a whole number may be too long for a float
         return None
     return number if np.isfinite(number) else None
 

@@ -1,0 +1,130 @@
+"""Files of plain values (YAML, TOML, JSON), read without executing anything and without letting a small file grow large."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eqrl.errors import UsageError
+
+LARGEST_FILE = 2**17
+_LONGEST = 2000
+_MOST_VALUES = 50_000
+_DEEPEST = 40
+_TOO_DEEP = f"is nested too deeply; write at most {_DEEPEST} tables into each other"
+# PyYAML lets the errors of Python's own constructors through: "!!int ''", "!!bool x", "!!timestamp x"
+_BROKEN = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
+_TOO_LONG = f"holds a text or number of more than {_LONGEST} characters; keep options only in it"
+
+
+class TooMuchError(ValueError):
+    """More values, or deeper ones, than any configuration needs; the message fits behind the name of the file."""
+
+
+def read_plain_file(path: Path, what: str) -> Any:
+    """The values of a ``.yaml``, ``.toml`` or ``.json`` file.
+
+    Args:
+        path: the file.
+        what: what error messages call it, for instance ``"configuration file"``.
+
+    Raises:
+        UsageError: if it is missing, of another kind, broken, too large, or nested too deeply (aliases counted in full).
+    """
+    readers: Mapping[str, Callable[[str], Any]] = {".yaml": parse_yaml, ".yml": parse_yaml, ".json": _json, ".toml": _toml}
+    if path.suffix not in readers:
+        raise UsageError(f"{what} {path}: unknown kind {path.suffix!r}; use .yaml, .toml or .json")
+    try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{what} {path} is not a file; give a .yaml, .toml or .json file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise UsageError(f"{what} {path} has more than {LARGEST_FILE // 1024} KiB; keep options only in it")
+        return readers[path.suffix](content.decode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise UsageError(f"{what} {path} {_TOO_DEEP}") from None
+    except TooMuchError as error:
+        raise UsageError(f"{what} {path} {error}") from None
+    except _BROKEN as error:
+        raise UsageError(f"{what} {path} is not valid {path.suffix[1:]}: {str(error)[:400]}") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """The values of a YAML text.
+
+    Raises:
+        ValueError: if it is broken, asks for an object, or :class:`TooMuchError`.
+    """
+    # aliases are counted on the parsed text: constructing the values already copies what "<<" merges
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _measure(node, _parts_of_node)
+        return loader.construct_document(node)
+    except RecursionError:
+        raise TooMuchError(_TOO_DEEP) from None
+    except _BROKEN as error:
+        raise error if isinstance(error, ValueError) else ValueError(str(error)) from None
+
+
+def _json(text: str) -> Any:
+    values = json.loads(text)
+    _measure(values, _parts_of_value)
+    return values
+
+
+def _toml(text: str) -> Any:
+    values = tomllib.loads(text)
+    _measure(values, _parts_of_value)
+    return values
+
+
+def _parts_of_node(node: Any) -> Iterable[Any]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    if isinstance(node, yaml.ScalarNode) and len(node.value) > _LONGEST:
+        raise TooMuchError(_TOO_LONG)
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
+def _parts_of_value(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return [part for pair in value.items() for part in pair]
+    # Python cannot even print whole numbers of more than 4300 digits
+    if (isinstance(value, str) and len(value) > _LONGEST) or (isinstance(value, int) and value.bit_length() > 3 * _LONGEST):
+        raise TooMuchError(_TOO_LONG)
+    return value if isinstance(value, list) else ()
+
+
+def _measure(root: Any, parts: Callable[[Any], Iterable[Any]]) -> None:
+    """Refuse too many and too deep values; what stands in several places counts in each, but is looked at once.
+
+    Raises:
+        TooMuchError: in words that fit behind the file's name.
+    """
+    known: dict[int, tuple[int, int]] = {}
+
+    def measured(value: Any, depth: int) -> tuple[int, int]:
+        if id(value) not in known:
+            if depth > _DEEPEST:  # also where a value contains itself
+                raise TooMuchError(_TOO_DEEP)
+            inner = [measured(part, depth + 1) for part in parts(value)]
+            known[id(value)] = 1 + sum(count for count, _ in inner), 1 + max((height for _, height in inner), default=0)
+        count, height = known[id(value)]
+        if depth + height > _DEEPEST + 1:
+            raise TooMuchError(_TOO_DEEP)
+        if count > _MOST_VALUES:
+            raise TooMuchError(f"holds more than {_MOST_VALUES} values, aliases counted in full; keep options only in it")
+        return count, height
+
+    measured(root, 1)
