@@ -27,6 +27,8 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         height: likewise.
         scene_rotation: degrees by which every initial scene is turned.
         goal_rotation: degrees by which the goal alone is turned.
+        on_divergence: what to do when the physics diverges: ``"stop"`` with an error, or ``"reset"`` to end the
+            episode: truncated, with reward 0 and the last good observation.
         task_arguments: the task's own arguments.
     """
 
@@ -40,13 +42,15 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         height: int = DEFAULT_SIZE[1],
         scene_rotation: float = 0.0,
         goal_rotation: float = 0.0,
+        on_divergence: str = "stop",
         **task_arguments: Any,
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
         self.task = self.task_class(**task_arguments)
-        self.simulation = Simulation(self.task, 1, 1, scene_rotation, goal_rotation)
+        self.simulation = Simulation(self.task, 1, 1, scene_rotation, goal_rotation, on_divergence)
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
+        self._last: Any = None
         self._renderer = BatchRenderer(self.simulation, width, height)
         if hasattr(self.task, "compute_reward"):
             # a goal environment, for hindsight replay; only tasks with goals have the attribute, because SB3 and
@@ -65,7 +69,8 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         self.simulation.reset(options=[options or {}])
         if self.render_mode == "human":
             self.render()
-        return self._observation(), {}
+        self._last = self._observation()
+        return self._last, {}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance one control step; the time limit is the wrapper's that ``gymnasium.make`` adds."""
@@ -73,7 +78,10 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         if self.render_mode == "human":
             self.render()
         info = info_rows(outcome)[0]
-        return self._observation(), float(outcome.reward[0]), bool(outcome.terminated[0]), False, info
+        if outcome.diverged is not None and self._last is not None:
+            return copy.deepcopy(self._last), 0.0, False, True, info
+        self._last = self._observation()
+        return self._last, float(outcome.reward[0]), bool(outcome.terminated[0]), outcome.diverged is not None, info
 
     def render(self) -> Any:
         """A frame of shape ``(height, width, 3)``, uint8, for ``rgb_array``; for ``human`` the window is updated."""
@@ -97,6 +105,14 @@ class TaskEnv(gymnasium.Env[Any, Any]):
     def set_state(self, state: State) -> None:
         """Continue from a typed state."""
         self.simulation.set_state(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state in the middle of episodes, for checkpoints."""
+        return self.simulation.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.simulation.load_state_dict(state)
 
     def transform_state(self, state: State, g: Element) -> State:
         """The state of the transformed world."""

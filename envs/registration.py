@@ -59,6 +59,7 @@ def make_vec(
     render_mode: str | None = None,
     scene_rotation: Any = 0.0,
     goal_rotation: Any = 0.0,
+    on_divergence: str = "stop",
     width: int = 480,
     height: int = 360,
     **task_arguments: Any,
@@ -74,6 +75,8 @@ def make_vec(
         render_mode: ``"rgb_array"``, ``"human"`` or None.
         scene_rotation: degrees by which initial scenes are turned, one number or one an environment.
         goal_rotation: degrees by which goals alone are turned, likewise.
+        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end that
+            member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
         task_arguments: the environment's own arguments.
@@ -101,6 +104,7 @@ def make_vec(
         render_mode=render_mode,
         scene_rotation=scene_rotation,
         goal_rotation=goal_rotation,
+        on_divergence=on_divergence,
         width=width,
         height=height,
     )

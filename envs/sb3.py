@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.envs.infos import info_rows
+from eqrl.envs.infos import info_rows, with_rows
 from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
 from eqrl.envs.simulation import Simulation
 from eqrl.envs.task import Observation, Task
@@ -31,6 +31,8 @@ class TaskVecEnv(VecEnv):
         render_mode: as in the Gymnasium environment.
         scene_rotation: degrees, one number or one an environment.
         goal_rotation: likewise.
+        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end that
+            member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
     """
@@ -45,6 +47,7 @@ class TaskVecEnv(VecEnv):
         render_mode: str | None = None,
         scene_rotation: ArrayLike = 0.0,
         goal_rotation: ArrayLike = 0.0,
+        on_divergence: str = "stop",
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
     ) -> None:
@@ -52,8 +55,9 @@ class TaskVecEnv(VecEnv):
         self.max_episode_steps = int(max_episode_steps)
         if self.max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
-        self.simulation = Simulation(task, n_envs, n_threads, scene_rotation, goal_rotation)
+        self.simulation = Simulation(task, n_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
         self.render_mode = check_render_mode(render_mode)
+        self._last: Observation | None = None
         self._renderer = BatchRenderer(self.simulation, width, height)
         self._actions: NDArray[np.float32] = np.zeros((n_envs, *task.action_space.shape), dtype=np.float32)
         super().__init__(n_envs, task.observation_space, task.action_space)
@@ -66,7 +70,8 @@ class TaskVecEnv(VecEnv):
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
-        return self.simulation.observe()
+        self._last = self.simulation.observe()
+        return self._last
 
     def seed(self, seed: int | Sequence[int] | None = None) -> Sequence[int | None]:
         """Seeds for the next reset: environment ``i`` gets ``seed + i``, or the i-th of a list."""
@@ -87,8 +92,12 @@ class TaskVecEnv(VecEnv):
         outcome = simulation.step(self._actions.astype(np.float64))
         infos = info_rows(outcome)
         truncated = simulation.elapsed >= self.max_episode_steps
+        if outcome.diverged is not None:
+            truncated = truncated | outcome.diverged
         dones = outcome.terminated | truncated
         observation = simulation.observe()
+        if outcome.diverged is not None and self._last is not None:
+            observation = with_rows(observation, self._last, outcome.diverged)
         if dones.any():
             ids = np.flatnonzero(dones)
             for i in ids.tolist():
@@ -96,11 +105,20 @@ class TaskVecEnv(VecEnv):
                 infos[i]["terminal_observation"] = _row(observation, i)
             simulation.reset(ids)
             observation = simulation.observe()
+        self._last = observation  # fresh arrays in every step, so that there is nothing to copy
         return observation, outcome.reward.astype(np.float32), dones, infos
 
     def close(self) -> None:
         """Free the renderer."""
         self._renderer.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state in the middle of episodes, for checkpoints."""
+        return self.simulation.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.simulation.load_state_dict(state)
 
     # ------------------------------------------------------------------ rendering
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:

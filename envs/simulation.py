@@ -12,7 +12,8 @@ from gymnasium.utils import seeding
 from mujoco.batch import Batch
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World
+from eqrl.envs.divergence import BatchWatch, check_on_divergence
+from eqrl.envs.task import Bools, Floats, Observation, Outcome, Task, World
 from eqrl.symmetry import Element, about_gravity
 
 _POSITIONS_AND_VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
@@ -49,6 +50,11 @@ class Simulation:
         n_threads: threads that step them, 0 for all cores.
         scene_rotation: degrees by which every initial scene is turned, one number or one a simulation.
         goal_rotation: degrees by which every goal alone is turned, likewise.
+        on_divergence: what to do when the physics of a simulation diverges: ``"stop"`` with an error, or ``"reset"``, which
+            marks the simulation in ``Outcome.diverged`` and leaves it in the model's default state for the caller to reset.
+
+    Attributes:
+        divergences: how many diverged simulations were given up.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Simulation:
         n_threads: int = 0,
         scene_rotation: ArrayLike = 0.0,
         goal_rotation: ArrayLike = 0.0,
+        on_divergence: str = "stop",
     ) -> None:
         if n < 1:
             raise ValueError(f"the number of simulations must be at least 1, got {n}")
@@ -77,6 +84,10 @@ class Simulation:
             variables=np.zeros((n, task.variable_representation.dim)),
         )
         self.contacts = self.batch.bind("ncon")
+        self.on_divergence = check_on_divergence(on_divergence)
+        self.divergences = 0
+        self.first_member = 0
+        self.watch = BatchWatch(self.batch)
         self.elapsed = np.zeros(n, dtype=np.int64)
         self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
 
@@ -130,17 +141,31 @@ class Simulation:
 
         Raises:
             ValueError: for another shape.
+            DivergenceError: if the physics diverged and ``on_divergence`` is ``"stop"``.
         """
         if action.shape != (self.n, *self.task.action_space.shape):
             raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.task.action_space.shape)}")
+        self.watch.remember()
         self.task.control(self.world, action)
         self.batch.step(nstep=self.task.frame_skip, stage=_POSITIONS_AND_VELOCITIES)
         self.elapsed += 1
+        diverged = self.watch.diverged()
+        if diverged is not None:
+            self._give_up(diverged, action)
         outcome = self.task.evaluate(self.world, action)
+        if diverged is not None:
+            outcome = outcome.without(diverged)
         if outcome.redraw is not None:
             for i in np.flatnonzero(outcome.redraw):
                 self.task.redraw(self.world, int(i), self.rngs[i])
         return outcome
+
+    def _give_up(self, diverged: Bools, action: Floats) -> None:
+        if self.on_divergence == "stop":
+            raise self.watch.error(diverged, action, self.first_member)
+        self.divergences += int(diverged.sum())
+        # to where every number is finite; nothing random is drawn here, so that the others keep their bits
+        self.batch.reset(np.flatnonzero(diverged), stage=_POSITIONS_AND_VELOCITIES)
 
     def observe(self) -> Observation:
         """Observations of all simulations, freshly allocated."""
@@ -164,6 +189,29 @@ class Simulation:
         ids = np.arange(self.n) if ids is None else ids
         self._write(state, ids)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the next steps: physics, the task's own state, clocks, random numbers."""
+        return {
+            "physics": self.batch.state.copy(),
+            "variables": self.world.variables.copy(),
+            "elapsed": self.elapsed.copy(),
+            "random": list(self.rngs),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: if it is that of another task or number of simulations.
+        """
+        for name, own in (("physics", self.batch.state), ("variables", self.world.variables), ("elapsed", self.elapsed)):
+            if state[name].shape != own.shape:
+                raise ValueError(f"the {name} have shape {state[name].shape}, those of this simulation {own.shape}")
+            own[...] = state[name]
+        for own_rng, kept in zip(self.rngs, state["random"], strict=True):
+            own_rng.bit_generator.state = kept.bit_generator.state  # in place: the environment holds it too
+        self.batch.forward(stage=_POSITIONS_AND_VELOCITIES)
 
     def transform(self, state: State, g: Element) -> State:
         """The state of the transformed world."""

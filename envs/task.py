@@ -30,6 +30,7 @@ class Outcome:
         terminated: whether the episode ends (not by its time limit), shape ``(n,)``.
         metrics: further numbers for ``info``, such as distances, shape ``(n,)`` each.
         redraw: simulations whose goal is to be drawn anew, shape ``(n,)``, or None for none.
+        diverged: simulations whose physics diverged, shape ``(n,)``, or None for none; tasks leave it alone.
     """
 
     rewards: dict[str, Floats]
@@ -37,6 +38,22 @@ class Outcome:
     terminated: Bools
     metrics: dict[str, Floats] = field(default_factory=dict)
     redraw: Bools | None = None
+    diverged: Bools | None = None
+
+    def without(self, diverged: Bools) -> Outcome:
+        """The same with nothing earned, reached or ended where the physics diverged."""
+
+        def kept(values: Floats) -> Floats:
+            return np.where(diverged, 0.0, values)
+
+        return Outcome(
+            rewards={name: kept(values) for name, values in self.rewards.items()},
+            success=self.success & ~diverged,
+            terminated=self.terminated & ~diverged,
+            metrics={name: kept(values) for name, values in self.metrics.items()},
+            redraw=None if self.redraw is None else self.redraw & ~diverged,
+            diverged=diverged,
+        )
 
     @property
     def reward(self) -> Floats:

@@ -9,10 +9,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.infos import info_columns
+from eqrl.envs.infos import info_columns, with_rows
 from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
 from eqrl.envs.simulation import Simulation
-from eqrl.envs.task import Task
+from eqrl.envs.task import Observation, Task
 
 
 class TaskVectorEnv(VectorEnv[Any, Any, Any]):
@@ -27,6 +27,8 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: as in the single environment.
         scene_rotation: degrees, one number or one an environment.
         goal_rotation: likewise.
+        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end that
+            member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
         task_arguments: the task's own arguments.
@@ -47,15 +49,17 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         scene_rotation: ArrayLike = 0.0,
         goal_rotation: ArrayLike = 0.0,
+        on_divergence: str = "stop",
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
         **task_arguments: Any,
     ) -> None:
         self.task = self.task_class(**task_arguments)
         self.max_episode_steps = max_episode_steps
-        self.simulation = Simulation(self.task, num_envs, n_threads, scene_rotation, goal_rotation)
+        self.simulation = Simulation(self.task, num_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
         self.num_envs = num_envs
         self.render_mode = check_render_mode(render_mode)
+        self._last: Observation | None = None
         self._renderer = BatchRenderer(self.simulation, width, height)
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
@@ -69,7 +73,8 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         if seed is not None:
             self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed)
         self.simulation.reset(options=[options or {}] * self.num_envs)
-        return self.simulation.observe(), {}
+        self._last = self.simulation.observe()
+        return self._last, {}
 
     def step(
         self, actions: NDArray[np.float32]
@@ -79,8 +84,12 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         outcome = simulation.step(np.asarray(actions, dtype=np.float64))
         infos = info_columns(outcome)
         truncated = simulation.elapsed >= self.max_episode_steps
+        if outcome.diverged is not None:
+            truncated = truncated | outcome.diverged
         dones = outcome.terminated | truncated
         observation = simulation.observe()
+        if outcome.diverged is not None and self._last is not None:
+            observation = with_rows(observation, self._last, outcome.diverged)
         if dones.any():
             infos = {
                 "final_obs": observation,
@@ -91,6 +100,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
             }
             simulation.reset(np.flatnonzero(dones))
             observation = simulation.observe()
+        self._last = observation  # fresh arrays in every step, so that there is nothing to copy
         return observation, outcome.reward, outcome.terminated, truncated, infos
 
     def render(self) -> Any:

@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import eqrl
 from eqrl.config import STOCK_POLICY, Config
+from eqrl.envs.divergence import OnDivergence, watched
 from eqrl.errors import UsageError, suggestion
 from eqrl.hints import argument_hint, known_arguments, one_line
 from eqrl.hyperparams import ALGORITHMS, algorithm_arguments, normalised_rewards
@@ -68,13 +69,17 @@ def make_env(
         UsageError: if the environment refuses an option, or its observations are normalised outside the policy.
     """
     options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
+    # an evaluation never stops a training: its diverged episode has ended, and failed
+    on_divergence: OnDivergence = "reset" if evaluation else config.on_divergence
     n_envs = n_envs or config.n_envs or 1
     check_environment_id(config.env)
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
         if config.env.startswith("eqrl/"):
-            env: VecEnv = eqrl.make_vec(config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **options)
+            env: VecEnv = eqrl.make_vec(
+                config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **{"on_divergence": on_divergence, **options}
+            )
         else:
-            env = DummyVecEnv([partial(_single, config.env, _member(options, i)) for i in range(n_envs)])
+            env = DummyVecEnv([partial(_single, config.env, _member(options, i), on_divergence, i) for i in range(n_envs)])
             env.seed(seed)
     if config.network != STOCK_POLICY:
         refuse_observation_normalisation(env)
@@ -163,8 +168,8 @@ def refuse_observation_normalisation(env: VecEnv) -> None:
         )
 
 
-def _single(env_id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
-    return Monitor(gymnasium.make(env_id, **options))
+def _single(env_id: str, options: Mapping[str, Any], on_divergence: OnDivergence, member: int) -> gymnasium.Env[Any, Any]:
+    return Monitor(watched(gymnasium.make(env_id, **options), on_divergence, member))
 
 
 def _member(options: Mapping[str, Any], i: int) -> dict[str, Any]:
