@@ -16,7 +16,7 @@ from eqrl.envs.registration import ENVIRONMENTS, make_vec, register_all  # noqa:
 
 if TYPE_CHECKING:
     from eqrl.declare import infer_types, with_symmetry
-    from eqrl.run_folder import load_run as load
+    from eqrl.loading import load
 
 __version__ = version("eqrl")
 __all__ = ["ENVIRONMENTS", "__version__", "infer_types", "load", "make_vec", "with_symmetry"]
@@ -27,9 +27,9 @@ register_all()
 def __getattr__(name: str) -> Any:
     # these need torch, MuJoCo or Stable-Baselines3, which registration must not import
     if name == "load":
-        from eqrl.run_folder import load_run
+        from eqrl import loading
 
-        return load_run
+        return loading.load
     if name in ("with_symmetry", "infer_types"):
         from eqrl import declare
 

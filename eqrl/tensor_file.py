@@ -156,6 +156,7 @@ class _Follower:
         self.memo: dict[int, Any] = {}
 
     def follow(self, instructions: bytes) -> Any:
+        argument: Any
         for opcode, argument, _ in pickletools.genops(instructions):
             match opcode.name:
                 case "PROTO":
