@@ -1,6 +1,7 @@
 """The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``, ``eqrl check``.
 
-Errors that a person can repair are one line on stderr and exit code 2; Ctrl-C ends with 130.
+Errors that a person can repair are one line on stderr and exit code 2. Other exit codes: 1, a check found something that does not
+hold; 75, a training was stopped by a signal, has saved everything and can be resumed; 130, Ctrl-C outside of a training.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from eqrl.options import Parser, add_options
 
 Command = Callable[[Sequence[str]], int]
 _INTERRUPTED = 130
+RESUME_ME = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 _TRAIN = """Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and both win
 over the preset of the algorithm and environment. Without options it trains the default job: PPO with the frame network
@@ -43,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command and options, by default those of the process.
 
     Returns:
-        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 130 after Ctrl-C.
+        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 75 for a
+        training that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     choose_renderer()
@@ -73,23 +76,33 @@ def train_command(argv: Sequence[str]) -> int:
     files = parser.add_argument_group("start from")
     files.add_argument("--config", metavar="FILE", help="options from a .yaml, .toml or .json file")
     files.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    files.add_argument("--new", action="store_true", help="begin another run, even if the same command was interrupted before")
     add_options(parser, Config)
     given = parser.read(argv)
-    file, run = given.pop("config"), given.pop("resume")
+    file, run, new = given.pop("config"), given.pop("resume"), given.pop("new")
     if file and run:
         raise UsageError("--config and --resume exclude each other: a run folder has its configuration with it")
+    if run and new:
+        raise UsageError("--new and --resume exclude each other")
     if run:
         checked = Config.from_dict(given, "the command line")
         from eqrl.train import resume
 
         changes = {name: getattr(checked, name) for name in given}
-        return _INTERRUPTED if resume(run, _console(), **changes).interrupted else 0
+        return RESUME_ME if resume(run, _console(), **changes).interrupted else 0
     stored = read_config_file(file) if file else {}
     default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
     config = Config.from_dict(merged(default, stored, given), "the command line")
-    from eqrl.train import train
+    from eqrl.build import resolve
+    from eqrl.run_folder import unfinished
+    from eqrl.train import resume, train
 
-    return _INTERRUPTED if train(config, _console()).interrupted else 0
+    console, drawn = _console(), config.seed < 0
+    config = resolve(config)
+    if not (new or drawn) and (found := unfinished(config)):
+        console.print(f"go on    {found[-1]}: the same command was interrupted there (--new begins another run)", highlight=False)
+        return RESUME_ME if resume(found[-1], console).interrupted else 0
+    return RESUME_ME if train(config, console).interrupted else 0
 
 
 def evaluate_command(argv: Sequence[str]) -> int:
@@ -97,7 +110,7 @@ def evaluate_command(argv: Sequence[str]) -> int:
     from eqrl.evaluate import Options, run_command
 
     parser = Parser("eqrl evaluate", _EVALUATE)
-    parser.add_argument("run", metavar="RUN", help="folder that 'eqrl train' printed")
+    parser.add_argument("run", metavar="RUN", help="folder that 'eqrl train' printed, or a .zip file of Stable-Baselines3")
     add_options(parser, Options)
     given = parser.read(argv)
     run = given.pop("run")
@@ -110,7 +123,7 @@ def export_command(argv: Sequence[str]) -> int:
     from eqrl.export import Options, run_command
 
     parser = Parser("eqrl export", _EXPORT)
-    parser.add_argument("run", metavar="RUN", help="folder that 'eqrl train' printed")
+    parser.add_argument("run", metavar="RUN", help="folder that 'eqrl train' printed, or a .zip file of Stable-Baselines3")
     add_options(parser, Options)
     given = parser.read(argv)
     run = given.pop("run")

@@ -20,8 +20,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from eqrl.build import make_env
 from eqrl.config import Config, convert_options, option
 from eqrl.errors import UsageError
+from eqrl.loading import load
 from eqrl.protocol import ZeroShot, zero_shot
-from eqrl.run_folder import load_run
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ class Options:
     device: str | None = option(None, "what to evaluate", "PyTorch device")
     gym_packages: list[str] | None = option(
         None, "what to evaluate", "packages to import first because they register the environment", metavar="PACKAGE"
+    )
+    config: str | None = option(
+        None, "zip files of Stable-Baselines3", "the configuration that the model was trained with", metavar="FILE"
+    )
+    trusted: bool = option(
+        False, "zip files of Stable-Baselines3", "run the code in the file: who made it can do with this computer what you can"
     )
     json: str | None = option(None, "what to write", "file for the numbers", metavar="FILE")
     plot: str | None = option(None, "what to write", "file for a polar figure, .png, .svg or .pdf", metavar="FILE")
@@ -58,23 +64,27 @@ def evaluate(
     checkpoint: str | int = "last",
     seed: int = 10_000,
     device: str | None = None,
+    config: Config | str | Path | None = None,
+    trusted: bool = False,
 ) -> ZeroShot:
     """Play the same episodes under every rotation with the agent of a run.
 
     Args:
-        run: a run folder.
+        run: a run folder, or a ``.zip`` file of Stable-Baselines3.
         rotations: number of equally spaced angles, beginning with 0.
         episodes: episodes at each angle.
         protocol: ``"scene"`` turns goal and initial state together, ``"goal"`` the goal only.
         checkpoint: ``"last"``, ``"best"`` or a number of steps.
         seed: of the first episode.
         device: PyTorch device, the run's own by default.
+        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it.
+        trusted: for a ``.zip`` file, **run the code in it**, see :func:`eqrl.load`.
 
     Raises:
-        UsageError: if it is not a run folder, or its environment cannot be turned.
+        UsageError: if there is no model, or its environment cannot be turned.
     """
-    model, config = load_run(run, checkpoint, device)
-    return evaluate_model(model, config, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
+    model, found = _load(run, checkpoint, device, config, trusted)
+    return evaluate_model(model, found, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
 
 
 def evaluate_model(
@@ -137,7 +147,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
     import_packages(options.gym_packages)
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
-    model, config = load_run(run, options.checkpoint, options.device)
+    model, config = _load(run, options.checkpoint, options.device, options.config, options.trusted)
     config = config.replace(num_threads=options.num_threads or config.num_threads)
     console.print(f"[bold]{config.env}[/] played by {run} ({config.algo}, {config.network})", highlight=False)
     result = evaluate_model(
@@ -166,6 +176,23 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         )
         console.print(f"video    {options.video}", highlight=False)
     return result
+
+
+def _load(
+    run: str | Path, checkpoint: str | int, device: str | None, config: Config | str | Path | None, trusted: bool
+) -> tuple[BaseAlgorithm, Config]:
+    """A model and the environment to play it in.
+
+    Raises:
+        UsageError: if only code in a file would know the environment.
+    """
+    if Path(run).suffix == ".zip" and config is None and trusted:
+        raise UsageError(
+            f"{run} does not say which environment to play; give --config FILE with the one that it was trained in"
+        )
+    model, found = load(run, checkpoint, device, config=config, trusted=trusted)
+    assert found is not None  # only a zip file without configuration has none
+    return model, found
 
 
 def check_file(path: str | None, suffixes: tuple[str, ...]) -> None:

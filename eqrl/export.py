@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from rich.console import Console
+from rich.markup import escape
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor, nn
 
@@ -52,6 +53,12 @@ class Options:
     checkpoint: str = option("last", "what to export", "last, best or a number of steps", metavar="WHICH")
     gym_packages: list[str] | None = option(
         None, "what to export", "packages to import first because they register the environment", metavar="PACKAGE"
+    )
+    config: str | None = option(
+        None, "zip files of Stable-Baselines3", "the configuration that the model was trained with", metavar="FILE"
+    )
+    trusted: bool = option(
+        False, "zip files of Stable-Baselines3", "run the code in the file: who made it can do with this computer what you can"
     )
 
     def __post_init__(self) -> None:
@@ -166,14 +173,15 @@ def run_command(run: str, options: Options, console: Console) -> Path:
         UsageError: for anything that the user can repair; the kind of file is checked before the run is loaded.
     """
     from eqrl.build import import_packages
-    from eqrl.run_folder import load_run
+    from eqrl.loading import load
 
     _writer(Path(options.out))
     import_packages(options.gym_packages)
-    model, config = load_run(run, options.checkpoint, "cpu")
+    model, config = load(run, options.checkpoint, "cpu", config=options.config, trusted=options.trusted)
     path = export_policy(model, options.out)
     sizes = {**_sizes(model.observation_space), ACTION: representation_of(model.action_space).dim}
-    console.print(f"[bold]{config.env}[/] ({config.algo}, {config.network}), {path.stat().st_size / 1024:,.0f} KiB")
+    what = f"[bold]{config.env}[/] ({config.algo}, {config.network})" if config else f"[bold]{escape(run)}[/]"
+    console.print(f"{what}, {path.stat().st_size / 1024:,.0f} KiB")
     for name, size in sizes.items():
         console.print(f"{'output' if name == ACTION else 'input':<8} {name} (batch, {size})")
     console.print(f"policy   {path}", markup=False, soft_wrap=True)

@@ -37,6 +37,7 @@ _ROOM_OF_TENSOR, _ROOM_OF_FILE = 2**10, 2**16
 _MARKS = {"ppo": "n_epochs", "sac": "target_entropy", "td3": "policy_delay"}
 _FOREIGN = ("top_quantiles_to_drop_per_net", "quantile_coefficients")  # TQC calls itself neither
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
+_FIX = "give the env, network and policy_kwargs that it was trained with"
 _SLOTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
@@ -121,12 +122,13 @@ class _Archive:
         room = {f"{name}.pth": _room(recursive_getattr(model, name)) for name in names}
         room[_VARIABLES] = _ROOM_OF_FILE + 2 * _ROOM_OF_TENSOR * len(variables)
         needed = {_DATA, *(f"{name}.pth" for name in names), *([_VARIABLES] if variables else [])}
-        if self.path.stat().st_size > sum({**_ROOM, **room}.values()) + _ROOM_OF_FILE:
-            raise self.error(f"it is larger ({self.path.stat().st_size} bytes) than the configured model can be")
+        most = sum({**_ROOM, **room}.values()) + _ROOM_OF_FILE
+        if (size := self.path.stat().st_size) > most:  # its table of contents alone might not fit into memory
+            raise self.error(f"it has {size} bytes, and the configured model needs at most {most}; {_FIX}")
         with _opened(self.path) as archive:
-            _check_members(self.path, archive, {**_ROOM, **room}, needed)
             plain = _plain_values(self.path, archive)
-            self.check_data(plain, model, config)
+            self.check_data(plain, model, config)  # before its members, which differ between algorithms
+            _check_members(self.path, archive, {**_ROOM, **room}, needed)
             counters = self.counters(plain)
             states: dict[str, Any] = {
                 name: self.state(archive, f"{name}.pth", recursive_getattr(model, name)) for name in names
@@ -268,9 +270,6 @@ class _Archive:
         return value
 
 
-_FIX = "give the env, network and policy_kwargs that it was trained with"
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
@@ -300,7 +299,9 @@ def _check_members(path: Path, archive: zipfile.ZipFile, room: Mapping[str, int]
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UsageError(f"{what} is compressed in a way that Stable-Baselines3 does not use")
         if info.file_size > room[name]:
-            raise UsageError(f"{what} would take {info.file_size} bytes, and the configured model needs at most {room[name]}")
+            raise UsageError(
+                f"{what} would take {info.file_size} bytes, and the configured model needs at most {room[name]}; {_FIX}"
+            )
     if missing := sorted(needed - seen):
         raise UsageError(
             f"{path} is not loaded: it has no member {missing[0]!r}, which the configured model needs; "
