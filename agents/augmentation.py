@@ -75,6 +75,21 @@ class RandomRotation(VecEnvWrapper):
         self._rng = np.random.default_rng(seed)
         return self.venv.seed(seed)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The orientations of the episodes under way and the random numbers, for checkpoints."""
+        return {
+            "random": self._rng,
+            "action": self._turn_action.copy(),
+            "turns": {k: v.copy() for k, v in self._turns.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self._rng.bit_generator.state = state["random"].bit_generator.state
+        self._turn_action[...] = state["action"]
+        for key, matrices in self._turns.items():
+            matrices[...] = state["turns"][key]
+
     def _draw(self, which: NDArray[np.intp]) -> None:
         g = self.group.sample(len(which), rng=self._rng)
         self._turn_action[which] = _matrices(self._action, g)

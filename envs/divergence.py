@@ -148,7 +148,8 @@ class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise DivergenceError([self.member], [self.state_before[0]], self.state_before[None], np.asarray(action)[None])
         self.divergences += 1
         failed = {"is_success": False} if "is_success" in info else {}
-        return copy.deepcopy(self._last), 0.0, False, True, {"diverged": True, **failed}
+        last = observation if self._last is None else self._last  # None: it goes on from a state put in from outside
+        return copy.deepcopy(last), 0.0, False, True, {"diverged": True, **failed}
 
 
 def watched(env: gymnasium.Env[Any, Any], on_divergence: OnDivergence, member: int = 0) -> gymnasium.Env[Any, Any]:

@@ -113,6 +113,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave."""
         self.simulation.load_state_dict(state)
+        self._last = self._observation()
 
     def transform_state(self, state: State, g: Element) -> State:
         """The state of the transformed world."""

@@ -119,6 +119,7 @@ class TaskVecEnv(VecEnv):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave."""
         self.simulation.load_state_dict(state)
+        self._last = self.simulation.observe()
 
     # ------------------------------------------------------------------ rendering
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:

@@ -49,7 +49,7 @@ def resolve(config: Config) -> Config:
     return config.replace(
         seed=config.seed if config.seed >= 0 else secrets.randbelow(2**31),
         eval_freq=max(steps // 10, 1) if config.eval_freq is None else config.eval_freq,
-        save_freq=max(steps // 4, 1) if config.save_freq is None else config.save_freq,
+        save_freq=max(steps // 20, 1) if config.save_freq is None else config.save_freq,
     )
 
 
@@ -74,7 +74,7 @@ def make_env(
     n_envs = n_envs or config.n_envs or 1
     check_environment_id(config.env)
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
-        if config.env.startswith("eqrl/"):
+        if config.env.startswith("eqrl/") and (evaluation or config.vec_env == "auto"):
             env: VecEnv = eqrl.make_vec(
                 config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **{"on_divergence": on_divergence, **options}
             )

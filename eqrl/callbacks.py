@@ -1,25 +1,30 @@
-"""What happens beside the training: evaluation, measured equivariance, checkpoints, a guard against NaN, a clean stop."""
+"""What happens beside the training: evaluation, measured equivariance, checkpoints and a clean stop."""
 
 from __future__ import annotations
 
-import csv
+import sys
 import time
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.checkpoint import save_checkpoint
+from eqrl.checkpoint.files import write_whole
+from eqrl.checkpoint.training import restore_randomness
+from eqrl.checkpoint.values import set_generator
 from eqrl.errors import UsageError
+from eqrl.interrupt import StopOnSignal, StoppedBySignal
+from eqrl.logs import table_text
 from eqrl.protocol import equivariance_error, play, typed
-from eqrl.run_folder import RunFolder
 from eqrl.symmetry import TRIVIAL, Group, representation_of
 
 _EVALUATION_SEED = 20_000
+RETRY_SECONDS = 10.0  # after a checkpoint that could not be written
 
 
 class Every(BaseCallback):
@@ -57,18 +62,34 @@ class Evaluate(Every):
     Args:
         env: environments for evaluation, one for each episode.
         steps: environment steps between evaluations.
-        folder: where to write.
+        table: the CSV file.
+        keep_best: called with the row of a best evaluation.
+        clock: seconds of training so far.
     """
 
-    def __init__(self, env: VecEnv, steps: int, folder: RunFolder) -> None:
+    def __init__(
+        self,
+        env: VecEnv,
+        steps: int,
+        table: Path,
+        keep_best: Callable[[Mapping[str, float]], None],
+        clock: Callable[[], float],
+    ) -> None:
         super().__init__(steps)
         self.env = env
-        self.folder = folder
-        self.table = folder.path / "evaluations.csv"
-        rows = _rows(self.table)
-        self.best = max((_score(float(r["success_rate"]), float(r["mean_reward"])) for r in rows), default=(-np.inf, -np.inf))
-        # wall-clock goes on where the stretch before an interruption ended
-        self._clock = time.monotonic() - (float(rows[-1]["seconds"]) if rows else 0.0)
+        self.table = table
+        self.keep_best = keep_best
+        self.clock = clock
+        self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The evaluations so far, for checkpoints."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave; later rows vanish from the file, the run writes them again."""
+        self.rows = [{str(name): float(value) for name, value in row.items()} for row in state["rows"]]
+        self._write()
 
     def act(self) -> None:
         """Evaluate once."""
@@ -81,7 +102,7 @@ class Evaluate(Every):
             "std_reward": float(played.returns.std()),
             "success_rate": success,
             "mean_ep_length": float(played.lengths.mean()),
-            "seconds": time.monotonic() - self._clock,
+            "seconds": self.clock(),
         }
         for name in ("mean_reward", "mean_ep_length"):
             self.logger.record(f"eval/{name}", row[name])
@@ -89,16 +110,21 @@ class Evaluate(Every):
             self.logger.record("eval/success_rate", success)
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
         self.logger.dump(self.num_timesteps)
-        new = not self.table.exists()
-        with self.table.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        score = _score(success, row["mean_reward"])
-        if score > self.best:
-            self.best = score
-            save_checkpoint(self.model, self.folder.best, {"evaluation": row})
+        best = all(_score(row) > _score(earlier) for earlier in self.rows)
+        self.rows.append(row)
+        self._write()
+        if best:
+            self.keep_best(row)
+
+    def _write(self) -> None:
+        if not self.rows:
+            self.table.unlink(missing_ok=True)
+            return
+        rows = [{**row, "timesteps": int(row["timesteps"])} for row in self.rows]
+        try:
+            write_whole(self.table, table_text(list(rows[0]), rows))
+        except OSError as error:  # the rows are kept and written with the next one
+            warnings.warn(f"{self.table} cannot be written ({error.strerror}); the training goes on", stacklevel=2)
 
 
 class Equivariance(BaseCallback):
@@ -119,6 +145,15 @@ class Equivariance(BaseCallback):
         self._next = 0
         self._rng = np.random.default_rng(0)
 
+    def state_dict(self) -> dict[str, Any]:
+        """When the next measurement is due, and the random numbers, for checkpoints."""
+        return {"next": self._next, "random": self._rng}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self._next = int(state["next"])
+        set_generator(self._rng, state["random"])
+
     def _on_rollout_end(self) -> None:
         if self.num_timesteps < self._next or not (typed(self.model.observation_space) and typed(self.model.action_space)):
             return
@@ -134,28 +169,65 @@ class Equivariance(BaseCallback):
         return True
 
 
-class Checkpoints(Every):
-    """Save ``model/last.safetensors``, and numbered checkpoints that are kept.
+class Checkpoints(BaseCallback):
+    """Save the whole training at the beginning of rollouts, restore it there, and leave ``learn`` there after a signal.
 
     Args:
-        steps: environment steps between numbered checkpoints; 0 for none.
-        folder: where to save.
+        steps: environment steps between checkpoints; 0 for only the first one.
+        save: writes a checkpoint.
+        stop: tells of signals.
+        randomness: random numbers of the checkpoint that the run goes on from, or None for a new run.
+        say: prints a line.
     """
 
-    def __init__(self, steps: int, folder: RunFolder) -> None:
-        super().__init__(steps)
-        self.folder = folder
+    def __init__(
+        self,
+        steps: int,
+        save: Callable[[], None],
+        stop: StopOnSignal,
+        randomness: Mapping[str, Any] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.steps = steps
+        self.save = save
+        self.stop = stop
+        self.say = say
+        self._randomness = randomness
+        self._next = 0
+        self._again = 0.0
 
     def _on_training_start(self) -> None:
-        super()._on_training_start()
-        if not self.folder.last.exists():  # so that a run that fails early still is a run that can be opened
-            save_checkpoint(self.model, self.folder.last)
+        if self._randomness is not None:
+            self._plan()
 
-    def act(self) -> None:
-        """Save once."""
-        refuse_nan_parameters(self.model, self.folder.last, self.num_timesteps)
-        save_checkpoint(self.model, self.folder.step(self.num_timesteps))
-        save_checkpoint(self.model, self.folder.last)
+    def _on_rollout_start(self) -> None:
+        if self._randomness is not None:
+            # only now: what SB3 does before the first rollout draws random numbers too
+            restore_randomness(self.model, self._randomness)
+            self._randomness = None
+        if self.stop.stopped:
+            raise StoppedBySignal
+        if self.num_timesteps >= self._next and time.monotonic() >= self._again:
+            self._try()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _try(self) -> None:
+        try:
+            self.save()
+        except OSError as error:
+            self._again = time.monotonic() + RETRY_SECONDS
+            self.say(
+                f"[yellow]warning[/]  no checkpoint at {self.num_timesteps:,} steps: {error.strerror or error}; older ones are intact, "
+                f"the training goes on and tries again in {RETRY_SECONDS:g} s"
+            )
+        else:
+            self._plan()
+
+    def _plan(self) -> None:
+        self._next = (self.num_timesteps // self.steps + 1) * self.steps if self.steps else sys.maxsize
 
 
 class NanGuard(BaseCallback):
@@ -163,10 +235,10 @@ class NanGuard(BaseCallback):
 
     Args:
         env_id: name of the environment, for the message.
-        last: last good checkpoint, for the message.
+        last: tells the last good checkpoint, for the message.
     """
 
-    def __init__(self, env_id: str, last: Path) -> None:
+    def __init__(self, env_id: str, last: Callable[[], str]) -> None:
         super().__init__()
         self.env_id = env_id
         self.last = last
@@ -177,7 +249,7 @@ class NanGuard(BaseCallback):
             if name.startswith("train/") and "variance" not in name and not np.isfinite(value):
                 raise UsageError(
                     f"{name} is {value} after {self.num_timesteps} steps, the training diverged; lower learning_rate or "
-                    f"max_grad_norm and train again (last good model: {self.last})"
+                    f"max_grad_norm and train again (last good model: {self.last()})"
                 )
         self._check("observation", self.model._last_obs)
 
@@ -207,7 +279,7 @@ class NanGuard(BaseCallback):
         raise UsageError(
             f"environment {self.env_id} returned {array[tuple(bad[0])]} in its {what}{where} (member {bad[0][0] if member is None else member}, after "
             f"{self.num_timesteps} steps); repair the environment or make its physics milder "
-            f"(last good model: {self.last})"
+            f"(last good model: {self.last()})"
         )
 
 
@@ -219,26 +291,5 @@ def symmetry_of(model: Any) -> Group:
     return representation_of(model.observation_space).group.world_part().about_gravity()
 
 
-def refuse_nan_parameters(model: Any, last: Path, steps: int) -> None:
-    """Stop where the training has diverged.
-
-    Raises:
-        UsageError: naming the first parameter that is not finite, and the last good model.
-    """
-    for name, parameter in model.policy.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
-            raise UsageError(
-                f"parameter {name} is not finite after {steps} steps, the training diverged; lower learning_rate and "
-                f"train again (last good model: {last})"
-            )
-
-
-def _score(success: float, mean_reward: float) -> tuple[float, float]:
-    return (0.0 if np.isnan(success) else success, mean_reward)
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def _score(row: Mapping[str, float]) -> tuple[float, float]:
+    return (0.0 if np.isnan(row["success_rate"]) else row["success_rate"], row["mean_reward"])

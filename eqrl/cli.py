@@ -100,7 +100,9 @@ def train_command(argv: Sequence[str]) -> int:
     console, drawn = _console(), config.seed < 0
     config = resolve(config)
     if not (new or drawn) and (found := unfinished(config)):
-        console.print(f"go on    {found[-1]}: the same command was interrupted there (--new begins another run)", highlight=False)
+        console.print(
+            f"go on    {found[-1]}: the same command was interrupted there (--new begins another run)", highlight=False
+        )
         return RESUME_ME if resume(found[-1], console).interrupted else 0
     return RESUME_ME if train(config, console).interrupted else 0
 

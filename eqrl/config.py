@@ -23,6 +23,7 @@ _LEAST = {
     "eval_episodes": 1,
     "eval_freq": 0,
     "save_freq": 0,
+    "keep_checkpoints": 0,
     "rotations": 0,
     "mirror_loss": 0,
 }
@@ -82,6 +83,9 @@ class Config:
     )
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
     n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
+    vec_env: Literal["auto", "dummy"] = option(
+        "auto", "training", "dummy steps eqrl's environments one by one in Stable-Baselines3's DummyVecEnv (slow)"
+    )
     hyperparams: dict[str, Any] = option(
         {},
         "training",
@@ -109,7 +113,10 @@ class Config:
         None, "files", "folder for TensorBoard (default: in the run folder; off: none)", "-tb", metavar="FOLDER"
     )
     save_freq: int | None = option(
-        None, "files", "steps between checkpoints that are kept (default: a quarter of the run; 0: none)", metavar="STEPS"
+        None, "files", "steps between checkpoints (default: a twentieth of the run; 0: only at the end)", metavar="STEPS"
+    )
+    keep_checkpoints: int = option(
+        3, "files", "newest checkpoints to keep, besides the best one (0: all)", metavar="N"
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Stopping cleanly: the first Ctrl-C (or SIGTERM) ends the training at the next step, the second one at once."""
+"""Stopping cleanly: the first signal ends the training at the next rollout, with a checkpoint; the second one at once."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from stable_baselines3.common.callbacks import BaseCallback
+# What Ctrl-C, a cluster's scheduler and its early warning send. SIGUSR1 does not exist on Windows.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
-class StopOnSignal(BaseCallback):
-    """A callback and context manager that turns the first signal into the end of ``learn``.
+class StoppedBySignal(Exception):
+    """Leaves ``learn`` at the beginning of a rollout, where the model is whole."""
 
-    Between two steps the model is whole, in the middle of an update it is not; so the signal only sets a flag.
+
+class StopOnSignal:
+    """A context manager that turns the first signal into a request, and lets the second one through.
+
+    In the middle of a rollout or an update the training is not whole, so the signal only sets a flag.
 
     Attributes:
         stopped: whether a signal came.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.stopped = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
         """Take over the signals; only the main thread may, elsewhere nothing happens."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._stop)
         return self
 
@@ -43,6 +47,3 @@ class StopOnSignal(BaseCallback):
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True
         self._restore()
-
-    def _on_step(self) -> bool:
-        return not self.stopped

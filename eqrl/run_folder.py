@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import os
 import platform
 import shlex
 import subprocess
@@ -17,9 +17,12 @@ import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.build import make_env, make_model
-from eqrl.checkpoint import load_checkpoint
+from eqrl.checkpoint.files import write_whole
+from eqrl.checkpoint.manifest import Manifest
+from eqrl.checkpoint.store import CheckpointWarning, Store, is_checkpoint, load_checkpoint
 from eqrl.config import Config
 from eqrl.errors import UsageError
+from eqrl.lock import is_taken
 
 _PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy", "e3nn", "safetensors")
 
@@ -42,8 +45,7 @@ class RunFolder:
         Raises:
             UsageError: if the log folder cannot be written.
         """
-        parent = Path(config.log_folder) / config.algo
-        stem = config.env.split(":")[-1].replace("/", "-")
+        parent, stem = _place(config)
         try:
             parent.mkdir(parents=True, exist_ok=True)
             taken = [p.name.removeprefix(f"{stem}_") for p in parent.glob(f"{stem}_*")]
@@ -55,12 +57,12 @@ class RunFolder:
                     break
                 except FileExistsError:
                     number += 1
+            folder = cls(path)
+            folder.write_config(config)
+            folder.write("command.txt", shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]) + "\n")
+            folder.write("versions.txt", "".join(f"{name} {version}\n" for name, version in versions().items()))
         except OSError as error:
             raise UsageError(f"log folder {parent} cannot be written ({error.strerror}); choose another with -f") from None
-        folder = cls(path)
-        folder.write_config(config)
-        folder.write("command.txt", shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]) + "\n")
-        folder.write("versions.txt", versions())
         return folder
 
     @classmethod
@@ -74,10 +76,14 @@ class RunFolder:
         what = f"{path} is not a run folder"
         if not folder.path.exists():
             raise UsageError(f"{what}: it does not exist; give the folder that 'eqrl train' printed{_nearby(folder.path)}")
-        if not folder.config_file.is_file():
+        if not folder.config_file.is_file() and not folder.checkpoints.folder.is_dir():
             raise UsageError(f"{what}: it has no config.yaml; give the folder that 'eqrl train' printed{_nearby(folder.path)}")
-        if not folder.last.is_file():
-            raise UsageError(f"{what} with a model: {folder.last} is missing; train again")
+        if not folder.checkpoints.steps():
+            older = (folder.path / "model").is_dir()
+            why = (
+                "its checkpoints are those of eqrl 0.1, which this version does not read" if older else "it has no checkpoints"
+            )
+            raise UsageError(f"{what} with a model: {why}; train again")
         return folder
 
     # ------------------------------------------------------------------ files
@@ -87,53 +93,54 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
-    def last(self) -> Path:
-        """Checkpoint at the end, or at the last save before an interruption."""
-        return self.path / "model" / "last.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """Checkpoint with the best evaluation."""
-        return self.path / "model" / "best.safetensors"
+    def checkpoints(self) -> Store:
+        """Its checkpoints."""
+        return Store(self.path)
 
     @property
     def readme(self) -> Path:
         """What the run is and how it ended, for people."""
         return self.path / "README.md"
 
-    def step(self, steps: int) -> Path:
-        """Checkpoint after so many steps."""
-        return self.path / "model" / f"step_{steps:010d}.safetensors"
+    @property
+    def result_file(self) -> Path:
+        """The final numbers; the run is finished if, and only if, the file is there."""
+        return self.path / "result.json"
 
-    def checkpoint(self, which: str | int) -> Path:
-        """A checkpoint by name.
+    @property
+    def failed(self) -> bool:
+        """Whether a guard stopped the run."""
+        return any(self.path.glob("failure_*"))
+
+    def checkpoint(self, which: str | int) -> tuple[Path, Manifest]:
+        """A checkpoint by name, with its policy verified.
 
         Args:
-            which: ``"last"``, ``"best"`` or a number of steps.
+            which: ``"last"`` (the newest that is undamaged), ``"best"`` or a number of steps.
 
         Raises:
-            UsageError: if the run has no such checkpoint; the message lists those that it has.
+            UsageError: if the run has no such checkpoint, with a list of those that it has; or if it is damaged.
         """
-        path = self.step(int(which)) if str(which).isdigit() else self.path / "model" / f"{which}.safetensors"
-        if not path.is_file():
-            names = sorted(p.stem for p in path.parent.glob("*.safetensors"))
-            have = ", ".join(str(int(n.removeprefix("step_"))) if n.startswith("step_") else n for n in names)
+        store = self.checkpoints
+        if which == "last":
+            return store.newest(complete=False)
+        if which == "best":
+            return store.best()
+        steps = store.steps()
+        if not str(which).isdigit() or int(which) not in steps:
+            have = ", ".join(["best", "last", *map(str, sorted(steps))])
             raise UsageError(f"run {self.path} has no checkpoint {str(which)!r}; it has {have}")
-        return path
+        place = store.at(int(which))
+        return place, store.verified(place, complete=False)
 
     def config(self) -> Config:
-        """The configuration of the run.
+        """The configuration of the run, from its newest undamaged checkpoint.
 
         Raises:
-            UsageError: if the file is broken or from an incompatible version.
+            UsageError: if there is none, or it is of an incompatible version.
         """
-        try:
-            values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise UsageError(f"{self.config_file} cannot be read: {error}") from None
-        if not isinstance(values, Mapping):
-            raise UsageError(f"{self.config_file} does not hold options")
-        return Config.from_dict(values, str(self.config_file))
+        place, manifest = self.checkpoint("last")
+        return Config.from_dict(manifest.config, str(place))
 
     def write_config(self, config: Config) -> None:
         """Store the configuration."""
@@ -141,17 +148,19 @@ class RunFolder:
         self.write("config.yaml", "# Repeat this run: eqrl train --config <this file>\n" + text)
 
     def write(self, name: str, text: str) -> None:
-        """Write a text file as a whole: a reader sees the old or the new one, never half of it."""
-        aside = self.path / f".{name}.{os.getpid()}.tmp"
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, self.path / name)
+        """Write a text file as a whole: a reader sees the old or the new one, never half of it.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        write_whole(self.path / name, text)
 
 
 def load_run(path: str | Path, checkpoint: str | int = "last", device: str | None = None) -> tuple[BaseAlgorithm, Config]:
     """Load the model of a run. No code in the folder is executed: only numbers and options are read.
 
     Args:
-        path: the run folder.
+        path: the run folder, or the folder of one of its checkpoints.
         checkpoint: ``"last"``, ``"best"`` or a number of steps.
         device: PyTorch device, the run's own by default.
 
@@ -159,35 +168,72 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
         The model, with an environment of one member, and the run's configuration.
 
     Raises:
-        UsageError: if it is not a run folder or has no such checkpoint. An environment of another package must have
-            been imported before.
+        UsageError: if it is not a run folder, has no such checkpoint, or holds something else than what was written. An
+            environment of another package must have been imported before.
     """
-    folder = RunFolder.open(path)
-    config = folder.config()
+    path = Path(path)
+    if is_checkpoint(path):
+        place, manifest = path, Manifest.read(path)
+    else:
+        place, manifest = RunFolder.open(path).checkpoint(checkpoint)
+    config = Config.from_dict(manifest.config, str(place))
     with warnings.catch_warnings():
         # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
         model = make_model(config.replace(device=device or config.device), make_env(config, 1, config.seed))
-    load_checkpoint(model, folder.checkpoint(checkpoint))
+    load_checkpoint(model, place, manifest)
     return model, config
 
 
-def versions() -> str:
-    """Versions of everything that decides the bits of a run, one a line."""
-    lines = [f"python {platform.python_version()}", f"platform {platform.platform()}"]
+def unfinished(config: Config) -> list[Path]:
+    """Runs in the log folder with this very configuration that were interrupted and are not being trained now.
+
+    Args:
+        config: resolved.
+    """
+    parent, stem = _place(config)
+    found = []
+    for path in parent.glob(f"{stem}_*"):
+        folder = RunFolder(path)
+        if not path.name.removeprefix(f"{stem}_").isdigit() or folder.result_file.exists() or folder.failed:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CheckpointWarning)
+            try:
+                place, manifest = folder.checkpoints.newest(complete=True)
+                same = Config.from_dict(manifest.config, str(place)) == config and _same_versions(manifest.versions)
+            except UsageError:
+                continue
+        if same and not is_taken(path):
+            found.append((manifest.created, path))
+    return [path for _, path in sorted(found)]
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that decides the bits of a run."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in _PACKAGES:
         try:
-            lines.append(f"{package} {importlib.metadata.version(package)}")
+            found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            lines.append(f"{package} (not installed)")
+            found[package] = "not installed"
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        found = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
-        if found.returncode == 0:
-            lines.append(f"commit {found.stdout.strip()}")
-    except (OSError, subprocess.TimeoutExpired):
-        pass  # no git, no commit: the versions above still say what ran
-    return "\n".join(lines) + "\n"
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # no git, no commit: the versions still say what ran
+        described = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
+        if described.returncode == 0:
+            found["commit"] = described.stdout.strip()
+    return found
+
+
+def _same_versions(kept: Mapping[str, str]) -> bool:
+    # not the commit: an installed package finds that of whatever repository its environment lies in
+    now = versions()
+    return all(kept.get(package) == now[package] for package in ("python", *_PACKAGES))
+
+
+def _place(config: Config) -> tuple[Path, str]:
+    """The folder of a configuration's runs, and what their names begin with."""
+    return Path(config.log_folder) / config.algo, config.env.split(":")[-1].replace("/", "-")
 
 
 def _nearby(path: Path) -> str:

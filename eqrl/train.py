@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,23 +17,25 @@ import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.logger import CSVOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from eqrl.build import make_env, make_model, resolve
-from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard, refuse_nan_parameters
-from eqrl.checkpoint import load_checkpoint, save_checkpoint
-from eqrl.config import DEFAULT_JOB, Config
+from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard
+from eqrl.checkpoint import Description, Store, rehearse
+from eqrl.config import DEFAULT_JOB, Config, merged
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate_model, write_json
-from eqrl.interrupt import StopOnSignal
+from eqrl.interrupt import StopOnSignal, StoppedBySignal
+from eqrl.lock import locked
+from eqrl.logs import Board, Forgiving, Table
 from eqrl.progress import ShowProgress
 from eqrl.protocol import ZeroShot
 from eqrl.report import plot_zero_shot, sector_width
-from eqrl.run_folder import RunFolder
+from eqrl.run_folder import RunFolder, versions
 from eqrl.summary import readme
 from eqrl.threads import ShareCores, simulating
+from eqrl.values import plain
 
 __all__ = ["Config", "Run", "resume", "train"]
 
@@ -44,9 +48,13 @@ _MAY_CHANGE = (
     "eval_freq",
     "eval_episodes",
     "save_freq",
+    "keep_checkpoints",
     "rotations",
     "gym_packages",
+    "log_folder",
+    "tensorboard_log",
 )
+_PATIENCE = 5.0  # seconds between attempts to write the last checkpoint to a full disk
 
 
 @dataclass(frozen=True)
@@ -87,134 +95,207 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
     """
     config = resolve(Config.from_dict(DEFAULT_JOB) if config is None else config)
     _use_threads(config)
+    console = console or Console(quiet=True)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
     _check_turning(config)
     with closing(env), closing(_evaluation_env(config)) as eval_env:
         folder = RunFolder.create(config)
-        folder.write("README.md", readme(folder, config))
-        return _Session(config, folder, model, eval_env, console or Console(quiet=True)).run()
+        with locked(folder.path):
+            return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
 
 
 def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
-    """Continue a run in its folder: counters, parameters and optimisers go on where they were.
+    """Continue a run in its folder, from its newest undamaged checkpoint.
 
-    The simulation starts new episodes and the random numbers a new stream, and a replay buffer is filled anew, so the
-    result is not the same to the bit as that of a run without an interruption.
+    On a CPU, with the same versions and number of threads, the result is the same to the bit as that of a run that was never
+    interrupted. A run that is finished is returned as it is.
 
     Args:
         path: the run folder.
         console: where progress is printed.
-        changes: options that may change, such as a larger ``n_timesteps``.
+        changes: options of the run. Some may differ from what it was begun with, such as a larger ``n_timesteps``.
 
     Raises:
-        UsageError: if it is not a run folder, is complete already, or an option may not change.
+        UsageError: if it is not a run folder, is being trained by another process, or an option differs that may not.
     """
     folder = RunFolder.open(path)
-    stored = folder.config()
-    for name in changes:
-        if name not in _MAY_CHANGE:
-            raise UsageError(f"option {name!r} cannot change when {path} is resumed; only {', '.join(_MAY_CHANGE)} can")
-    config = resolve(stored.replace(**changes))
-    _use_threads(config)
-    env = make_env(config, seed=config.seed)
-    model = make_model(config, env)
-    _check_turning(config)
-    load_checkpoint(model, folder.last)
-    if model.num_timesteps >= (config.n_timesteps or 0):
-        env.close()
-        raise UsageError(f"run {path} has done its {model.num_timesteps:,} steps already; give more with -n")
-    # the model was built with the seed of step 0; going on with it would replay the same random numbers
-    model.set_random_seed(int(np.random.SeedSequence([config.seed, model.num_timesteps]).generate_state(1)[0] >> 1))
-    if isinstance(model, OffPolicyAlgorithm):
-        model.learning_starts += model.num_timesteps  # the replay buffer is empty: fill it first, as at the beginning
-    with closing(env), closing(_evaluation_env(config)) as eval_env:
-        folder.write_config(config)
-        return _Session(config, folder, model, eval_env, console or Console(quiet=True)).run()
+    console = console or Console(quiet=True)
+    with locked(folder.path):
+        store = folder.checkpoints
+        store.sweep()
+        place, manifest = store.newest(complete=True)
+        stored = Config.from_dict(manifest.config, str(place))
+        config = resolve(_changed(path, stored, changes))
+        _use_threads(config)
+        env = make_env(config, seed=config.seed)
+        model = make_model(config, env)
+        _check_turning(config)
+        with closing(env), closing(_evaluation_env(config)) as eval_env:
+            kept = store.resume(model, place, manifest)
+            if model.num_timesteps >= (config.n_timesteps or 0) and folder.result_file.exists():
+                return _finished(folder, model, config, console)
+            if config != stored:
+                folder.write_config(config)
+            if config.n_timesteps != stored.n_timesteps:
+                folder.result_file.unlink(missing_ok=True)
+            session = _Session(config, folder, model, eval_env, console, manifest.inexact, kept)
+            session.store.log.entries = store.log.entries
+            return session.run()
 
 
 @dataclass
 class _Session:
-    """One stretch of training within a run folder."""
+    """One stretch of training within a run folder.
+
+    ``inexact`` says why a resumed run will not be the same to the bit; ``kept`` is what the checkpoint holds besides the model.
+    """
 
     config: Config
     folder: RunFolder
     model: BaseAlgorithm
     eval_env: VecEnv
     console: Console
+    inexact: str | None = None
+    kept: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Set up what is beside the training."""
+        config = self.config
+        self.store = Store(self.folder.path, config.keep_checkpoints)
+        self.about = Description(config.to_dict(), versions(), self.inexact)
+        progress = self.kept["progress"] if self.kept else {}
+        self._begin = time.monotonic() - float(progress.get("seconds", 0.0))
+        table = self.folder.path / "evaluations.csv"
+        self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
+        self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
+        for name, callback in self._stateful().items():
+            if self.kept:
+                callback.load_state_dict(progress[name])
 
     def run(self) -> Run:
         """Train, save, evaluate, report."""
         self._say(
             f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed {self.config.seed}"
         )
-        self._say(f"run      {self.folder.path}")
+        since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.kept else ""
+        self._say(f"run      {self.folder.path}{since}")
+        if self.inexact:
+            self._say(f"note     after an interruption it will go on with new episodes, not to the bit: {self.inexact}")
         self.model.set_logger(self._logger())
         try:
             return self._run()
+        except OSError as error:
+            raise UsageError(
+                f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in "
+                f"{self._last()}: make room, then eqrl train --resume {self.folder.path}"
+            ) from None
         finally:
             self.model.logger.close()
 
     def _run(self) -> Run:
-        start, first = time.monotonic(), self.model.num_timesteps
-        stopped = self._learn()
-        metrics = {"timesteps": float(self.model.num_timesteps), "seconds": time.monotonic() - start}
-        refuse_nan_parameters(self.model, self.folder.last, self.model.num_timesteps)
-        save_checkpoint(self.model, self.folder.last)
+        self.folder.write("README.md", readme(self.folder, self.config))
+        first = self.model.num_timesteps
+        stopped = self._learn() if first < (self.config.n_timesteps or 0) else False
+        if self.model.num_timesteps > first or not self.store.steps():
+            self._save_at_last()
+        metrics = {"timesteps": float(self.model.num_timesteps), "seconds": self._clock()}
         result = None
         if stopped:
             self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
-            self._say(f"resume   eqrl train --resume {self.folder.path}")
+            self._say(f"resume   the same command again, or eqrl train --resume {self.folder.path}")
         else:
-            self._say(f"trained  {self.model.num_timesteps - first:,} steps in {metrics['seconds']:.0f} s")
+            self._say(f"trained  {self.model.num_timesteps:,} steps in {metrics['seconds']:.0f} s")
             result = self._zero_shot(metrics)
+            self.folder.write("result.json", json.dumps(metrics, indent=1) + "\n")
         self.folder.write("README.md", readme(self.folder, self.config, metrics, result))
         return Run(self.folder.path, self.model, self.config, metrics, result, stopped)
 
     def _learn(self) -> bool:
         """Train to the end; whether a signal stopped it before."""
-        total = self.config.n_timesteps or 0
-        progress, cores = ShowProgress(total, self.console), ShareCores()
+        total, threads = self.config.n_timesteps or 0, torch.get_num_threads()
+        progress = ShowProgress(total, self.console)
         try:
             with StopOnSignal() as stop, simulating():
                 self.model.learn(
                     total - self.model.num_timesteps,
-                    callback=CallbackList([cores, *self._callbacks(stop, progress)]),
+                    callback=CallbackList(self._callbacks(stop, progress)),
                     log_interval=1 if self.config.algo == "ppo" else 20,
                     reset_num_timesteps=False,
                 )
+        except StoppedBySignal:
+            return True
         except ValueError as error:
             # PyTorch's distributions raise it in the middle of an update for a mean or width that is not finite
             if "Expected parameter" not in str(error):
                 raise
             raise UsageError(
                 f"the action distribution is not finite after {self.model.num_timesteps} steps, the training diverged; "
-                f"lower learning_rate and train again (last good model: {self.folder.last})"
+                f"lower learning_rate and train again (last good model: {self._last()})"
             ) from None
         finally:
+            torch.set_num_threads(threads)
             progress.close()
-        return stop.stopped
+        return False
 
     def _callbacks(self, stop: StopOnSignal, progress: ShowProgress) -> list[Any]:
-        config, folder = self.config, self.folder
+        randomness = self.kept["randomness"] if self.kept else None
         return [
-            NanGuard(config.env, folder.last),
-            Checkpoints(config.save_freq or 0, folder),
-            Evaluate(self.eval_env, config.eval_freq or 0, folder),
-            Equivariance(max((config.n_timesteps or 0) // 50, 1)),
-            *([progress] if config.progress else []),
-            stop,
+            ShareCores(),
+            NanGuard(self.config.env, self._last),
+            Checkpoints(self.config.save_freq or 0, self._save, stop, randomness, self._say),
+            self.evaluate,
+            self.equivariance,
+            *([progress] if self.config.progress else []),
         ]
 
+    # ------------------------------------------------------------------ what is kept
+    def _stateful(self) -> dict[str, Any]:
+        return {"evaluate": self.evaluate, "equivariance": self.equivariance}
+
+    def _save(self) -> None:
+        progress = {name: callback.state_dict() for name, callback in self._stateful().items()}
+        try:
+            self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
+        except FloatingPointError as error:
+            raise UsageError(
+                f"{error} after {self.model.num_timesteps} steps, the training diverged; lower learning_rate and train again "
+                f"(last good model: {self._last()})"
+            ) from None
+
+    def _save_at_last(self) -> None:
+        """Save what has been trained, however long a full disk takes; only a signal gives up."""
+        while True:
+            try:
+                return self._save()
+            except OSError as error:
+                self._say(
+                    f"[yellow]warning[/]  the last checkpoint cannot be written ({error.strerror or error}); make room under "
+                    f"{self.folder.path}: it is tried again every {_PATIENCE:g} s. Ctrl-C gives up what is newer than {self._last()}"
+                )
+                time.sleep(_PATIENCE)
+
+    def _save_best(self, row: Mapping[str, float]) -> None:
+        try:
+            self.store.save_best(self.model, self.about, {"evaluation": {k: v for k, v in row.items() if math.isfinite(v)}})
+        except OSError as error:
+            self._say(f"[yellow]warning[/]  the best model so far cannot be written ({error.strerror or error})")
+
+    def _last(self) -> str:
+        steps = self.store.steps()
+        return str(self.store.at(steps[0])) if steps else "none yet"
+
+    def _clock(self) -> float:
+        """Seconds of training, all stretches together."""
+        return time.monotonic() - self._begin
+
     def _logger(self) -> Logger:
-        # SB3's CSV writer empties its file, so a resumed run gets a file of its own
-        steps = self.model.num_timesteps
-        name = "progress.csv" if steps == 0 else f"progress_from_{steps}.csv"
-        writers: list[KVWriter] = [CSVOutputFormat(str(self.folder.path / name))]
+        since = self.model.num_timesteps if self.kept else None
+        writers: list[KVWriter] = [Forgiving(Table(self.folder.path / "progress.csv", since), "progress.csv")]
         if self.config.tensorboard_log != "off":
             board = self.config.tensorboard_log
             place = Path(board) / f"{self.config.algo}_{self.folder.path.name}" if board else self.folder.path / "tensorboard"
-            writers.append(TensorBoardOutputFormat(str(place)))
+            writers.append(Forgiving(Board(place, since), "the TensorBoard log"))
         return Logger(str(self.folder.path), writers)
 
     def _zero_shot(self, metrics: dict[str, float]) -> ZeroShot | None:
@@ -264,6 +345,57 @@ def _log_zero_shot(model: BaseAlgorithm, result: ZeroShot) -> None:
         if math.isfinite(value):
             model.logger.record(f"zero_shot/{name}", value)
     model.logger.dump(model.num_timesteps)
+
+
+def _inexact(config: Config, env: VecEnv) -> str | None:
+    """Why the environment cannot go on from a checkpoint to the bit, or None if it can."""
+    if isinstance(env.unwrapped, DummyVecEnv):
+        return rehearse(lambda seed: make_env(config, 1, seed))
+    return None  # eqrl's own batch, which the tests rehearse
+
+
+def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Config:
+    """A stored configuration with the options that may change changed.
+
+    Raises:
+        UsageError: with all differences that are not possible.
+    """
+    given = {name: value for name, value in changes.items() if name != "seed" or value >= 0}
+    wanted, known = merged(stored.to_dict(), {name: plain(value) for name, value in given.items()}), stored.to_dict()
+    wanted = Config.from_dict(wanted, "the changes").to_dict()
+    found = [
+        f"{name} is {there!r} there and {here!r} here"
+        for option in wanted
+        if option not in _MAY_CHANGE
+        for name, there, here in _differences(option, known[option], wanted[option])
+    ]
+    if found:
+        raise UsageError(
+            f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run"
+        )
+    return Config.from_dict(wanted)
+
+
+def _differences(name: str, there: Any, here: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in sorted({*there, *here}):
+            yield from _differences(f"{name}.{key}", there.get(key), here.get(key))
+    elif there != here:
+        yield name, there, here
+
+
+def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:
+    """A run with nothing left to do."""
+    console.print(
+        f"run      {folder.path} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on", highlight=False
+    )
+    try:
+        metrics = {
+            str(name): float(value) for name, value in json.loads(folder.result_file.read_text(encoding="utf-8")).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{folder.result_file} is damaged ({error}); delete it, and the run is evaluated again") from None
+    return Run(folder.path, model, config, metrics)
 
 
 def _evaluation_env(config: Config) -> VecEnv:

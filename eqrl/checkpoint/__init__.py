@@ -1,0 +1,17 @@
+"""Checkpoints of a training: a folder each, complete or not there at all, verified before they are read, without code."""
+
+from eqrl.checkpoint.environment import capture, rehearse, restore
+from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
+from eqrl.checkpoint.store import CheckpointWarning, Description, Store, load_checkpoint
+
+__all__ = [
+    "CheckpointWarning",
+    "DamagedCheckpointError",
+    "Description",
+    "Manifest",
+    "Store",
+    "capture",
+    "load_checkpoint",
+    "rehearse",
+    "restore",
+]

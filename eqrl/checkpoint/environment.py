@@ -1,0 +1,231 @@
+"""The state of environments in the middle of their episodes, so that a resumed training meets the very same next step.
+
+Environments and wrappers may have ``state_dict()`` and ``load_state_dict(state)`` of their own, with plain values and arrays;
+all of eqrl's do. Of Gymnasium environments without them, the simulation of MuJoCo and every attribute that is plain data or
+a random number generator is kept. Whether that was everything is not believed but tried: :func:`rehearse`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecMonitor, VecNormalize
+
+from eqrl.checkpoint.values import Arrays, DamagedValuesError, NotPlainError, pack, set_generator, unpack
+from eqrl.rng import preserved_rng
+
+_SIMULATION = mujoco.mjtState.mjSTATE_INTEGRATION
+_NOT_STATE = {"env", "spec", "metadata", "render_mode"}
+# Monitor remembers every episode since the beginning, which nothing reads
+_MONITOR = ("rewards", "needs_reset", "total_steps", "current_reset_info")
+_REHEARSAL_STEPS = 8
+
+
+class NoStateError(TypeError):
+    """An environment whose state cannot be kept."""
+
+
+def capture(env: VecEnv) -> dict[str, Any]:
+    """State of a vector environment and of all wrappers around it.
+
+    Raises:
+        NoStateError: for a vector environment of another kind, such as one that lives in other processes.
+    """
+    state: dict[str, Any] = {"class": type(env).__name__}
+    if _has_own(env):
+        state["own"] = env.state_dict()  # type: ignore[attr-defined]
+    elif isinstance(env, VecMonitor):
+        state["own"] = {
+            "returns": env.episode_returns,
+            "lengths": env.episode_lengths,
+            "count": env.episode_count,
+            "age": time.time() - env.t_start,
+        }
+    elif isinstance(env, VecNormalize):
+        rms = env.ret_rms
+        state["own"] = {"mean": rms.mean, "var": rms.var, "count": rms.count, "returns": env.returns}
+    elif isinstance(env, DummyVecEnv):
+        state["own"] = {"envs": [_capture_single(single) for single in env.envs]}
+    else:
+        raise NoStateError(f"a {type(env).__name__} cannot be asked for its state")
+    if isinstance(env, VecEnvWrapper):
+        state["inner"] = capture(env.venv)
+    return state
+
+
+def restore(env: VecEnv, state: dict[str, Any]) -> None:
+    """Put a captured state into an equally built vector environment.
+
+    Raises:
+        DamagedValuesError: if it does not fit.
+    """
+    if state.get("class") != type(env).__name__:
+        raise DamagedValuesError(f"the state of a {state.get('class')} does not fit a {type(env).__name__}")
+    if isinstance(env, VecEnvWrapper):
+        restore(env.venv, state["inner"])
+    own = state["own"]
+    if _has_own(env):
+        env.load_state_dict(own)  # type: ignore[attr-defined]
+    elif isinstance(env, VecMonitor):
+        env.episode_returns, env.episode_lengths = own["returns"].copy(), own["lengths"].copy()
+        env.episode_count, env.t_start = own["count"], time.time() - own["age"]
+    elif isinstance(env, VecNormalize):
+        env.ret_rms.mean, env.ret_rms.var, env.ret_rms.count = own["mean"], own["var"], own["count"]
+        env.returns = own["returns"].copy()
+    elif isinstance(env, DummyVecEnv):
+        if len(own["envs"]) != len(env.envs):
+            raise DamagedValuesError(f"states of {len(own['envs'])} environments do not fit {len(env.envs)}")
+        for single, kept in zip(env.envs, own["envs"], strict=True):
+            _restore_single(single, kept)
+
+
+def rehearse(make: Callable[[int], VecEnv]) -> str | None:
+    """Try whether an environment goes on exactly where a captured state says: stop one in an episode, continue in another.
+
+    Args:
+        make: builds the environment, with one member, from a seed.
+
+    Returns:
+        What goes wrong, or None if the two agree to the bit, also across the start of the next episode.
+    """
+    with preserved_rng():
+        first, second = make(1), make(2)
+        try:
+            first.reset()
+            actions = [np.stack([first.action_space.sample()] * first.num_envs) for _ in range(2 * _REHEARSAL_STEPS)]
+            for action in actions[:_REHEARSAL_STEPS]:
+                first.step(action)
+            arrays: Arrays = {}
+            stored = pack(capture(first), arrays)
+            second.reset()
+            restore(second, unpack(stored, {name: array.copy() for name, array in arrays.items()}))
+            return _difference(_played(first, actions[_REHEARSAL_STEPS:]), _played(second, actions[_REHEARSAL_STEPS:]))
+        except (NoStateError, NotPlainError, DamagedValuesError) as error:
+            return str(error)
+        finally:
+            first.close()
+            second.close()
+
+
+def _played(env: VecEnv, actions: list[NDArray[Any]]) -> list[tuple[str, Any]]:
+    np.random.seed(0)  # an environment may draw from the global generator, which the checkpoint keeps separately
+    heard: list[tuple[str, Any]] = []
+    for k, action in enumerate(actions):
+        observation, reward, done, _ = env.step(action)
+        parts = observation if isinstance(observation, dict) else {"observation": observation}
+        heard += [(f"{name} at step {k + 1}", value) for name, value in {**parts, "reward": reward, "done": done}.items()]
+    again = env.reset()
+    return heard + [
+        (f"{n} after a reset", v) for n, v in (again if isinstance(again, dict) else {"observation": again}).items()
+    ]
+
+
+def _difference(a: list[tuple[str, Any]], b: list[tuple[str, Any]]) -> str | None:
+    for (name, x), (_, y) in zip(a, b, strict=True):
+        if not np.array_equal(x, y, equal_nan=True):
+            size = float(np.abs(np.asarray(x, dtype=np.float64) - np.asarray(y, dtype=np.float64)).max())
+            return f"{name} differs by {size:.1e} when it goes on from its state"
+    return None
+
+
+# ---------------------------------------------------------------------- single Gymnasium environments
+def _capture_single(env: gymnasium.Env[Any, Any]) -> list[dict[str, Any]]:
+    return [{"class": type(layer).__name__, "state": _state_of(layer)} for layer in _layers(env)]
+
+
+def _restore_single(env: gymnasium.Env[Any, Any], state: list[dict[str, Any]]) -> None:
+    env.reset()  # many environments make their attributes only now
+    layers = _layers(env)
+    if [kept["class"] for kept in state] != [type(layer).__name__ for layer in layers]:
+        raise DamagedValuesError("the state is that of an environment with other wrappers")
+    for layer, kept in zip(layers, state, strict=True):
+        _put(layer, kept["state"])
+
+
+def _layers(env: gymnasium.Env[Any, Any]) -> list[Any]:
+    layers: list[Any] = [env]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    return layers
+
+
+def _state_of(layer: Any) -> dict[str, Any]:
+    if _has_own(layer):
+        return {"own": layer.state_dict()}
+    plain, simulations = {}, {}
+    for name in _MONITOR if isinstance(layer, Monitor) else sorted(set(vars(layer)) - _NOT_STATE):
+        value = vars(layer)[name]
+        if isinstance(value, mujoco.MjData):
+            simulations[name] = _simulation(_model(layer), value)
+        else:
+            try:
+                pack(value, {})
+            except NotPlainError:
+                continue  # models, spaces, renderers; if it was state after all, the rehearsal finds out
+            plain[name] = value
+    return {"plain": plain, "simulations": simulations}
+
+
+def _put(layer: Any, state: dict[str, Any]) -> None:
+    if "own" in state:
+        layer.load_state_dict(state["own"])
+        return
+    for name, value in state["plain"].items():
+        now = getattr(layer, name, None)
+        if isinstance(value, np.random.Generator | np.random.RandomState) and isinstance(now, type(value)):
+            set_generator(now, value)
+        elif callable(now) or name.startswith("__"):
+            raise DamagedValuesError(f"{name!r} of {type(layer).__name__} is not state")
+        else:
+            setattr(layer, name, value)
+    for name, kept in state["simulations"].items():
+        _put_simulation(_model(layer), getattr(layer, name), kept)
+
+
+def _simulation(model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, Any]:
+    state = np.empty(mujoco.mj_stateSize(model, _SIMULATION))
+    mujoco.mj_getState(model, data, state, _SIMULATION)
+    # After mj_step, positions of bodies lag a substep behind qpos, and environments compute rewards from them
+    return {"state": state, "arrays": {name: getattr(data, name).copy() for name in _arrays_of(data)}}
+
+
+def _put_simulation(model: mujoco.MjModel, data: mujoco.MjData, kept: dict[str, Any]) -> None:
+    if kept["state"].shape != (mujoco.mj_stateSize(model, _SIMULATION),):
+        raise DamagedValuesError("the state is that of another MuJoCo model")
+    mujoco.mj_setState(model, data, kept["state"], _SIMULATION)
+    mujoco.mj_forward(model, data)  # contacts and constraints, which have no fixed size
+    for name in _arrays_of(data):
+        array = getattr(data, name)
+        if name in kept["arrays"] and kept["arrays"][name].shape == array.shape:
+            array[...] = kept["arrays"][name]
+
+
+def _arrays_of(data: mujoco.MjData) -> list[str]:
+    """Fields of fixed size; those of constraints change their size with every step."""
+    found = []
+    for name in dir(data):
+        if name.startswith(("_", "efc_", "iefc_", "island_", "contact")):
+            continue
+        value = getattr(data, name)
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject and value.flags.writeable:
+            found.append(name)
+    return found
+
+
+def _model(layer: Any) -> mujoco.MjModel:
+    model = getattr(layer, "model", None)
+    if not isinstance(model, mujoco.MjModel):
+        raise NoStateError(f"{type(layer).__name__} has MuJoCo data but no attribute 'model' that says of what")
+    return model
+
+
+def _has_own(layer: Any) -> bool:
+    # asked of the class: wrappers forward unknown attributes to what they wrap
+    return hasattr(type(layer), "state_dict") and hasattr(type(layer), "load_state_dict")

@@ -1,0 +1,160 @@
+"""Parameters, optimisers and variables of a model as safetensors, which hold numbers and never code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import recursive_getattr, recursive_setattr
+from torch import Tensor
+
+from eqrl.checkpoint.manifest import DamagedCheckpointError
+from eqrl.errors import UsageError
+
+Tensors = dict[str, Tensor]
+_VARIABLES = "variables"
+
+
+def policy_tensors(model: BaseAlgorithm) -> Tensors:
+    """Everything in the policy: weights, target networks, statistics of the normaliser.
+
+    Raises:
+        FloatingPointError: if one is not finite.
+    """
+    tensors = {name: value for name, value in model.policy.state_dict().items() if isinstance(value, Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise FloatingPointError(f"parameter {name!r} is not finite")
+    return tensors
+
+
+def training_tensors(model: BaseAlgorithm) -> tuple[Tensors, dict[str, Any]]:
+    """What only training needs: optimisers, and variables such as SAC's entropy coefficient.
+
+    Returns:
+        Tensors, and plain values beside them.
+    """
+    tensors: Tensors = {}
+    optimizers: dict[str, Any] = {}
+    for name, state in model.get_parameters().items():
+        if "param_groups" in state:
+            optimizers[name] = _pack_optimizer(name, state, tensors)
+    for name in model._get_torch_save_params()[1]:
+        value = recursive_getattr(model, name)
+        if isinstance(value, Tensor):
+            tensors[f"{_VARIABLES}/{name}"] = value
+    return tensors, optimizers
+
+
+def encode(tensors: Tensors, plain: Mapping[str, Any] | None = None) -> bytes:
+    """Tensors, and plain values beside them, as the content of a safetensors file."""
+    # clone: safetensors refuses tensors that share memory, and SB3's shared feature extractors do
+    frozen = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return save(frozen, metadata={"eqrl": json.dumps(dict(plain or {}))})
+
+
+def decode(content: bytes, what: str) -> tuple[Tensors, dict[str, Any]]:
+    """The inverse of :func:`encode`.
+
+    Raises:
+        DamagedCheckpointError: if it is not safetensors.
+    """
+    try:
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        plain = json.loads(header.get("__metadata__", {}).get("eqrl", "{}"))
+        if not isinstance(plain, dict):
+            raise ValueError("its metadata is not a table")
+        return load(content), plain
+    except (SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise DamagedCheckpointError(f"{what} is not a readable checkpoint: {error}") from None
+
+
+def load_policy(model: BaseAlgorithm, tensors: Tensors, what: str) -> None:
+    """Put parameters into the policy of a model of the same architecture.
+
+    Raises:
+        UsageError: naming the first tensor that does not fit; the model is unchanged.
+    """
+    own = {name: value for name, value in model.policy.state_dict().items() if isinstance(value, Tensor)}
+    _check_fit(tensors, own, what)
+    model.policy.load_state_dict(tensors)
+
+
+def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[str, Any], what: str) -> None:
+    """Put optimisers and variables into a model of the same architecture.
+
+    Raises:
+        UsageError: naming the first thing that does not fit.
+    """
+    states, variables = model._get_torch_save_params()
+    own = {name for name in states if isinstance(recursive_getattr(model, name), torch.optim.Optimizer)}
+    if set(optimizers) != own:
+        raise UsageError(f"{what} has optimisers {sorted(optimizers)}, the configured model has {sorted(own)}")
+    for name in sorted(own):
+        optimizer: torch.optim.Optimizer = recursive_getattr(model, name)
+        try:
+            state = _unpack_optimizer(name, optimizers[name], tensors)
+            _check_optimizer(optimizer, state)
+            optimizer.load_state_dict(state)
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise UsageError(f"{what} does not fit the configured model: {name}: {error}") from None
+    found = {name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")}
+    mine = {name: value for name in variables if isinstance(value := recursive_getattr(model, name), Tensor)}
+    _check_fit(found, mine, what)
+    for name, tensor in found.items():
+        # in place, because SAC's optimiser holds the very tensor
+        recursive_setattr(model, f"{name}.data", tensor.to(model.device))
+
+
+def _check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:
+    why = f"{what} does not fit the configured model"
+    for name in sorted({*found, *own}):
+        if name not in found or name not in own:
+            raise UsageError(f"{why}: {name!r} is only in the {'checkpoint' if name in found else 'model'}")
+        if found[name].shape != own[name].shape or found[name].dtype != own[name].dtype:
+            raise UsageError(
+                f"{why}: {name!r} is {found[name].dtype} of shape {tuple(found[name].shape)}, "
+                f"the model has {own[name].dtype} of shape {tuple(own[name].shape)}"
+            )
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """PyTorch takes moments of any shape and fails at the next step only."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if not set(state["state"]) <= set(range(len(parameters))):
+        raise ValueError("it has moments of more parameters than there are")
+    for index, slots in state["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor) and value.dim() and value.shape != parameters[index].shape:
+                raise ValueError(f"{slot} of parameter {index} has shape {tuple(value.shape)}")
+
+
+def _pack_optimizer(name: str, state: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, slots in state["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"{name}/{index}/{slot}"] = value
+            else:
+                scalars.setdefault(str(index), {})[slot] = value
+    return {"param_groups": state["param_groups"], "scalars": scalars}
+
+
+def _unpack_optimizer(name: str, packed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {int(i): dict(slots) for i, slots in packed["scalars"].items()}
+    for key, tensor in tensors.items():
+        if key.startswith(f"{name}/"):
+            index, slot = key.removeprefix(f"{name}/").split("/")
+            state.setdefault(int(index), {})[slot] = tensor
+    # JSON has no tuples, and Adam's betas are one
+    groups = [
+        {key: tuple(value) if isinstance(value, list) and key != "params" else value for key, value in group.items()}
+        for group in packed["param_groups"]
+    ]
+    return {"state": state, "param_groups": groups}

@@ -1,0 +1,303 @@
+"""The checkpoints of one run: written aside and renamed, listed, verified, thinned out.
+
+::
+
+    checkpoints/
+      step_000000409600/      manifest.json, policy.safetensors, training.safetensors, state.json, state.npz, episodes.npz
+      best_000000368640/      manifest.json, policy.safetensors
+      latest, best            each a line: the name of a folder
+    replay/                   chunks of the replay buffer, shared by the checkpoints
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from eqrl.checkpoint.arrays import read_arrays, write_arrays
+from eqrl.checkpoint.environment import capture, restore
+from eqrl.checkpoint.files import is_plain_file, remove_folder, sweep, whole_folder, write_whole
+from eqrl.checkpoint.manifest import NAME, DamagedCheckpointError, Entry, Manifest
+from eqrl.checkpoint.parameters import decode, encode, load_policy, load_training, policy_tensors, training_tensors
+from eqrl.checkpoint.replay import ReplayLog, mutable_part, restore_mutable_part
+from eqrl.checkpoint.training import capture_randomness, capture_training, restore_training
+from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
+from eqrl.errors import UsageError
+
+POLICY, TRAINING, STATE, STATE_ARRAYS, EPISODES = (
+    "policy.safetensors",
+    "training.safetensors",
+    "state.json",
+    "state.npz",
+    "episodes.npz",
+)
+_STEP = re.compile(r"step_(\d{12})")
+_BEST = re.compile(r"best_(\d{12})")
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint that had to be passed over."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a run puts into the manifests of its checkpoints.
+
+    Attributes:
+        config: its resolved configuration.
+        versions: versions of everything that decides its bits.
+        inexact: why a resumed run will not be the same to the bit, or None.
+    """
+
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    inexact: str | None = None
+
+
+class Store:
+    """The checkpoints of a run.
+
+    Args:
+        run: the run folder.
+        keep: number of newest checkpoints to keep besides the best one; 0 for all.
+    """
+
+    def __init__(self, run: Path, keep: int = 0) -> None:
+        self.folder = run / "checkpoints"
+        self.keep = keep
+        self.log = ReplayLog(run / "replay")
+
+    # ------------------------------------------------------------------ write
+    def save(self, model: BaseAlgorithm, about: Description, progress: Mapping[str, Any]) -> Path:
+        """Write a complete checkpoint, make it the latest and delete those that are too old.
+
+        Args:
+            model: at the beginning of a rollout, or after ``learn``.
+            about: the run.
+            progress: state of the callbacks; plain values.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            FloatingPointError: if a parameter is not finite; nothing is written.
+            OSError: if it cannot be written; all older checkpoints stay.
+        """
+        policy = policy_tensors(model)
+        training, optimizers = training_tensors(model)
+        arrays: Arrays = {}
+        env = model.get_env()
+        assert env is not None
+        parts: dict[str, Any] = {
+            "training": capture_training(model),
+            "randomness": capture_randomness(model),
+            "environment": None if about.inexact else capture(env),
+            "progress": dict(progress),
+            "rows": None,
+        }
+        replay: dict[str, Entry] = {}
+        buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
+        if buffer is not None:
+            parts["rows"] = model.num_timesteps // model.n_envs
+            replay = self.log.append(buffer, parts["rows"])
+        state = json.dumps(pack(parts, arrays))
+        place = self.folder / f"step_{model.num_timesteps:012d}"
+        with whole_folder(place) as aside:
+            (aside / POLICY).write_bytes(encode(policy))
+            (aside / TRAINING).write_bytes(encode(training, {"optimizers": optimizers}))
+            (aside / STATE).write_text(state, encoding="utf-8")
+            write_arrays(aside / STATE_ARRAYS, arrays)
+            if buffer is not None:
+                write_arrays(aside / EPISODES, mutable_part(buffer))
+            _write_manifest(aside, model, about, complete=True, replay=replay)
+        self._point("latest", place)
+        self.prune()
+        return place
+
+    def save_best(self, model: BaseAlgorithm, about: Description, extra: Mapping[str, Any]) -> Path:
+        """Write the policy alone as the best one so far.
+
+        Raises:
+            FloatingPointError: if a parameter is not finite.
+            OSError: if it cannot be written; the older best one stays.
+        """
+        policy = policy_tensors(model)
+        place = self.folder / f"best_{model.num_timesteps:012d}"
+        with whole_folder(place) as aside:
+            (aside / POLICY).write_bytes(encode(policy))
+            _write_manifest(aside, model, about, complete=False, extra=extra)
+        self._point("best", place)
+        for old in self._found(_BEST):
+            if old != place:
+                remove_folder(old)
+        return place
+
+    def prune(self) -> None:
+        """Delete checkpoints beyond those to keep, and chunks of the replay buffer that none of the others names."""
+        found = self._found(_STEP)
+        for old in found[self.keep :] if self.keep else []:
+            remove_folder(old)
+        needed = set(self.log.entries)
+        for place in self._found(_STEP):
+            try:
+                needed |= set(Manifest.read(place).replay)
+            except DamagedCheckpointError:
+                continue
+        self.log.prune(needed)
+
+    def sweep(self) -> None:
+        """Delete what a killed process left half-written. Only for the owner of the run's lock."""
+        for folder in (self.folder, self.log.folder):
+            if folder.is_dir():
+                sweep(folder)
+
+    # ------------------------------------------------------------------ find
+    def steps(self) -> list[int]:
+        """Environment steps of all checkpoints, the newest first; none of them verified."""
+        return [int(place.name.removeprefix("step_")) for place in self._found(_STEP)]
+
+    def newest(self, complete: bool) -> tuple[Path, Manifest]:
+        """The newest checkpoint that is as it was written; a damaged one is passed over with a warning.
+
+        Args:
+            complete: verify what is needed to go on training; else the policy only.
+
+        Raises:
+            UsageError: if there is none; the message says why.
+        """
+        why = "the run ended before it wrote one"
+        for place in self._found(_STEP):
+            try:
+                return place, self.verified(place, complete)
+            except DamagedCheckpointError as error:
+                why = str(error)
+                warnings.warn(CheckpointWarning(f"checkpoint {place.name} is passed over: {error}"), stacklevel=2)
+        raise UsageError(f"{self.folder.parent} has no usable checkpoint: {why}")
+
+    def best(self) -> tuple[Path, Manifest]:
+        """The checkpoint with the best evaluation.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        why = f"run {self.folder.parent} has no checkpoint 'best'; it was never evaluated"
+        for place in self._found(_BEST):
+            try:
+                return place, self.verified(place, complete=False)
+            except DamagedCheckpointError as error:
+                why = str(error)
+                warnings.warn(CheckpointWarning(f"checkpoint {place.name} is passed over: {error}"), stacklevel=2)
+        raise UsageError(why)
+
+    def at(self, step: int) -> Path:
+        """The folder of a checkpoint."""
+        return self.folder / f"step_{step:012d}"
+
+    def verified(self, place: Path, complete: bool) -> Manifest:
+        """The manifest of a checkpoint, after a look at the files.
+
+        Raises:
+            DamagedCheckpointError: if one differs from what was written.
+        """
+        manifest = Manifest.read(place)
+        if complete:
+            if not manifest.complete:
+                raise DamagedCheckpointError(f"{place} holds a policy only")
+            manifest.check(place, self.log.folder)
+        else:
+            manifest.check(place, names=[POLICY])
+        return manifest
+
+    # ------------------------------------------------------------------ read
+    def resume(self, model: BaseAlgorithm, place: Path, manifest: Manifest) -> dict[str, Any]:
+        """Put a complete checkpoint into a model that was just built from the run's configuration.
+
+        Returns:
+            ``progress`` as it was saved, and ``randomness`` for
+            :func:`~eqrl.checkpoint.training.restore_randomness` at the beginning of the first rollout.
+
+        Raises:
+            UsageError: if it does not fit the model.
+        """
+        load_checkpoint(model, place, manifest)
+        tensors, plain = decode(manifest.content(place, TRAINING), f"{place / TRAINING}")
+        load_training(model, tensors, plain.get("optimizers", {}), f"{place / TRAINING}")
+        try:
+            arrays = read_arrays(manifest.content(place, STATE_ARRAYS))
+            parts = unpack(_json(manifest.content(place, STATE)), arrays)
+            restore_training(model, parts["training"])
+            self.log.entries = dict(manifest.replay)
+            if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
+                self.log.fill(model.replay_buffer, parts["rows"])
+                restore_mutable_part(model.replay_buffer, read_arrays(manifest.content(place, EPISODES)))
+            if parts["environment"] is None:
+                model._last_obs = None  # learn() then starts new episodes
+            else:
+                env = model.get_env()
+                assert env is not None
+                restore(env, parts["environment"])
+            return {"progress": parts["progress"], "randomness": parts["randomness"]}
+        except (DamagedValuesError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+            raise DamagedCheckpointError(f"checkpoint {place} does not fit the run: {error}") from None
+
+    def _found(self, pattern: re.Pattern[str]) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        found = [p for p in self.folder.iterdir() if pattern.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+        return sorted(found, reverse=True)
+
+    def _point(self, name: str, place: Path) -> None:
+        write_whole(self.folder / name, place.name + "\n")
+
+
+def load_checkpoint(model: BaseAlgorithm, place: Path, manifest: Manifest) -> None:
+    """Put the policy of a checkpoint into a model of the same architecture. Nothing in it is executed.
+
+    Raises:
+        UsageError: if it is damaged or of another architecture.
+    """
+    tensors, _ = decode(manifest.content(place, POLICY), f"{place / POLICY}")
+    load_policy(model, tensors, f"{place / POLICY}")
+    model.num_timesteps = manifest.step
+
+
+def _write_manifest(
+    aside: Path,
+    model: BaseAlgorithm,
+    about: Description,
+    *,
+    complete: bool,
+    replay: Mapping[str, Entry] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    manifest = Manifest(
+        step=model.num_timesteps,
+        complete=complete,
+        config=about.config,
+        spaces={"observation": repr(model.observation_space), "action": repr(model.action_space)},
+        versions=about.versions,
+        files={path.name: Entry.of(path) for path in sorted(aside.iterdir())},
+        replay=replay or {},
+        inexact=about.inexact,
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        extra=extra or {},
+    )
+    (aside / NAME).write_text(manifest.text(), encoding="utf-8")
+
+
+def _json(content: bytes) -> Any:
+    return json.loads(content)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder looks like a checkpoint."""
+    return is_plain_file(path / NAME)

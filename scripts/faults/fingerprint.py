@@ -1,0 +1,94 @@
+"""Everything that a training leaves behind, as a flat table that two runs can be compared by, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from eqrl.checkpoint.arrays import read_arrays
+from eqrl.checkpoint.replay import span
+from eqrl.checkpoint.store import Store
+
+# the clock on the wall, which no two runs share
+_CLOCK = ("seconds", "age", "t_start", "time_elapsed", "fps", "iterations", "episodes/t")
+
+
+def fingerprint(run: Path) -> dict[str, Any]:
+    """Parameters, optimisers, counters, random numbers, environment, replay buffer, evaluations, logged steps and values.
+
+    Args:
+        run: a run folder; its newest checkpoint counts.
+    """
+    store = Store(run)
+    place, manifest = store.newest(complete=True)
+    table: dict[str, Any] = {"step": manifest.step}
+    for name in ("policy", "training"):
+        for key, value in load_file(place / f"{name}.safetensors").items():
+            table[f"{name}/{key}"] = value.tobytes()
+    arrays = read_arrays(place / "state.npz")
+    _flatten("state", json.loads((place / "state.json").read_text()), arrays, table)
+    if (place / "episodes.npz").exists():
+        table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(place / "episodes.npz").items()}
+    table |= _replay(store, manifest)
+    with (run / "evaluations.csv").open() as file:
+        for row in csv.DictReader(file):
+            table |= {f"evaluation/{row['timesteps']}/{key}": value for key, value in row.items() if key != "seconds"}
+    with (run / "progress.csv").open() as file:
+        for i, row in enumerate(csv.DictReader(file)):
+            for key, value in row.items():
+                if not key.startswith("time/") or key.endswith("total_timesteps"):
+                    table[f"progress/{i}/{key}"] = value
+    return table | _board(run / "tensorboard")
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Names of the entries that differ."""
+    return [name for name in sorted({*a, *b}) if name not in a or name not in b or a[name] != b[name]]
+
+
+def _flatten(path: str, value: Any, arrays: Mapping[str, Any], table: dict[str, Any]) -> None:
+    if path.endswith(_CLOCK):
+        return
+    if isinstance(value, dict) and value.get("$") in ("array", "scalar"):
+        array = arrays[value["name"]]
+        table[path] = (str(array.dtype), array.shape, array.tobytes())
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            _flatten(f"{path}/{key}", entry, arrays, table)
+    elif isinstance(value, list):
+        table[f"{path}/length"] = len(value)
+        for i, entry in enumerate(value):
+            _flatten(f"{path}/{i}", entry, arrays, table)
+    else:
+        table[path] = value
+
+
+def _replay(store: Store, manifest: Any) -> dict[str, Any]:
+    """The rows of the replay buffer; where one chunk ends and the next begins depends on when checkpoints were made."""
+    columns: dict[str, list[Any]] = {}
+    first = None
+    for name in sorted(manifest.replay):
+        first = span(name)[0] if first is None else first
+        for column, rows in read_arrays(store.log.folder / name).items():
+            columns.setdefault(column, []).append(rows)
+    return {"replay/first": first, **{f"replay/{name}": np.concatenate(parts).tobytes() for name, parts in columns.items()}}
+
+
+def _board(folder: Path) -> dict[str, Any]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    if not folder.is_dir():
+        return {}
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=True)
+    events.Reload()
+    return {
+        f"tensorboard/{tag}": [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if not tag.startswith("time/")
+    }
