@@ -22,4 +22,4 @@ def test_page(page, tmp_path, monkeypatch):
     names = {"__name__": "__docs__"}
     for number, block in enumerate(PAGES[page]):
         code = STEPS.sub(lambda m: f".learn({min(int(m[1].replace('_', '')), 260)})", block)
-        exec(compile(code, f"{page}, block {number + 1}", "exec"), names)  # noqa: S102
+        exec(compile(code, f"{page}, block {number + 1}", "exec"), names)
