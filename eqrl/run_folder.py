@@ -17,10 +17,11 @@ import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.build import make_env, make_model
+from eqrl.changes import forbidden_changes
 from eqrl.checkpoint.files import write_whole
 from eqrl.checkpoint.manifest import Manifest
 from eqrl.checkpoint.store import CheckpointWarning, Store, is_checkpoint, load_checkpoint
-from eqrl.config import Config
+from eqrl.config import Config, read_config_file
 from eqrl.errors import UsageError
 from eqrl.lock import is_taken
 
@@ -137,10 +138,26 @@ class RunFolder:
         """The configuration of the run, from its newest undamaged checkpoint.
 
         Raises:
-            UsageError: if there is none, or it is of an incompatible version.
+            UsageError: if there is none, or ``config.yaml`` says something else.
         """
-        place, manifest = self.checkpoint("last")
-        return Config.from_dict(manifest.config, str(place))
+        return self.stored_config(*self.checkpoint("last"))
+
+    def stored_config(self, place: Path, manifest: Manifest) -> Config:
+        """The configuration in a checkpoint, which is verified; ``config.yaml`` is for people, but must not contradict it.
+
+        Raises:
+            UsageError: if it does, with all differences; or if it cannot be read.
+        """
+        stored = Config.from_dict(manifest.config, str(place))
+        fix = "its checkpoints hold the configuration too: undo the change, or delete the file"
+        if self.config_file.is_file():
+            try:
+                written = Config.from_dict(read_config_file(self.config_file), str(self.config_file))
+            except UsageError as error:
+                raise UsageError(f"{error}; {fix}") from None
+            if found := forbidden_changes(stored, written):
+                raise UsageError(f"{self.config_file} was changed: {'; '.join(found)}; {fix}")
+        return stored
 
     def write_config(self, config: Config) -> None:
         """Store the configuration."""
@@ -174,9 +191,11 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
     path = Path(path)
     if is_checkpoint(path):
         place, manifest = path, Manifest.read(path)
+        config = Config.from_dict(manifest.config, str(place))
     else:
-        place, manifest = RunFolder.open(path).checkpoint(checkpoint)
-    config = Config.from_dict(manifest.config, str(place))
+        folder = RunFolder.open(path)
+        place, manifest = folder.checkpoint(checkpoint)
+        config = folder.stored_config(place, manifest)
     with warnings.catch_warnings():
         # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from eqrl.build import make_env, make_model, resolve
 from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard
+from eqrl.changes import forbidden_changes
 from eqrl.checkpoint import Description, Store, rehearse
 from eqrl.config import DEFAULT_JOB, Config, merged
 from eqrl.errors import UsageError
@@ -39,21 +40,6 @@ from eqrl.values import plain
 
 __all__ = ["Config", "Run", "resume", "train"]
 
-# What may change when a run is resumed; everything else defines the run.
-_MAY_CHANGE = (
-    "n_timesteps",
-    "num_threads",
-    "device",
-    "progress",
-    "eval_freq",
-    "eval_episodes",
-    "save_freq",
-    "keep_checkpoints",
-    "rotations",
-    "gym_packages",
-    "log_folder",
-    "tensorboard_log",
-)
 _PATIENCE = 5.0  # seconds between attempts to write the last checkpoint to a full disk
 
 
@@ -125,7 +111,7 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         store = folder.checkpoints
         store.sweep()
         place, manifest = store.newest(complete=True)
-        stored = Config.from_dict(manifest.config, str(place))
+        stored = folder.stored_config(place, manifest)
         config = resolve(_changed(path, stored, changes))
         _use_threads(config)
         env = make_env(config, seed=config.seed)
@@ -360,28 +346,11 @@ def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Co
     Raises:
         UsageError: with all differences that are not possible.
     """
-    given = {name: value for name, value in changes.items() if name != "seed" or value >= 0}
-    wanted, known = merged(stored.to_dict(), {name: plain(value) for name, value in given.items()}), stored.to_dict()
-    wanted = Config.from_dict(wanted, "the changes").to_dict()
-    found = [
-        f"{name} is {there!r} there and {here!r} here"
-        for option in wanted
-        if option not in _MAY_CHANGE
-        for name, there, here in _differences(option, known[option], wanted[option])
-    ]
-    if found:
-        raise UsageError(
-            f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run"
-        )
-    return Config.from_dict(wanted)
-
-
-def _differences(name: str, there: Any, here: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
-        for key in sorted({*there, *here}):
-            yield from _differences(f"{name}.{key}", there.get(key), here.get(key))
-    elif there != here:
-        yield name, there, here
+    given = {name: plain(value) for name, value in changes.items() if name != "seed" or value >= 0}
+    wanted = Config.from_dict(merged(stored.to_dict(), given), "the changes")
+    if found := forbidden_changes(stored, wanted):
+        raise UsageError(f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run")
+    return wanted
 
 
 def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:

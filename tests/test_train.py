@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pickle
 import signal
 import threading
 import time
@@ -14,7 +13,7 @@ import torch
 import typed_env
 
 from eqrl.build import make_env, make_model, resolve
-from eqrl.checkpoint import read_checkpoint
+from eqrl.checkpoint import load_checkpoint
 from eqrl.cli import main
 from eqrl.config import DEFAULT_JOB, Config
 from eqrl.errors import UsageError
@@ -71,7 +70,8 @@ def test_the_folder_is_complete_and_readable(reach):
         "config.yaml",
         "command.txt",
         "versions.txt",
-        "model",
+        "checkpoints",
+        "result.json",
         "progress.csv",
         "evaluations.csv",
         "tensorboard",
@@ -101,8 +101,11 @@ def test_load_gives_the_same_actions(reach):
     observation = {k: v[None] for k, v in reach.model.observation_space.sample().items()}
     expected = reach.model.predict(observation, deterministic=True)[0]
     np.testing.assert_array_equal(model.predict(observation, deterministic=True)[0], expected)
-    for which in ("best", 15_040):
+    newest = RunFolder(reach.path).checkpoints.steps()
+    assert len(newest) == 3  # of twenty
+    for which in ("best", newest[1]):
         load_run(reach.path, which)
+    assert load_run(RunFolder(reach.path).checkpoints.at(newest[0]))[0].num_timesteps == newest[0]
     with pytest.raises(UsageError, match="it has best, last"):
         load_run(reach.path, 7)
 
@@ -134,8 +137,7 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
     hyperparams = SMALL if algo == "ppo" else {"learning_starts": 64, "buffer_size": 2000, "gradient_steps": 1}
     first = train(point(tmp_path, algo=algo, n_timesteps=512, eval_freq=256, hyperparams=hyperparams))
     steps = first.model.num_timesteps
-    plain, _ = read_checkpoint(RunFolder(first.path).last)
-    assert plain["counters"]["num_timesteps"] == steps
+    assert RunFolder(first.path).checkpoints.steps()[0] == steps
     second = resume(first.path, n_timesteps=1024)
     assert second.path == first.path
     assert second.model.num_timesteps >= 1024
@@ -147,11 +149,13 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
         times = [int(row["timesteps"]) for row in csv.DictReader(file)]
     assert times == sorted(set(times))
     assert times[-1] > 512
-    assert (first.path / f"progress_from_{steps}.csv").is_file()
-    with pytest.raises(UsageError, match="has done its"):
-        resume(first.path)
-    with pytest.raises(UsageError, match="'seed' cannot change"):
+    again = resume(first.path)
+    assert again.metrics == second.metrics
+    assert again.model.num_timesteps == second.model.num_timesteps
+    with pytest.raises(UsageError, match="seed is 0 there and 3 here"):
         resume(first.path, seed=3)
+    with pytest.raises(UsageError, match=r"hyperparams\.gamma is 0\.98 there and 0\.5 here"):
+        resume(first.path, hyperparams={"gamma": 0.5})
 
 
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
@@ -217,7 +221,7 @@ def test_diverging_physics_stops_with_one_line_and_keeps_a_model(tmp_path, monke
     assert all(torch.isfinite(p).all() for p in model.policy.parameters())
 
 
-def test_resume_with_hindsight_fills_the_buffer_again(tmp_path):
+def test_resume_with_hindsight_goes_on_with_the_full_buffer(tmp_path):
     options = {
         "algo": "sac",
         "env": "eqrl/Reach-v0",
@@ -227,59 +231,46 @@ def test_resume_with_hindsight_fills_the_buffer_again(tmp_path):
     first = train(point(tmp_path, n_timesteps=640, **options))
     second = resume(first.path, n_timesteps=1280)
     assert second.model._n_updates > first.model._n_updates
+    assert second.model.replay_buffer.pos == 160
+    for key, rows in first.model.replay_buffer.observations.items():
+        np.testing.assert_array_equal(second.model.replay_buffer.observations[key][:80], rows[:80])
 
 
-def test_a_signal_saves_and_exits_cleanly(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_saves_and_exits_cleanly(tmp_path, capsys, monkeypatch, number):
     monkeypatch.chdir(tmp_path)
-    threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), signal.SIGINT)), daemon=True).start()
+    number = getattr(signal, number)
+    before = signal.getsignal(number)
+    threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), number)), daemon=True).start()
     argv = "train --env tests/Point-v0 -n 10_000_000 --n-envs 4 --rotations 0 --eval-freq 0 --no-progress -params n_steps:32 batch_size:64"
-    assert main(argv.split()) == 130
+    assert main(argv.split()) == 75
     out = capsys.readouterr().out
     assert "eqrl train --resume logs/ppo/tests-Point-v0_1" in out
-    plain, _ = read_checkpoint(tmp_path / "logs/ppo/tests-Point-v0_1/model/last.safetensors")
-    assert 0 < plain["counters"]["num_timesteps"] < 10_000_000
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-class _Evil:
-    def __reduce__(self):
-        return (open, (os.environ["EQRL_TEST_CANARY"], "w"))
-
-
-def test_loading_executes_nothing(tmp_path, monkeypatch):
-    canary = tmp_path / "canary"
-    monkeypatch.setenv("EQRL_TEST_CANARY", str(canary))
-    run = train(point(tmp_path, n_timesteps=128))
-    folder = RunFolder(run.path)
-    good = folder.last.read_bytes()
-    for content in (pickle.dumps(_Evil()), good[:100], good[:-10], b""):
-        folder.last.write_bytes(content)
-        with pytest.raises(UsageError, match="not a readable checkpoint"):
-            load_run(run.path)
-    torch.save({"policy": _Evil()}, folder.last)
-    with pytest.raises(UsageError, match="not a readable checkpoint"):
-        load_run(run.path)
-    folder.last.write_bytes(good)
-    text = folder.config_file.read_text()
-    for evil in (
-        "env_kwargs: !!python/object/apply:os.system ['true']",
-        "hyperparams: {policy_class: os.system}",
-        "gym_packages: [antigravity]\nenv: no:Env-v0",
-    ):
-        folder.config_file.write_text(text + evil + "\n")
-        with pytest.raises(UsageError):
-            load_run(run.path)
-    folder.config_file.write_text(text)
-    load_run(run.path)
-    assert not canary.exists()
+    (step,) = RunFolder(tmp_path / "logs/ppo/tests-Point-v0_1").checkpoints.steps()[:1]
+    assert 0 < step < 10_000_000
+    assert signal.getsignal(number) is before
 
 
 def test_a_model_of_another_shape_is_refused(tmp_path):
     run = train(point(tmp_path, n_timesteps=128))
+    other = train(point(tmp_path, n_timesteps=128, policy_kwargs={"network_kwargs": {"hidden": [7]}}))
+    place, manifest = RunFolder(other.path).checkpoint("last")
+    with pytest.raises(UsageError, match=r"does not fit the configured model: '.*' is torch.float32 of shape"):
+        load_checkpoint(run.model, place, manifest)
+
+
+def test_a_configuration_that_was_edited_is_refused_with_the_difference(tmp_path):
+    run = train(point(tmp_path, n_timesteps=128))
     folder = RunFolder(run.path)
-    folder.write_config(run.config.replace(policy_kwargs={"network_kwargs": {"hidden": [7]}}))
-    with pytest.raises(UsageError, match="does not fit the configured model"):
+    folder.write_config(run.config.replace(hyperparams={**run.config.hyperparams, "gamma": 0.5}))
+    for use in (load_run, resume):
+        with pytest.raises(UsageError, match=r"config.yaml was changed: hyperparams.gamma is 0.98 there and 0.5 here"):
+            use(run.path)
+    folder.config_file.write_text("hyperparams: !!python/object/apply:os.system ['true']")
+    with pytest.raises(UsageError, match="or delete the file"):
         load_run(run.path)
+    folder.config_file.unlink()
+    load_run(run.path)
 
 
 def test_stock_policy_takes_the_same_widths(tmp_path):

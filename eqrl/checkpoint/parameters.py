@@ -112,6 +112,30 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
         recursive_setattr(model, f"{name}.data", tensor.to(model.device))
 
 
+def reward_scale(model: BaseAlgorithm) -> dict[str, float] | None:
+    """Statistics with which ``VecNormalize`` scales rewards, the only normaliser outside of the policy; None without it."""
+    normaliser = model.get_vec_normalize_env()
+    if normaliser is None:
+        return None
+    rms = normaliser.ret_rms
+    return {"mean": float(rms.mean), "var": float(rms.var), "count": float(rms.count)}
+
+
+def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
+    """Put them back.
+
+    Raises:
+        DamagedCheckpointError: if they are not what :func:`reward_scale` gives.
+    """
+    normaliser = model.get_vec_normalize_env()
+    if normaliser is None or stored is None:
+        return
+    if not (isinstance(stored, dict) and set(stored) == {"mean", "var", "count"} and all(type(v) is float for v in stored.values())):
+        raise DamagedCheckpointError(f"{what} has statistics of rewards that are none")
+    for name, value in stored.items():
+        setattr(normaliser.ret_rms, name, value)
+
+
 def _check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:
     why = f"{what} does not fit the configured model"
     for name in sorted({*found, *own}):

@@ -27,7 +27,16 @@ from eqrl.checkpoint.arrays import read_arrays, write_arrays
 from eqrl.checkpoint.environment import capture, restore
 from eqrl.checkpoint.files import is_plain_file, remove_folder, sweep, whole_folder, write_whole
 from eqrl.checkpoint.manifest import NAME, DamagedCheckpointError, Entry, Manifest
-from eqrl.checkpoint.parameters import decode, encode, load_policy, load_training, policy_tensors, training_tensors
+from eqrl.checkpoint.parameters import (
+    decode,
+    encode,
+    load_policy,
+    load_training,
+    policy_tensors,
+    reward_scale,
+    set_reward_scale,
+    training_tensors,
+)
 from eqrl.checkpoint.replay import ReplayLog, mutable_part, restore_mutable_part
 from eqrl.checkpoint.training import capture_randomness, capture_training, restore_training
 from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
@@ -112,7 +121,7 @@ class Store:
         state = json.dumps(pack(parts, arrays))
         place = self.folder / f"step_{model.num_timesteps:012d}"
         with whole_folder(place) as aside:
-            (aside / POLICY).write_bytes(encode(policy))
+            (aside / POLICY).write_bytes(encode(policy, {"rewards": reward_scale(model)}))
             (aside / TRAINING).write_bytes(encode(training, {"optimizers": optimizers}))
             (aside / STATE).write_text(state, encoding="utf-8")
             write_arrays(aside / STATE_ARRAYS, arrays)
@@ -133,7 +142,7 @@ class Store:
         policy = policy_tensors(model)
         place = self.folder / f"best_{model.num_timesteps:012d}"
         with whole_folder(place) as aside:
-            (aside / POLICY).write_bytes(encode(policy))
+            (aside / POLICY).write_bytes(encode(policy, {"rewards": reward_scale(model)}))
             _write_manifest(aside, model, about, complete=False, extra=extra)
         self._point("best", place)
         for old in self._found(_BEST):
@@ -265,8 +274,9 @@ def load_checkpoint(model: BaseAlgorithm, place: Path, manifest: Manifest) -> No
     Raises:
         UsageError: if it is damaged or of another architecture.
     """
-    tensors, _ = decode(manifest.content(place, POLICY), f"{place / POLICY}")
+    tensors, plain = decode(manifest.content(place, POLICY), f"{place / POLICY}")
     load_policy(model, tensors, f"{place / POLICY}")
+    set_reward_scale(model, plain.get("rewards"), f"{place / POLICY}")
     model.num_timesteps = manifest.step
 
 
