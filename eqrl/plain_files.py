@@ -16,6 +16,7 @@ LARGEST_FILE = 2**17
 _LONGEST = 2000
 _MOST_VALUES = 50_000
 _DEEPEST = 40
+_MOST_DOTS = 1000
 _TOO_DEEP = f"is nested too deeply; write at most {_DEEPEST} tables into each other"
 # PyYAML lets the errors of Python's own constructors through: "!!int ''", "!!bool x", "!!timestamp x"
 _BROKEN = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
@@ -65,16 +66,28 @@ def parse_yaml(text: str) -> Any:
     """
     # aliases are counted on the parsed text: constructing the values already copies what "<<" merges
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
         _measure(node, _parts_of_node)
         return loader.construct_document(node)
-    except RecursionError:
-        raise TooMuchError(_TOO_DEEP) from None
     except _BROKEN as error:
         raise error if isinstance(error, ValueError) else ValueError(str(error)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops at the depth that is allowed: PyYAML itself recurses until Python gives up."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise TooMuchError(_TOO_DEEP)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _json(text: str) -> Any:
@@ -84,6 +97,9 @@ def _json(text: str) -> Any:
 
 
 def _toml(text: str) -> Any:
+    # tomllib takes memory with the square of the parts of a dotted key, and a key ends with its line
+    if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        raise TooMuchError(f"has a line with more than {_MOST_DOTS} dots; keep options only in it")
     values = tomllib.loads(text)
     _measure(values, _parts_of_value)
     return values

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
+import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr, recursive_setattr
 
@@ -27,7 +29,8 @@ from eqrl.build import make_env, make_model, resolve
 from eqrl.config import Config, read_config_file
 from eqrl.errors import UsageError
 from eqrl.hyperparams import ALGORITHMS
-from eqrl.tensor_file import ZIP_ERRORS, StoredTensor, TensorFileError, read_tensor_file
+from eqrl.tensor_file import StoredTensor, TensorFileError, read_tensor_file
+from eqrl.zip_members import ZIP_ERRORS, read_member
 
 _DATA, _VARIABLES = "data", "pytorch_variables.pth"
 _ROOM: Mapping[str, int] = {_DATA: 2**22, "_stable_baselines3_version": 2**10, "system_info.txt": 2**16}
@@ -153,13 +156,13 @@ class _Archive:
             raise self.error(f"it was written by {written}, and the configuration says algo: {config.algo}")
         entry, space = plain.get("action_space"), model.action_space
         if isinstance(entry, Mapping) and isinstance(space, spaces.Box):
-            for name in ("low_repr", "high_repr"):
+            for name, ours in (("low", space.low), ("high", space.high)):
+                theirs = _numbers(entry.get(name))
                 # other bounds would scale the actions of the same network differently
-                theirs, ours = entry.get(name), getattr(space, name)
-                if isinstance(theirs, str) and theirs.split() != ours.split():
+                if theirs is not None and theirs.size == ours.size and not np.allclose(theirs, ours.ravel(), rtol=1e-5):
                     raise self.error(
-                        f"its actions have bounds {' '.join(theirs.split())[:80]}, and those of {config.env} {ours}; "
-                        "give the environment that it was trained in"
+                        f"its actions have another bound ({name}) than those of {config.env}; "
+                        "give the env and env_kwargs that it was trained with"
                     )
 
     def counters(self, plain: Mapping[str, Any]) -> dict[str, int | float]:
@@ -180,7 +183,7 @@ class _Archive:
     # ------------------------------------------------------------------ numbers
     def tensors(self, archive: zipfile.ZipFile, member: str) -> Any:
         try:
-            return read_tensor_file(archive.read(member))
+            return read_tensor_file(read_member(archive, archive.getinfo(member)))
         except TensorFileError as error:
             raise self.error(f"{member} {error}") from None
         except ZIP_ERRORS as error:
@@ -214,8 +217,8 @@ class _Archive:
                     ours[name] = theirs
                 elif not _same(theirs, value):
                     raise self.error(
-                        f"{member}: option {name!r} differs from that of the configured model, {str(value)[:80]}; "
-                        "give the policy_kwargs that it was trained with"
+                        f"{member}: option {name!r} is not {str(value)[:80]}, as in the configured model; "
+                        "give the policy_kwargs (optimizer_kwargs) that it was trained with"
                     )
         parameters = [parameter for group in owner.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, torch.Tensor]] = {}
@@ -314,7 +317,7 @@ def _plain_values(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
         if archive.getinfo(_DATA).file_size > _ROOM[_DATA]:
             raise UsageError(f"{path} is not loaded: its member 'data' has more than {_ROOM[_DATA]} bytes")
-        values = json.loads(archive.read(_DATA).decode("utf-8"))
+        values = json.loads(read_member(archive, archive.getinfo(_DATA)).decode("utf-8"))
     except KeyError:
         raise UsageError(f"{path} is not loaded: it has no member 'data', so model.save did not write it") from None
     except (*ZIP_ERRORS, RecursionError) as error:
@@ -328,6 +331,16 @@ def _algorithm(plain: Mapping[str, Any]) -> str | None:
     """Which algorithm wrote the values, by those that only it has; None if it is none of ours."""
     found = [algo for algo, mark in _MARKS.items() if mark in plain]
     return found[0] if len(found) == 1 and not any(mark in plain for mark in _FOREIGN) else None
+
+
+def _numbers(text: Any) -> NDArray[np.float64] | None:
+    """An array as NumPy prints it, which Stable-Baselines3 stores beside the pickled space; None if it is anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return np.array([float(word) for word in text.replace("[", " ").replace("]", " ").split()])
+    except ValueError:
+        return None
 
 
 def _room(owner: Any) -> int:

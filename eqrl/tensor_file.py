@@ -13,25 +13,14 @@ import pickletools
 import struct
 import sys
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-# what Python's reader of zip files raises on broken ones
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,
-    OverflowError,
-    RuntimeError,  # encrypted; NotImplementedError, for unknown compressions, is one too
-    LookupError,
-)
+from eqrl.zip_members import ZIP_ERRORS, read_member
+
 _LONGEST = 2**20  # bytes of instructions; a tensor takes about 130
 _MOST_AXES = 16
 _DTYPES: Mapping[str, torch.dtype] = {
@@ -77,7 +66,7 @@ class StoredTensor:
         if math.prod(self.shape) == 0:
             return torch.empty(self.shape, dtype=self.dtype)
         try:
-            content = self._storage.archive.read(self._storage.record)  # Python compares its checksum
+            content = read_member(self._storage.archive, self._storage.record)
         except ZIP_ERRORS as error:
             raise TensorFileError(f"is damaged: {error}") from None
         return torch.frombuffer(bytearray(content), dtype=self.dtype).as_strided(self.shape, self._stride, self._offset)
@@ -113,10 +102,10 @@ def read_tensor_file(content: bytes) -> Any:
         if records["data.pkl"].file_size > _LONGEST:
             raise TensorFileError(f"has instructions of more than {_LONGEST} bytes")
         if "byteorder" in records:
-            order = archive.read(records["byteorder"]) if records["byteorder"].file_size < 9 else b"?"
+            order = read_member(archive, records["byteorder"]) if records["byteorder"].file_size < 9 else b"?"
             if order != b"little" or sys.byteorder != "little":
                 raise TensorFileError(f"has byte order {order!r}, and only little is read")
-        instructions = archive.read(records["data.pkl"])
+        instructions = read_member(archive, records["data.pkl"])
     except TensorFileError:
         raise
     except ZIP_ERRORS as error:
