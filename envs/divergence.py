@@ -121,9 +121,10 @@ class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.on_divergence = check_on_divergence(on_divergence)
         self.member = member
         self.divergences = 0
-        self._bare: Any = env.unwrapped
+        bare: Any = env.unwrapped
+        self._bare = bare
         self._last: Any = None
-        self.state_before: NDArray[np.float64] = np.zeros(mujoco.mj_stateSize(self._bare.model, _STATE))
+        self.state_before: NDArray[np.float64] = np.zeros(mujoco.mj_stateSize(bare.model, _STATE))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
@@ -163,7 +164,7 @@ def watched(env: gymnasium.Env[Any, Any], on_divergence: OnDivergence, member: i
     bare: Any = env.unwrapped
     if isinstance(getattr(bare, "data", None), mujoco.MjData):
         return WatchDivergence(env, on_divergence, member)
-    simulation = getattr(bare, "simulation", None)
+    simulation: Any = getattr(bare, "simulation", None)
     if hasattr(simulation, "on_divergence"):  # a task's environment watches itself
         simulation.on_divergence = on_divergence
         simulation.first_member = member

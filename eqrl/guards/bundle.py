@@ -1,0 +1,84 @@
+"""The bundle of a failure: a folder with what led there, in files that hold numbers and text, never code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+_PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy", "safetensors")
+
+
+@dataclass
+class Bundle:
+    """What is written.
+
+    Attributes:
+        record: plain values for ``failure.json``; versions are added.
+        batch: arrays for ``batch.npz``; what is not made of numbers is left out.
+        parameters: tensors for ``parameters.safetensors``.
+        state: arrays for ``state.npz``, the physics; the file is left out if there are none.
+    """
+
+    record: dict[str, Any] = field(default_factory=dict)
+    batch: dict[str, NDArray[Any]] = field(default_factory=dict)
+    parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+    state: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def write(self, folder: Path, steps: int) -> Path:
+        """Write ``failure_<steps>/`` beside its place and move it there, so that half a bundle never has the name.
+
+        Args:
+            folder: the run folder.
+            steps: environment steps so far.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        aside = folder / f".failure_{steps}.{os.getpid()}.tmp"
+        try:
+            aside.mkdir(parents=True)
+            record = {**self.record, "versions": versions()}
+            (aside / "failure.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+            np.savez(aside / "batch.npz", allow_pickle=False, **_numbers(self.batch))
+            if self.state:
+                np.savez(aside / "state.npz", allow_pickle=False, **_numbers(self.state))
+            # clone: safetensors refuses tensors that share memory
+            frozen = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.parameters.items()}
+            (aside / "parameters.safetensors").write_bytes(save(frozen))
+            path, number = folder / f"failure_{steps}", 1
+            while path.exists():  # a run that was resumed may fail at the same step again
+                number += 1
+                path = folder / f"failure_{steps}_{number}"
+            aside.rename(path)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a training depends on."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+
+
+def flat(prefix: str, values: Any) -> dict[str, NDArray[Any]]:
+    """Arrays by dotted names, from an array or tensor or a dict of them."""
+    if isinstance(values, Mapping):
+        return {name: array for key, part in values.items() for name, array in flat(f"{prefix}.{key}", part).items()}
+    return {prefix: values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)}
+
+
+def _numbers(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: array for name, array in arrays.items() if array.dtype.kind in "biufc"}

@@ -1,0 +1,122 @@
+"""From an error to its beginning: first the data, then the parameters, then the losses, and at last the gradients."""
+
+from __future__ import annotations
+
+import math
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from eqrl.envs.divergence import DivergenceError
+from eqrl.guards.autopsy import autopsy
+from eqrl.guards.bundle import flat
+from eqrl.guards.data import first_bad, first_bad_observation
+from eqrl.guards.errors import Finding, TrainingDiverged
+from eqrl.guards.parameters import bad_parameter, named_numbers
+from eqrl.guards.randomness import Randomness
+from eqrl.guards.scene import Scene
+
+_FROM_ENVIRONMENT = ("observation", "reward", "physics")
+# what SB3 computes from the data with the parameters; bad ones are a consequence
+_COMPUTED = ("advantages", "returns", "old_values", "old_log_prob", "discounts")
+
+
+def diagnose(
+    error: BaseException, model: BaseAlgorithm, scene: Scene, env_id: str, randomness: Randomness | None
+) -> Finding | None:
+    """Where a failure began, or None if the error is not about numbers.
+
+    Args:
+        error: what ``model.learn`` raised.
+        model: as it was left.
+        scene: what was at hand.
+        env_id: name of the environment.
+        randomness: the global random numbers when the last update began.
+    """
+    first = _first(error, env_id)
+    if first is None or first.kind in _FROM_ENVIRONMENT:
+        return first
+    data = bad_minibatch(model, scene, env_id)
+    if data is not None:
+        return data
+    parameter = bad_parameter(named_numbers(model).items())
+    if parameter is not None:
+        return parameter
+    if first.kind == "gradient" or (first.kind == "distribution" and scene.update):
+        return _of_update(first, model, scene, randomness)
+    return first
+
+
+def _first(error: BaseException, env_id: str) -> Finding | None:
+    """What the error itself says."""
+    if isinstance(error, TrainingDiverged):
+        return error.finding
+    if isinstance(error, DivergenceError):
+        who, others = error.members[0], len(error.members) - 1
+        more = f" and {others} more" if others else ""
+        text = f"the physics of environment {env_id} diverged (member {who}{more}, {error.time[0]:.3g} s after its reset)"
+        return Finding("physics", text, member=who)
+    if isinstance(error, ValueError) and "Expected parameter" in str(error):
+        # PyTorch's distributions raise it for a mean or width that is not finite
+        return Finding("distribution", "the action distribution is not finite, the training diverged")
+    return None
+
+
+def bad_observation(model: BaseAlgorithm, env_id: str, values: object, member: int | None = None) -> Finding | None:
+    """The first number that is not finite in what an environment observed.
+
+    Args:
+        model: its observation space names the fields.
+        env_id: name of the environment.
+        values: observations with a leading axis.
+        member: whose observation it is, None for the index on the leading axis.
+    """
+    place = first_bad_observation(model.observation_space, values)
+    if place is None:
+        return None
+    who = place.row if member is None else member
+    where = f" {place.name}" if place.name else ""
+    return Finding(
+        "observation",
+        f"environment {env_id} returned {place.value} in its observation{where} (member {who})",
+        place.name,
+        who,
+    )
+
+
+def bad_minibatch(model: BaseAlgorithm, scene: Scene, env_id: str) -> Finding | None:
+    """The first number that is not finite in the data of an update; the data may have been spoilt after it was collected."""
+    for name, values in scene.minibatch.items():
+        if name in _COMPUTED:
+            continue
+        if "observations" in name:
+            parts = flat("", values)
+            observations = {key.removeprefix("."): part for key, part in parts.items()} if len(parts) > 1 else parts[""]
+            place, kind = first_bad_observation(model.observation_space, observations), "observation"
+        else:
+            place, kind = first_bad(values.detach().cpu().numpy()), "reward" if name == "rewards" else "action"
+        if place is not None:
+            where = f" {place.name}" if place.name else ""
+            text = f"the buffer of {env_id} holds {place.value} in its {name}{where}"
+            return Finding(kind, text, place.name)  # type: ignore[arg-type]
+    return None
+
+
+def _of_update(first: Finding, model: BaseAlgorithm, scene: Scene, randomness: Randomness | None) -> Finding:
+    """Data and parameters are finite: a loss, or what makes its gradient."""
+    for name in _COMPUTED:
+        if (values := scene.minibatch.get(name)) is not None and (place := first_bad(values.detach().cpu().numpy())):
+            return Finding("loss", f"{name} in the update are {place.value} though data and parameters are finite", name)
+    for name, value in scene.losses.items():
+        if not math.isfinite(value):
+            return Finding("loss", f"{name} is {value} though data and parameters are finite", name)
+    cause = autopsy(model, scene.arguments, randomness)
+    if not cause.parameter:
+        return Finding(
+            first.kind, f"{first.text} (it did not recur when the update was repeated, so where it began is unknown)"
+        )
+    blamed = f"autograd blames {cause.operation}" if cause.operation else "autograd blames no operation"
+    return Finding(
+        "gradient",
+        f"the gradient of parameter {cause.parameter} is not finite though data, parameters and losses are ({blamed})",
+        cause.parameter,
+    )

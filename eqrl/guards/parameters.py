@@ -1,0 +1,72 @@
+"""Parameters, running statistics and gradients of a model, looked at all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import recursive_getattr
+from torch import Tensor
+from torch.optim import Optimizer
+
+from eqrl.guards.errors import Finding
+
+
+def named_numbers(model: BaseAlgorithm) -> dict[str, Tensor]:
+    """Everything that the training changes: parameters, buffers such as running statistics, SAC's ``log_ent_coef``."""
+    found: dict[str, Tensor] = {k: v for k, v in model.policy.state_dict().items() if v.is_floating_point()}
+    for name in model._get_torch_save_params()[1]:
+        if isinstance(value := recursive_getattr(model, name), Tensor):
+            found[name] = value.detach()
+    return found
+
+
+def optimizers_of(model: BaseAlgorithm) -> Iterator[Optimizer]:
+    """Every optimiser of a model, such as that of SAC's entropy coefficient."""
+    for name in model._get_torch_save_params()[0]:
+        if isinstance(value := recursive_getattr(model, name), Optimizer):
+            yield value
+
+
+def leaves(model: BaseAlgorithm) -> dict[str, Tensor]:
+    """The tensors that get gradients, by name; one that has two names has the first."""
+    found: dict[str, Tensor] = dict(model.policy.named_parameters())
+    for name in model._get_torch_save_params()[1]:
+        if isinstance(value := recursive_getattr(model, name), Tensor):
+            found[name] = value
+    return {name: leaf for name, leaf in found.items() if leaf.requires_grad}
+
+
+def gradients_of(optimizer: Optimizer) -> list[Tensor]:
+    """The gradients that the next step would use."""
+    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether all numbers of some tensors are finite; one pass, and one wait for the device."""
+    by_kind: dict[Any, list[Tensor]] = {}
+    for tensor in tensors:
+        by_kind.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    for kind in by_kind.values():
+        # a length is finite unless an entry is not, or it overflows; then every entry is looked at
+        if not bool(torch.stack(torch._foreach_norm(kind)).sum().isfinite()) and not all(
+            bool(tensor.isfinite().all()) for tensor in kind
+        ):
+            return False
+    return True
+
+
+def bad_parameter(numbers: Iterable[tuple[str, Tensor]]) -> Finding | None:
+    """The first parameter or statistic that is not finite, by name."""
+    bad: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in numbers:
+        if not bool(tensor.isfinite().all()):
+            bad.setdefault(tensor.data_ptr(), (name, tensor))  # PPO's shared feature extractor has three names
+    if not bad:
+        return None
+    name, tensor = next(iter(bad.values()))
+    value = tensor[~tensor.isfinite()].flatten()[0].item()
+    others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return Finding("parameter", f"parameter {name}{others} is {value}", name)
