@@ -91,6 +91,10 @@ def train_command(argv: Sequence[str]) -> int:
         changes = {name: getattr(checked, name) for name in given}
         return RESUME_ME if resume(run, _console(), **changes).interrupted else 0
     stored = read_config_file(file) if file else {}
+    if stored.get("gym_packages") and "gym_packages" not in given:
+        from eqrl.build import refuse_imports
+
+        refuse_imports(Config.from_dict({"gym_packages": stored["gym_packages"]}, file).gym_packages, file)
     default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
     config = Config.from_dict(merged(default, stored, given), "the command line")
     from eqrl.build import resolve

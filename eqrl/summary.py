@@ -13,9 +13,12 @@ _FILES = """\
 |---|---|
 | `config.yaml` | every option, presets filled in |
 | `command.txt`, `versions.txt` | how it was started, and with what |
-| `model/last.safetensors`, `model/best.safetensors`, `model/step_*.safetensors` | parameters, optimisers and counters; numbers only, nothing in them is executed |
+| `checkpoints/step_*/` | the newest complete checkpoints, each with a manifest; numbers only, nothing in them is executed |
+| `checkpoints/best_*/` | the policy with the best evaluation |
+| `replay/` | the replay buffer, in chunks that the checkpoints share |
 | `progress.csv`, `evaluations.csv`, `tensorboard/` | learning curves |
-| `zero_shot.json`, `zero_shot.png` | success on rotated worlds, once the training has ended |
+| `result.json`, `zero_shot.json`, `zero_shot.png` | the final numbers and success on rotated worlds, once the training has ended |
+| `failure_*/` | what was at hand when a guard stopped the training, if one did |
 """
 
 
@@ -61,7 +64,7 @@ def readme(
 def _result(metrics: Mapping[str, float] | None, result: ZeroShot | None) -> list[str]:
     if metrics is None:
         return ["The training has not ended."]
-    lines = [f"- steps: {metrics['timesteps']:,.0f} (the last stretch took {metrics['seconds']:.0f} s)"]
+    lines = [f"- steps: {metrics['timesteps']:,.0f} ({metrics['seconds']:.0f} s of training)"]
     if result is None:
         return [*lines, "- no zero-shot evaluation"]
     lines.append(f"- mean return over {len(result.angles_deg)} rotations of the scene: {metrics['return']:.2f}")

@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from eqrl.build import make_env, make_model, resolve
+from eqrl.build import make_env, make_model, refuse_imports, resolve
 from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard
 from eqrl.changes import forbidden_changes
 from eqrl.checkpoint import Description, Store, rehearse
@@ -112,6 +112,8 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         store.sweep()
         place, manifest = store.newest(complete=True)
         stored = folder.stored_config(place, manifest)
+        if "gym_packages" not in changes:
+            refuse_imports(stored.gym_packages, f"the configuration of {path}")
         config = resolve(_changed(path, stored, changes))
         _use_threads(config)
         env = make_env(config, seed=config.seed)

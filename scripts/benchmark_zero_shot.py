@@ -62,7 +62,7 @@ class Job:
     @property
     def run(self) -> Path | None:
         """The run folder, if the training has begun."""
-        found = sorted(self.home.glob("ppo/*/model/last.safetensors"))
+        found = sorted(self.home.glob("ppo/*/checkpoints/step_*"))
         return found[0].parent.parent if found else None
 
     @property
