@@ -8,7 +8,6 @@ claims is compared with the model before memory is spent on it.
 from __future__ import annotations
 
 import json
-import math
 import stat
 import warnings
 import zipfile
@@ -187,7 +186,7 @@ class _Archive:
         except TensorFileError as error:
             raise self.error(f"{member} {error}") from None
         except ZIP_ERRORS as error:
-            raise self.error(f"{member} is damaged: {error}") from None
+            raise self.error(f"{member} is damaged: {str(error)[:200]}") from None
 
     def state(self, archive: zipfile.ZipFile, member: str, owner: Any) -> dict[str, Any]:
         """A state dict for the module or optimiser."""
@@ -212,7 +211,7 @@ class _Archive:
             for name, value in ours.items():
                 theirs = group.get(name, value)  # other versions of PyTorch have other options
                 if name in ("lr", "initial_lr"):
-                    if type(theirs) not in (int, float) or not math.isfinite(theirs) or theirs < 0.0:
+                    if not _is_amount(theirs):
                         raise self.error(f"{member}: its learning rate is no number")
                     ours[name] = theirs
                 elif not _same(theirs, value):
@@ -229,11 +228,9 @@ class _Archive:
             known = dict.fromkeys(_SLOTS[: 3 if owner.defaults.get("amsgrad") else 2], parameter)
             self.check_keys(entries, {"step": None, **known}, member)
             step = entries["step"]
-            if type(step) in (int, float):  # as PyTorch before 1.12 stored it
-                step = torch.tensor(float(step))
-            else:
-                step = self.tensor(step, torch.tensor(0.0), f"{member}, 'step'")
-            if not 0.0 <= float(step) < math.inf:
+            # PyTorch before 1.12 stored a plain number
+            step = torch.tensor(float(step)) if _is_amount(step) else self.tensor(step, torch.tensor(0.0), f"{member}, 'step'")
+            if float(step) < 0.0:
                 raise self.error(f"{member}, 'step' is no number of steps")
             state[index] = {"step": step}
             for slot, like in known.items():
@@ -278,7 +275,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as error:
-        raise UsageError(f"{path} is not loaded: it is no zip archive, or is cut off or damaged: {error}") from None
+        raise UsageError(f"{path} is not loaded: it is no zip archive, or is cut off or damaged: {str(error)[:200]}") from None
     with archive:
         yield archive
 
@@ -364,6 +361,11 @@ def _same(theirs: Any, ours: Any) -> bool:
         )
     plain = (bool, int, float, str, type(None))
     return type(theirs) in plain and bool(theirs == ours)
+
+
+def _is_amount(value: Any) -> bool:
+    # no isfinite: a whole number may be too long for a float
+    return type(value) in (int, float) and 0 <= value < 1e30
 
 
 def _described(shape: tuple[int, ...] | torch.Size, dtype: torch.dtype) -> str:

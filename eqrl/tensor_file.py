@@ -68,7 +68,7 @@ class StoredTensor:
         try:
             content = read_member(self._storage.archive, self._storage.record)
         except ZIP_ERRORS as error:
-            raise TensorFileError(f"is damaged: {error}") from None
+            raise TensorFileError(f"is damaged: {str(error)[:200]}") from None
         return torch.frombuffer(bytearray(content), dtype=self.dtype).as_strided(self.shape, self._stride, self._offset)
 
 
@@ -109,13 +109,13 @@ def read_tensor_file(content: bytes) -> Any:
     except TensorFileError:
         raise
     except ZIP_ERRORS as error:
-        raise TensorFileError(f"is no file of tensors, or is damaged: {error}") from None
+        raise TensorFileError(f"is no file of tensors, or is damaged: {str(error)[:200]}") from None
     try:
         return _Follower(archive, records).follow(instructions)
     except TensorFileError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, EOFError, struct.error) as error:
-        raise TensorFileError(f"has broken instructions: {error}") from None
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, ArithmeticError, EOFError, struct.error) as error:
+        raise TensorFileError(f"has broken instructions: {str(error)[:200]}") from None
 
 
 def _records(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -183,7 +183,7 @@ class _Follower:
                 case "GLOBAL":
                     if argument not in (_TENSOR, _PARAMETER, _TABLE, *_DTYPES):
                         raise TensorFileError(
-                            f"asks for {str(argument)[:80].replace(' ', '.')}, which is no tensor and is not run"
+                            f"asks for {str(argument)[:80].replace(' ', '.')!r}, which is no tensor and is not run"
                         )
                     self.stack.append(_Name(str(argument)))
                 case "BINPERSID":
@@ -232,7 +232,8 @@ class _Follower:
         dtype = _DTYPES[name.name]
         record = self.records[f"data/{key}"]
         if length * dtype.itemsize != record.file_size:
-            raise TensorFileError(f"claims {length:.3g} numbers where {record.file_size} bytes are")
+            claimed = str(length) if 0 <= length < 2**63 else "more"
+            raise TensorFileError(f"claims {claimed} numbers where {record.file_size} bytes are")
         return _Storage(self.archive, record, dtype, length)
 
     def built(self, what: Any, arguments: Any) -> Any:

@@ -384,6 +384,9 @@ def test_optimisers_that_do_not_fit(tmp_path, ppo):
         lambda p: p["param_groups"].append(group(p)),
         lambda p: group(p).update(lr=float("nan")),
         lambda p: group(p).update(lr=-1.0),
+        lambda p: group(p).update(lr=10**600),
+        lambda p: group(p).update(eps=10**600),
+        lambda p: slots(p).update(step=10**600),
         lambda p: group(p).update(lr="1"),
         lambda p: group(p).update(lr=torch.ones(10)),
         lambda p: group(p).update(betas=(0.1, 0.2)),
@@ -425,7 +428,7 @@ def test_members(tmp_path, canary, ppo):
             "canary.pth",
             "actor.pth",
         ),
-        *("tensors.pth", "ü", "", "x" * 60_000, "inner.zip"),
+        *("tensors.pth", "ü", "x" * 60_000, "inner.zip"),
     ):
         refused(rewritten(path, tmp_path / "hostile.zip", {name: evil}), config)
     hostile = rewritten(path, tmp_path / "hostile.zip", {"policy.pth": None, "policy.pth!": good["policy.pth"]})
@@ -475,7 +478,7 @@ def test_encrypted_and_oddly_compressed(tmp_path, ppo):
 def test_bombs_take_no_memory(tmp_path, ppo):
     _, path, config = ppo
     eqrl.load(path, config=config)  # what is imported and kept once
-    zeros = bytes(2**28)
+    zeros = bytes(2**26)
     inner = saved({"policy": 1})
     with zipfile.ZipFile(io.BytesIO(inner)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -519,35 +522,31 @@ def test_instructions_that_lie():
     good = saved({"w": tensor})
     assert torch.equal(read_tensor_file(good)["w"].read(), tensor)
     for old, new, words in (
-        (b"K\x04tq\x07Q", b"M\xa0\x0ftq\x07Q", "claims 4e+03 numbers"),  # more numbers than there are
+        (b"K\x04tq\x07Q", b"M\xa0\x0ftq\x07Q", "claims 4000 numbers"),  # more numbers than there are
         (b"K\x04tq\x07Q", b"K\x03tq\x07Q", "claims 3 numbers"),
         (b"K\x04tq\x07Q", b"J\xff\xff\xff\xfftq\x07Q", "claims"),
         (b"QK\x00K\x04", b"QK\x01K\x04", "beyond"),  # begins too late
         (b"QK\x00K\x04", b"QK\x00M\x00\x10", "beyond"),  # is too long
         (b"QK\x00K\x04", b"QJ\xff\xff\xff\xffK\x04", "unknown kind"),
-        (b"K\x01\x85q\tRq", b"K\x02\x85q\tRq", ""),
+        (b"K\x04tq\x07Q", b"\x8a\xff" + b"\x7f" * 255 + b"tq\x07Q", "claims more numbers where 16 bytes are"),
         (b"FloatStorage", b"DoubleStorage", "claims 4 numbers"),
-        (b"ctorch._utils\n_rebuild_tensor_v2", b"cposix\nsystem", "asks for posix.system"),
-        (b"ctorch._utils\n_rebuild_tensor_v2", b"cbuiltins\nbytearray", "asks for builtins.bytearray"),
+        (b"ctorch._utils\n_rebuild_tensor_v2", b"cposix\nsystem", "asks for 'posix.system'"),
+        (b"ctorch._utils\n_rebuild_tensor_v2", b"cbuiltins\nbytearray", "asks for 'builtins.bytearray'"),
         (b"ccollections\nOrderedDict", b"ccollections\nCounter", "asks for"),
         (b"X\x01\x00\x00\x000", b"X\x01\x00\x00\x001", "data/1"),
     ):
         changed = instructed(good, lambda data, old=old, new=new: data.replace(old, new))
-        if old in _instructions(good):
-            with pytest.raises(TensorFileError, match=re.escape(words)):
-                read_tensor_file(changed)
-        else:
-            assert words == ""
+        assert changed != good
+        with pytest.raises(TensorFileError, match=re.escape(words)):
+            read_tensor_file(changed)
     for instructions in (
         b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.",
         b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
         b"\x80\x02(ios\nsystem\n.",
         b"\x80\x02]" * 10,
-        b"\x80\x02" + b"(" * 100_000 + b"t" * 100_000 + b".",
         b"\x80\x02)" + b"\x85" * 500_000 + b"}q\x00h\x00K\x01s.",
         b"\x80\x02}N" + b"\x85" * 200_000 + b"K\x01s.",
         b"\x80\x02}" * (2**20),
-        b"\x80\x02\x8a\xff" + b"\xff" * 255 + b".x",
         b"\x80\x02R.",
         b"\x80\x02Q.",
         b"\x80\x02(K\x01K\x01K\x01K\x01K\x01tQ.",
@@ -557,21 +556,12 @@ def test_instructions_that_lie():
         b"",
         b"}",
     ):
-        try:
-            found = read_tensor_file(instructed(good, lambda _, new=instructions: new))
-        except TensorFileError as error:
-            assert len(str(error)) < 500  # noqa: PT017
-        else:
-            assert not isinstance(found, (StoredTensor, _Forbidden))
-
-
-class _Forbidden:
-    pass
-
-
-def _instructions(content):
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return archive.read("archive/data.pkl")
+        with pytest.raises(TensorFileError) as error:
+            read_tensor_file(instructed(good, lambda _, new=instructions: new))
+        assert len(str(error.value)) < 500
+    # odd, but plain values: nothing is compared with them but keys and tensors
+    for instructions, kind in ((b"(" * 100_000 + b"t" * 100_000 + b".", tuple), (b"\x8a\xff" + b"\xff" * 255 + b".x", int)):
+        assert type(read_tensor_file(instructed(good, lambda _, new=instructions: b"\x80\x02" + new))) is kind
 
 
 def test_files_of_tensors_are_read_as_pytorch_reads_them():
@@ -773,9 +763,9 @@ def test_evaluate_and_export(tmp_path, reach, capsys):
     for argv in ([str(run)], [str(archive), "--config", str(file)], [str(archive), "--config", str(file), "--trusted"]):
         assert main(["evaluate", *argv, *options]) == 0
         numbers = json.loads(zero_shot.read_text())
-        results.append((numbers["returns"], numbers["timesteps"]))
+        results.append((numbers["return"], numbers["timesteps"]))
     assert results[0] == results[1] == results[2]
-    assert np.array_equal(evaluate(archive, config=file, rotations=2, episodes=2).returns, results[0][0])
+    assert np.array_equal(evaluate(archive, config=file, rotations=2, episodes=2).mean_return, results[0][0])
     written = []
     for argv in ([str(run)], [str(archive), "--config", str(file)], [str(archive), "--trusted"]):
         assert main(["export", *argv, "--out", str(tmp_path / "policy.pt2")]) == 0
