@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,21 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from eqrl.checkpoint.values import DamagedValuesError
+
+# what Python's reader of zip files and NumPy's of headers raise on broken ones
+_BROKEN = (
+    zipfile.BadZipFile,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,  # NotImplementedError and RecursionError are among them
+    SyntaxError,
+)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -38,12 +54,17 @@ def read_arrays(source: bytes | Path) -> dict[str, NDArray[Any]]:
         DamagedValuesError: if it is not such a file, or a member announces more data than it has.
     """
     try:
+        length = len(source) if isinstance(source, bytes) else source.stat().st_size
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
+            # NumPy allocates what a header announces before it reads; members that overlap announce too much together
+            if sum(info.file_size for info in archive.infolist()) > length:
+                raise DamagedValuesError(f"its members announce more than the {length:,} bytes that it has")
             return {info.filename.removesuffix(".npy"): _member(archive, info) for info in archive.infolist()}
     except DamagedValuesError:
         raise
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, RuntimeError, SyntaxError) as error:
-        raise DamagedValuesError(f"not a readable archive of arrays: {error}") from None
+    except _BROKEN as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__  # NumPy quotes headers over several lines
+        raise DamagedValuesError(f"not a readable archive of arrays: {why}") from None
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
@@ -52,6 +73,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(info) as file:
         shape, dtype = _header(file)
         size = info.file_size - file.tell()
+        if not dtype.itemsize and 0 not in shape:
+            raise DamagedValuesError(f"member {info.filename!r} announces {math.prod(shape):.3g} numbers of no size")
         if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
             raise DamagedValuesError(f"member {info.filename!r} announces shape {shape} of {dtype} but holds {size} bytes")
     with archive.open(info) as file:

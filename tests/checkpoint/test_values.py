@@ -1,5 +1,6 @@
 """Plain values to JSON and arrays, and back."""
 
+import io
 import json
 import zipfile
 
@@ -118,3 +119,41 @@ def test_archives_with_more_than_they_hold_are_refused(tmp_path):
     for cut in range(0, len(content), 7):
         with pytest.raises(DamagedValuesError):
             read_arrays(content[:cut])
+
+
+def npz_with_header(text):
+    """An archive of one member that has a header and no numbers."""
+    header = text.encode() + b"\n"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{1: 0, 'a': 0}",  # keys that cannot be sorted
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 10000000000000000000000000000)}",
+        "{'descr': '|S0', 'fortran_order': False, 'shape': (1000000000000,)}",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (0,)}",
+        "-" * 5000 + "1",
+        "(" * 300,
+        "",
+    ],
+)
+def test_made_up_headers_are_refused_in_one_line(header):
+    with pytest.raises(DamagedValuesError) as caught:
+        read_arrays(npz_with_header(header))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_memory_is_taken_for_numbers_that_are_not_there():
+    numbers = 500_000_000
+    content = bytearray(npz_with_header(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({numbers},)}}"))
+    entry = content.find(b"PK\x01\x02")
+    held = int.from_bytes(content[entry + 24 : entry + 28], "little")
+    for place in (entry + 20, entry + 24, 18, 22):  # sizes in the table of contents, and before the member
+        content[place : place + 4] = (held + 8 * numbers).to_bytes(4, "little")
+    with pytest.raises(DamagedValuesError, match="announce more than the"):
+        read_arrays(bytes(content))
