@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ _BROKEN = (
     MemoryError,
     RuntimeError,  # NotImplementedError and RecursionError are among them
     SyntaxError,
+    tokenize.TokenError,
 )
 
 
@@ -57,7 +59,7 @@ def read_arrays(source: bytes | Path) -> dict[str, NDArray[Any]]:
         length = len(source) if isinstance(source, bytes) else source.stat().st_size
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
             # NumPy allocates what a header announces before it reads; members that overlap announce too much together
-            if sum(info.file_size for info in archive.infolist()) > length:
+            if sum(info.file_size for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED) > length:
                 raise DamagedValuesError(f"its members announce more than the {length:,} bytes that it has")
             return {info.filename.removesuffix(".npy"): _member(archive, info) for info in archive.infolist()}
     except DamagedValuesError:
@@ -74,7 +76,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
         shape, dtype = _header(file)
         size = info.file_size - file.tell()
         if not dtype.itemsize and 0 not in shape:
-            raise DamagedValuesError(f"member {info.filename!r} announces {math.prod(shape):.3g} numbers of no size")
+            raise DamagedValuesError(f"member {info.filename!r} announces numbers of no size")
         if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
             raise DamagedValuesError(f"member {info.filename!r} announces shape {shape} of {dtype} but holds {size} bytes")
     with archive.open(info) as file:
