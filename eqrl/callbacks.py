@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.checkpoint.files import write_whole
 from eqrl.checkpoint.training import restore_randomness
 from eqrl.checkpoint.values import set_generator
-from eqrl.errors import UsageError
 from eqrl.interrupt import StopOnSignal, StoppedBySignal
 from eqrl.logs import table_text
 from eqrl.protocol import equivariance_error, play, typed
@@ -228,59 +226,6 @@ class Checkpoints(BaseCallback):
 
     def _plan(self) -> None:
         self._next = (self.num_timesteps // self.steps + 1) * self.steps if self.steps else sys.maxsize
-
-
-class NanGuard(BaseCallback):
-    """Stop at the first number that is not finite, in what the environment returns or in the losses.
-
-    Args:
-        env_id: name of the environment, for the message.
-        last: tells the last good checkpoint, for the message.
-    """
-
-    def __init__(self, env_id: str, last: Callable[[], str]) -> None:
-        super().__init__()
-        self.env_id = env_id
-        self.last = last
-
-    def _on_rollout_start(self) -> None:
-        for name, value in self.logger.name_to_value.items():
-            # explained_variance is NaN by definition where returns do not vary
-            if name.startswith("train/") and "variance" not in name and not np.isfinite(value):
-                raise UsageError(
-                    f"{name} is {value} after {self.num_timesteps} steps, the training diverged; lower learning_rate or "
-                    f"max_grad_norm and train again (last good model: {self.last()})"
-                )
-        self._check("observation", self.model._last_obs)
-
-    def _on_step(self) -> bool:
-        self._check("reward", self.locals["rewards"])
-        self._check("observation", self.locals["new_obs"])
-        for i in np.flatnonzero(self.locals["dones"]):
-            # the last observation of an episode is not in new_obs, but PPO bootstraps from it
-            self._check("observation", self.locals["infos"][i].get("terminal_observation", 0.0), member=int(i))
-        return True
-
-    def _check(self, what: str, values: Any, member: int | None = None) -> None:
-        for key, array in values.items() if isinstance(values, dict) else (("", values),):
-            if not np.isfinite(np.sum(array)):  # the sum of finite numbers this small is finite, and one pass is cheap
-                self._complain(what, key, np.asarray(array), member)
-
-    def _complain(self, what: str, key: str, array: NDArray[Any], member: int | None) -> None:
-        bad = np.argwhere(~np.isfinite(array))
-        if not len(bad):
-            return
-        where = f" {key!r}" if key else ""
-        if what == "observation":
-            space: Any = self.model.observation_space[key] if key else self.model.observation_space  # type: ignore[index]
-            fields = getattr(space, "representation", None)
-            if fields is not None:
-                where += f" field {next(n for n, s in fields.slices.items() if s.start <= bad[0][-1] < s.stop)!r}"
-        raise UsageError(
-            f"environment {self.env_id} returned {array[tuple(bad[0])]} in its {what}{where} (member {bad[0][0] if member is None else member}, after "
-            f"{self.num_timesteps} steps); repair the environment or make its physics milder "
-            f"(last good model: {self.last()})"
-        )
 
 
 def symmetry_of(model: Any) -> Group:

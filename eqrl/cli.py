@@ -1,7 +1,7 @@
 """The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``, ``eqrl check``.
 
 Errors that a person can repair are one line on stderr and exit code 2. Other exit codes: 1, a check found something that does not
-hold; 75, a training was stopped by a signal, has saved everything and can be resumed; 130, Ctrl-C outside of a training.
+hold; 3, a guard stopped a training whose numbers were no longer finite; 75, a training was stopped by a signal, has saved everything and can be resumed; 130, Ctrl-C outside of a training.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: command and options, by default those of the process.
 
     Returns:
-        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 75 for a
-        training that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
+        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 3 for a training
+        that diverged, 75 for one that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     choose_renderer()
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COMMANDS[argv[0]](argv[1:])
     except UsageError as error:
         print(f"eqrl: error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("eqrl: interrupted", file=sys.stderr)
         return _INTERRUPTED

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 class UsageError(Exception):
     """Something the user gave does not fit; the message is one line that names the thing and the fix.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with its ``exit_code``.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))

@@ -110,8 +110,10 @@ class RunFolder:
 
     @property
     def failed(self) -> bool:
-        """Whether a guard stopped the run."""
-        return any(self.path.glob("failure_*"))
+        """Whether a guard stopped the run, and it has not got any further since."""
+        reached = max(self.checkpoints.steps(), default=0)
+        found = [path.name.removeprefix("failure_").split("_")[0] for path in self.path.glob("failure_*")]
+        return any(steps.isdigit() and int(steps) >= reached for steps in found)
 
     def checkpoint(self, which: str | int) -> tuple[Path, Manifest]:
         """A checkpoint by name, with its policy verified.

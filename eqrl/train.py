@@ -21,12 +21,13 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from eqrl.build import make_env, make_model, refuse_imports, resolve
-from eqrl.callbacks import Checkpoints, Equivariance, Evaluate, NanGuard
+from eqrl.callbacks import Checkpoints, Equivariance, Evaluate
 from eqrl.changes import forbidden_changes
 from eqrl.checkpoint import Description, Store, rehearse
 from eqrl.config import DEFAULT_JOB, Config, merged
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate_model, write_json
+from eqrl.guards import Guard
 from eqrl.interrupt import StopOnSignal, StoppedBySignal
 from eqrl.lock import locked
 from eqrl.logs import Board, Forgiving, Table
@@ -157,6 +158,7 @@ class _Session:
         table = self.folder.path / "evaluations.csv"
         self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
         self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
+        self.guard = Guard(config.env, self.folder.path, self._last)
         for name, callback in self._stateful().items():
             if self.kept:
                 callback.load_state_dict(progress[name])
@@ -204,7 +206,7 @@ class _Session:
         total, threads = self.config.n_timesteps or 0, torch.get_num_threads()
         progress = ShowProgress(total, self.console)
         try:
-            with StopOnSignal() as stop, simulating():
+            with self.guard, StopOnSignal() as stop, simulating():
                 self.model.learn(
                     total - self.model.num_timesteps,
                     callback=CallbackList(self._callbacks(stop, progress)),
@@ -213,14 +215,6 @@ class _Session:
                 )
         except StoppedBySignal:
             return True
-        except ValueError as error:
-            # PyTorch's distributions raise it in the middle of an update for a mean or width that is not finite
-            if "Expected parameter" not in str(error):
-                raise
-            raise UsageError(
-                f"the action distribution is not finite after {self.model.num_timesteps} steps, the training diverged; "
-                f"lower learning_rate and train again (last good model: {self._last()})"
-            ) from None
         finally:
             torch.set_num_threads(threads)
             progress.close()
@@ -230,7 +224,7 @@ class _Session:
         randomness = self.kept["randomness"] if self.kept else None
         return [
             ShareCores(),
-            NanGuard(self.config.env, self._last),
+            self.guard,
             Checkpoints(self.config.save_freq or 0, self._save, stop, randomness, self._say),
             self.evaluate,
             self.equivariance,
@@ -239,17 +233,11 @@ class _Session:
 
     # ------------------------------------------------------------------ what is kept
     def _stateful(self) -> dict[str, Any]:
-        return {"evaluate": self.evaluate, "equivariance": self.equivariance}
+        return {"evaluate": self.evaluate, "equivariance": self.equivariance, "guard": self.guard}
 
     def _save(self) -> None:
         progress = {name: callback.state_dict() for name, callback in self._stateful().items()}
-        try:
-            self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
-        except FloatingPointError as error:
-            raise UsageError(
-                f"{error} after {self.model.num_timesteps} steps, the training diverged; lower learning_rate and train again "
-                f"(last good model: {self._last()})"
-            ) from None
+        self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
 
     def _save_at_last(self) -> None:
         """Save what has been trained, however long a full disk takes; only a signal gives up."""
@@ -351,7 +339,9 @@ def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Co
     given = {name: plain(value) for name, value in changes.items() if name != "seed" or value >= 0}
     wanted = Config.from_dict(merged(stored.to_dict(), given), "the changes")
     if found := forbidden_changes(stored, wanted):
-        raise UsageError(f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run")
+        raise UsageError(
+            f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run"
+        )
     return wanted
 
 

@@ -15,7 +15,7 @@ from eqrl.build import make_env, make_model, resolve
 from eqrl.config import Config
 from eqrl.envs.simulation import Simulation
 from eqrl.guards import Guard, TrainingDiverged
-from eqrl.guards.parameters import all_finite, leaves, named_numbers, optimizers_of
+from eqrl.guards.parameters import all_finite, gradients_finite, leaves, named_numbers, optimizers_of
 
 typed_env.register()
 HYPERPARAMS = {
@@ -509,12 +509,19 @@ def test_a_guarded_training_is_the_same_to_the_bit(tmp_path, algo):
     assert not hooks_of(guarded)
 
 
-def test_large_numbers_are_not_infinite():
+@pytest.mark.parametrize("good", [all_finite, gradients_finite])
+def test_large_numbers_are_not_infinite(good):
     """The length of a gradient of 1e30 overflows in single precision, its entries do not."""
-    assert all_finite([torch.full((100,), 1e30), torch.zeros(3, dtype=torch.float64)])
-    assert not all_finite([torch.full((100,), 1e30), torch.tensor([0.0, np.inf])])
-    assert not all_finite([torch.zeros(3), torch.tensor([np.nan], dtype=torch.float64)])
-    assert all_finite([])
+    large = torch.full((100,), 1e30)
+    for _ in range(2):  # a bad one is not remembered
+        assert good([large, torch.zeros(3, dtype=torch.float64), torch.tensor([1e-45])])
+        assert not good([large, torch.tensor([0.0, np.inf])])
+        assert not good([torch.zeros(3), torch.tensor([np.nan], dtype=torch.float64)])
+        assert good([])
+    before = torch.tensor([1e-45, -0.0, 3.3e38, 1.0 / 3.0])
+    after = before.clone()
+    good([after])
+    assert torch.equal(before.view(torch.int32), after.view(torch.int32))
 
 
 def test_other_errors_pass_as_they_are(tmp_path):

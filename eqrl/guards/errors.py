@@ -58,6 +58,8 @@ class TrainingDiverged(UsageError):
         explained: whether the diagnosis has been made; before, the finding is only where the failure showed.
     """
 
+    exit_code = 3
+
     def __init__(
         self,
         finding: Finding,

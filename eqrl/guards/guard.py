@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,13 +20,13 @@ from eqrl.guards.data import finite, first_bad
 from eqrl.guards.diagnosis import bad_observation, diagnose
 from eqrl.guards.errors import Finding, Kind, TrainingDiverged
 from eqrl.guards.evidence import batch_of, physics_of, seeds_of
-from eqrl.guards.parameters import all_finite, bad_parameter, gradients_of, named_numbers, optimizers_of
+from eqrl.guards.parameters import all_finite, bad_parameter, gradients_finite, gradients_of, named_numbers, optimizers_of
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import scene_of
 
 # Off-policy rollouts are one step long. Every update looks at the gradients, which bad parameters spoil; this is for a
 # parameter that a step made infinite, and that no gradient shows.
-_UPDATES_BETWEEN_LOOKS = 16
+_UPDATES_BETWEEN_LOOKS = 64
 
 
 class Guard(BaseCallback):
@@ -129,6 +129,14 @@ class Guard(BaseCallback):
         if not all_finite(list(numbers.values())) and (finding := bad_parameter(numbers.items())) is not None:
             raise self._stopped(finding)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on counting from."""
+        return {"divergences": self.divergences}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.divergences = int(state["divergences"])
+
     # ------------------------------------------------------------------ what SB3 calls
     def _on_training_start(self) -> None:
         self._disarm()
@@ -174,7 +182,7 @@ class Guard(BaseCallback):
 
     # ------------------------------------------------------------------ checks
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if not all_finite(gradients_of(optimizer)):
+        if not gradients_finite(gradients_of(optimizer)):
             raise self._stopped(Finding("gradient", "a gradient is not finite"))
 
     def _check_observation(self, values: Any, member: int | None = None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import cache
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -44,18 +45,41 @@ def gradients_of(optimizer: Optimizer) -> list[Tensor]:
     return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
+def gradients_finite(gradients: Sequence[Tensor]) -> bool:
+    """The same as :func:`all_finite` at half the price, for tensors that may be written: they are multiplied by one.
+
+    It is what PyTorch's own ``GradScaler`` does in every step; for SAC the price matters.
+    """
+    good = True
+    for kind in _by_kind(gradients):
+        found, one = _found_and_one(kind[0].device)
+        torch._amp_foreach_non_finite_check_and_unscale_(kind, found, one)
+        if found.item() != 0.0:
+            found.zero_()
+            good = False
+    return good
+
+
 def all_finite(tensors: Sequence[Tensor]) -> bool:
     """Whether all numbers of some tensors are finite; one pass, and one wait for the device."""
-    by_kind: dict[Any, list[Tensor]] = {}
-    for tensor in tensors:
-        by_kind.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-    for kind in by_kind.values():
+    for kind in _by_kind(tensors):
         # a length is finite unless an entry is not, or it overflows; then every entry is looked at
-        if not bool(torch.stack(torch._foreach_norm(kind)).sum().isfinite()) and not all(
-            bool(tensor.isfinite().all()) for tensor in kind
-        ):
+        length = torch.stack(torch._foreach_norm(kind)).sum().item()
+        if not math.isfinite(length) and not all(bool(tensor.isfinite().all()) for tensor in kind):
             return False
     return True
+
+
+def _by_kind(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    by_kind: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        by_kind.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    return list(by_kind.values())
+
+
+@cache
+def _found_and_one(device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.zeros(1, device=device), torch.ones(1, device=device)
 
 
 def bad_parameter(numbers: Iterable[tuple[str, Tensor]]) -> Finding | None:

@@ -94,7 +94,9 @@ def test_a_hidden_state_is_found_out_and_may_be_told():
 
 
 def test_other_processes_cannot_be_asked():
-    assert "SubprocVecEnv cannot be asked for its state" in rehearse(lambda seed: SubprocVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    assert "SubprocVecEnv cannot be asked for its state" in rehearse(
+        lambda seed: SubprocVecEnv([lambda: gymnasium.make("Pendulum-v1")])
+    )
 
 
 def test_rehearsing_leaves_the_random_numbers_alone():

@@ -1,0 +1,265 @@
+"""Resuming: the same command goes on, another configuration does not, one training a folder, damaged checkpoints are passed over."""
+
+import csv
+import os
+import shutil
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+import typed_env
+from stable_baselines3.common.vec_env import VecEnv
+
+from eqrl.checkpoint import CheckpointWarning
+from eqrl.cli import main
+from eqrl.config import Config
+from eqrl.errors import UsageError
+from eqrl.lock import RunIsTakenError, is_taken, locked
+from eqrl.logs import Table, read_rows
+from eqrl.run_folder import RunFolder, load_run, unfinished
+from eqrl.train import resume, train
+
+typed_env.register()
+COMMAND = "train --env tests/Point-v0 --n-envs 4 --rotations 0 --eval-freq 200 --eval-episodes 2 --num-threads 1 --no-progress"
+COMMAND += " -params n_steps:16 batch_size:64 --save-freq 100 -n 2000"
+
+
+def config(folder, **options):
+    values = {
+        "env": "tests/Point-v0",
+        "num_threads": 1,
+        "log_folder": str(folder),
+        "n_timesteps": 1024,
+        "n_envs": 4,
+        "rotations": 0,
+    }
+    values |= {"eval_freq": 256, "eval_episodes": 2, "save_freq": 256, "keep_checkpoints": 0}
+    return Config(**{**values, "hyperparams": {"n_steps": 32, "batch_size": 64}, **options})
+
+
+def interrupted(folder, to, config):
+    """A run as a kill would have left it: whole until a checkpoint, and some rubbish after that."""
+    run = train(config).path
+    run = shutil.copytree(run, folder / to)
+    checkpoints = RunFolder(run).checkpoints
+    for step in [s for s in checkpoints.steps() if s > 512]:
+        shutil.rmtree(checkpoints.at(step))
+    (run / "result.json").unlink()
+    (checkpoints.folder / ".step_000000000768.1.ab.tmp").mkdir()
+    return run
+
+
+def test_a_resumed_run_is_the_same_to_the_bit(tmp_path):
+    whole = train(config(tmp_path))
+    run = interrupted(tmp_path, "again", config(tmp_path))
+    (run / "progress.csv").write_text((run / "progress.csv").read_text()[:-20])  # cut off in the middle of a row
+    again = resume(run)
+    for (name, a), b in zip(whole.model.policy.state_dict().items(), again.model.policy.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    tables = []
+    for path in (whole.path, run):
+        with (path / "evaluations.csv").open() as file:
+            evaluations = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        curves = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in read_rows(path / "progress.csv")]
+        tables.append((evaluations, curves))
+    assert tables[0] == tables[1]
+    assert len(tables[0][0]) == 4
+    assert not list((run / "checkpoints").glob(".*"))
+
+
+def test_the_same_command_goes_on_and_afterwards_begins_another_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    step, calls = VecEnv.step, []
+
+    def stopping(self, actions):
+        calls.append(1)
+        if len(calls) == 130:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, actions)
+
+    monkeypatch.setattr(VecEnv, "step", stopping)
+    assert main(COMMAND.split()) == 75
+    first = RunFolder(tmp_path / "logs/ppo/tests-Point-v0_1")
+    assert 0 < first.checkpoints.steps()[0] < 2000
+    assert not first.result_file.exists()
+    capsys.readouterr()
+    assert main(COMMAND.replace("-n 2000", "-n 3000").split()) == 0  # another configuration is another run
+    assert "tests-Point-v0_2" in capsys.readouterr().out
+    with locked(first.path):
+        assert unfinished(first.config()) == []  # somebody else is at it
+    assert main(COMMAND.split()) == 0
+    out = capsys.readouterr().out
+    assert "go on    logs/ppo/tests-Point-v0_1" in out
+    assert "goes on after" in out
+    assert first.result_file.exists()
+    assert main(COMMAND.split()) == 0
+    assert "tests-Point-v0_3" in capsys.readouterr().out
+    assert main(["train", "--resume", str(first.path)]) == 0
+    assert "is finished (2,048 steps)" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_new_begins_another_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted(tmp_path / "logs/ppo", "tests-Point-v0_7", config("logs", n_timesteps=2000))
+    assert main([*COMMAND.split(), "--new"]) == 0
+    assert "tests-Point-v0_8" in capsys.readouterr().out
+
+
+def test_another_configuration_is_refused_with_the_difference(tmp_path, capsys):
+    run = train(config(tmp_path, n_timesteps=128)).path
+    command = ["train", "--resume", str(run)]
+    assert main([*command, "--seed", "3", "-params", "gamma:0.5"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "hyperparams.gamma is 0.98 there and 0.5 here; seed is 0 there and 3 here" in err
+    assert main([*command, "--seed", "0", "--env", "tests/Point-v0", "-n", "256"]) == 0
+    assert load_run(run)[0].num_timesteps == 256
+    assert RunFolder(run).config().n_timesteps == 256
+    assert main([*command, "--new"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_second_training_in_the_folder_is_refused(tmp_path, capsys):
+    run = train(config(tmp_path, n_timesteps=128)).path
+    assert not is_taken(run)
+    with locked(run):
+        assert is_taken(run)
+        with pytest.raises(RunIsTakenError, match=f"is being trained by process {os.getpid()} on .* since 20"):
+            resume(run)
+        assert main(["train", "--resume", str(run)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        load_run(run)  # looking is allowed
+    resume(run)
+
+
+def test_damaged_checkpoints_are_passed_over_with_a_warning(tmp_path):
+    whole = train(config(tmp_path))
+    run = RunFolder(interrupted(tmp_path, "again", config(tmp_path)))
+    steps = run.checkpoints.steps()
+    newest = run.checkpoints.at(steps[0])
+    content = bytearray((newest / "state.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / "state.npz").write_bytes(content)
+    with pytest.warns(CheckpointWarning, match=r"state\.npz is not what was written"):
+        again = resume(run.path)
+    for a, b in zip(whole.model.policy.parameters(), again.model.policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_without_a_checkpoint_that_verifies_it_says_why(tmp_path):
+    run = RunFolder(train(config(tmp_path, n_timesteps=128)).path)
+    for step in run.checkpoints.steps():
+        (run.checkpoints.at(step) / "policy.safetensors").unlink()
+    with (
+        pytest.warns(CheckpointWarning),
+        pytest.raises(UsageError, match=r"no usable checkpoint: .*policy.safetensors is missing"),
+    ):
+        load_run(run.path)
+    with pytest.raises(UsageError, match=r"best.*never evaluated"):
+        load_run(run.path, "best")
+
+
+def test_the_evaluation_at_the_end_is_made_up_for(tmp_path):
+    options = {"env": "eqrl/Reach-v0", "rotations": 2, "eval_freq": 0}
+    run = train(config(tmp_path, **options))
+    (run.path / "result.json").unlink()
+    (run.path / "zero_shot.json").unlink()
+    again = resume(run.path)
+    assert (run.path / "zero_shot.json").exists()
+    assert again.metrics["return"] == run.metrics["return"]
+    (run.path / "result.json").write_text("[]")
+    with pytest.raises(UsageError, match="delete it, and the run is evaluated again"):
+        resume(run.path)
+
+
+def test_packages_are_imported_only_if_the_user_names_them(tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    canary = tmp_path / "canary"
+    (tmp_path / "eqrl_test_payload.py").write_text(f"open({str(canary)!r}, 'w')")
+    file = tmp_path / "a.yaml"
+    file.write_text("env: tests/Point-v0\ngym_packages: [eqrl_test_payload]\n")
+    assert main(["train", "--config", str(file), "-n", "100"]) == 2
+    assert "give --gym-packages eqrl_test_payload" in capsys.readouterr().err
+    run = train(config(tmp_path, n_timesteps=128)).path
+    place, manifest = RunFolder(run).checkpoint("last")
+    import dataclasses
+
+    made_up = dataclasses.replace(manifest, config={**manifest.config, "gym_packages": ["eqrl_test_payload"]})
+    (place / "manifest.json").write_text(made_up.text())
+    with pytest.raises(UsageError, match="give --gym-packages eqrl_test_payload"):
+        resume(run)
+    load_run(run)
+    assert not canary.exists()
+
+
+def test_learning_goes_on_while_the_disk_is_full(tmp_path, capsys, monkeypatch):
+    import eqrl.callbacks
+    import eqrl.train as training
+    from eqrl.checkpoint import store
+
+    monkeypatch.setattr(eqrl.callbacks, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_PATIENCE", 0.01)
+    write, calls = store.write_arrays, []
+
+    def full(path, arrays):
+        calls.append(1)
+        if 2 <= len(calls) <= 8:
+            raise OSError(28, "No space left on device")
+        write(path, arrays)
+
+    monkeypatch.setattr(store, "write_arrays", full)
+    from rich.console import Console
+
+    run = train(config(tmp_path), Console(width=200))
+    out = capsys.readouterr().out
+    assert "no checkpoint at 256 steps: No space left on device; older ones are intact" in out
+    assert "the last checkpoint cannot be written (No space left on device)" in out
+    assert RunFolder(run.path).checkpoints.steps() == [1024, 0]
+    monkeypatch.setattr(store, "write_arrays", write)
+    plain = train(config(tmp_path))
+    for a, b in zip(plain.model.policy.parameters(), run.model.policy.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+
+    def press():
+        time.sleep(1.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    options = {"n_timesteps": 10_000_000, "hyperparams": {"n_steps": 100_000, "batch_size": 64}}  # a rollout that never ends
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train(config(tmp_path, **options, eval_freq=0))
+    assert time.monotonic() - begin < 10
+    assert signal.getsignal(signal.SIGINT) is before
+    (run,) = (tmp_path / "ppo").iterdir()
+    assert RunFolder(run).checkpoints.newest(complete=True)[1].step == 0
+    assert not is_taken(run)
+
+
+def test_the_table_of_progress(tmp_path):
+    path = tmp_path / "progress.csv"
+    table = Table(path)
+    for step in (1, 2, 3):
+        table.write({"time/total_timesteps": step, "a": step * 0.1}, {"time/total_timesteps": (), "a": ()})
+    table.write({"time/total_timesteps": 4, "b": np.float32(7)}, {"time/total_timesteps": (), "b": ()})
+    table.write({"time/total_timesteps": 5, "hidden": 1}, {"time/total_timesteps": (), "hidden": ("csv",)})
+    table.close()
+    rows = read_rows(path)
+    assert [row["time/total_timesteps"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert rows[3] == {"a": "", "b": "7.0", "time/total_timesteps": "4"}
+    assert "hidden" not in rows[4]
+    with path.open("a") as file:
+        file.write("6,0.")
+    Table(path, since=3).write({"time/total_timesteps": 9, "a": 1.0}, {"time/total_timesteps": (), "a": ()})
+    assert [row["time/total_timesteps"] for row in read_rows(path)] == ["1", "2", "3", "9"]
+    Table(path)
+    assert read_rows(path) == []
