@@ -20,7 +20,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 from torch.optim import Optimizer
 
-from eqrl.guards.parameters import gradients_finite, gradients_of, leaves, named_numbers, optimizers_of
+from eqrl.guards.parameters import Gradients, leaves, named_numbers, optimizers_of
 from eqrl.guards.randomness import Randomness
 
 
@@ -95,8 +95,10 @@ def _reporter(name: str, bad: list[str]) -> Callable[[Tensor], None]:
 
 @contextmanager
 def _without_steps(optimizer: Optimizer, bad: list[str]) -> Iterator[None]:
+    gradients = Gradients(optimizer)
+
     def step(closure: object = None) -> None:
-        if bad and not gradients_finite(gradients_of(optimizer)):
+        if bad and not gradients.finite():
             raise _Found
         bad.clear()  # a gradient that no optimiser uses, as SAC's critic gets from the loss of its actor
 

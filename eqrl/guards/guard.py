@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +21,7 @@ from eqrl.guards.data import finite, first_bad
 from eqrl.guards.diagnosis import bad_observation, diagnose
 from eqrl.guards.errors import Finding, Kind, TrainingDiverged
 from eqrl.guards.evidence import batch_of, physics_of, seeds_of
-from eqrl.guards.parameters import all_finite, bad_parameter, gradients_finite, gradients_of, named_numbers, optimizers_of
+from eqrl.guards.parameters import Gradients, all_finite, bad_parameter, named_numbers, optimizers_of
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import scene_of
 
@@ -140,7 +141,8 @@ class Guard(BaseCallback):
     # ------------------------------------------------------------------ what SB3 calls
     def _on_training_start(self) -> None:
         self._disarm()
-        self._hooks = [o.register_step_pre_hook(self._before_step) for o in optimizers_of(self.model)]
+        for optimizer in optimizers_of(self.model):
+            self._hooks.append(optimizer.register_step_pre_hook(partial(self._before_step, Gradients(optimizer))))
 
     def _on_training_end(self) -> None:
         self._disarm()
@@ -181,8 +183,8 @@ class Guard(BaseCallback):
             self.logger.record("env/divergences", self.divergences)
 
     # ------------------------------------------------------------------ checks
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if not gradients_finite(gradients_of(optimizer)):
+    def _before_step(self, gradients: Gradients, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if not gradients.finite():
             raise self._stopped(Finding("gradient", "a gradient is not finite"))
 
     def _check_observation(self, values: Any, member: int | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -40,46 +39,46 @@ def leaves(model: BaseAlgorithm) -> dict[str, Tensor]:
     return {name: leaf for name, leaf in found.items() if leaf.requires_grad}
 
 
-def gradients_of(optimizer: Optimizer) -> list[Tensor]:
-    """The gradients that the next step would use."""
-    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+class Gradients:
+    """The gradients of an optimiser: whether all are finite, at the least price, since SAC asks thrice an update.
 
+    PyTorch's own ``GradScaler`` asks in this way in every step. Its operation multiplies the gradients by one besides.
 
-def gradients_finite(gradients: Sequence[Tensor]) -> bool:
-    """The same as :func:`all_finite` at half the price, for tensors that may be written: they are multiplied by one.
-
-    It is what PyTorch's own ``GradScaler`` does in every step; for SAC the price matters.
+    Args:
+        optimizer: its parameters are read once.
     """
-    good = True
-    for kind in _by_kind(gradients):
-        found, one = _found_and_one(kind[0].device)
-        torch._amp_foreach_non_finite_check_and_unscale_(kind, found, one)
-        if found.item() != 0.0:
-            found.zero_()
-            good = False
-    return good
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        parameters: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            parameters.setdefault((parameter.dtype, parameter.device), []).append(parameter)
+        self._kinds = [
+            (kind, torch.zeros(1, device=device), torch.ones(1, device=device)) for (_, device), kind in parameters.items()
+        ]
+
+    def finite(self) -> bool:
+        """Whether all gradients that the next step would use are finite; one wait for the device."""
+        good = True
+        for parameters, found, one in self._kinds:
+            gradients = [gradient for p in parameters if (gradient := p.grad) is not None]
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
+            if found.item() != 0.0:
+                found.zero_()
+                good = False
+        return good
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
     """Whether all numbers of some tensors are finite; one pass, and one wait for the device."""
-    for kind in _by_kind(tensors):
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    for kind in kinds.values():
         # a length is finite unless an entry is not, or it overflows; then every entry is looked at
         length = torch.stack(torch._foreach_norm(kind)).sum().item()
         if not math.isfinite(length) and not all(bool(tensor.isfinite().all()) for tensor in kind):
             return False
     return True
-
-
-def _by_kind(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    by_kind: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-    for tensor in tensors:
-        by_kind.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-    return list(by_kind.values())
-
-
-@cache
-def _found_and_one(device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.zeros(1, device=device), torch.ones(1, device=device)
 
 
 def bad_parameter(numbers: Iterable[tuple[str, Tensor]]) -> Finding | None:
