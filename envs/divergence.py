@@ -149,8 +149,17 @@ class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise DivergenceError([self.member], [self.state_before[0]], self.state_before[None], np.asarray(action)[None])
         self.divergences += 1
         failed = {"is_success": False} if "is_success" in info else {}
-        last = observation if self._last is None else self._last  # None: it goes on from a state put in from outside
+        last = observation if self._last is None else self._last  # None: it was never reset
         return copy.deepcopy(last), 0.0, False, True, {"diverged": True, **failed}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides the next steps, for checkpoints; not ``on_divergence``, which a resumed training may change."""
+        return {"last": self._last, "divergences": self.divergences}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self._last = state["last"]
+        self.divergences = int(state["divergences"])
 
 
 def watched(env: gymnasium.Env[Any, Any], on_divergence: OnDivergence, member: int = 0) -> gymnasium.Env[Any, Any]:

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import eqrl
 from eqrl.build import make_env, resolve
+from eqrl.checkpoint.environment import capture, restore
 from eqrl.config import Config
 from eqrl.envs.divergence import DivergenceError, WatchDivergence, watched
 from eqrl.errors import UsageError
@@ -207,6 +208,29 @@ def test_runs_watch_and_evaluations_never_stop():
     assert watched(without_physics, "stop") is without_physics
     with pytest.raises(UsageError, match="on_divergence"):
         Config(on_divergence="mend")
+
+
+@pytest.mark.parametrize("env_id", ["eqrl/AntTarget-v0", "InvertedPendulum-v5"])
+def test_a_stopped_run_can_go_on_with_reset(env_id):
+    """The state in the middle of an episode goes to an environment that treats a divergence otherwise."""
+    network = {} if env_id.startswith("eqrl/") else {"network": "MlpPolicy"}
+    config = resolve(Config(env=env_id, n_envs=2, num_threads=1, **network))
+    actions = np.zeros((2, *make_env(config).action_space.shape), np.float32)
+    first, second = make_env(config, seed=0), make_env(config.replace(on_divergence="reset"), seed=1)
+    first.reset()
+    second.reset()
+    for _ in range(5):
+        last, *_ = first.step(actions)
+    last = last.copy()
+    restore(second, capture(first))
+    if hasattr(second, "venv"):
+        spoil(second.venv.simulation, 1, "qvel")
+    else:
+        second.envs[1].unwrapped.data.qvel[:] = 1e12
+    _, rewards, dones, infos = second.step(actions)
+    assert dones.tolist() == [False, True]
+    assert rewards[1] == 0.0
+    np.testing.assert_array_equal(infos[1]["terminal_observation"], last[1])
 
 
 def test_watching_changes_no_bit_of_a_simulation():
