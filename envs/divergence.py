@@ -86,7 +86,7 @@ class BatchWatch:
         """After a step: which simulations diverged, shape ``(n,)``, or None for none."""
         # comparisons with NaN are false; MuJoCo looks at the outcome of the last substep only in the next step
         sane = self._physics.max() < _HUGE and self._physics.min() > -_HUGE
-        if sane and not self._counts.any():
+        if sane and not np.count_nonzero(self._counts):
             return None
         found: NDArray[np.bool_] = (self._counts > self._counted).any(1) | ~(np.abs(self._physics) < _HUGE).all(1)
         return found if found.any() else None
@@ -142,7 +142,7 @@ class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
         data.warning.number[_BAD] = 0
         mujoco.mj_getState(self._bare.model, data, self.state_before, _STATE)
         observation, reward, terminated, truncated, info = self.env.step(action)
-        if not data.warning.number[_BAD].any() and np.abs(data.qvel).max(initial=0.0) < _HUGE:
+        if not np.count_nonzero(data.warning.number[_BAD]) and np.abs(data.qvel).max(initial=0.0) < _HUGE:
             self._last = observation
             return observation, reward, terminated, truncated, info
         if self.on_divergence == "stop":
