@@ -129,7 +129,7 @@ class Store:
                 write_arrays(aside / EPISODES, mutable_part(buffer))
             _write_manifest(aside, model, about, complete=True, replay=replay)
         self._point("latest", place)
-        self.prune()
+        self.prune(model.num_timesteps)
         return place
 
     def save_best(self, model: BaseAlgorithm, about: Description, extra: Mapping[str, Any]) -> Path:
@@ -150,10 +150,16 @@ class Store:
                 remove_folder(old)
         return place
 
-    def prune(self) -> None:
-        """Delete checkpoints beyond those to keep, and chunks of the replay buffer that none of the others names."""
+    def prune(self, step: int) -> None:
+        """Delete checkpoints beyond those to keep, and chunks of the replay buffer that none of the others names.
+
+        Args:
+            step: that of the newest good one. Newer ones are damaged, the run went on without them; they may not push out others.
+        """
         found = self._found(_STEP)
-        for old in found[self.keep :] if self.keep else []:
+        newer = [place for place in found if place > self.at(step)]
+        kept = [place for place in found if place not in newer]
+        for old in [*newer, *(kept[self.keep :] if self.keep else [])]:
             remove_folder(old)
         needed = set(self.log.entries)
         for place in self._found(_STEP):
@@ -165,8 +171,9 @@ class Store:
 
     def sweep(self) -> None:
         """Delete what a killed process left half-written. Only for the owner of the run's lock."""
-        for folder in (self.folder, self.log.folder):
-            if folder.is_dir():
+        for folder in (self.folder.parent, self.folder, self.log.folder):
+            # a link may lead anywhere, and what lies there is not ours to delete
+            if folder.is_dir() and (folder == self.folder.parent or not folder.is_symlink()):
                 sweep(folder)
 
     # ------------------------------------------------------------------ find
@@ -218,6 +225,8 @@ class Store:
             DamagedCheckpointError: if one differs from what was written.
         """
         manifest = Manifest.read(place)
+        if place.name != f"{place.name[:4]}_{manifest.step:012d}":
+            raise DamagedCheckpointError(f"{place} holds the checkpoint of step {manifest.step}")
         if complete:
             if not manifest.complete:
                 raise DamagedCheckpointError(f"{place} holds a policy only")
@@ -244,6 +253,8 @@ class Store:
             arrays = read_arrays(manifest.content(place, STATE_ARRAYS))
             parts = unpack(_json(manifest.content(place, STATE)), arrays)
             restore_training(model, parts["training"])
+            if model.num_timesteps != manifest.step:
+                raise DamagedValuesError(f"its state is that of step {model.num_timesteps}")
             self.log.entries = dict(manifest.replay)
             if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
                 self.log.fill(model.replay_buffer, parts["rows"])

@@ -42,7 +42,8 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     """
     try:
         for name, value in state["counters"].items():
-            if name not in _COUNTERS or isinstance(value, bool) or not isinstance(value, int | float):
+            kind = float if name == "_current_progress_remaining" else int
+            if name not in _COUNTERS or type(value) is not kind or not -(2**53) < value < 2**53:
                 raise DamagedValuesError(f"{name!r} is not a counter")
             setattr(model, name, value)
         for name in _OBSERVATIONS:
