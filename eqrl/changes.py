@@ -19,6 +19,7 @@ MAY_CHANGE = (
     "keep_checkpoints",
     "rotations",
     "gym_packages",
+    "on_divergence",
     "log_folder",
     "tensorboard_log",
 )

@@ -1,5 +1,6 @@
 """Checkpoints of a training: a folder each, complete or not there at all, verified before they are read, without code."""
 
+from eqrl.checkpoint.callback import SaveTraining
 from eqrl.checkpoint.environment import capture, rehearse, restore
 from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
 from eqrl.checkpoint.store import CheckpointWarning, Description, Store, load_checkpoint
@@ -9,6 +10,7 @@ __all__ = [
     "DamagedCheckpointError",
     "Description",
     "Manifest",
+    "SaveTraining",
     "Store",
     "capture",
     "load_checkpoint",

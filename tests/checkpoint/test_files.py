@@ -20,9 +20,14 @@ def full_disk(monkeypatch):
 def test_a_file_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     write_whole(path, "old")
-    with pytest.raises(RuntimeError), whole_file(path) as aside:
-        aside.write_text("half")
-        raise RuntimeError
+
+    def killed():
+        with whole_file(path) as aside:
+            aside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        killed()
     assert path.read_text() == "old"
     write_whole(path, b"new")
     assert path.read_text() == "new"

@@ -1,0 +1,87 @@
+"""Exact resume in a script of one's own: one callback for stock Stable-Baselines3 algorithms."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from eqrl.checkpoint.environment import NoStateError, capture
+from eqrl.checkpoint.store import Description, Store
+from eqrl.checkpoint.training import restore_randomness
+from eqrl.errors import UsageError
+
+
+class SaveTraining(BaseCallback):
+    """Saves the whole training now and then, and goes on with it to the bit.
+
+    Run the script again after a kill and it continues::
+
+        saver = SaveTraining("runs/mine", every=50_000)
+        saver.restore(model)
+        model.learn(1_000_000 - model.num_timesteps, callback=saver, reset_num_timesteps=False)
+
+    Everything that decides the training is kept: parameters, optimisers, counters, all random numbers, the replay buffer, and the
+    state of the environments as far as :func:`eqrl.checkpoint.capture` can read it (:func:`eqrl.checkpoint.rehearse` tells). Build
+    the model from the same code each time. State of other callbacks is theirs to keep.
+
+    Args:
+        folder: for the checkpoints.
+        every: environment steps between two of them; they are made at the beginning of rollouts.
+        keep: number of newest checkpoints to keep; 0 for all.
+
+    Raises:
+        UsageError: while restoring, if there are checkpoints but none that is undamaged and fits the model.
+        OSError: while training, if one cannot be written; older ones stay.
+    """
+
+    def __init__(self, folder: str | Path, every: int, keep: int = 3) -> None:
+        super().__init__()
+        if every < 1 or keep < 0:
+            raise UsageError(f"every={every} and keep={keep} must be at least 1 and 0")
+        self.every = every
+        self.store = Store(Path(folder), keep)
+        self._randomness: Mapping[str, Any] | None = None
+        self._next = 0
+
+    def restore(self, model: BaseAlgorithm) -> bool:
+        """Put the newest undamaged checkpoint into a model that was just built.
+
+        Returns:
+            Whether there was one.
+        """
+        if not self.store.steps():
+            return False
+        self.store.sweep()
+        place, manifest = self.store.newest(complete=True)
+        self._randomness = self.store.resume(model, place, manifest)["randomness"]
+        self._next = (model.num_timesteps // self.every + 1) * self.every
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self._randomness is not None:
+            restore_randomness(self.model, self._randomness)
+            self._randomness = None
+        if self.num_timesteps >= self._next:
+            self._save()
+            self._next = (self.num_timesteps // self.every + 1) * self.every
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        self._save()
+
+    def _save(self) -> None:
+        env = self.model.get_env()
+        assert env is not None
+        try:
+            capture(env)
+            inexact = None
+        except NoStateError as error:
+            inexact = str(error)
+        self.store.save(self.model, Description({"script": sys.argv[0]}, {}, inexact), {})
