@@ -7,7 +7,9 @@ hold; 3, a guard stopped a training whose numbers were no longer finite; 75, a t
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -17,6 +19,7 @@ from eqrl.headless import choose_renderer
 from eqrl.options import Parser, add_options
 
 Command = Callable[[Sequence[str]], int]
+_PYTHONS_OWN = warnings.showwarning
 _INTERRUPTED = 130
 RESUME_ME = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
@@ -50,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     choose_renderer()
+    with warnings.catch_warnings():
+        if warnings.showwarning is _PYTHONS_OWN:  # else somebody collects them
+            warnings.showwarning = _one_line_warning
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     try:
         if not argv or argv[0] in ("-h", "--help"):
             print(_USAGE)
@@ -68,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("eqrl: interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    print(f"eqrl: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def train_command(argv: Sequence[str]) -> int:

@@ -115,9 +115,7 @@ class Config:
     save_freq: int | None = option(
         None, "files", "steps between checkpoints (default: a twentieth of the run; 0: only at the end)", metavar="STEPS"
     )
-    keep_checkpoints: int = option(
-        3, "files", "newest checkpoints to keep, besides the best one (0: all)", metavar="N"
-    )
+    keep_checkpoints: int = option(3, "files", "newest checkpoints to keep, besides the best one (0: all)", metavar="N")
 
     def __post_init__(self) -> None:
         """Convert and check every value."""

@@ -32,7 +32,8 @@ class StopOnSignal:
         """Take over the signals; only the main thread may, elsewhere nothing happens."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                self._before[number] = signal.signal(number, self._stop)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell asks of what it runs in the background
+                    self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:

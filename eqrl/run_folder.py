@@ -67,8 +67,12 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | Path, *, empty: bool = False) -> RunFolder:
         """A folder that a run made.
+
+        Args:
+            path: the folder.
+            empty: accept one that was killed before its first checkpoint.
 
         Raises:
             UsageError: if it is not one, or the run never saved a model.
@@ -79,7 +83,7 @@ class RunFolder:
             raise UsageError(f"{what}: it does not exist; give the folder that 'eqrl train' printed{_nearby(folder.path)}")
         if not folder.config_file.is_file() and not folder.checkpoints.folder.is_dir():
             raise UsageError(f"{what}: it has no config.yaml; give the folder that 'eqrl train' printed{_nearby(folder.path)}")
-        if not folder.checkpoints.steps():
+        if not folder.checkpoints.steps() and not (empty and folder.config_file.is_file()):
             older = (folder.path / "model").is_dir()
             why = (
                 "its checkpoints are those of eqrl 0.1, which this version does not read" if older else "it has no checkpoints"
@@ -154,12 +158,20 @@ class RunFolder:
         fix = "its checkpoints hold the configuration too: undo the change, or delete the file"
         if self.config_file.is_file():
             try:
-                written = Config.from_dict(read_config_file(self.config_file), str(self.config_file))
+                written = self.written_config()
             except UsageError as error:
                 raise UsageError(f"{error}; {fix}") from None
             if found := forbidden_changes(stored, written):
                 raise UsageError(f"{self.config_file} was changed: {'; '.join(found)}; {fix}")
         return stored
+
+    def written_config(self) -> Config:
+        """The configuration in ``config.yaml``.
+
+        Raises:
+            UsageError: if it cannot be read.
+        """
+        return Config.from_dict(read_config_file(self.config_file), str(self.config_file))
 
     def write_config(self, config: Config) -> None:
         """Store the configuration."""
@@ -221,12 +233,16 @@ def unfinished(config: Config) -> list[Path]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CheckpointWarning)
             try:
-                place, manifest = folder.checkpoints.newest(complete=True)
-                same = Config.from_dict(manifest.config, str(place)) == config and _same_versions(manifest.versions)
+                if folder.checkpoints.steps():
+                    place, manifest = folder.checkpoints.newest(complete=True)
+                    same = Config.from_dict(manifest.config, str(place)) == config and _same_versions(manifest.versions)
+                    created = manifest.created
+                else:  # killed before its first checkpoint
+                    same, created = folder.written_config() == config, ""
             except UsageError:
                 continue
         if same and not is_taken(path):
-            found.append((manifest.created, path))
+            found.append((created, path))
     return [path for _, path in sorted(found)]
 
 

@@ -81,15 +81,7 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
             training produces a NaN, with the last good model kept.
     """
     config = resolve(Config.from_dict(DEFAULT_JOB) if config is None else config)
-    _use_threads(config)
-    console = console or Console(quiet=True)
-    env = make_env(config, seed=config.seed)
-    model = make_model(config, env)
-    _check_turning(config)
-    with closing(env), closing(_evaluation_env(config)) as eval_env:
-        folder = RunFolder.create(config)
-        with locked(folder.path):
-            return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+    return _begin(None, config, console or Console(quiet=True))
 
 
 def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
@@ -106,11 +98,13 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
     Raises:
         UsageError: if it is not a run folder, is being trained by another process, or an option differs that may not.
     """
-    folder = RunFolder.open(path)
+    folder = RunFolder.open(path, empty=True)
     console = console or Console(quiet=True)
     with locked(folder.path):
         store = folder.checkpoints
         store.sweep()
+        if not store.steps():
+            return _begin(folder, _changed(path, folder.written_config(), changes), console)
         place, manifest = store.newest(complete=True)
         stored = folder.stored_config(place, manifest)
         if "gym_packages" not in changes:
@@ -131,6 +125,21 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             session = _Session(config, folder, model, eval_env, console, manifest.inexact, kept)
             session.store.log.entries = store.log.entries
             return session.run()
+
+
+def _begin(folder: RunFolder | None, config: Config, console: Console) -> Run:
+    """Train from the beginning, in a new folder or in one that was killed before its first checkpoint."""
+    config = resolve(config)
+    _use_threads(config)
+    env = make_env(config, seed=config.seed)
+    model = make_model(config, env)
+    _check_turning(config)
+    with closing(env), closing(_evaluation_env(config)) as eval_env:
+        if folder is not None:
+            return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+        folder = RunFolder.create(config)  # only now: whatever does not fit has been refused
+        with locked(folder.path):
+            return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
 
 
 @dataclass
@@ -348,7 +357,7 @@ def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Co
 def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:
     """A run with nothing left to do."""
     console.print(
-        f"run      {folder.path} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on", highlight=False
+        f"run      {folder.path} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on", soft_wrap=True
     )
     try:
         metrics = {

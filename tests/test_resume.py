@@ -17,6 +17,7 @@ from eqrl.checkpoint import CheckpointWarning
 from eqrl.cli import main
 from eqrl.config import Config
 from eqrl.errors import UsageError
+from eqrl.interrupt import StopOnSignal
 from eqrl.lock import RunIsTakenError, is_taken, locked
 from eqrl.logs import Table, read_rows
 from eqrl.run_folder import RunFolder, load_run, unfinished
@@ -173,6 +174,38 @@ def test_the_evaluation_at_the_end_is_made_up_for(tmp_path):
     (run.path / "result.json").write_text("[]")
     with pytest.raises(UsageError, match="delete it, and the run is evaluated again"):
         resume(run.path)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(COMMAND.split()) == 0
+    folder = RunFolder(tmp_path / "logs/ppo/tests-Point-v0_1")
+    expected, rows = load_run(folder.path)[0].policy.state_dict(), len(read_rows(folder.path / "progress.csv"))
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder.path / name)
+    folder.result_file.unlink()
+    assert main(COMMAND.split()) == 0
+    assert "go on    logs/ppo/tests-Point-v0_1" in capsys.readouterr().out
+    found = load_run(folder.path)[0].policy.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert len(read_rows(folder.path / "progress.csv")) == rows
+    shutil.rmtree(folder.path / "checkpoints")
+    with pytest.raises(UsageError, match="seed is 0 there and 1 here"):
+        resume(folder.path, seed=1)
+
+
+def test_signals_that_are_ignored_stay_ignored(tmp_path):
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        with StopOnSignal() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.01)
+            assert not stop.stopped
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+            assert stop.stopped
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_packages_are_imported_only_if_the_user_names_them(tmp_path, capsys, monkeypatch):

@@ -99,7 +99,10 @@ def sync(path: Path) -> None:
     Raises:
         OSError: if the disk refuses.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    on_windows = os.name == "nt"
+    if on_windows and path.is_dir():
+        return  # Windows has no such thing, and flushes entries by itself
+    descriptor = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
