@@ -74,16 +74,32 @@ def restore(env: VecEnv, state: dict[str, Any]) -> None:
     if _has_own(env):
         env.load_state_dict(own)  # type: ignore[attr-defined]
     elif isinstance(env, VecMonitor):
-        env.episode_returns, env.episode_lengths = own["returns"].copy(), own["lengths"].copy()
-        env.episode_count, env.t_start = own["count"], time.time() - own["age"]
+        count, age = own["count"], own["age"]
+        if type(count) is not int or type(age) is not float:
+            raise DamagedValuesError("the statistics of episodes are none")
+        env.episode_returns = _like(own["returns"], np.zeros(env.num_envs, np.float32))
+        env.episode_lengths = _like(own["lengths"], np.zeros(env.num_envs, np.int32))
+        env.episode_count, env.t_start = count, time.time() - age
     elif isinstance(env, VecNormalize):
-        env.ret_rms.mean, env.ret_rms.var, env.ret_rms.count = own["mean"], own["var"], own["count"]
-        env.returns = own["returns"].copy()
+        rms = env.ret_rms
+        for name in ("mean", "var", "count"):
+            setattr(rms, name, _like(own[name], getattr(rms, name)))
+        env.returns = _like(own["returns"], np.zeros(env.num_envs))
     elif isinstance(env, DummyVecEnv):
         if len(own["envs"]) != len(env.envs):
             raise DamagedValuesError(f"states of {len(own['envs'])} environments do not fit {len(env.envs)}")
         for single, kept in zip(env.envs, own["envs"], strict=True):
             _restore_single(single, kept)
+
+
+def _like(value: Any, own: Any) -> Any:
+    """A stored value that has to have the form of ours."""
+    # NumPy turns arrays without axes into scalars now and then
+    if not isinstance(value, np.ndarray | np.generic | float) or np.shape(value) != np.shape(own):
+        raise DamagedValuesError("the state of the environments has another form")
+    if np.result_type(value).kind != np.result_type(own).kind:
+        raise DamagedValuesError("the state of the environments has another type")
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def rehearse(make: Callable[[int], VecEnv]) -> str | None:

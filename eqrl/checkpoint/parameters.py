@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +85,9 @@ def load_policy(model: BaseAlgorithm, tensors: Tensors, what: str) -> None:
     """
     own = {name: value for name, value in model.policy.state_dict().items() if isinstance(value, Tensor)}
     _check_fit(tensors, own, what)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UsageError(f"{what} holds a parameter {name!r} that is not finite, and such a model is never saved")
     model.policy.load_state_dict(tensors)
 
 
@@ -94,6 +99,7 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
     """
     states, variables = model._get_torch_save_params()
     own = {name for name in states if isinstance(recursive_getattr(model, name), torch.optim.Optimizer)}
+    optimizers = optimizers if isinstance(optimizers, dict) else {}
     if set(optimizers) != own:
         raise UsageError(f"{what} has optimisers {sorted(optimizers)}, the configured model has {sorted(own)}")
     for name in sorted(own):
@@ -102,7 +108,7 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
             state = _unpack_optimizer(name, optimizers[name], tensors)
             _check_optimizer(optimizer, state)
             optimizer.load_state_dict(state)
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise UsageError(f"{what} does not fit the configured model: {name}: {error}") from None
     found = {name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")}
     mine = {name: value for name in variables if isinstance(value := recursive_getattr(model, name), Tensor)}
@@ -130,7 +136,9 @@ def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
     normaliser = model.get_vec_normalize_env()
     if normaliser is None or stored is None:
         return
-    if not (isinstance(stored, dict) and set(stored) == {"mean", "var", "count"} and all(type(v) is float for v in stored.values())):
+    if not (
+        isinstance(stored, dict) and set(stored) == {"mean", "var", "count"} and all(type(v) is float for v in stored.values())
+    ):
         raise DamagedCheckpointError(f"{what} has statistics of rewards that are none")
     for name, value in stored.items():
         setattr(normaliser.ret_rms, name, value)
@@ -149,14 +157,37 @@ def _check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """PyTorch takes moments of any shape and fails at the next step only."""
+    """PyTorch takes anything and fails at the next step only, or not at all."""
+    own = optimizer.state_dict()["param_groups"]
+    for group, configured in zip(state["param_groups"], own, strict=True):
+        # only the learning rate follows a schedule, all else is configured
+        wrong = [k for k in {*group, *configured} if k != "lr" and (k not in group or group[k] != configured.get(k, group))]
+        if wrong or not isinstance(group["lr"], float) or not math.isfinite(group["lr"]):
+            raise ValueError(f"its {sorted(wrong)[0] if wrong else 'lr'} is not the configured one")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not set(state["state"]) <= set(range(len(parameters))):
         raise ValueError("it has moments of more parameters than there are")
+    expected = _slots(optimizer)
     for index, slots in state["state"].items():
+        if set(slots) != set(expected):
+            raise ValueError(f"it keeps {sorted(slots)} of parameter {index} instead of {sorted(expected)}")
         for slot, value in slots.items():
-            if isinstance(value, Tensor) and value.dim() and value.shape != parameters[index].shape:
-                raise ValueError(f"{slot} of parameter {index} has shape {tuple(value.shape)}")
+            like = expected[slot]
+            shape = parameters[index].shape if isinstance(like, Tensor) and like.dim() else ()
+            if type(value) is not type(like) or (
+                isinstance(value, Tensor) and (value.shape != shape or value.dtype != like.dtype)
+            ):
+                raise ValueError(f"{slot} of parameter {index} has another shape or type")
+
+
+def _slots(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What an optimiser keeps of a parameter, seen from one of its kind that takes a step."""
+    probe = torch.nn.Parameter(torch.zeros(2))
+    known = inspect.signature(type(optimizer).__init__).parameters
+    twin = type(optimizer)([probe], **{name: value for name, value in optimizer.defaults.items() if name in known})
+    probe.grad = torch.zeros(2)
+    twin.step()
+    return dict(twin.state[probe])
 
 
 def _pack_optimizer(name: str, state: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,17 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 
+from eqrl.checkpoint.manifest import DamagedCheckpointError
 from eqrl.checkpoint.values import DamagedValuesError, set_generator
 
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
 _OBSERVATIONS = ("_last_obs", "_last_original_obs", "_last_episode_starts")
 _LOGGER = ("name_to_value", "name_to_count", "name_to_excluded")
+_LOGGED: Mapping[str, Callable[[Any], bool]] = {
+    "name_to_value": lambda value: isinstance(value, str) or _is_number(value),
+    "name_to_count": lambda value: type(value) is int,
+    "name_to_excluded": lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value),
+}
 _NOISE = ("exploration_mat", "exploration_matrices")
 
 
@@ -47,12 +53,15 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
                 raise DamagedValuesError(f"{name!r} is not a counter")
             setattr(model, name, value)
         for name in _OBSERVATIONS:
+            value = state["observations"][name]
+            if not (value is None or _is_of(model, name, value)):
+                raise DamagedValuesError(f"{name!r} does not fit the environment")
             if hasattr(model, name):
-                setattr(model, name, state["observations"][name])
+                setattr(model, name, value)
         window = model._stats_window_size
         model.ep_info_buffer = deque(_rows(state["episodes"]), maxlen=window)
-        model.ep_success_buffer = deque(list(state["successes"]), maxlen=window)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        model.ep_success_buffer = deque(_column(state["successes"]), maxlen=window)
+    except (LookupError, TypeError, AttributeError) as error:
         raise DamagedValuesError(f"the state of the training is damaged: {error!r}") from None
 
 
@@ -77,7 +86,7 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     """Put it back, at the beginning of the first rollout: everything before draws random numbers too.
 
     Raises:
-        DamagedValuesError: if it is not such a state.
+        DamagedCheckpointError: if it is not such a state.
     """
     try:
         version, words, gauss = state["python"]
@@ -89,14 +98,17 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         for own, kept in zip(_space_generators(model.action_space), state["action_space"], strict=True):
             set_generator(own, kept)
         for name in _LOGGER:
-            table = getattr(model.logger, name)
+            table, kept = getattr(model.logger, name), state["logger"][name]
+            if not (isinstance(kept, dict) and all(isinstance(key, str) and _LOGGED[name](v) for key, v in kept.items())):
+                raise DamagedValuesError(f"{name} is not a table of what waits to be logged")
             table.clear()
-            table.update(state["logger"][name])
+            table.update(kept)
         if (noise := _exploration(model)) is not None:
             for name in _NOISE:
                 setattr(noise, name, torch.from_numpy(state["noise"][name].copy()).to(model.device))
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DamagedValuesError(f"the state of the random numbers is damaged: {error!r}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        # in the middle of learn(), so it is the one line that the user sees
+        raise DamagedCheckpointError(f"the state of the random numbers in the checkpoint is damaged: {error}") from None
 
 
 def _columns(episodes: Iterable[Mapping[str, Any]]) -> Any:
@@ -111,9 +123,48 @@ def _columns(episodes: Iterable[Mapping[str, Any]]) -> Any:
 
 def _rows(table: Any) -> list[dict[str, Any]]:
     if isinstance(table, list):
+        if not all(isinstance(row, dict) and _is_number(row["r"]) and _is_number(row["l"]) for row in table):
+            raise DamagedValuesError("the statistics of episodes are none")
         return table
-    length = len(next(iter(table.values())))
-    return [{name: column[i] for name, column in table.items()} for i in range(length)]
+    columns = {name: _column(values) for name, values in table.items()}
+    length = len(columns["r"])
+    if {len(column) for column in columns.values()} != {length} or "l" not in columns:
+        raise DamagedValuesError("the statistics of episodes differ in length")
+    return [{name: column[i] for name, column in columns.items()} for i in range(length)]
+
+
+def _column(values: Any) -> list[Any]:
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "biuf":
+        raise DamagedValuesError("the statistics of episodes are not numbers")
+    return list(values)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, np.ndarray):  # numbers that waited in an array of one
+        return value.size == 1 and value.dtype.kind in "biuf"
+    return isinstance(value, int | float | np.bool_ | np.number)
+
+
+def _is_of(model: BaseAlgorithm, name: str, value: Any) -> bool:
+    """Whether a value can be one of ``_OBSERVATIONS``, for all environments together."""
+    if name == "_last_episode_starts":
+        return isinstance(value, np.ndarray) and value.shape == (model.n_envs,) and value.dtype.kind in "bf"
+    space = model.observation_space
+    if isinstance(space, spaces.Dict):
+        return (
+            isinstance(value, dict)
+            and set(value) == set(space.spaces)
+            and all(_fits(model, space[k], value[k]) for k in value)
+        )
+    return _fits(model, space, value)
+
+
+def _fits(model: BaseAlgorithm, space: spaces.Space[Any], value: Any) -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.shape == (model.n_envs, *(space.shape or ()))
+        and value.dtype.kind == (np.dtype(space.dtype).kind)
+    )
 
 
 def _space_generators(space: spaces.Space[Any]) -> list[np.random.Generator]:

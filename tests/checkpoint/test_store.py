@@ -1,16 +1,21 @@
 """Which checkpoints a run keeps, and which of them it believes."""
 
+import copy
 import os
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 import eqrl
 from eqrl.checkpoint import CheckpointWarning, DamagedCheckpointError, Description, Store
-from eqrl.checkpoint.training import capture_training, restore_training
-from eqrl.checkpoint.values import DamagedValuesError
+from eqrl.checkpoint.parameters import load_training, training_tensors
+from eqrl.checkpoint.training import capture_randomness, capture_training, restore_randomness, restore_training
+from eqrl.checkpoint.values import DamagedValuesError, pack, unpack
+from eqrl.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +79,75 @@ def test_counters_are_whole_numbers(model, wrong):
     state["counters"]["num_timesteps"] = wrong
     with pytest.raises(DamagedValuesError, match="not a counter"):
         restore_training(model, state)
+
+
+def trained(**more):
+    env = eqrl.make_vec("eqrl/Reach-v0", 2, seed=0, n_threads=1)
+    model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=16, n_epochs=1, device="cpu", seed=0, **more)
+    return model.learn(16)
+
+
+@pytest.mark.parametrize("use", [torch.optim.Adam, torch.optim.SGD, torch.optim.AdamW])
+def test_optimisers_come_back_and_nothing_else_is_taken_for_one(use):
+    model = trained(policy_kwargs={"optimizer_class": use, "optimizer_kwargs": {}})
+    tensors, plain = training_tensors(model)
+    load_training(model, tensors, plain, "it")
+    for key, value in (("lr", "x"), ("weight_decay", {}), ("canary", 1), ("params", [0, 0]), ("maximize", "x")):
+        wrong = copy.deepcopy(plain)
+        wrong["policy.optimizer"]["param_groups"][0][key] = value
+        with pytest.raises(UsageError, match=f"its {key} is not the configured one"):
+            load_training(model, tensors, wrong, "it")
+    with pytest.raises(UsageError, match="has optimisers"):
+        load_training(model, tensors, None, "it")
+
+
+def test_moments_have_the_form_of_their_parameters():
+    model = trained()
+    tensors, plain = training_tensors(model)
+    name = "policy.optimizer/0/exp_avg"
+    for wrong in (torch.zeros(7), tensors[name].to(torch.float64), torch.tensor(1.0)):
+        with pytest.raises(UsageError, match="exp_avg of parameter 0 has another shape or type"):
+            load_training(model, {**tensors, name: wrong}, plain, "it")
+    del tensors[name]
+    with pytest.raises(UsageError, match="of parameter 0 instead of"):
+        load_training(model, tensors, plain, "it")
+
+
+def test_observations_and_statistics_of_episodes_have_the_form_of_the_environment():
+    model = trained()
+    good = capture_training(model)
+    restore_training(model, good)
+    starts = good["observations"]["_last_episode_starts"]
+    last = good["observations"]["_last_obs"]
+    for name, wrong in (
+        ("_last_episode_starts", starts[:1]),
+        ("_last_episode_starts", starts.astype("U5")),
+        ("_last_obs", {**last, "more": starts}),
+        ("_last_obs", {key: value[:, :1] for key, value in last.items()}),
+        ("_last_obs", {key: value.astype("U9") for key, value in last.items()}),
+        ("_last_obs", last["observation"]),
+    ):
+        with pytest.raises(DamagedValuesError, match=f"'{name}' does not fit"):
+            restore_training(model, {**good, "observations": {**good["observations"], name: wrong}})
+    for wrong in ([{"r": "x", "l": 1.0}], [{"r": 1.0}], {"r": np.zeros(3), "l": np.zeros(2)}, {"r": np.zeros((2, 2))}, 3, {}):
+        with pytest.raises(DamagedValuesError):
+            restore_training(model, {**good, "episodes": wrong})
+
+
+def test_random_numbers_that_are_none_are_told_in_one_line():
+    model = trained()
+    arrays = {}
+    good = unpack(pack(capture_randomness(model), arrays), arrays)
+    restore_randomness(model, good)
+    version, words, gauss = good["python"]
+    for change in (
+        {"python": (version, words[:3], gauss)},
+        {"python": (version, words * 2**40, gauss)},
+        {"torch": np.zeros(3, np.uint8)},
+        {"numpy": None},
+        {"action_space": []},
+        {"logger": {**good["logger"], "name_to_value": {"a": np.zeros(0)}}},
+        {"logger": {}},
+    ):
+        with pytest.raises(DamagedCheckpointError, match="random numbers"):
+            restore_randomness(model, {**good, **change})
