@@ -95,3 +95,19 @@ def test_chunks_of_another_buffer_are_refused(tmp_path):
         ReplayLog(tmp_path, {}).fill(buffer(ReplayBuffer, 100), 50)
     with pytest.raises(DamagedValuesError, match="is not the name of a chunk"):
         replay.span("../../etc/passwd")
+
+
+def test_rows_outside_of_their_episodes_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    written, log = buffer(HerReplayBuffer, 40), ReplayLog(tmp_path)
+    add(written, rng, 70)
+    log.append(written, 70)
+    good = mutable_part(written)
+    for name, value in (("ep_length", 1), ("ep_length", 99999), ("ep_length", -1)):
+        again = buffer(HerReplayBuffer, 40)
+        log.fill(again, 70)
+        with pytest.raises(DamagedValuesError, match="of impossible length|outside of their episodes"):
+            restore_mutable_part(again, {**good, name: np.full_like(good[name], value)})
+    again.ep_start[:] = np.iinfo(np.int64).max
+    with pytest.raises(DamagedValuesError, match="outside of their episodes"):
+        restore_mutable_part(again, good)
