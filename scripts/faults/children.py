@@ -15,13 +15,14 @@ from typing import Any
 KILLED = -signal.SIGKILL
 
 
-def in_child(work: Callable[[], Any], output: Path, kill_after: float | None = None) -> int:
+def in_child(work: Callable[[], Any], output: Path, kill_after: float | None = None, errors: Path | None = None) -> int:
     """Run in a forked process and wait for it.
 
     Args:
         work: what to do; an int that it returns is the exit code.
         output: file for what it prints.
         kill_after: seconds after which it is killed with SIGKILL.
+        errors: another file for what it prints to stderr.
 
     Returns:
         Its exit code, or minus the signal that ended it.
@@ -29,7 +30,7 @@ def in_child(work: Callable[[], Any], output: Path, kill_after: float | None = N
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        _be_the_child(work, output)
+        _be_the_child(work, output, errors or output)
     if kill_after is not None:
         deadline = time.monotonic() + kill_after
         while time.monotonic() < deadline:
@@ -43,12 +44,11 @@ def in_child(work: Callable[[], Any], output: Path, kill_after: float | None = N
     return os.waitstatus_to_exitcode(status)
 
 
-def _be_the_child(work: Callable[[], Any], output: Path) -> None:
+def _be_the_child(work: Callable[[], Any], output: Path, errors: Path) -> None:
     code = 70
     try:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+        for number, path in ((1, output), (2, errors)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
         found = work()
         code = found if isinstance(found, int) else 0
     except BaseException:

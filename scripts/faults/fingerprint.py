@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,18 +33,16 @@ def fingerprint(run: Path) -> dict[str, Any]:
         for key, value in load_file(place / f"{name}.safetensors").items():
             table[f"{name}/{key}"] = value.tobytes()
     arrays = read_arrays(place / "state.npz")
-    _flatten("state", json.loads((place / "state.json").read_text()), arrays, table)
+    flatten("state", json.loads((place / "state.json").read_text()), arrays, table)
     if (place / "episodes.npz").exists():
         table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(place / "episodes.npz").items()}
     table |= _replay(store, manifest)
-    with (run / "evaluations.csv").open() as file:
-        for row in csv.DictReader(file):
-            table |= {f"evaluation/{row['timesteps']}/{key}": value for key, value in row.items() if key != "seconds"}
-    with (run / "progress.csv").open() as file:
-        for i, row in enumerate(csv.DictReader(file)):
-            for key, value in row.items():
-                if not key.startswith("time/") or key.endswith("total_timesteps"):
-                    table[f"progress/{i}/{key}"] = value
+    for row in _rows(run / "evaluations.csv"):
+        table |= {f"evaluation/{row['timesteps']}/{key}": value for key, value in row.items() if key != "seconds"}
+    for i, row in enumerate(_rows(run / "progress.csv")):
+        for key, value in row.items():
+            if not str(key).startswith("time/") or str(key).endswith("total_timesteps"):
+                table[f"progress/{i}/{key}"] = value
     return table | _board(run / "tensorboard")
 
 
@@ -52,7 +51,8 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return [name for name in sorted({*a, *b}) if name not in a or name not in b or a[name] != b[name]]
 
 
-def _flatten(path: str, value: Any, arrays: Mapping[str, Any], table: dict[str, Any]) -> None:
+def flatten(path: str, value: Any, arrays: Mapping[str, Any], table: dict[str, Any]) -> None:
+    """Put packed values into the table, one entry a leaf; what a clock on the wall says is left out."""
     if path.endswith(_CLOCK):
         return
     if isinstance(value, dict) and value.get("$") in ("array", "scalar"):
@@ -60,13 +60,19 @@ def _flatten(path: str, value: Any, arrays: Mapping[str, Any], table: dict[str, 
         table[path] = (str(array.dtype), array.shape, array.tobytes())
     elif isinstance(value, dict):
         for key, entry in value.items():
-            _flatten(f"{path}/{key}", entry, arrays, table)
+            flatten(f"{path}/{key}", entry, arrays, table)
     elif isinstance(value, list):
         table[f"{path}/length"] = len(value)
         for i, entry in enumerate(value):
-            _flatten(f"{path}/{i}", entry, arrays, table)
+            flatten(f"{path}/{i}", entry, arrays, table)
     else:
         table[path] = value
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """A table, which may be missing or damaged."""
+    text = path.read_text(errors="replace").replace("\0", "?") if path.exists() else ""
+    return [{**row, "timesteps": row.get("timesteps", "")} for row in csv.DictReader(io.StringIO(text))]
 
 
 def _replay(store: Store, manifest: Any) -> dict[str, Any]:

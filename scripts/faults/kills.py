@@ -84,7 +84,9 @@ class Tally:
     largest_loss_in_intervals: float = 0.0
     entries_compared: int = 0
     failures: dict[str, list[str]] = field(
-        default_factory=lambda: {name: [] for name in ("cannot continue", "loads wrong", "lost too much", "differing", "litter")}
+        default_factory=lambda: {
+            name: [] for name in ("cannot continue", "loads wrong", "lost too much", "differing", "litter")
+        }
     )
 
     def fail(self, kind: str, what: str) -> None:
@@ -105,12 +107,12 @@ def run(work: Path, seed: int, kills: int, jobs: list[Job] | None = None) -> dic
     begun = time.monotonic()
     rng, watch, total = random.Random(seed), Watch(), Tally()
     jobs = kill_jobs() if jobs is None else jobs
-    references = {job.name: _Reference(job, work / f"reference_{i}", watch) for i, job in enumerate(jobs)}
+    references = {job.name: Reference(job, work / f"reference_{i}", watch) for i, job in enumerate(jobs)}
     per_job: dict[str, dict[str, int]] = {}
     while total.kills < kills:
         job = jobs[total.runs % len(jobs)]
         before = total.kills
-        _Victim(job, references[job.name], work / f"run_{total.runs}", rng, watch, total).torture(rng.randint(6, 10))
+        Victim(job, references[job.name], work / f"run_{total.runs}", rng, watch, total).torture(rng.randint(6, 10))
         row = per_job.setdefault(job.name, {"runs": 0, "kills": 0})
         row["runs"], row["kills"] = row["runs"] + 1, row["kills"] + total.kills - before
         total.runs += 1
@@ -134,7 +136,7 @@ def run(work: Path, seed: int, kills: int, jobs: list[Job] | None = None) -> dic
     }
 
 
-class _Reference:
+class Reference:
     """The run that nobody interrupts: what every checkpoint must hold, and how it must end."""
 
     def __init__(self, job: Job, folder: Path, watch: Watch) -> None:
@@ -165,14 +167,15 @@ class _Reference:
         self.result = _result(run)
 
 
-class _Victim:
+class Victim:
     """One run from its beginning to its end, with some deaths in between."""
 
-    def __init__(self, job: Job, reference: _Reference, folder: Path, rng: random.Random, watch: Watch, tally: Tally) -> None:
+    def __init__(self, job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, tally: Tally) -> None:
         self.job, self.reference, self.folder, self.rng, self.watch, self.tally = job, reference, folder, rng, watch, tally
         self.output = folder.with_suffix(".txt")
 
     def torture(self, deaths: int) -> None:
+        """Train to the end, with so many deaths on the way if there is time for them."""
         plans = [self._plan() for _ in range(deaths)]
         if "--rotations 2" in self.job.options:
             plans.append(Death(seconds=self.rng.uniform(0.0, 1.0), phase="zero-shot"))
