@@ -59,6 +59,9 @@ class Board(TensorBoardOutputFormat):
     def __init__(self, folder: Path, since: int | None = None) -> None:
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=None if since is None else since + 1)
         self._is_closed = False
+        with contextlib.suppress(AttributeError):
+            # a full disk ends TensorBoard's own thread; the next write raises the error again, and that one is told in a line
+            self.writer.file_writer.event_writer._async_writer._worker._invoke_excepthook = lambda thread: None
 
 
 class Forgiving(KVWriter):
