@@ -17,9 +17,13 @@ def test_tensorboard_on_a_full_disk_says_one_line_and_no_traceback(tmp_path, cap
 
     worker._record_writer.write = full
     log = Forgiving(board, "the TensorBoard log")
-    with pytest.warns(UserWarning, match=r"^the TensorBoard log cannot be written \(No space left on device\)"):
+
+    def write():
         for step in range(50):
             log.write({"a": 1.0}, {"a": ()}, step)
+
+    with pytest.warns(UserWarning, match=r"^the TensorBoard log cannot be written \(No space left on device\)"):
+        write()
     log.close()
     assert not worker.is_alive()
     assert "Traceback" not in capfd.readouterr().err
