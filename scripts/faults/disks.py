@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import eqrl
 import eqrl.callbacks as callbacks
 import eqrl.train as training
 from eqrl.checkpoint.store import Store
@@ -28,6 +29,7 @@ from faults.watch import Watch
 
 _ERRORS = (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT)
 _PATIENCE = 120.0
+FILE_SYSTEMS = {"a full file system": "size=8m", "a read-only file system": "size=64m"}
 _WAITING = "the last checkpoint cannot be written"
 
 
@@ -39,20 +41,21 @@ def disk_jobs() -> list[Job]:
     ]
 
 
-def run(work: Path, seed: int, times: int) -> dict[str, Any]:
+def run(work: Path, seed: int, times: int, *, quick: bool = False) -> dict[str, Any]:
     """Let disks fail.
 
     Args:
         work: an empty folder.
         seed: of everything random.
         times: how many failures of each kind.
+        quick: only one training, and no file systems.
     """
     begun = time.monotonic()
     rng, watch = random.Random(seed), Watch()
     failures: list[str] = []
     counts: dict[str, int] = {}
     notes: list[str] = []
-    for number, job in enumerate(disk_jobs()):
+    for number, job in enumerate(disk_jobs()[: 1 if quick else None]):
         reference = Reference(job, work / f"reference_{number}", watch)
         kinds: dict[str, Callable[[Path], str | None]] = {
             "one call fails": lambda f, j=job, r=reference: _some_calls_fail(j, r, f, rng, watch, 1),
@@ -68,13 +71,14 @@ def run(work: Path, seed: int, times: int) -> dict[str, Any]:
                 if (wrong := attempt(folder)) is not None:
                     failures.append(f"{job.name}, {kind}: {wrong}")
                     print(f"FAILED {failures[-1]}", flush=True)
-        for name, options in {"a full file system": "size=900k", "a file system that becomes read-only": "size=64m"}.items():
+        for name, options in {} if quick else FILE_SYSTEMS.items():
             with _file_system(work / f"mounted_{number}", options) as place:
                 if place is None:
                     notes.append(f"{name} was not tried: nothing may be mounted here")
                     continue
                 counts[name] = counts.get(name, 0) + 1
-                wrong = _real_file_system(job, reference, place, read_only="read-only" in name)
+                tried = _a_read_only_file_system if "read-only" in name else _a_full_file_system
+                wrong = tried(job, reference, place)
                 if wrong is not None:
                     failures.append(f"{job.name}, {name}: {wrong}")
                     print(f"FAILED {failures[-1]}", flush=True)
@@ -224,34 +228,25 @@ def _full_at_the_end(job: Job, reference: Reference, folder: Path, *, give_up: b
     return f"resumed: exit code {again}, {found[:3]}" if again or found else None
 
 
-def _real_file_system(job: Job, reference: Reference, place: Path, *, read_only: bool) -> str | None:
-    """Fill a file system, or make it read-only, while a training writes to it; then repair it."""
-    outside = place.parent
-    output, errors = outside / f"{place.name}_{read_only}.txt", outside / f"{place.name}_{read_only}.err"
+def _a_full_file_system(job: Job, reference: Reference, place: Path) -> str | None:
+    """Fill a file system while a training writes to it; then make room."""
+    output, errors = place.with_suffix(".full.txt"), place.with_suffix(".full.err")
 
     def prepare() -> None:
         step, done = callbacks.Every._on_step, [False, False]
 
-        def broken(self: callbacks.Every) -> bool:
+        def filled(self: callbacks.Every) -> bool:
             if self.num_timesteps >= 600 and not done[0]:
                 done[0] = True
-                if read_only:
-                    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-                else:
-                    with contextlib.suppress(OSError), (place / "filler").open("wb") as file:
-                        while True:
-                            file.write(bytes(4096))
-                            file.flush()
+                with contextlib.suppress(OSError), (place / "filler").open("wb", buffering=0) as file:
+                    while True:
+                        file.write(bytes(4096))
             if self.num_timesteps >= 900 and not done[1]:
                 done[1] = True
-                if read_only:
-                    subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
-                else:
-                    (place / "filler").unlink()
-                    subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
+                (place / "filler").unlink()
             return step(self)
 
-        callbacks.Every._on_step = broken  # type: ignore[method-assign]
+        callbacks.Every._on_step = filled  # type: ignore[method-assign]
 
     status = in_child(_train(job, place / "logs", prepare), output, kill_after=_PATIENCE, errors=errors)
     said = output.read_text() + errors.read_text()
@@ -262,6 +257,27 @@ def _real_file_system(job: Job, reference: Reference, place: Path, *, read_only:
     run = runs_in(place / "logs")[0]
     wrong = [name for name in differences(reference.fingerprint, fingerprint(run)) if not _of_a_log(name)]
     return f"{wrong[:4]}" if wrong else _intact(run, reference)
+
+
+def _a_read_only_file_system(job: Job, reference: Reference, place: Path) -> str | None:
+    """What is there can be loaded; going on and beginning are refused in one line."""
+    output, errors = place.with_suffix(".ro.txt"), place.with_suffix(".ro.err")
+    in_child(_train(job, place / "logs", lambda: None), output)
+    run = runs_in(place / "logs")[0]
+    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+    if eqrl.load(run)[0].num_timesteps != Store(run).steps()[0]:
+        return "another model is loaded"
+    for arguments in (
+        ["train", "--resume", str(run), "-n", "9000"],
+        job.command(place / "logs"),
+        job.command(place / "other"),
+    ):
+        errors.unlink(missing_ok=True)
+        code = in_child(lambda arguments=arguments: command(arguments), output, errors=errors)
+        lines = errors.read_text().splitlines()
+        if code != 2 or len(lines) != 1 or "cannot be written" not in lines[0]:
+            return f"exit code {code}: {errors.read_text()[-300:]}"
+    return None
 
 
 @contextlib.contextmanager
@@ -294,5 +310,5 @@ def _intact(run: Path, reference: Reference) -> str | None:
 
 
 def _of_a_log(name: str) -> bool:
-    """Rows that could not be written are missing from logs, and nowhere else."""
-    return name.startswith(("progress/", "tensorboard/"))
+    """Rows that could not be written are missing from the logs, and nowhere else: evaluations are in the checkpoints too."""
+    return name.startswith(("progress/", "tensorboard/", "evaluation/"))
