@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -35,7 +36,8 @@ class SaveTraining(BaseCallback):
         keep: number of newest checkpoints to keep; 0 for all.
 
     Raises:
-        UsageError: while restoring, if there are checkpoints but none that is undamaged and fits the model.
+        UsageError: while restoring, if there are checkpoints but none that is undamaged and fits the model; while training, if
+            there are checkpoints that were not restored; in both, if another process trains in the folder.
         OSError: while training, if one cannot be written; older ones stay.
     """
 
@@ -47,6 +49,9 @@ class SaveTraining(BaseCallback):
         self.store = Store(Path(folder), keep)
         self._randomness: Mapping[str, Any] | None = None
         self._next = 0
+        self._saved = -1
+        # a lock of this process: a second callback for the same folder in it, as in a notebook, is welcome
+        self._lock = FileLock(Path(folder) / "lock", timeout=0, is_singleton=True)
 
     def restore(self, model: BaseAlgorithm) -> bool:
         """Put the newest undamaged checkpoint into a model that was just built.
@@ -56,11 +61,24 @@ class SaveTraining(BaseCallback):
         """
         if not self.store.steps():
             return False
+        self._own()
         self.store.sweep()
         place, manifest = self.store.newest(complete=True)
         self._randomness = self.store.resume(model, place, manifest)["randomness"]
+        self._saved = model.num_timesteps
         self._next = (model.num_timesteps // self.every + 1) * self.every
         return True
+
+    def _on_training_start(self) -> None:
+        self._own()
+        newest = max(self.store.steps(), default=-1)
+        if self._saved < 0 <= newest:
+            raise UsageError(
+                f"{self.store.folder} holds the checkpoints of a training of {newest:,} steps, which this one would replace; "
+                "call restore(model) before learn, or give another folder"
+            )
+        if self.num_timesteps < self._saved:
+            raise UsageError(f"{self._saved:,} steps are saved already; call learn with reset_num_timesteps=False")
 
     def _on_rollout_start(self) -> None:
         if self._randomness is not None:
@@ -74,7 +92,18 @@ class SaveTraining(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        self._save()
+        if self.num_timesteps > self._saved:  # learn() may have had nothing to do
+            self._save()
+
+    def _own(self) -> None:
+        """Lock the folder as long as the process lives."""
+        if self._lock.is_locked:
+            return
+        try:
+            self.store.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise UsageError(f"{self.store.folder.parent} is being trained by another process; give another folder") from None
 
     def _save(self) -> None:
         env = self.model.get_env()
@@ -85,3 +114,4 @@ class SaveTraining(BaseCallback):
         except NoStateError as error:
             inexact = str(error)
         self.store.save(self.model, Description({"script": sys.argv[0]}, {}, inexact), {})
+        self._saved = self.num_timesteps

@@ -7,6 +7,7 @@ a random number generator is kept. Whether that was everything is not believed b
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import gymnasium
 import mujoco
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecMonitor, VecNormalize
@@ -131,7 +133,10 @@ def rehearse(make: Callable[[int], VecEnv]) -> str | None:
 
 
 def _played(env: VecEnv, actions: list[NDArray[Any]]) -> list[tuple[str, Any]]:
-    np.random.seed(0)  # an environment may draw from the global generator, which the checkpoint keeps separately
+    # an environment may draw from the global generators, which the checkpoint keeps separately
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
     heard: list[tuple[str, Any]] = []
     for k, action in enumerate(actions):
         observation, reward, done, _ = env.step(action)
@@ -224,13 +229,16 @@ def _put_simulation(model: mujoco.MjModel, data: mujoco.MjData, kept: dict[str, 
 
 
 def _arrays_of(data: mujoco.MjData) -> list[str]:
-    """Fields of fixed size; those of constraints change their size with every step."""
+    """Numbers of fixed size; those of constraints change their size with every step.
+
+    Indices and pointers are left out: MuJoCo would follow those of a made-up file, and computes them anew.
+    """
     found = []
     for name in dir(data):
         if name.startswith(("_", "efc_", "iefc_", "island_", "contact")):
             continue
         value = getattr(data, name)
-        if isinstance(value, np.ndarray) and not value.dtype.hasobject and value.flags.writeable:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.flags.writeable:
             found.append(name)
     return found
 

@@ -58,7 +58,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
         old = _aside(path) if path.exists() else None
         if old is not None:
             os.rename(path, old)
-        os.rename(aside, path)
+        try:
+            os.rename(aside, path)
+        except OSError:
+            if old is not None:
+                os.rename(old, path)
+            raise
         sync(path.parent)
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)

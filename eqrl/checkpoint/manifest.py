@@ -52,11 +52,14 @@ class Entry:
         """
         if not is_plain_file(path):
             raise DamagedCheckpointError(f"{path} is missing or not a file of its own")
-        size = path.stat().st_size
-        if size != self.bytes:
-            raise DamagedCheckpointError(f"{path} has {size:,} bytes where {self.bytes:,} were written")
-        if sha256(path) != self.sha256:
-            raise DamagedCheckpointError(f"{path} is not what was written (its checksum differs)")
+        try:
+            size = path.stat().st_size
+            if size != self.bytes:
+                raise DamagedCheckpointError(f"{path} has {size:,} bytes where {self.bytes:,} were written")
+            if sha256(path) != self.sha256:
+                raise DamagedCheckpointError(f"{path} is not what was written (its checksum differs)")
+        except OSError as error:  # deleted meanwhile by the training that owns it, or the disk is broken
+            raise DamagedCheckpointError(f"{path} cannot be read ({error.strerror or error})") from None
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,12 @@ class Manifest:
         entry, path = self.files.get(name), folder / name
         if entry is None:
             raise DamagedCheckpointError(f"checkpoint {folder} has no {name}")
-        if not is_plain_file(path) or path.stat().st_size != entry.bytes:
-            raise DamagedCheckpointError(f"{path} is missing or not as long as it was written")
-        content = path.read_bytes()
+        try:
+            if not is_plain_file(path) or path.stat().st_size != entry.bytes:
+                raise DamagedCheckpointError(f"{path} is missing or not as long as it was written")
+            content = path.read_bytes()
+        except OSError as error:
+            raise DamagedCheckpointError(f"{path} cannot be read ({error.strerror or error})") from None
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise DamagedCheckpointError(f"{path} is not what was written (its checksum differs)")
         return content

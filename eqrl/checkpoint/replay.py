@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,14 @@ def restore_mutable_part(buffer: ReplayBuffer, part: Mapping[str, NDArray[Any]])
         buffer._current_ep_start[:] = part["current_ep_start"]
     if _SHARED_ROW in part:
         buffer.observations[buffer.pos] = part[_SHARED_ROW]
+
+
+def end_episodes(buffer: ReplayBuffer) -> None:
+    """The episodes under way are not continued: hindsight must not take goals for them from what comes next."""
+    if isinstance(buffer, HerReplayBuffer):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SB3 says that it does so
+            buffer.truncate_last_trajectory()
 
 
 def span(name: str) -> tuple[int, int]:

@@ -37,7 +37,7 @@ from eqrl.checkpoint.parameters import (
     set_reward_scale,
     training_tensors,
 )
-from eqrl.checkpoint.replay import ReplayLog, mutable_part, restore_mutable_part
+from eqrl.checkpoint.replay import ReplayLog, end_episodes, mutable_part, restore_mutable_part
 from eqrl.checkpoint.training import capture_randomness, capture_training, restore_training
 from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
 from eqrl.errors import UsageError
@@ -261,6 +261,8 @@ class Store:
                 restore_mutable_part(model.replay_buffer, read_arrays(manifest.content(place, EPISODES)))
             if parts["environment"] is None:
                 model._last_obs = None  # learn() then starts new episodes
+                if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
+                    end_episodes(model.replay_buffer)
             else:
                 env = model.get_env()
                 assert env is not None

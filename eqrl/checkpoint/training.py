@@ -15,11 +15,13 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
+from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 
 from eqrl.checkpoint.manifest import DamagedCheckpointError
 from eqrl.checkpoint.values import DamagedValuesError, set_generator
 
-_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
+_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
+_FRACTIONS = ("_current_progress_remaining", "exploration_rate")
 _OBSERVATIONS = ("_last_obs", "_last_original_obs", "_last_episode_starts")
 _LOGGER = ("name_to_value", "name_to_count", "name_to_excluded")
 _LOGGED: Mapping[str, Callable[[Any], bool]] = {
@@ -33,10 +35,14 @@ _NOISE = ("exploration_mat", "exploration_matrices")
 def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
     """Plain values and arrays; everything random is captured by :func:`capture_randomness`."""
     return {
-        "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
+        "counters": {
+            **{name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
+            **{name: float(getattr(model, name)) for name in _FRACTIONS if hasattr(model, name)},
+        },
         "observations": {name: getattr(model, name, None) for name in _OBSERVATIONS},
         "episodes": _columns(model.ep_info_buffer or ()),
         "successes": np.asarray(list(model.ep_success_buffer or ())),
+        "action_noise": [getattr(noise, "noise_prev", None) for noise in _action_noises(model)],
     }
 
 
@@ -48,8 +54,8 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
     """
     try:
         for name, value in state["counters"].items():
-            kind = float if name == "_current_progress_remaining" else int
-            if name not in _COUNTERS or type(value) is not kind or not -(2**53) < value < 2**53:
+            kind = float if name in _FRACTIONS else int
+            if name not in (*_COUNTERS, *_FRACTIONS) or type(value) is not kind or not -(2**53) < value < 2**53:
                 raise DamagedValuesError(f"{name!r} is not a counter")
             setattr(model, name, value)
         for name in _OBSERVATIONS:
@@ -61,7 +67,14 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         window = model._stats_window_size
         model.ep_info_buffer = deque(_rows(state["episodes"]), maxlen=window)
         model.ep_success_buffer = deque(_column(state["successes"]), maxlen=window)
-    except (LookupError, TypeError, AttributeError) as error:
+        for noise, kept in zip(_action_noises(model), state["action_noise"], strict=True):
+            if isinstance(noise, OrnsteinUhlenbeckActionNoise):
+                if not (isinstance(kept, np.ndarray) and kept.shape == noise._mu.shape and kept.dtype.kind == "f"):
+                    raise DamagedValuesError("the noise of the actions does not fit the action space")
+                noise.noise_prev = kept
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, DamagedValuesError):
+            raise
         raise DamagedValuesError(f"the state of the training is damaged: {error!r}") from None
 
 
@@ -175,6 +188,13 @@ def _space_generators(space: spaces.Space[Any]) -> list[np.random.Generator]:
     elif isinstance(space, spaces.Tuple):
         inner = space.spaces
     return [space.np_random, *(g for part in inner for g in _space_generators(part))]
+
+
+def _action_noises(model: BaseAlgorithm) -> list[Any]:
+    noise = getattr(model, "action_noise", None)
+    if noise is None:
+        return []
+    return list(noise.noises) if isinstance(noise, VectorizedActionNoise) else [noise]
 
 
 def _exploration(model: BaseAlgorithm) -> StateDependentNoiseDistribution | None:

@@ -129,15 +129,27 @@ def _dict(value: Any, arrays: Mapping[str, NDArray[Any]]) -> dict[Any, Any]:
 
 def _generator(value: Any, arrays: Mapping[str, NDArray[Any]]) -> np.random.Generator:
     state = unpack(value["state"], arrays)
+    _check_position(state)
     bits = _BIT_GENERATORS[state["bit_generator"]]()
     bits.state = state
     return np.random.Generator(bits)
 
 
 def _random_state(value: Any, arrays: Mapping[str, NDArray[Any]]) -> np.random.RandomState:
+    state = unpack(value["state"], arrays)
+    _check_position(state)
     stored = np.random.RandomState()
-    stored.set_state(unpack(value["state"], arrays))
+    stored.set_state(state)
     return stored
+
+
+def _check_position(state: Any) -> None:
+    """NumPy believes positions within a generator's words, and reads whatever memory they point at."""
+    for kind, words in (("MT19937", 624), ("Philox", 4)):
+        if state["bit_generator"] == kind:
+            place = state["state"]["pos"] if kind == "MT19937" else state["buffer_pos"]
+            if not (isinstance(place, int | np.integer) and 0 <= place <= words):
+                raise DamagedValuesError(f"the random numbers of a {kind} stand at {place!r}, outside of its {words} words")
 
 
 _READERS: Mapping[str, Callable[[Any, Mapping[str, NDArray[Any]]], Any]] = {

@@ -1,10 +1,13 @@
 """Exact resume in a script of one's own, with stock algorithms and policies."""
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
-from stable_baselines3 import DDPG, PPO, SAC
+from filelock import FileLock
+from stable_baselines3 import DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 import eqrl
@@ -19,6 +22,21 @@ CASES = {
     "SAC with gSDE": lambda: SAC("MlpPolicy", make_vec_env("Pendulum-v1", 1, seed=1), seed=1, use_sde=True, **OFF_POLICY),
     "PPO with gSDE": lambda: PPO("MlpPolicy", gymnasium.make("Pendulum-v1"), n_steps=50, batch_size=50, seed=1, use_sde=True),
     "DDPG": lambda: DDPG("MlpPolicy", make_vec_env("Pendulum-v1", 2, seed=1), seed=1, **OFF_POLICY),
+    "DQN": lambda: DQN(
+        "MlpPolicy",
+        make_vec_env("CartPole-v1", 1, seed=1),
+        seed=1,
+        target_update_interval=70,
+        exploration_fraction=0.8,
+        **OFF_POLICY,
+    ),
+    "correlated noise": lambda: TD3(
+        "MlpPolicy",
+        make_vec_env("Pendulum-v1", 1, seed=1),
+        seed=1,
+        action_noise=OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.3)),
+        **OFF_POLICY,
+    ),
     "equivariant": lambda: PPO(
         EquivariantPolicy, eqrl.make_vec("eqrl/Reach-v0", 4, seed=1), n_steps=50, batch_size=50, seed=1
     ),
@@ -69,6 +87,29 @@ def test_processes_go_on_with_new_episodes(tmp_path):
     assert again.num_timesteps == 300
     first.env.close()
     again.env.close()
+
+
+def test_a_training_that_was_not_restored_replaces_nothing(tmp_path):
+    first = SaveTraining(tmp_path, every=100)
+    CASES["PPO"]().learn(200, callback=first)
+    steps = first.store.steps()
+    model, again = CASES["PPO"](), SaveTraining(tmp_path, every=100)
+    with pytest.raises(UsageError, match=r"of 200 steps, which this one would replace; call restore"):
+        model.learn(100, callback=again)
+    assert again.restore(model)
+    manifest = (first.store.at(200) / "manifest.json").read_bytes()
+    model.learn(0, callback=again, reset_num_timesteps=False)  # the script was run once too often
+    assert (first.store.at(200) / "manifest.json").read_bytes() == manifest
+    assert first.store.steps() == steps
+    with pytest.raises(UsageError, match="reset_num_timesteps=False"):
+        model.learn(100, callback=again)
+
+
+def test_a_second_process_is_refused(tmp_path):
+    saver, model = SaveTraining(tmp_path, every=100), CASES["PPO"]()
+    with FileLock(tmp_path / "lock"), pytest.raises(UsageError, match="trained by another process"):
+        model.learn(100, callback=saver)
+    model.learn(100, callback=saver)
 
 
 def test_another_architecture_is_refused(tmp_path):

@@ -157,3 +157,16 @@ def test_no_memory_is_taken_for_numbers_that_are_not_there():
         content[place : place + 4] = (held + 8 * numbers).to_bytes(4, "little")
     with pytest.raises(DamagedValuesError, match="announce more than the"):
         read_arrays(bytes(content))
+
+
+@pytest.mark.parametrize("place", [-1, 625, 10**8, 2.0])
+def test_positions_within_random_numbers_stay_inside(place):
+    arrays = {}
+    kept = pack(np.random.RandomState(0), arrays)
+    kept["state"]["state"]["pos"] = place
+    with pytest.raises(DamagedValuesError, match="outside of its 624 words"):
+        unpack(kept, arrays)
+    kept = pack(np.random.Generator(np.random.Philox(0)), arrays)
+    kept["state"]["buffer_pos"] = place
+    with pytest.raises(DamagedValuesError, match="outside of its 4 words"):
+        unpack(kept, arrays)
