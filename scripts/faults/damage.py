@@ -86,7 +86,7 @@ def run(work: Path, seed: int, damages: int, through_the_command: int, processes
     plans = [(subject, kind) for subject in subjects for kind in KINDS if any(subject.run.glob(KINDS[kind]))]
     for i in range(damages):
         subject, kind = plans[i % len(plans)]
-        _try(subject, kind, WAYS[(i // len(plans)) % len(WAYS)], rng, tally)
+        _try(subject, kind, WAYS[(i + i // len(plans)) % len(WAYS)], rng, tally)
     kinds = {**KINDS, **TEXTS}
     plans = [(subject, kind) for subject in subjects for kind in kinds if any(subject.run.glob(kinds[kind]))]
     rng.shuffle(plans)
@@ -266,7 +266,7 @@ def _try(subject: Subject, kind: str, way: str, rng: random.Random, tally: _Tall
         outcome = _outcome(attempt)
         tally.outcomes[f"{name.split()[0]}: {outcome.split(';')[0]}"] += 1
         if outcome.startswith("WRONG"):
-            tally.fail(f"{subject.run.parts[-4:]} {what}, {name}: {outcome}")
+            tally.fail(f"{way}: {subject.run.parent.parent.parent.name} {what}, {name}: {outcome}")
     for path, content in before.items():
         path.write_bytes(content)
 
@@ -330,7 +330,7 @@ def _go_on(
         outcome = f"WRONG; exit code {code}, {len(lines)} lines: {errors[-400:]}"
     tally.outcomes[f"command: {outcome.split(';')[0]}"] += 1
     if outcome.startswith("WRONG"):
-        tally.fail(f"{subject.run.parts[-4:]} {what}, eqrl train --resume: {outcome}")
+        tally.fail(f"{way}: {subject.run.parent.parent.parent.name} {what}, eqrl train --resume: {outcome}")
     shutil.rmtree(copy)
 
 

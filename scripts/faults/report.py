@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Numbers = Mapping[str, Any]
+Row = tuple[str, int, int | None]  # what was tried, how often, how often it failed
 _MOST = 20
 
 
@@ -32,7 +33,8 @@ def write_readme(folder: Path) -> None:
         "|---|---|---:|---:|",
     ]
     for name, numbers in parts.items():
-        lines += [f"| {name} | {what} | {count} | {failed} |" for what, count, failed in _ROWS[name](numbers)]
+        rows = _ROWS[name](numbers)
+        lines += [f"| {name} | {what} | {count:,} | {'' if failed is None else failed} |" for what, count, failed in rows]
     lines += ["", *_details(parts), "## Again", "", "```"]
     lines += [
         f"python scripts/fault_injection.py --parts {name} --seed {numbers['seed']}{' --quick' if numbers['quick'] else ''}"
@@ -74,10 +76,10 @@ def _details(parts: Mapping[str, Numbers]) -> Iterator[str]:
             yield f"- {name}: {note}"
 
 
-def _kills(n: Numbers) -> Iterator[tuple[str, int, int]]:
+def _kills(n: Numbers) -> Iterator[Row]:
     failed = {kind: len(texts) for kind, texts in n["failures"].items()}
     yield "SIGKILL", n["kills"], failed["cannot continue"]
-    yield "of them inside a save", n["kills_inside_a_save"], 0
+    yield "of them inside a save", n["kills_inside_a_save"], None
     yield "resumed (failures: lost more than an interval)", n["resumed"], failed["lost too much"]
     yield (
         "checkpoints compared with the uninterrupted run",
@@ -88,29 +90,29 @@ def _kills(n: Numbers) -> Iterator[tuple[str, int, int]]:
     yield "runs searched for what is half-written", n["runs"], failed["litter"]
 
 
-def _resume(n: Numbers) -> Iterator[tuple[str, int, int]]:
+def _resume(n: Numbers) -> Iterator[Row]:
     for job, row in n["jobs"].items():
         yield f"{job}: entries compared after {row['resumed']} resumes", row["entries_compared"], row["failures"]
 
 
-def _damage(n: Numbers) -> Iterator[tuple[str, int, int]]:
+def _damage(n: Numbers) -> Iterator[Row]:
     for way, count in n["by_way"].items():
-        yield f"{way}", count, 0
+        yield way, count, sum(text.startswith(f"{way}: ") for text in n["failures"])
     yield "all, each loaded in three ways and resumed", n["damages"], len(n["failures"])
 
 
-def _hostile(n: Numbers) -> Iterator[tuple[str, int, int]]:
+def _hostile(n: Numbers) -> Iterator[Row]:
     yield "made-up runs, loaded and resumed, in 1 GiB of address space", n["attacks"], len(n["failures"])
     yield "of them executed something", n["attacks"], n["executions"]
 
 
-def _tried(n: Numbers) -> Iterator[tuple[str, int, int]]:
+def _tried(n: Numbers) -> Iterator[Row]:
     for what, count in n["tried"].items():
         yield what, count, sum(what in text for text in failures_in(n))
     yield "all", sum(n["tried"].values()), len(n["failures"])
 
 
-_ROWS: Mapping[str, Callable[[Numbers], Iterator[tuple[str, int, int]]]] = {
+_ROWS: Mapping[str, Callable[[Numbers], Iterator[Row]]] = {
     "kills": _kills,
     "resume": _resume,
     "damage": _damage,
