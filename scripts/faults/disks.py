@@ -152,9 +152,9 @@ def _files_may_not_grow(job: Job, reference: Reference, folder: Path, rng: rando
                 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             return step(self)
 
-        def patient(self: Any) -> None:
+        def patient(self: Any, *args: Any) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            save_at_last(self)
+            save_at_last(self, *args)
 
         save_at_last = training._Session._save_at_last
         callbacks.Every._on_step = limited  # type: ignore[method-assign]
@@ -180,9 +180,9 @@ def _full_at_the_end(job: Job, reference: Reference, folder: Path, *, give_up: b
         save_at_last, save = training._Session._save_at_last, Store.save
         last = [False]
 
-        def at_last(self: Any) -> None:
+        def at_last(self: Any, *args: Any) -> None:
             last[0] = True
-            save_at_last(self)
+            save_at_last(self, *args)
 
         def refused(store: Store, *args: Any) -> Path:
             if last[0] and full.exists():

@@ -206,9 +206,9 @@ class Victim:
         if kind < 0.7:
             return Death(call=rng.randint(1, 70), moment=moment)
         phase = rng.choice(("save", "save", "latest", "prune", "best", "resume"))
-        if phase == "resume" and rng.random() < 0.7:
-            return Death(seconds=rng.uniform(0.0, 0.05), phase=phase)
-        calls = {"save": 60, "latest": 8, "prune": 20, "best": 10, "resume": 1}[phase]
+        if phase == "resume":
+            return Death(seconds=rng.uniform(0.0, 0.01), phase=phase)
+        calls = {"save": 60, "latest": 8, "prune": 20, "best": 10}[phase]
         return Death(call=rng.randint(1, calls), moment=moment, phase=phase)
 
     def _stretch(self, plan: Death | None) -> int:
