@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
+from rich.markup import escape
 
 from eqrl.config import DEFAULT_JOB, Config, merged, read_config_file
 from eqrl.errors import UsageError, suggestion
 from eqrl.headless import choose_renderer
+from eqrl.logs import Unfailing
 from eqrl.options import Parser, add_options
 
 Command = Callable[[Sequence[str]], int]
@@ -81,7 +83,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:
-    print(f"eqrl: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"eqrl: warning: {' '.join(str(message).split())}", file=cast(IO[str], Unfailing(sys.stderr)))
 
 
 def train_command(argv: Sequence[str]) -> int:
@@ -119,7 +121,8 @@ def train_command(argv: Sequence[str]) -> int:
     config = resolve(config)
     if not (new or drawn) and (found := unfinished(config)):
         console.print(
-            f"go on    {found[-1]}: the same command was interrupted there (--new begins another run)", highlight=False
+            f"go on    {escape(str(found[-1]))}: the same command was interrupted there (--new begins another run)",
+            highlight=False,
         )
         return RESUME_ME if resume(found[-1], console).interrupted else 0
     return RESUME_ME if train(config, console).interrupted else 0
@@ -163,7 +166,7 @@ def check_command(argv: Sequence[str]) -> int:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    return Console(highlight=False, file=cast(IO[str], Unfailing(sys.stdout)))
 
 
 COMMANDS: Mapping[str, Command] = {

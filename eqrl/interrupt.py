@@ -12,7 +12,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1
 
 
 class StoppedBySignal(Exception):
-    """Leaves ``learn`` at the beginning of a rollout, where the model is whole."""
+    """Leaves ``learn`` at the beginning of a rollout, where the model is whole, or the evaluation at the end."""
 
 
 class StopOnSignal:
@@ -20,12 +20,16 @@ class StopOnSignal:
 
     In the middle of a rollout or an update the training is not whole, so the signal only sets a flag.
 
+    Args:
+        at_once: raise :class:`StoppedBySignal` instead, where everything is saved already.
+
     Attributes:
         stopped: whether a signal came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
         self.stopped = False
+        self._at_once = at_once
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
@@ -48,3 +52,5 @@ class StopOnSignal:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True
         self._restore()
+        if self._at_once:
+            raise StoppedBySignal

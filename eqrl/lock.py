@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -14,6 +15,8 @@ from filelock import FileLock, Timeout
 
 from eqrl.checkpoint.files import write_whole
 from eqrl.errors import UsageError
+
+_ASKING = 0.5  # seconds: somebody who only asks whether it is taken holds it for a moment
 
 
 class RunIsTakenError(UsageError):
@@ -31,7 +34,7 @@ def locked(run: Path) -> Iterator[None]:
         RunIsTakenError: if another process owns it; the message says which.
         UsageError: if the folder cannot be written.
     """
-    lock, owner = FileLock(run / "lock", timeout=0), run / "owner.json"
+    lock, owner = FileLock(run / "lock", timeout=_ASKING), run / "owner.json"
     try:
         lock.acquire()
     except Timeout:
@@ -51,7 +54,8 @@ def locked(run: Path) -> Iterator[None]:
             ) from None
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may have become read-only
+            owner.unlink(missing_ok=True)
         lock.release()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat, filter_excluded_keys
 from torch.utils.tensorboard import SummaryWriter
@@ -90,6 +91,48 @@ class Forgiving(KVWriter):
         """Close, whatever is left unwritten."""
         with contextlib.suppress(OSError):
             self.writer.close()
+
+
+class Unfailing:
+    """A stream for messages, which are not worth a training: what cannot be written (pipe closed, disk full) is dropped.
+
+    Args:
+        stream: such as ``sys.stdout``, which is None where the process was started without one.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = io.StringIO() if stream is None else stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop it."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._drop()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop what waits."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._drop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _drop(self) -> None:
+        """Empty the stream's buffer into nothing, or Python would fail on it again when it exits."""
+        with contextlib.suppress(OSError, ValueError):
+            number = self._stream.fileno()
+            kept, nothing = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+            try:
+                os.dup2(nothing, number)
+                self._stream.flush()
+            finally:
+                os.dup2(kept, number)
+                os.close(kept)
+                os.close(nothing)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

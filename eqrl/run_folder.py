@@ -19,7 +19,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from eqrl.build import make_env, make_model
 from eqrl.changes import forbidden_changes
 from eqrl.checkpoint.files import write_whole
-from eqrl.checkpoint.manifest import Manifest
+from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
 from eqrl.checkpoint.store import CheckpointWarning, Store, is_checkpoint, load_checkpoint
 from eqrl.config import Config, read_config_file
 from eqrl.errors import UsageError
@@ -58,13 +58,22 @@ class RunFolder:
                     break
                 except FileExistsError:
                     number += 1
-            folder = cls(path)
-            folder.write_config(config)
-            folder.write("command.txt", shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]) + "\n")
-            folder.write("versions.txt", "".join(f"{name} {version}\n" for name, version in versions().items()))
         except OSError as error:
             raise UsageError(f"log folder {parent} cannot be written ({error.strerror}); choose another with -f") from None
-        return folder
+        return cls(path)
+
+    def describe(self, config: Config) -> None:
+        """Say what the run is. Only for the owner of its lock: a folder with a configuration may be gone on with by others.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        try:
+            self.write("command.txt", shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]) + "\n")
+            self.write("versions.txt", "".join(f"{name} {version}\n" for name, version in versions().items()))
+            self.write_config(config)
+        except OSError as error:
+            raise UsageError(f"run folder {self.path} cannot be written ({error.strerror}); choose another with -f") from None
 
     @classmethod
     def open(cls, path: str | Path, *, empty: bool = False) -> RunFolder:
@@ -149,7 +158,10 @@ class RunFolder:
         return self.stored_config(*self.checkpoint("last"))
 
     def stored_config(self, place: Path, manifest: Manifest) -> Config:
-        """The configuration in a checkpoint, which is verified; ``config.yaml`` is for people, but must not contradict it.
+        """The configuration in a checkpoint, which is verified; ``config.yaml`` must not contradict it.
+
+        Options that may change on the way are those of ``config.yaml``: a run that was given more steps may have been killed
+        before its next checkpoint.
 
         Raises:
             UsageError: if it does, with all differences; or if it cannot be read.
@@ -163,6 +175,7 @@ class RunFolder:
                 raise UsageError(f"{error}; {fix}") from None
             if found := forbidden_changes(stored, written):
                 raise UsageError(f"{self.config_file} was changed: {'; '.join(found)}; {fix}")
+            return written.replace(n_timesteps=written.n_timesteps or stored.n_timesteps, gym_packages=stored.gym_packages)
         return stored
 
     def written_config(self) -> Config:
@@ -203,13 +216,23 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
             environment of another package must have been imported before.
     """
     path = Path(path)
-    if is_checkpoint(path):
-        place, manifest = path, Manifest.read(path)
-        config = Config.from_dict(manifest.config, str(place))
-    else:
-        folder = RunFolder.open(path)
-        place, manifest = folder.checkpoint(checkpoint)
-        config = folder.stored_config(place, manifest)
+    while True:
+        if is_checkpoint(path):
+            place, manifest = path, Manifest.read(path)
+            config = Config.from_dict(manifest.config, str(place))
+        else:
+            folder = RunFolder.open(path)
+            place, manifest = folder.checkpoint(checkpoint)
+            config = folder.stored_config(place, manifest)
+        try:
+            return _loaded(place, manifest, config, device)
+        except DamagedCheckpointError:
+            # a training that goes on may have deleted it meanwhile, and then there is a newer one
+            if place.is_dir() or checkpoint not in ("last", "best") or place == path:
+                raise
+
+
+def _loaded(place: Path, manifest: Manifest, config: Config, device: str | None) -> tuple[BaseAlgorithm, Config]:
     with warnings.catch_warnings():
         # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
@@ -233,16 +256,21 @@ def unfinished(config: Config) -> list[Path]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CheckpointWarning)
             try:
+                # first what costs nothing: checkpoints may be large, and others may be training here
+                if _elsewhere(folder.written_config(), config) != config or is_taken(path):
+                    continue
+                created = ""  # killed before its first checkpoint
                 if folder.checkpoints.steps():
                     place, manifest = folder.checkpoints.newest(complete=True)
-                    same = Config.from_dict(manifest.config, str(place)) == config and _same_versions(manifest.versions)
+                    if (
+                        different_versions(manifest.versions)
+                        or _elsewhere(folder.stored_config(place, manifest), config) != config
+                    ):
+                        continue
                     created = manifest.created
-                else:  # killed before its first checkpoint
-                    same, created = folder.written_config() == config, ""
             except UsageError:
                 continue
-        if same and not is_taken(path):
-            found.append((created, path))
+        found.append((created, path))
     return [path for _, path in sorted(found)]
 
 
@@ -262,10 +290,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _same_versions(kept: Mapping[str, str]) -> bool:
+def different_versions(kept: Mapping[str, str]) -> list[str]:
+    """Packages that are not those of a checkpoint, each as ``torch 2.8.0 then and 2.9.0 now``."""
     # not the commit: an installed package finds that of whatever repository its environment lies in
     now = versions()
-    return all(kept.get(package) == now[package] for package in ("python", *_PACKAGES))
+    return [
+        f"{name} {kept.get(name, 'unknown')} then and {now[name]} now"
+        for name in ("python", *_PACKAGES)
+        if kept.get(name) != now[name]
+    ]
+
+
+def _elsewhere(there: Config, here: Config) -> Config:
+    """A configuration without regard to where its log folder was: it may have been moved."""
+    return there.replace(log_folder=here.log_folder)
 
 
 def _place(config: Config) -> tuple[Path, str]:

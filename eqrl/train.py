@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import KVWriter, Logger
@@ -34,7 +36,7 @@ from eqrl.logs import Board, Forgiving, Table
 from eqrl.progress import ShowProgress
 from eqrl.protocol import ZeroShot
 from eqrl.report import plot_zero_shot, sector_width
-from eqrl.run_folder import RunFolder, versions
+from eqrl.run_folder import RunFolder, different_versions, versions
 from eqrl.summary import readme
 from eqrl.threads import ShareCores, simulating
 from eqrl.values import plain
@@ -104,7 +106,10 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         store = folder.checkpoints
         store.sweep()
         if not store.steps():
-            return _begin(folder, _changed(path, folder.written_config(), changes), console)
+            written = folder.written_config()
+            if "gym_packages" not in changes:
+                refuse_imports(written.gym_packages, f"the configuration of {path}")
+            return _begin(folder, _changed(path, written, changes), console)
         place, manifest = store.newest(complete=True)
         stored = folder.stored_config(place, manifest)
         if "gym_packages" not in changes:
@@ -118,10 +123,10 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             kept = store.resume(model, place, manifest)
             if model.num_timesteps >= (config.n_timesteps or 0) and folder.result_file.exists():
                 return _finished(folder, model, config, console)
+            _tell_versions(folder, manifest.versions)
+            folder.result_file.unlink(missing_ok=True)
             if config != stored:
                 folder.write_config(config)
-            if config.n_timesteps != stored.n_timesteps:
-                folder.result_file.unlink(missing_ok=True)
             session = _Session(config, folder, model, eval_env, console, manifest.inexact, kept)
             session.store.log.entries = store.log.entries
             return session.run()
@@ -139,6 +144,7 @@ def _begin(folder: RunFolder | None, config: Config, console: Console) -> Run:
             return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
         folder = RunFolder.create(config)  # only now: whatever does not fit has been refused
         with locked(folder.path):
+            folder.describe(config)
             return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
 
 
@@ -163,6 +169,7 @@ class _Session:
         self.store = Store(self.folder.path, config.keep_checkpoints)
         self.about = Description(config.to_dict(), versions(), self.inexact)
         progress = self.kept["progress"] if self.kept else {}
+        self._learning = False
         self._begin = time.monotonic() - float(progress.get("seconds", 0.0))
         table = self.folder.path / "evaluations.csv"
         self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
@@ -178,61 +185,73 @@ class _Session:
             f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed {self.config.seed}"
         )
         since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.kept else ""
-        self._say(f"run      {self.folder.path}{since}")
+        self._say(f"run      {self._name}{since}")
         if self.inexact:
-            self._say(f"note     after an interruption it will go on with new episodes, not to the bit: {self.inexact}")
-        self.model.set_logger(self._logger())
+            self._say(
+                f"note     after an interruption it will go on with new episodes, not to the bit: {escape(self.inexact)}"
+            )
         try:
+            self.model.set_logger(self._logger())
             return self._run()
         except OSError as error:
+            if self._learning:  # an environment's own: what is written there is forgiven or waited for
+                raise
             raise UsageError(
                 f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in "
                 f"{self._last()}: make room, then eqrl train --resume {self.folder.path}"
             ) from None
         finally:
-            self.model.logger.close()
+            if hasattr(self.model, "_logger"):
+                self.model.logger.close()
 
     def _run(self) -> Run:
         self.folder.write("README.md", readme(self.folder, self.config))
         first = self.model.num_timesteps
-        stopped = self._learn() if first < (self.config.n_timesteps or 0) else False
-        if self.model.num_timesteps > first or not self.store.steps():
-            self._save_at_last()
+        with StopOnSignal() as stop:
+            if first < (self.config.n_timesteps or 0):
+                self._learn(stop)
+            if self.model.num_timesteps > first or not self.store.steps():
+                self._save_at_last(stop)
         metrics = {"timesteps": float(self.model.num_timesteps), "seconds": self._clock()}
-        result = None
+        result, stopped = None, stop.stopped
+        if not stopped:
+            self._say(f"trained  {self.model.num_timesteps:,} steps in {metrics['seconds']:.0f} s")
+            try:
+                with StopOnSignal(at_once=True):
+                    result = self._zero_shot(metrics)
+                    self.folder.write("result.json", json.dumps(metrics, indent=1) + "\n")
+            except StoppedBySignal:
+                stopped = not self.folder.result_file.exists()
         if stopped:
             self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
-            self._say(f"resume   the same command again, or eqrl train --resume {self.folder.path}")
-        else:
-            self._say(f"trained  {self.model.num_timesteps:,} steps in {metrics['seconds']:.0f} s")
-            result = self._zero_shot(metrics)
-            self.folder.write("result.json", json.dumps(metrics, indent=1) + "\n")
-        self.folder.write("README.md", readme(self.folder, self.config, metrics, result))
+            self._say(f"resume   the same command again, or eqrl train --resume {self._name}")
+        self.folder.write("README.md", readme(self.folder, self.config, None if stopped else metrics, result))
         return Run(self.folder.path, self.model, self.config, metrics, result, stopped)
 
-    def _learn(self) -> bool:
-        """Train to the end; whether a signal stopped it before."""
+    def _learn(self, stop: StopOnSignal) -> None:
+        """Train to the end, or until a signal."""
         total, threads = self.config.n_timesteps or 0, torch.get_num_threads()
         progress = ShowProgress(total, self.console)
+        cores = ShareCores()  # now: it remembers how many threads there are for updates
         try:
-            with self.guard, StopOnSignal() as stop, simulating():
+            with self.guard, simulating():
+                self._learning = True
                 self.model.learn(
                     total - self.model.num_timesteps,
-                    callback=CallbackList(self._callbacks(stop, progress)),
+                    callback=CallbackList([cores, *self._callbacks(stop, progress)]),
                     log_interval=1 if self.config.algo == "ppo" else 20,
                     reset_num_timesteps=False,
                 )
+            self._learning = False
         except StoppedBySignal:
-            return True
+            self._learning = False
         finally:
             torch.set_num_threads(threads)
             progress.close()
-        return False
 
     def _callbacks(self, stop: StopOnSignal, progress: ShowProgress) -> list[Any]:
         randomness = self.kept["randomness"] if self.kept else None
         return [
-            ShareCores(),
             self.guard,
             Checkpoints(self.config.save_freq or 0, self._save, stop, randomness, self._say),
             self.evaluate,
@@ -248,15 +267,18 @@ class _Session:
         progress = {name: callback.state_dict() for name, callback in self._stateful().items()}
         self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
 
-    def _save_at_last(self) -> None:
+    def _save_at_last(self, stop: StopOnSignal) -> None:
         """Save what has been trained, however long a full disk takes; only a signal gives up."""
+        before = stop.stopped
         while True:
             try:
                 return self._save()
             except OSError as error:
+                if stop.stopped and not before:
+                    raise KeyboardInterrupt from None
                 self._say(
                     f"[yellow]warning[/]  the last checkpoint cannot be written ({error.strerror or error}); make room under "
-                    f"{self.folder.path}: it is tried again every {_PATIENCE:g} s. Ctrl-C gives up what is newer than {self._last()}"
+                    f"{self._name}: it is tried again every {_PATIENCE:g} s. Ctrl-C gives up what is newer than {escape(self._last())}"
                 )
                 time.sleep(_PATIENCE)
 
@@ -293,14 +315,15 @@ class _Session:
         write_json(
             result, numbers, env=self.config.env, algo=self.config.algo, network=self.config.network, run=str(self.folder.path)
         )
+        picture.unlink(missing_ok=True)  # in somebody else's folder it may be a link to a file of ours
         width = sector_width(self.config.env_kwargs)
         plot_zero_shot({str(self.config.network): result}, picture, title=self.config.env, width=width)
         metrics.update(result.summary())
         _log_zero_shot(self.model, result)
         self._report(result)
-        self._say(f"figure   {picture}")
-        self._say(f"numbers  {numbers}")
-        self._say(f"again    eqrl evaluate {self.folder.path}")
+        self._say(f"figure   {escape(str(picture))}")
+        self._say(f"numbers  {escape(str(numbers))}")
+        self._say(f"again    eqrl evaluate {self._name}")
         return result
 
     def _report(self, result: ZeroShot) -> None:
@@ -316,6 +339,10 @@ class _Session:
         if "equivariance_error" in numbers:
             parts.append(f"equivariance error {numbers['equivariance_error']:.1e}")
         self._say("result   " + ", ".join(parts))
+
+    @property
+    def _name(self) -> str:
+        return escape(str(self.folder.path))  # rich takes [...] for markup
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
@@ -339,6 +366,14 @@ def _inexact(config: Config, env: VecEnv) -> str | None:
     return None  # eqrl's own batch, which the tests rehearse
 
 
+def _tell_versions(folder: RunFolder, kept: Mapping[str, str]) -> None:
+    if found := different_versions(kept):
+        warnings.warn(
+            f"{folder.path} goes on with other versions, from the same state but perhaps not to the bit: {'; '.join(found)}",
+            stacklevel=3,
+        )
+
+
 def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Config:
     """A stored configuration with the options that may change changed.
 
@@ -357,7 +392,8 @@ def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Co
 def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:
     """A run with nothing left to do."""
     console.print(
-        f"run      {folder.path} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on", soft_wrap=True
+        f"run      {escape(str(folder.path))} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on",
+        soft_wrap=True,
     )
     try:
         metrics = {

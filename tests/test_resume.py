@@ -2,10 +2,14 @@
 
 import csv
 import os
+import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,6 +230,132 @@ def test_packages_are_imported_only_if_the_user_names_them(tmp_path, capsys, mon
         resume(run)
     load_run(run)
     assert not canary.exists()
+
+
+def test_a_folder_without_checkpoints_imports_nothing_either(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    canary = tmp_path / "canary"
+    (tmp_path / "eqrl_test_payload_2.py").write_text(f"open({str(canary)!r}, 'w')")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text("env: tests/Point-v0\ngym_packages: [eqrl_test_payload_2]\n")
+    with pytest.raises(UsageError, match="give --gym-packages eqrl_test_payload_2"):
+        resume(tmp_path / "run")
+    assert not canary.exists()
+
+
+def test_more_steps_are_not_forgotten_by_a_kill_before_the_next_checkpoint(tmp_path, monkeypatch):
+    run = train(config(tmp_path, n_timesteps=128)).path
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stable_baselines3.PPO.learn", killed)
+        with pytest.raises(Killed):
+            resume(run, n_timesteps=256)
+    assert not (run / "result.json").exists()
+    assert resume(run).model.num_timesteps == 256
+
+
+def test_other_versions_are_told(tmp_path):
+    import dataclasses
+
+    run = train(config(tmp_path, n_timesteps=128)).path
+    place, manifest = RunFolder(run).checkpoint("last")
+    older = dataclasses.replace(manifest, versions={**manifest.versions, "torch": "1.0"})
+    (place / "manifest.json").write_text(older.text())
+    with pytest.warns(UserWarning, match=r"other versions.*torch 1\.0 then and"):
+        resume(run, n_timesteps=256)
+
+
+def test_a_moved_log_folder_is_found(tmp_path):
+    run = interrupted(tmp_path, "unused", config(tmp_path))
+    moved = tmp_path / "moved/ppo/tests-Point-v0_4"
+    moved.parent.mkdir(parents=True)
+    run.rename(moved)
+    there = RunFolder(moved).config()
+    assert unfinished(there.replace(log_folder=str(tmp_path / "moved"))) == [moved]
+    assert unfinished(there.replace(log_folder=str(tmp_path / "moved"), seed=5)) == []
+
+
+@pytest.mark.parametrize("place", ["in the last checkpoint", "in the evaluation at the end"])
+def test_a_signal_at_the_end_loses_nothing(tmp_path, capsys, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    import eqrl.train as training
+
+    session = training._Session
+    name = "_save" if place == "in the last checkpoint" else "_zero_shot"
+    original = getattr(session, name)
+
+    def signalled(self, *args):
+        if name == "_zero_shot" or self.model.num_timesteps >= 2000:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *args)
+
+    monkeypatch.setattr(session, name, signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(COMMAND.split()) == 75
+    assert signal.getsignal(signal.SIGTERM) is before
+    monkeypatch.setattr(session, name, original)
+    run = RunFolder(tmp_path / "logs/ppo/tests-Point-v0_1")
+    assert run.checkpoints.steps()[0] >= 2000
+    assert "has not ended" in run.readme.read_text()
+    assert main(COMMAND.split()) == 0
+    assert run.result_file.exists()
+
+
+def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, monkeypatch, recwarn):
+    from eqrl import run_folder
+
+    run = train(config(tmp_path)).path
+    original, calls = run_folder.load_checkpoint, []
+
+    def late(model, place, manifest):
+        calls.append(place)
+        if len(calls) == 1:
+            shutil.rmtree(place)
+        original(model, place, manifest)
+
+    monkeypatch.setattr(run_folder, "load_checkpoint", late)
+    assert load_run(run)[0].num_timesteps == 768
+    assert not [w for w in recwarn if issubclass(w.category, CheckpointWarning)]
+
+
+def test_updates_have_all_threads(tmp_path, monkeypatch):
+    from stable_baselines3 import PPO
+
+    found, update = [], PPO.train
+
+    def watched(self):
+        found.append(torch.get_num_threads())
+        update(self)
+
+    monkeypatch.setattr(PPO, "train", watched)
+    threads = torch.get_num_threads()
+    try:
+        train(config(tmp_path, n_timesteps=128, num_threads=2))
+    finally:
+        torch.set_num_threads(threads)
+    assert found == [2]
+
+
+@pytest.mark.parametrize("where", ["closed pipe", "full disk", "nothing"])
+def test_messages_that_cannot_be_written_end_no_training(tmp_path, where):
+    command = [
+        sys.executable,
+        "-c",
+        "import sys, typed_env; typed_env.register(); from eqrl.cli import main; sys.exit(main())",
+    ]
+    options = COMMAND.replace("-n 2000", "-n 500").replace(" --no-progress", "").split()
+    output = {"closed pipe": "| head -n 1", "full disk": "> /dev/full 2>&1", "nothing": ">&- 2>&-"}[where]
+    script = f"set -o pipefail; {shlex.join([*command, *options, '-f', str(tmp_path / 'a [b]')])} {output}"
+    environment = {**os.environ, "PYTHONPATH": str(Path(typed_env.__file__).parent)}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert RunFolder(tmp_path / "a [b]/ppo/tests-Point-v0_1").result_file.exists()
 
 
 def test_learning_goes_on_while_the_disk_is_full(tmp_path, capsys, monkeypatch):

@@ -190,14 +190,10 @@ class Store:
         Raises:
             UsageError: if there is none; the message says why.
         """
-        why = "the run ended before it wrote one"
-        for place in self._found(_STEP):
-            try:
-                return place, self.verified(place, complete)
-            except DamagedCheckpointError as error:
-                why = str(error)
-                warnings.warn(CheckpointWarning(f"checkpoint {place.name} is passed over: {error}"), stacklevel=2)
-        raise UsageError(f"{self.folder.parent} has no usable checkpoint: {why}")
+        found, why = self._first(_STEP, complete)
+        if found is None:
+            raise UsageError(f"{self.folder.parent} has no usable checkpoint: {why or 'the run ended before it wrote one'}")
+        return found
 
     def best(self) -> tuple[Path, Manifest]:
         """The checkpoint with the best evaluation.
@@ -205,14 +201,10 @@ class Store:
         Raises:
             UsageError: if there is none.
         """
-        why = f"run {self.folder.parent} has no checkpoint 'best'; it was never evaluated"
-        for place in self._found(_BEST):
-            try:
-                return place, self.verified(place, complete=False)
-            except DamagedCheckpointError as error:
-                why = str(error)
-                warnings.warn(CheckpointWarning(f"checkpoint {place.name} is passed over: {error}"), stacklevel=2)
-        raise UsageError(why)
+        found, why = self._first(_BEST, complete=False)
+        if found is None:
+            raise UsageError(why or f"run {self.folder.parent} has no checkpoint 'best'; it was never evaluated")
+        return found
 
     def at(self, step: int) -> Path:
         """The folder of a checkpoint."""
@@ -270,6 +262,22 @@ class Store:
             return {"progress": parts["progress"], "randomness": parts["randomness"]}
         except (DamagedValuesError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
             raise DamagedCheckpointError(f"checkpoint {place} does not fit the run: {error}") from None
+
+    def _first(self, pattern: re.Pattern[str], complete: bool) -> tuple[tuple[Path, Manifest] | None, str]:
+        """The newest one that verifies, and what is wrong with the last one that does not."""
+        why, again = "", True
+        while again:
+            again = False
+            for place in self._found(pattern):
+                try:
+                    return (place, self.verified(place, complete)), why
+                except DamagedCheckpointError as error:
+                    if not place.is_dir():  # a training that goes on has deleted it, after it had written a newer one
+                        again = True
+                        continue
+                    why = str(error)
+                    warnings.warn(CheckpointWarning(f"checkpoint {place.name} is passed over: {error}"), stacklevel=3)
+        return None, why
 
     def _found(self, pattern: re.Pattern[str]) -> list[Path]:
         if not self.folder.is_dir():

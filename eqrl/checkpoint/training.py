@@ -42,7 +42,6 @@ def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
         "observations": {name: getattr(model, name, None) for name in _OBSERVATIONS},
         "episodes": _columns(model.ep_info_buffer or ()),
         "successes": np.asarray(list(model.ep_success_buffer or ())),
-        "action_noise": [getattr(noise, "noise_prev", None) for noise in _action_noises(model)],
     }
 
 
@@ -67,14 +66,7 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         window = model._stats_window_size
         model.ep_info_buffer = deque(_rows(state["episodes"]), maxlen=window)
         model.ep_success_buffer = deque(_column(state["successes"]), maxlen=window)
-        for noise, kept in zip(_action_noises(model), state["action_noise"], strict=True):
-            if isinstance(noise, OrnsteinUhlenbeckActionNoise):
-                if not (isinstance(kept, np.ndarray) and kept.shape == noise._mu.shape and kept.dtype.kind == "f"):
-                    raise DamagedValuesError("the noise of the actions does not fit the action space")
-                noise.noise_prev = kept
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, DamagedValuesError):
-            raise
+    except (LookupError, TypeError, AttributeError) as error:
         raise DamagedValuesError(f"the state of the training is damaged: {error!r}") from None
 
 
@@ -88,6 +80,7 @@ def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:
         "action_space": _space_generators(model.action_space),
         "logger": {name: dict(getattr(model.logger, name)) for name in _LOGGER},
         "noise": {},
+        "action_noise": [getattr(noise, "noise_prev", None) for noise in _action_noises(model)],
     }
     state["python"] = (state["python"][0], np.asarray(state["python"][1], dtype=np.uint64), state["python"][2])
     if (noise := _exploration(model)) is not None:
@@ -107,7 +100,8 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         set_generator(np.random.mtrand._rand, state["numpy"])
         torch.set_rng_state(torch.from_numpy(state["torch"].copy()))
         if state["cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([torch.from_numpy(s.copy()) for s in state["cuda"]])
+            here = state["cuda"][: torch.cuda.device_count()]  # another machine may have fewer
+            torch.cuda.set_rng_state_all([torch.from_numpy(s.copy()) for s in here])
         for own, kept in zip(_space_generators(model.action_space), state["action_space"], strict=True):
             set_generator(own, kept)
         for name in _LOGGER:
@@ -119,6 +113,11 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         if (noise := _exploration(model)) is not None:
             for name in _NOISE:
                 setattr(noise, name, torch.from_numpy(state["noise"][name].copy()).to(model.device))
+        for action_noise, kept in zip(_action_noises(model), state["action_noise"], strict=True):
+            if isinstance(action_noise, OrnsteinUhlenbeckActionNoise):
+                if not (isinstance(kept, np.ndarray) and kept.shape == action_noise._mu.shape and kept.dtype.kind == "f"):
+                    raise DamagedValuesError("the noise of the actions does not fit the action space")
+                action_noise.noise_prev = kept
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         # in the middle of learn(), so it is the one line that the user sees
         raise DamagedCheckpointError(f"the state of the random numbers in the checkpoint is damaged: {error}") from None

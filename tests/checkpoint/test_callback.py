@@ -32,7 +32,7 @@ CASES = {
     ),
     "correlated noise": lambda: TD3(
         "MlpPolicy",
-        make_vec_env("Pendulum-v1", 1, seed=1),
+        make_vec_env("Pendulum-v1", 2, seed=1),
         seed=1,
         action_noise=OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.3)),
         **OFF_POLICY,
