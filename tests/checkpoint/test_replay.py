@@ -106,7 +106,7 @@ def test_rows_outside_of_their_episodes_are_refused(tmp_path):
     for name, value in (("ep_length", 1), ("ep_length", 99999), ("ep_length", -1)):
         again = buffer(HerReplayBuffer, 40)
         log.fill(again, 70)
-        with pytest.raises(DamagedValuesError, match="of impossible length|outside of their episodes"):
+        with pytest.raises(DamagedValuesError, match=r"of impossible length|outside of their episodes"):
             restore_mutable_part(again, {**good, name: np.full_like(good[name], value)})
     again.ep_start[:] = np.iinfo(np.int64).max
     with pytest.raises(DamagedValuesError, match="outside of their episodes"):
