@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -99,6 +100,34 @@ class RunFolder:
             )
             raise UsageError(f"{what} with a model: {why}; train again")
         return folder
+
+    def board(self, parent: Path, name: str) -> Path:
+        """The run's own TensorBoard folder in one that runs share, the same again when it is resumed.
+
+        A resumed run hides what it logged after its last checkpoint, and must not hide another run of the same name.
+
+        Args:
+            parent: the shared folder.
+            name: of the run's own, which gets a number if it is taken.
+
+        Raises:
+            OSError: if it cannot be made.
+        """
+        note, number, chosen = self.path / "tensorboard.txt", 1, name
+        with contextlib.suppress(OSError, ValueError):
+            known = note.read_text(encoding="utf-8").strip()
+            if re.fullmatch(re.escape(name) + r"(-\d+)?", known) and (parent / known).is_dir():
+                return parent / known
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                (parent / chosen).mkdir()
+                break
+            except FileExistsError:
+                number += 1
+                chosen = f"{name}-{number}"
+        self.write(note.name, chosen + "\n")
+        return parent / chosen
 
     # ------------------------------------------------------------------ files
     @property

@@ -26,6 +26,7 @@ from eqrl.build import make_env, make_model, refuse_imports, resolve
 from eqrl.callbacks import Checkpoints, Equivariance, Evaluate
 from eqrl.changes import forbidden_changes
 from eqrl.checkpoint import Description, Store, rehearse
+from eqrl.checkpoint.training import restore_randomness
 from eqrl.config import DEFAULT_JOB, Config, merged
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate_model, write_json
@@ -210,6 +211,8 @@ class _Session:
         with StopOnSignal() as stop:
             if first < (self.config.n_timesteps or 0):
                 self._learn(stop)
+            elif self.kept:  # values that wait for the logger belong to the row of the evaluation at the end
+                restore_randomness(self.model, self.kept["randomness"])
             if self.model.num_timesteps > first or not self.store.steps():
                 self._save_at_last(stop)
         metrics = {"timesteps": float(self.model.num_timesteps), "seconds": self._clock()}
@@ -301,7 +304,8 @@ class _Session:
         writers: list[KVWriter] = [Forgiving(Table(self.folder.path / "progress.csv", since), "progress.csv")]
         if self.config.tensorboard_log != "off":
             board = self.config.tensorboard_log
-            place = Path(board) / f"{self.config.algo}_{self.folder.path.name}" if board else self.folder.path / "tensorboard"
+            name = f"{self.config.algo}_{self.folder.path.name}"
+            place = self.folder.board(Path(board), name) if board else self.folder.path / "tensorboard"
             writers.append(Forgiving(Board(place, since), "the TensorBoard log"))
         return Logger(str(self.folder.path), writers)
 

@@ -172,8 +172,15 @@ def test_the_evaluation_at_the_end_is_made_up_for(tmp_path):
     run = train(config(tmp_path, **options))
     (run.path / "result.json").unlink()
     (run.path / "zero_shot.json").unlink()
+    rows = read_rows(run.path / "progress.csv")
     again = resume(run.path)
     assert (run.path / "zero_shot.json").exists()
+    timeless = [
+        [{k: v for k, v in row.items() if not k.startswith("time/")} for row in r]
+        for r in (rows, read_rows(run.path / "progress.csv"))
+    ]
+    assert timeless[0][-1] == timeless[1][-1]
+    assert timeless[1][-1]["train/loss"]
     assert again.metrics["return"] == run.metrics["return"]
     (run.path / "result.json").write_text("[]")
     with pytest.raises(UsageError, match="delete it, and the run is evaluated again"):
@@ -356,6 +363,17 @@ def test_messages_that_cannot_be_written_end_no_training(tmp_path, where):
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert RunFolder(tmp_path / "a [b]/ppo/tests-Point-v0_1").result_file.exists()
+
+
+def test_runs_that_share_a_tensorboard_folder_hide_nothing_of_each_other(tmp_path):
+    options = {"tensorboard_log": str(tmp_path / "board"), "n_timesteps": 256}
+    first, second = (train(config(tmp_path / name, **options)).path for name in "ab")
+    resume(second, n_timesteps=512)
+    boards = sorted(path.name for path in (tmp_path / "board").iterdir())
+    assert boards == ["ppo_tests-Point-v0_1", "ppo_tests-Point-v0_1-2"]
+    assert len(list((tmp_path / "board" / boards[0]).iterdir())) == 1
+    assert len(list((tmp_path / "board" / boards[1]).iterdir())) == 2
+    assert (first / "tensorboard.txt").read_text() != (second / "tensorboard.txt").read_text()
 
 
 def test_learning_goes_on_while_the_disk_is_full(tmp_path, capsys, monkeypatch):
