@@ -25,6 +25,7 @@ from eqrl.checkpoint.store import CheckpointWarning, Store, is_checkpoint, load_
 from eqrl.config import Config, read_config_file
 from eqrl.errors import UsageError
 from eqrl.lock import is_taken
+from eqrl.logs import read_rows
 
 _PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy", "e3nn", "safetensors")
 
@@ -277,7 +278,7 @@ def unfinished(config: Config) -> list[Path]:
         config: resolved.
     """
     parent, stem = _place(config)
-    found = []
+    found, told = [], []
     for path in parent.glob(f"{stem}_*"):
         folder = RunFolder(path)
         if not path.name.removeprefix(f"{stem}_").isdigit() or folder.result_file.exists() or folder.failed:
@@ -291,15 +292,19 @@ def unfinished(config: Config) -> list[Path]:
                 created = ""  # killed before its first checkpoint
                 if folder.checkpoints.steps():
                     place, manifest = folder.checkpoints.newest(complete=True)
-                    if (
-                        different_versions(manifest.versions)
-                        or _elsewhere(folder.stored_config(place, manifest), config) != config
-                    ):
+                    if _elsewhere(folder.stored_config(place, manifest), config) != config:
+                        continue
+                    if different := different_versions(manifest.versions):
+                        told.append(f"{path} was interrupted with {'; '.join(different)}; --resume {path} goes on with it")
                         continue
                     created = manifest.created
+                elif read_rows(path / "progress.csv"):
+                    continue  # somebody deleted its checkpoints
             except UsageError:
                 continue
         found.append((created, path))
+    for text in told if not found else ():
+        warnings.warn(text, stacklevel=2)
     return [path for _, path in sorted(found)]
 
 

@@ -33,7 +33,7 @@ from eqrl.evaluate import evaluate_model, write_json
 from eqrl.guards import Guard
 from eqrl.interrupt import StopOnSignal, StoppedBySignal
 from eqrl.lock import locked
-from eqrl.logs import Board, Forgiving, Table
+from eqrl.logs import Board, Forgiving, Table, read_rows
 from eqrl.progress import ShowProgress
 from eqrl.protocol import ZeroShot
 from eqrl.report import plot_zero_shot, sector_width
@@ -107,6 +107,8 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         store = folder.checkpoints
         store.sweep()
         if not store.steps():
+            if read_rows(folder.path / "progress.csv"):
+                raise UsageError(f"{path} has been trained, but its checkpoints are gone; begin another run")
             written = folder.written_config()
             if "gym_packages" not in changes:
                 refuse_imports(written.gym_packages, f"the configuration of {path}")
@@ -227,7 +229,7 @@ class _Session:
                 stopped = not self.folder.result_file.exists()
         if stopped:
             self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
-            self._say(f"resume   the same command again, or eqrl train --resume {self._name}")
+            self._say(f"resume   eqrl train --resume {self._name}, or the same command again (without --new)")
         self.folder.write("README.md", readme(self.folder, self.config, None if stopped else metrics, result))
         return Run(self.folder.path, self.model, self.config, metrics, result, stopped)
 
@@ -267,6 +269,7 @@ class _Session:
         return {"evaluate": self.evaluate, "equivariance": self.equivariance, "guard": self.guard}
 
     def _save(self) -> None:
+        self.guard.check()
         progress = {name: callback.state_dict() for name, callback in self._stateful().items()}
         self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
 

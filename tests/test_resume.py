@@ -195,12 +195,16 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     for name in ("checkpoints", "tensorboard"):
         shutil.rmtree(folder.path / name)
     folder.result_file.unlink()
+    with pytest.raises(UsageError, match="has been trained, but its checkpoints are gone"):
+        resume(folder.path)
+    (folder.path / "progress.csv").unlink()
     assert main(COMMAND.split()) == 0
     assert "go on    logs/ppo/tests-Point-v0_1" in capsys.readouterr().out
     found = load_run(folder.path)[0].policy.state_dict()
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     assert len(read_rows(folder.path / "progress.csv")) == rows
     shutil.rmtree(folder.path / "checkpoints")
+    (folder.path / "progress.csv").unlink()
     with pytest.raises(UsageError, match="seed is 0 there and 1 here"):
         resume(folder.path, seed=1)
 
@@ -274,6 +278,9 @@ def test_other_versions_are_told(tmp_path):
     place, manifest = RunFolder(run).checkpoint("last")
     older = dataclasses.replace(manifest, versions={**manifest.versions, "torch": "1.0"})
     (place / "manifest.json").write_text(older.text())
+    (run / "result.json").unlink()
+    with pytest.warns(UserWarning, match=r"was interrupted with torch 1\.0 then and .*; --resume .* goes on with it"):
+        assert unfinished(RunFolder(run).config()) == []
     with pytest.warns(UserWarning, match=r"other versions.*torch 1\.0 then and"):
         resume(run, n_timesteps=256)
 

@@ -210,9 +210,7 @@ def test_diverging_physics_stops_with_one_line_and_keeps_a_model(tmp_path, monke
     monkeypatch.setattr(Simulation, "step", kicked)
     monkeypatch.chdir(tmp_path)  # MuJoCo leaves a log of its warnings in the working directory
     config = point(tmp_path, env="eqrl/AntTarget-v0", n_timesteps=2048, save_freq=128)
-    with pytest.raises(
-        UsageError, match=r"physics .*diverged \(member 2, .*last good model: .*what led there"
-    ) as error:
+    with pytest.raises(UsageError, match=r"physics .*diverged \(member 2, .*last good model: .*what led there") as error:
         train(config)
     assert "\n" not in str(error.value)
     folder = next((tmp_path / "ppo").iterdir())

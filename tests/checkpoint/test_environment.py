@@ -87,7 +87,15 @@ class Unsayable(Hidden):
         raise NotImplementedError
 
 
+class Broken(Helpful):
+    """Says what its state is, and cannot take it back."""
+
+    def load_state_dict(self, state):
+        state["y"]
+
+
 def test_a_hidden_state_is_found_out_and_may_be_told():
+    assert "going on from its state fails with KeyError: 'y'" in rehearse(dummy(Broken))
     assert "observation at step 1 differs by" in rehearse(dummy(Hidden))
     assert rehearse(dummy(Helpful)) is None
     assert "Box" in rehearse(dummy(Unsayable))
