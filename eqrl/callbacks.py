@@ -87,7 +87,7 @@ class Evaluate(Every):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave; later rows vanish from the file, the run writes them again."""
         self.rows = [{str(name): float(value) for name, value in row.items()} for row in state["rows"]]
-        self._write()
+        self.write_table()
 
     def act(self) -> None:
         """Evaluate once."""
@@ -110,11 +110,12 @@ class Evaluate(Every):
         self.logger.dump(self.num_timesteps)
         best = all(_score(row) > _score(earlier) for earlier in self.rows)
         self.rows.append(row)
-        self._write()
+        self.write_table()
         if best:
             self.keep_best(row)
 
-    def _write(self) -> None:
+    def write_table(self) -> None:
+        """Write the file."""
         if not self.rows:
             self.table.unlink(missing_ok=True)
             return

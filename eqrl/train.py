@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from eqrl.build import make_env, make_model, refuse_imports, resolve
 from eqrl.callbacks import Checkpoints, Equivariance, Evaluate
 from eqrl.changes import forbidden_changes
-from eqrl.checkpoint import Description, Store, rehearse
+from eqrl.checkpoint import DamagedCheckpointError, Description, Store, rehearse
 from eqrl.checkpoint.training import restore_randomness
 from eqrl.config import DEFAULT_JOB, Config, merged
 from eqrl.errors import UsageError
@@ -171,16 +171,25 @@ class _Session:
         config = self.config
         self.store = Store(self.folder.path, config.keep_checkpoints)
         self.about = Description(config.to_dict(), versions(), self.inexact)
-        progress = self.kept["progress"] if self.kept else {}
         self._learning = False
-        self._begin = time.monotonic() - float(progress.get("seconds", 0.0))
+        self._begin = time.monotonic()
         table = self.folder.path / "evaluations.csv"
         self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
         self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
         self.guard = Guard(config.env, self.folder.path, self._last)
-        for name, callback in self._stateful().items():
-            if self.kept:
+        if self.kept:
+            self._go_on_from(self.kept["progress"])
+
+    def _go_on_from(self, progress: Any) -> None:
+        """What is beside the training, as it was in a checkpoint."""
+        try:
+            self._begin -= float(progress["seconds"])
+            for name, callback in self._stateful().items():
                 callback.load_state_dict(progress[name])
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DamagedCheckpointError(
+                f"the newest checkpoint of {self.folder.path} does not fit the run: its progress is damaged: {error!r}"
+            ) from None
 
     def run(self) -> Run:
         """Train, save, evaluate, report."""
@@ -217,6 +226,7 @@ class _Session:
                 restore_randomness(self.model, self.kept["randomness"])
             if self.model.num_timesteps > first or not self.store.steps():
                 self._save_at_last(stop)
+                self.evaluate.write_table()  # again, if the disk was full when the last row came
         metrics = {"timesteps": float(self.model.num_timesteps), "seconds": self._clock()}
         result, stopped = None, stop.stopped
         if not stopped:

@@ -38,7 +38,7 @@ PARTS: Mapping[str, Part] = {
     "kills": lambda work, seed, quick: kills.run(work, seed, *((8, kill_jobs()[1::3]) if quick else (220, None))),
     "resume": lambda work, seed, quick: resumes.run(work, seed, 1 if quick else 3, resume_jobs()[8:9] if quick else None),
     "damage": lambda work, seed, quick: damage.run(work, seed, *((60, 4, 0) if quick else (1000, 120, 6))),
-    "hostile": lambda work, seed, quick: hostile.run(work, seed, *((0, 10) if quick else (60, None))),
+    "hostile": lambda work, seed, quick: hostile.run(work, seed, *((2, 10) if quick else (60, None))),
     "disks": lambda work, seed, quick: disks.run(work, seed, 1 if quick else 20, quick=quick),
     "signals": lambda work, seed, quick: signals.run(work, seed, *((1, 2, False) if quick else (6, 8, True))),
     "guards": lambda work, seed, quick: guards.run(work, seed, quick=quick),
