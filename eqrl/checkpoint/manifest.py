@@ -170,6 +170,9 @@ class Manifest:
         for table in (self.config, self.spaces, self.versions, self.extra):
             if not isinstance(table, dict):
                 raise ValueError("one of its tables is not a table")
+        texts = [self.created, *self.spaces.values(), *self.versions.values(), "" if self.inexact is None else self.inexact]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("one of its texts is not a text")
         for name, entry in {**self.files, **self.replay}.items():
             if not _FILE_NAME.fullmatch(name):  # in particular nothing that leads out of the folder
                 raise ValueError(f"{name!r} is not the name of one of its files")
