@@ -28,6 +28,7 @@ from eqrl.values import fitting
 
 _POLICIES = {"ppo": "EquivariantPolicy", "sac": "EquivariantSACPolicy", "td3": "EquivariantTD3Policy"}
 _WITH_MIRROR_LOSS = {"ppo": "MirrorLossPPO", "sac": "MirrorLossSAC", "td3": "MirrorLossTD3"}
+_WIDEST = 16_384
 _GIVEN_BY_SB3 = {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
 _FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
 
@@ -70,6 +71,10 @@ def make_env(
         UsageError: if the environment refuses an option, or its observations are normalised outside the policy.
     """
     options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
+    if not isinstance(options.get("render_mode"), str | None):  # Gymnasium takes its word for it
+        raise UsageError(
+            f"environment option 'render_mode': {options['render_mode']!r} is not the name of a mode; give rgb_array"
+        )
     # an evaluation never stops a training: its diverged episode has ended, and failed
     on_divergence: OnDivergence = "reset" if evaluation else config.on_divergence
     n_envs = n_envs or config.n_envs or 1
@@ -112,6 +117,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
             with one_line(f"option {name!r} of the policy"):
                 kwargs[name] = fitting(value, types_of[name])
         kwargs = {"network": config.network, "group": config.group, **kwargs}
+    _refuse_huge(kwargs, "policy_kwargs")
     hyperparams = algorithm_arguments(config, env)
     if config.mirror_loss > 0.0:
         algorithm = getattr(importlib.import_module("eqrl.agents"), _WITH_MIRROR_LOSS[config.algo])
@@ -185,6 +191,18 @@ def refuse_observation_normalisation(env: VecEnv) -> None:
             "the environment is wrapped in NormalizeObservation, which scales component by component and so breaks the "
             "symmetry; leave the wrapper out: the policy normalises its observations itself"
         )
+
+
+def _refuse_huge(value: Any, name: str) -> None:
+    """Refuse layers that no memory holds: the system would kill the process instead of telling."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            _refuse_huge(entry, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            _refuse_huge(entry, name)
+    elif isinstance(value, int) and value > _WIDEST:
+        raise UsageError(f"option {name!r}: {value:,} is too large, give at most {_WIDEST:,}")
 
 
 def _single(env_id: str, options: Mapping[str, Any], on_divergence: OnDivergence, member: int) -> gymnasium.Env[Any, Any]:

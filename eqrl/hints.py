@@ -52,3 +52,7 @@ def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         text = text.removeprefix(f"{what.split()[-1]}: ")
         raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # PyTorch has no MemoryError of its own
+            raise
+        raise UsageError(f"{what}: it is too large for the memory of this machine; make it smaller") from error

@@ -167,3 +167,20 @@ def test_modules_are_commands(module):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "--nonsense" in done.stderr or "RUN" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--env-kwargs render_mode:3", "option 'render_mode': 3 is not the name of a mode"),
+        (
+            "--policy-kwargs network_kwargs:{hidden:[64,2000000000]}",
+            "'policy_kwargs.network_kwargs.hidden': 2,000,000,000 is too large",
+        ),
+    ],
+)
+def test_options_that_reach_deep_are_one_line(capsys, tmp_path, options, message):
+    assert main(f"train --env tests/Point-v0 -n 100 {options}".split()) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert message in err
