@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import platform
 import re
@@ -27,6 +28,7 @@ from eqrl.errors import UsageError
 from eqrl.lock import is_taken
 from eqrl.logs import read_rows
 
+_CHECKSUM = b"# SHA-256 of the lines above: "
 _PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy", "e3nn", "safetensors")
 
 
@@ -205,8 +207,20 @@ class RunFolder:
                 raise UsageError(f"{error}; {fix}") from None
             if found := forbidden_changes(stored, written):
                 raise UsageError(f"{self.config_file} was changed: {'; '.join(found)}; {fix}")
-            return written.replace(n_timesteps=written.n_timesteps or stored.n_timesteps, gym_packages=stored.gym_packages)
+            if self._config_is_whole():
+                return written.replace(n_timesteps=written.n_timesteps or stored.n_timesteps, gym_packages=stored.gym_packages)
+            if written != stored:
+                text = f"{self.config_file} was changed after it was written, so what {place} says counts; give changes as options"
+                warnings.warn(CheckpointWarning(text), stacklevel=2)
         return stored
+
+    def _config_is_whole(self) -> bool:
+        """Whether ``config.yaml`` is, byte by byte, what :meth:`write_config` wrote."""
+        try:
+            content, _, last = self.config_file.read_bytes().rpartition(_CHECKSUM)
+        except OSError:
+            return False
+        return last == hashlib.sha256(content).hexdigest().encode() + b"\n"
 
     def written_config(self) -> Config:
         """The configuration in ``config.yaml``.
@@ -218,8 +232,8 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Store the configuration."""
-        text = yaml.safe_dump(config.to_dict(), sort_keys=False)
-        self.write("config.yaml", "# Repeat this run: eqrl train --config <this file>\n" + text)
+        text = "# Repeat this run: eqrl train --config <this file>\n" + yaml.safe_dump(config.to_dict(), sort_keys=False)
+        self.write("config.yaml", text + _CHECKSUM.decode() + hashlib.sha256(text.encode()).hexdigest() + "\n")
 
     def write(self, name: str, text: str) -> None:
         """Write a text file as a whole: a reader sees the old or the new one, never half of it.

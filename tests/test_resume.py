@@ -285,6 +285,21 @@ def test_other_versions_are_told(tmp_path):
         resume(run, n_timesteps=256)
 
 
+def test_a_damaged_configuration_file_changes_nothing(tmp_path):
+    run = RunFolder(train(config(tmp_path, n_timesteps=128)).path)
+    whole = run.config_file.read_text()
+    assert "n_timesteps: 128" in whole
+    run.config_file.write_text(whole.replace("n_timesteps: 128", "n_timesteps: 928"))
+    with pytest.warns(CheckpointWarning, match="was changed after it was written"):
+        assert load_run(run.path)[1].n_timesteps == 128
+    with pytest.warns(CheckpointWarning, match="give changes as options"):
+        assert resume(run.path).model.num_timesteps == 128
+    run.config_file.write_text(whole)
+    assert load_run(run.path)[1].n_timesteps == 128
+    run.write_config(run.config().replace(n_timesteps=256))  # as resume does before it goes on
+    assert load_run(run.path)[1].n_timesteps == 256
+
+
 def test_a_moved_log_folder_is_found(tmp_path):
     run = interrupted(tmp_path, "unused", config(tmp_path))
     moved = tmp_path / "moved/ppo/tests-Point-v0_4"
