@@ -62,7 +62,8 @@ class Board(TensorBoardOutputFormat):
         self._is_closed = False
         with contextlib.suppress(AttributeError):
             # a full disk ends TensorBoard's own thread; the next write raises the error again, and that one is told in a line
-            self.writer.file_writer.event_writer._async_writer._worker._invoke_excepthook = lambda thread: None
+            files: Any = self.writer.file_writer
+            files.event_writer._async_writer._worker._invoke_excepthook = lambda thread: None
 
 
 class Forgiving(KVWriter):
