@@ -67,7 +67,7 @@ def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
         fill(model)
         # the log counts rows by steps; a run with a full buffer has made at least so many
         model.num_timesteps = model.buffer_size
-    rate = train(model, 2_000 if quick else 20_000 if config.algo == "ppo" else 4_000)
+    rate = train(model, (2_000 if quick else 20_000) if config.algo == "ppo" else 400 if quick else 4_000)
     store, about = Store(folder, keep=config.keep_checkpoints), Description(config.to_dict(), versions())
     before, first = peak(), save(store, model, about)
     seconds = []
