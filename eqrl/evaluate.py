@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.build import make_env
+from eqrl.checkpoint.files import write_whole
 from eqrl.config import Config, convert_options, option
 from eqrl.errors import UsageError
 from eqrl.loading import load
@@ -125,11 +125,7 @@ def table(result: ZeroShot, console: Console) -> None:
 
 def write_json(result: ZeroShot, path: str | Path, **extra: Any) -> None:
     """Write the numbers, as a whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    aside.write_text(json.dumps({**result.to_json(), **extra}, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    write_whole(Path(path), json.dumps({**result.to_json(), **extra}, indent=2) + "\n")
 
 
 def run_command(run: str, options: Options, console: Console) -> ZeroShot:

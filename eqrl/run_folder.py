@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
-import platform
 import re
 import shlex
-import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +23,9 @@ from eqrl.config import Config, read_config_file
 from eqrl.errors import UsageError
 from eqrl.lock import is_taken
 from eqrl.logs import read_rows
+from eqrl.versions import different_versions, versions_text
 
 _CHECKSUM = b"# SHA-256 of the lines above: "
-_PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy", "e3nn", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class RunFolder:
         """
         try:
             self.write("command.txt", shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]) + "\n")
-            self.write("versions.txt", "".join(f"{name} {version}\n" for name, version in versions().items()))
+            self.write("versions.txt", versions_text())
             self.write_config(config)
         except OSError as error:
             raise UsageError(f"run folder {self.path} cannot be written ({error.strerror}); choose another with -f") from None
@@ -320,33 +316,6 @@ def unfinished(config: Config) -> list[Path]:
     for text in told if not found else ():
         warnings.warn(text, stacklevel=2)
     return [path for _, path in sorted(found)]
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that decides the bits of a run."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # no git, no commit: the versions still say what ran
-        described = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
-        if described.returncode == 0:
-            found["commit"] = described.stdout.strip()
-    return found
-
-
-def different_versions(kept: Mapping[str, str]) -> list[str]:
-    """Packages that are not those of a checkpoint, each as ``torch 2.8.0 then and 2.9.0 now``."""
-    # not the commit: an installed package finds that of whatever repository its environment lies in
-    now = versions()
-    return [
-        f"{name} {kept.get(name, 'unknown')} then and {now[name]} now"
-        for name in ("python", *_PACKAGES)
-        if kept.get(name) != now[name]
-    ]
 
 
 def _elsewhere(there: Config, here: Config) -> Config:

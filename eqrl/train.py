@@ -37,10 +37,11 @@ from eqrl.logs import Board, Forgiving, Table, read_rows
 from eqrl.progress import ShowProgress
 from eqrl.protocol import ZeroShot
 from eqrl.report import plot_zero_shot, sector_width
-from eqrl.run_folder import RunFolder, different_versions, versions
+from eqrl.run_folder import RunFolder
 from eqrl.summary import readme
 from eqrl.threads import ShareCores, simulating
 from eqrl.values import plain
+from eqrl.versions import different_versions, versions
 
 __all__ = ["Config", "Run", "resume", "train"]
 

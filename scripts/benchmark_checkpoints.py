@@ -30,8 +30,8 @@ from eqrl.build import make_env, make_model, resolve
 from eqrl.checkpoint import Description, Store
 from eqrl.checkpoint.replay import _columns
 from eqrl.config import DEFAULT_JOB, Config
-from eqrl.run_folder import versions
 from eqrl.threads import ShareCores
+from eqrl.versions import versions
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ from faults.report import failures_in, write_readme
 
 import eqrl.agents
 import eqrl.nn  # noqa: F401  forked trainings find everything imported
-from eqrl.run_folder import versions
+from eqrl.versions import versions
 
 Part = Callable[[Path, int, bool], dict[str, Any]]
 PARTS: Mapping[str, Part] = {

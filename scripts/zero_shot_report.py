@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eqrl.report import PALETTE, Curve, draw_polar, figure, save_figure
-from eqrl.run_folder import versions
 from eqrl.statistics import bootstrap_interval, interquartile_mean
+from eqrl.versions import versions_text
 
 if TYPE_CHECKING:
     from benchmark_zero_shot import Job
@@ -275,7 +275,7 @@ def _environment() -> str:
         {f"{d.metadata['Name']}=={d.version}" for d in metadata.distributions() if d.metadata["Name"]}, key=str.lower
     )
     return (
-        f"{versions()}cores {os.cpu_count()}\nprocessor {platform.processor() or platform.machine()}\n\n"
+        f"{versions_text()}cores {os.cpu_count()}\nprocessor {platform.processor() or platform.machine()}\n\n"
         + "\n".join(packages)
         + "\n"
     )

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from stable_baselines3.common.callbacks import BaseCallback
 
 from eqrl.build import make_env, make_model, resolve
+from eqrl.checkpoint.parameters import optimizers_of
 from eqrl.config import Config
 from eqrl.envs.simulation import Simulation
 from eqrl.guards import Guard, TrainingDiverged
-from eqrl.guards.parameters import Gradients, all_finite, leaves, named_numbers, optimizers_of
+from eqrl.guards.parameters import Gradients, all_finite, leaves, named_numbers
 
 typed_env.register()
 HYPERPARAMS = {
@@ -98,8 +99,8 @@ def fail(model, folder, *callbacks, match, kind, **options):
 
 def hooks_of(model):
     """Everything that a guard hangs on a model."""
-    found = [h for o in optimizers_of(model) for h in o._optimizer_step_pre_hooks]
-    found += [o for o in optimizers_of(model) if "step" in vars(o)]
+    found = [h for o in optimizers_of(model).values() for h in o._optimizer_step_pre_hooks]
+    found += [o for o in optimizers_of(model).values() if "step" in vars(o)]
     return found + [p for p in model.policy.parameters() if p._post_accumulate_grad_hooks]
 
 

@@ -28,10 +28,9 @@ def policy_tensors(model: BaseAlgorithm) -> Tensors:
     Raises:
         FloatingPointError: if one is not finite.
     """
-    tensors = {name: value for name, value in model.policy.state_dict().items() if isinstance(value, Tensor)}
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise FloatingPointError(f"parameter {name!r} is not finite")
+    tensors = _tensors_of(model)
+    if (name := _first_not_finite(tensors)) is not None:
+        raise FloatingPointError(f"parameter {name!r} is not finite")
     return tensors
 
 
@@ -46,11 +45,20 @@ def training_tensors(model: BaseAlgorithm) -> tuple[Tensors, dict[str, Any]]:
     for name, state in model.get_parameters().items():
         if "param_groups" in state:
             optimizers[name] = _pack_optimizer(name, state, tensors)
-    for name in model._get_torch_save_params()[1]:
-        value = recursive_getattr(model, name)
-        if isinstance(value, Tensor):
-            tensors[f"{_VARIABLES}/{name}"] = value
+    tensors |= {f"{_VARIABLES}/{name}": value for name, value in variables_of(model).items()}
     return tensors, optimizers
+
+
+def optimizers_of(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
+    """Every optimiser of a model, such as that of SAC's entropy coefficient."""
+    found = {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[0]}
+    return {name: value for name, value in found.items() if isinstance(value, torch.optim.Optimizer)}
+
+
+def variables_of(model: BaseAlgorithm) -> Tensors:
+    """Tensors outside of the policy, such as SAC's ``log_ent_coef``."""
+    found = {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[1]}
+    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
 def encode(tensors: Tensors, plain: Mapping[str, Any] | None = None) -> bytes:
@@ -83,11 +91,9 @@ def load_policy(model: BaseAlgorithm, tensors: Tensors, what: str) -> None:
     Raises:
         UsageError: naming the first tensor that does not fit; the model is unchanged.
     """
-    own = {name: value for name, value in model.policy.state_dict().items() if isinstance(value, Tensor)}
-    _check_fit(tensors, own, what)
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise UsageError(f"{what} holds a parameter {name!r} that is not finite, and such a model is never saved")
+    _check_fit(tensors, _tensors_of(model), what)
+    if (name := _first_not_finite(tensors)) is not None:
+        raise UsageError(f"{what} holds a parameter {name!r} that is not finite, and such a model is never saved")
     model.policy.load_state_dict(tensors)
 
 
@@ -97,13 +103,11 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
     Raises:
         UsageError: naming the first thing that does not fit.
     """
-    states, variables = model._get_torch_save_params()
-    own = {name for name in states if isinstance(recursive_getattr(model, name), torch.optim.Optimizer)}
+    own = optimizers_of(model)
     optimizers = optimizers if isinstance(optimizers, dict) else {}
-    if set(optimizers) != own:
+    if set(optimizers) != set(own):
         raise UsageError(f"{what} has optimisers {sorted(optimizers)}, the configured model has {sorted(own)}")
-    for name in sorted(own):
-        optimizer: torch.optim.Optimizer = recursive_getattr(model, name)
+    for name, optimizer in sorted(own.items()):
         try:
             state = _unpack_optimizer(name, optimizers[name], tensors)
             _check_optimizer(optimizer, state)
@@ -111,7 +115,7 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise UsageError(f"{what} does not fit the configured model: {name}: {error}") from None
     found = {name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")}
-    mine = {name: value for name in variables if isinstance(value := recursive_getattr(model, name), Tensor)}
+    mine = variables_of(model)
     _check_fit(found, mine, what)
     for name, tensor in found.items():
         # in place, because SAC's optimiser holds the very tensor
@@ -142,6 +146,14 @@ def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
         raise DamagedCheckpointError(f"{what} has statistics of rewards that are none")
     for name, value in stored.items():
         setattr(normaliser.ret_rms, name, value)
+
+
+def _tensors_of(model: BaseAlgorithm) -> Tensors:
+    return {name: value for name, value in model.policy.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    return next((n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())), None)
 
 
 def _check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:

@@ -243,7 +243,7 @@ class Store:
         load_training(model, tensors, plain.get("optimizers", {}), f"{place / TRAINING}")
         try:
             arrays = read_arrays(manifest.content(place, STATE_ARRAYS))
-            parts = unpack(_json(manifest.content(place, STATE)), arrays)
+            parts = unpack(json.loads(manifest.content(place, STATE)), arrays)
             restore_training(model, parts["training"])
             if model.num_timesteps != manifest.step:
                 raise DamagedValuesError(f"its state is that of step {model.num_timesteps}")
@@ -323,10 +323,6 @@ def _write_manifest(
         extra=extra or {},
     )
     (aside / NAME).write_text(manifest.text(), encoding="utf-8")
-
-
-def _json(content: bytes) -> Any:
-    return json.loads(content)
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -72,8 +72,9 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
 
 def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:
     """All random number generators of a training, and values that wait for the logger to write them."""
+    version, words, gauss = random.getstate()
     state: dict[str, Any] = {
-        "python": random.getstate(),
+        "python": (version, np.asarray(words, dtype=np.uint64), gauss),
         "numpy": np.random.mtrand._rand,  # the global generator itself
         "torch": torch.get_rng_state().numpy(),
         "cuda": [s.numpy() for s in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
@@ -82,7 +83,6 @@ def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:
         "noise": {},
         "action_noise": [getattr(noise, "noise_prev", None) for noise in _action_noises(model)],
     }
-    state["python"] = (state["python"][0], np.asarray(state["python"][1], dtype=np.uint64), state["python"][2])
     if (noise := _exploration(model)) is not None:
         state["noise"] = {name: getattr(noise, name).detach().cpu().numpy() for name in _NOISE}
     return state

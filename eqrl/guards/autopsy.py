@@ -20,7 +20,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 from torch.optim import Optimizer
 
-from eqrl.guards.parameters import Gradients, leaves, named_numbers, optimizers_of
+from eqrl.checkpoint.parameters import optimizers_of
+from eqrl.guards.parameters import Gradients, leaves, named_numbers
 from eqrl.guards.randomness import Randomness
 
 
@@ -68,7 +69,7 @@ def _repeat(model: BaseAlgorithm, arguments: Mapping[str, Any], randomness: Rand
         for name, leaf in leaves(model).items():
             hook = leaf.register_post_accumulate_grad_hook(_reporter(name, bad))  # type: ignore[no-untyped-call]
             stack.callback(hook.remove)
-        for optimizer in optimizers_of(model):
+        for optimizer in optimizers_of(model).values():
             stack.enter_context(_without_steps(optimizer, bad))
         if anomaly:
             stack.enter_context(warnings.catch_warnings())

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 
-_PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy", "safetensors")
+from eqrl.checkpoint.files import whole_folder
+from eqrl.checkpoint.parameters import encode
+from eqrl.versions import versions
 
 
 @dataclass
@@ -46,31 +43,18 @@ class Bundle:
         Raises:
             OSError: if it cannot be written.
         """
-        aside = folder / f".failure_{steps}.{os.getpid()}.tmp"
-        try:
-            aside.mkdir(parents=True)
+        path, number = folder / f"failure_{steps}", 1
+        while path.exists():  # a run that was resumed may fail at the same step again
+            number += 1
+            path = folder / f"failure_{steps}_{number}"
+        with whole_folder(path) as aside:
             record = {**self.record, "versions": versions()}
             (aside / "failure.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
             np.savez(aside / "batch.npz", allow_pickle=False, **_numbers(self.batch))
             if self.state:
                 np.savez(aside / "state.npz", allow_pickle=False, **_numbers(self.state))
-            # clone: safetensors refuses tensors that share memory
-            frozen = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.parameters.items()}
-            (aside / "parameters.safetensors").write_bytes(save(frozen))
-            path, number = folder / f"failure_{steps}", 1
-            while path.exists():  # a run that was resumed may fail at the same step again
-                number += 1
-                path = folder / f"failure_{steps}_{number}"
-            aside.rename(path)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+            (aside / "parameters.safetensors").write_bytes(encode(self.parameters))
         return path
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a training depends on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
 def flat(prefix: str, values: Any) -> dict[str, NDArray[Any]]:

@@ -16,12 +16,13 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from eqrl.checkpoint.parameters import optimizers_of
 from eqrl.guards.bundle import Bundle
 from eqrl.guards.data import finite, first_bad
 from eqrl.guards.diagnosis import bad_observation, diagnose
 from eqrl.guards.errors import Finding, Kind, TrainingDiverged
 from eqrl.guards.evidence import batch_of, physics_of, seeds_of
-from eqrl.guards.parameters import Gradients, all_finite, bad_parameter, named_numbers, optimizers_of
+from eqrl.guards.parameters import Gradients, all_finite, bad_parameter, named_numbers
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import scene_of
 
@@ -141,7 +142,7 @@ class Guard(BaseCallback):
     # ------------------------------------------------------------------ what SB3 calls
     def _on_training_start(self) -> None:
         self._disarm()
-        for optimizer in optimizers_of(self.model):
+        for optimizer in optimizers_of(self.model).values():
             self._hooks.append(optimizer.register_step_pre_hook(partial(self._before_step, Gradients(optimizer))))
 
     def _on_training_end(self) -> None:

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.save_util import recursive_getattr
 from torch import Tensor
 from torch.optim import Optimizer
 
+from eqrl.checkpoint.parameters import variables_of
 from eqrl.guards.errors import Finding
 
 
 def named_numbers(model: BaseAlgorithm) -> dict[str, Tensor]:
     """Everything that the training changes: parameters, buffers such as running statistics, SAC's ``log_ent_coef``."""
     found: dict[str, Tensor] = {k: v for k, v in model.policy.state_dict().items() if v.is_floating_point()}
-    for name in model._get_torch_save_params()[1]:
-        if isinstance(value := recursive_getattr(model, name), Tensor):
-            found[name] = value.detach()
-    return found
-
-
-def optimizers_of(model: BaseAlgorithm) -> Iterator[Optimizer]:
-    """Every optimiser of a model, such as that of SAC's entropy coefficient."""
-    for name in model._get_torch_save_params()[0]:
-        if isinstance(value := recursive_getattr(model, name), Optimizer):
-            yield value
+    return found | {name: value.detach() for name, value in variables_of(model).items()}
 
 
 def leaves(model: BaseAlgorithm) -> dict[str, Tensor]:
     """The tensors that get gradients, by name; one that has two names has the first."""
-    found: dict[str, Tensor] = dict(model.policy.named_parameters())
-    for name in model._get_torch_save_params()[1]:
-        if isinstance(value := recursive_getattr(model, name), Tensor):
-            found[name] = value
+    found: dict[str, Tensor] = {**dict(model.policy.named_parameters()), **variables_of(model)}
     return {name: leaf for name, leaf in found.items() if leaf.requires_grad}
 
 
