@@ -78,14 +78,22 @@ class ActionGeometry(ExactModule):
 
     def squash(self, u: Tensor) -> Tensor:
         """Map unbounded vectors into their balls, shape ``(B, dim)`` to ``(B, dim)``."""
-        return self._squash(u, self._length(u)) if self.any_squashed else u
+        if not self.any_squashed:
+            return u
+        if not self.has_vectors:
+            return self._squash_scalars(u)
+        r = self._length(u)
+        return self._squash(u, r, r.tanh())
 
     def squash_with_log_det(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """``squash`` and ``log_det`` at once, which is cheaper than one after the other."""
         if not self.any_squashed:
             return u, u.new_zeros(u.shape[:-1])
+        if not self.has_vectors:
+            return self._squash_scalars(u), self._along(u).sum(-1) + self.log_volume
         r = self._length(u)
-        return self._squash(u, r), self._log_det(r)
+        short = r.tanh()
+        return self._squash(u, r, short), self._log_det(r, short)
 
     def bound(self, mean: Tensor) -> Tensor:
         """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction."""
@@ -106,7 +114,10 @@ class ActionGeometry(ExactModule):
 
     def log_det(self, u: Tensor) -> Tensor:
         """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``."""
-        return self._log_det(self._length(u)) if self.any_squashed else u.new_zeros(u.shape[:-1])
+        if not self.any_squashed:
+            return u.new_zeros(u.shape[:-1])
+        r = self._length(u)
+        return self._log_det(r, r.tanh())
 
     def project(self, a: Tensor) -> Tensor:
         """Shorten vectors that reach out of their ball; scalars are left alone."""
@@ -116,18 +127,24 @@ class ActionGeometry(ExactModule):
         shrink = (a.square() @ self.same).clamp_min(1.0).rsqrt()
         return a * torch.where(self.squashed & (self.share < 1.0), shrink, 1.0) * self.radius
 
-    def _squash(self, u: Tensor, r: Tensor) -> Tensor:
-        factor = r.tanh().clamp(max=_INSIDE) / r * self.radius
+    def _squash_scalars(self, u: Tensor) -> Tensor:
+        """The squash where there are no vectors: then every entry is one that is squashed."""
+        return u.tanh().clamp(-_INSIDE, _INSIDE) * self.radius
+
+    def _squash(self, u: Tensor, r: Tensor, short: Tensor) -> Tensor:
+        factor = short.clamp(max=_INSIDE) / r * self.radius
         return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
-    def _log_det(self, r: Tensor) -> Tensor:
-        along = 2.0 * (math.log(2.0) - r - softplus(-2.0 * r))  # log(1 - tanh(r)^2), accurate for large r
-        across = (r.tanh() / r).log()
+    def _log_det(self, r: Tensor, short: Tensor) -> Tensor:
         # every coordinate carries its share of its block, so that one sum over coordinates serves all block sizes
-        terms = self.share * along + (1.0 - self.share) * across
+        terms = self.share * self._along(r) + (1.0 - self.share) * (short / r).log()
         if not self.all_squashed:
             terms = torch.where(self.squashed, terms, 0.0)
         return terms.sum(-1) + self.log_volume
+
+    def _along(self, r: Tensor) -> Tensor:
+        """``log(1 - tanh(r)^2)``, accurate for any r."""
+        return 2.0 * (math.log(2.0) - r - softplus(-2.0 * r))
 
     def _length(self, u: Tensor) -> Tensor:
         """Length of each coordinate's block, a hair above zero so that its gradient at the origin is zero."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from eqrl.agents.actions import ActionGeometry
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import Networks
+from eqrl.nn import Ensemble, constants
 from eqrl.symmetry import scalars
 
 
@@ -25,6 +26,9 @@ class EquivariantCritic(BaseModel):
     component, and the corner of the cube must not be worth more than the point of the ball that it becomes.
 
     In a gradient step the critic also gathers the statistics of the observations, once per minibatch.
+
+    Actions that the actor computed mark the actor's own loss. In a gradient step its gradient flows through the Q-functions
+    to the actor and leaves none in their parameters: SB3 discards it, and it costs a third of the way back.
 
     Args:
         observation_space: typed observation space.
@@ -54,6 +58,7 @@ class EquivariantCritic(BaseModel):
             q_network = networks.critic(in_rep, out_rep)
             self.add_module(f"qf{i}", q_network)
             self.q_networks.append(q_network)
+        self.ensemble = Ensemble(self.q_networks)
 
     def forward(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, ...]:
         """Values of all Q-functions, each of shape ``(B, outputs)``.
@@ -62,14 +67,19 @@ class EquivariantCritic(BaseModel):
             obs: batch of observations.
             actions: actions in units of their bounds, shape ``(B, action_dim)``.
         """
-        # SB3 calls this twice in a step; actions out of the replay buffer mark the first time
-        first = not actions.requires_grad
-        x = self._input(features_in_step(self, obs) if first else self.features_extractor(obs), actions)
-        return tuple(q_network(x) for q_network in self.q_networks)
+        return self.values(obs, actions).unbind(0)
+
+    def values(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
+        """The same as one tensor, shape ``(n_critics, B, outputs)``."""
+        of_actor = self.training and actions.grad_fn is not None
+        features = self.features_extractor(obs) if of_actor else features_in_step(self, obs)
+        return self.ensemble(self._input(features, actions), constant=of_actor)
 
     def q1_forward(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
         """Value of the first Q-function alone, shape ``(B, 1)``."""
-        value: Tensor = self.q_networks[0](self._input(self.features_extractor(obs), actions))
+        x = self._input(self.features_extractor(obs), actions)
+        with constants(self.q_networks[:1] if self.training and actions.grad_fn is not None else []):
+            value: Tensor = self.q_networks[0](x)
         return value
 
     def _input(self, features: Tensor, actions: Tensor) -> Tensor:
@@ -84,6 +94,6 @@ def features_in_step(model: BaseModel, obs: PyTorchObs) -> Tensor:
     extractor = model.features_extractor
     assert isinstance(extractor, TypedFeatures)
     if model.training and torch.is_grad_enabled():
-        return extractor.observe(obs, commit=True)
+        return extractor.observe_minibatch(obs)
     features: Tensor = extractor(obs)
     return features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import gymnasium
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from eqrl.agents.normalization import RunningNorm
 from eqrl.symmetry import Group, Representation, representation_of
 
+Observation: TypeAlias = Tensor | dict[str, Tensor]
 ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
 
 
@@ -49,13 +50,16 @@ class TypedFeatures(BaseFeaturesExtractor):
         self.keys = sorted(observation_space.spaces) if isinstance(observation_space, spaces.Dict) else None
         self.relative_goal = relative_goal and _goals_alike(observation_space)
         self.norm = RunningNorm(representation, group, until=normalize_until) if normalize else None
+        self._minibatch: tuple[Observation, tuple[int, ...], Tensor] | None = None
 
-    def forward(self, observation: Tensor | dict[str, Tensor]) -> Tensor:
+    def forward(self, observation: Observation) -> Tensor:
         """Features of a batch of observations, shape ``(B, dim)``."""
+        if (features := self._seen(observation)) is not None:
+            return features
         x = self.flatten(observation)
         return x if self.norm is None else self.norm(x)
 
-    def flatten(self, observation: Tensor | dict[str, Tensor]) -> Tensor:
+    def flatten(self, observation: Observation) -> Tensor:
         """The same before normalisation."""
         if isinstance(observation, Tensor):
             return observation.float()
@@ -64,7 +68,7 @@ class TypedFeatures(BaseFeaturesExtractor):
             parts[DESIRED] = parts[DESIRED] - parts[ACHIEVED]
         return torch.cat([parts[key] for key in self.keys or ()], dim=-1)
 
-    def observe(self, observation: Tensor | dict[str, Tensor], commit: bool) -> Tensor:
+    def observe(self, observation: Observation, commit: bool) -> Tensor:
         """Gather statistics from a batch, perhaps let them take effect, and return its features.
 
         Args:
@@ -79,6 +83,33 @@ class TypedFeatures(BaseFeaturesExtractor):
             if commit:
                 self.norm.commit()
         return self.norm(x)  # type: ignore[no-any-return]
+
+    def observe_minibatch(self, observation: Observation) -> Tensor:
+        """``observe`` for a gradient step, in which actor and critic ask for the features of one minibatch in turn.
+
+        The statistics of the minibatch are gathered once and take effect at once; its features are computed once.
+        """
+        if (features := self._seen(observation)) is None:
+            features = self.observe(observation, commit=True)
+            self._minibatch = observation, _versions(observation), features
+        return features
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, and forget the last minibatch: its tensor may be written anew between gradient steps."""
+        self._minibatch = None
+        return super().train(mode)
+
+    def _seen(self, observation: Observation) -> Tensor | None:
+        """The features of the last minibatch, if this is that very one and nobody has written to it."""
+        if self._minibatch is None or self._minibatch[0] is not observation or self._minibatch[1] != _versions(observation):
+            return None
+        return self._minibatch[2]
+
+
+def _versions(observation: Observation) -> tuple[int, ...]:
+    """How often each tensor has been written to."""
+    tensors = (observation,) if isinstance(observation, Tensor) else observation.values()
+    return tuple(tensor._version for tensor in tensors)
 
 
 def _goals_alike(space: gymnasium.Space[Any]) -> bool:

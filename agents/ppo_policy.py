@@ -121,6 +121,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         # a small last layer makes the first actions nearly independent of the observation (Andrychowicz et al., 2021)
         self.action_net = self.networks.actor(self.networks.action, gain=0.01)
         self.value_net = self.networks.critic(self.networks.observation, scalars("value", 1, self.networks.observation.group))
+        self._choose_kernel()
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def forward(self, obs: PyTorchObs, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:

@@ -32,7 +32,6 @@ class EquivariantSACActor(BasePolicy):
         networks: choice of backbones.
         features_extractor: extractor, perhaps shared with the critic.
         log_std_init: log-width at the start.
-        shared: whether the critic gathers the statistics of the extractor.
     """
 
     def __init__(
@@ -42,13 +41,11 @@ class EquivariantSACActor(BasePolicy):
         networks: Networks,
         features_extractor: TypedFeatures,
         log_std_init: float,
-        shared: bool,
     ) -> None:
         super().__init__(observation_space, action_space, features_extractor=features_extractor, squash_output=True)
         self.geometry = ActionGeometry(action_space, networks.widest_group, unit=True)
         self.action_dist = EquivariantGaussian(self.geometry, networks.actor_group)
         self.log_std_init = log_std_init
-        self.shared = shared
         widths = Field("log_std", f"{self.action_dist.orbits}x0e")
         action = networks.action
         self.backbone = networks.actor(Representation((*action.fields, widths), action.entities, action.group), gain=0.1)
@@ -60,8 +57,7 @@ class EquivariantSACActor(BasePolicy):
 
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Reparameterised actions ``(B, action_dim)`` and their log-probabilities ``(B,)``."""
-        features = self.features_extractor(obs) if self.shared else features_in_step(self, obs)
-        return self.action_dist.log_prob_from_params(*self._parameters_of(features))
+        return self.action_dist.log_prob_from_params(*self._parameters_of(features_in_step(self, obs)))
 
     def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Means ``(B, action_dim)`` before squashing, log-widths ``(B, orbits)``, and nothing more."""
@@ -176,5 +172,4 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
             self.networks,
             features_extractor or self._make_extractor(),
             log_std_init=self._own_parameters["log_std_init"],
-            shared=self.share_features_extractor,
         ).to(self.device)

@@ -7,12 +7,16 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import Schedule
 
 from eqrl.agents.critic import EquivariantCritic
 from eqrl.agents.describe import describe
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import Networks
 from eqrl.symmetry import Group
+
+# options of PyTorch's Adam that say how it computes, not what
+_KERNELS = {"fused", "foreach", "capturable", "differentiable"}
 
 
 class SymmetricPolicy(BasePolicy):
@@ -47,11 +51,21 @@ class SymmetricPolicy(BasePolicy):
             **self._own_parameters,
         }
 
+    def _choose_kernel(self) -> None:
+        """Let Adam take its step in one pass over all parameters, unless the user chose otherwise; before it is built."""
+        if self.optimizer_class in (torch.optim.Adam, torch.optim.AdamW) and not _KERNELS & set(self.optimizer_kwargs):
+            self.optimizer_kwargs = {**self.optimizer_kwargs, "fused": True}
+
 
 class OffPolicyMixin(SymmetricPolicy):
     """What SAC and TD3 share besides: invariant Q-functions."""
 
     action_space: spaces.Box
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        """Create networks and optimizers; called by the base class."""
+        self._choose_kernel()
+        super()._build(lr_schedule)  # type: ignore[misc]
 
     def make_critic(self, features_extractor: TypedFeatures | None = None) -> EquivariantCritic:
         """Create the Q-functions; called by the base class."""

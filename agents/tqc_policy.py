@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
-import torch
 from gymnasium import spaces
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
@@ -49,7 +48,7 @@ class EquivariantQuantileCritic(EquivariantCritic):
             obs: batch of observations.
             actions: actions in units of their bounds, shape ``(B, action_dim)``.
         """
-        return torch.stack(super().forward(obs, actions), dim=1)
+        return self.values(obs, actions).transpose(0, 1)
 
 
 class EquivariantTQCPolicy(EquivariantSACPolicy):

@@ -25,6 +25,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr, recursive_setattr
 
 from eqrl.build import make_env, make_model, resolve
+from eqrl.checkpoint.parameters import KERNEL_OPTIONS
 from eqrl.config import Config, read_config_file
 from eqrl.errors import UsageError
 from eqrl.hyperparams import ALGORITHMS
@@ -209,7 +210,8 @@ class _Archive:
             if not isinstance(group, dict):
                 raise self.error(f"{member} is no state of the optimiser of the configured model")
             for name, value in ours.items():
-                theirs = group.get(name, value)  # other versions of PyTorch have other options
+                # other versions of PyTorch have other options, and kernels do not change what is computed
+                theirs = value if name in KERNEL_OPTIONS else group.get(name, value)
                 if name in ("lr", "initial_lr"):
                     if not _is_amount(theirs):
                         raise self.error(f"{member}: its learning rate is no number")

@@ -1,6 +1,7 @@
 """Networks as maps between representations: one constructor, one property, ``f(g x) = g f(x)``."""
 
 from eqrl.nn.backbone import Backbone
+from eqrl.nn.ensemble import Ensemble, constants
 from eqrl.nn.frame import Frame, Goal, Heading
 from eqrl.nn.layout import Layout, layout
 from eqrl.nn.mlp import MLP
@@ -14,6 +15,7 @@ __all__ = [
     "BACKBONES",
     "MLP",
     "Backbone",
+    "Ensemble",
     "Frame",
     "Goal",
     "Heading",
@@ -23,5 +25,6 @@ __all__ = [
     "Turn",
     "Vector",
     "build",
+    "constants",
     "layout",
 ]

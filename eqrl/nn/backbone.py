@@ -23,9 +23,11 @@ class Backbone(ExactModule):
         out_rep: representation of the output.
         group: the group that the network commutes with.
         hidden: widths of its hidden layers.
+        stacks: whether its parameters may have a leading axis of members, which its output then has too.
     """
 
     label: ClassVar[str] = "backbone"
+    stacks: ClassVar[bool] = False
     default_hidden: ClassVar[tuple[int, ...]] = (256, 256)
 
     def __init__(

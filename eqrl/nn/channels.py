@@ -10,60 +10,56 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from eqrl.nn.constants import ExactModule
+from eqrl.nn.gram import Gram
 from eqrl.nn.layout import Layout
 from eqrl.nn.perceptron import linear
 
+_TINY = 1e-24
 
-class Mix(ExactModule):
+
+class Mix(nn.Module):
     """Linear combinations of the vectors of one type.
 
     In the plane without mirrors each vector also comes turned by 90 degrees, which makes the weights complex
-    numbers. The output has shape ``(B, space, channels)``.
-    """
+    numbers. The weights may have a leading axis of members, see ``eqrl.nn.ensemble``.
 
-    index: Tensor
-    signs: Tensor
+    Attributes:
+        index: coordinates of the input that it reads, component by component of each vector.
+        signs: signs with which it reads them, float64.
+    """
 
     def __init__(self, found: Layout, vectors: list[tuple[int, ...]], channels: int, turned: bool) -> None:
         super().__init__()
         self.space = found.space
-        index = found.by_component(vectors)
-        signs = found.sign_of(index)
-        self.inputs = len(vectors)
+        self.index = torch.tensor(vectors, dtype=torch.int64)
+        self.signs = found.sign_of(self.index)
         if turned:
-            # rows x and y of (v, z x v): x of the turned vector is -y, its y is x
-            half = len(vectors)
-            index = torch.cat([index, index[half:], index[:half]]).view(2, 2, half).transpose(0, 1).flatten()
-            minus = torch.cat([signs, -signs[half:], signs[:half]]).view(2, 2, half).transpose(0, 1).flatten()
-            signs = minus
-            self.inputs *= 2
-        self.register_constant("index", index)
-        self.register_optional("signs", None if bool((signs == 1).all()) else signs)
-        self.channels = channels
-        self.signed = self.signs is not None
+            # z x v: its x is -y, its y is x
+            self.index = torch.cat([self.index, self.index.flip(1)])
+            self.signs = torch.cat([self.signs, self.signs.flip(1) * torch.tensor([-1.0, 1.0], dtype=torch.float64)])
+        self.inputs = len(self.index)
+        self.index, self.signs = self.index.flatten(), self.signs.flatten()
         # Channels divides products by sqrt(channels) once; this gain keeps products of unit vectors at unit size
         self.weight = nn.Parameter(linear(self.inputs, channels, channels**0.25, bias=False).weight.detach())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """From the whole input ``(B, dim)``."""
-        vectors = x.index_select(1, self.index)
-        if self.signed:
-            vectors = vectors * self.signs
-        # two axes make one matrix product, three make a batch of small ones
-        return functional.linear(vectors.view(-1, self.inputs), self.weight).view(-1, self.space, self.channels)
+    def forward(self, rows: Tensor) -> Tensor:
+        """From the coordinates ``index``, shape ``(inputs * space, B)``, to ``(channels, space, B)``."""
+        # one product serves all members and all axes
+        mixed = self.weight.flatten(0, -2) @ rows.view(self.inputs, -1)
+        return mixed.view(*self.weight.shape[:-1], self.space, -1)
 
 
 class Channels(nn.Module):
-    """Polar and axial vector channels of an input.
+    """Polar and axial vector channels of an input, and their inner products.
+
+    The batch is the last axis of everything here: sums over channels and components then run over whole rows.
 
     Attributes:
         polar: number of polar channels.
         axial: number of axial channels. In the plane with mirrors these are the polar ones turned by 90 degrees.
-        even: pairs of channels, as indices into the flattened Gram matrix, whose product is a true invariant.
-        odd: the same for products that change sign with the determinant.
+        even: number of products that are true invariants; they come first.
+        odd: number of products that change sign with the determinant.
     """
 
     def __init__(self, found: Layout, mirrors: bool, parity: bool, channels: int, crosses: int) -> None:
@@ -100,67 +96,72 @@ class Channels(nn.Module):
             self.polar, self.axial = self.polar + self.axial, 0
         if self.turn_all:
             self.axial = self.polar
-        self.scale = float(max(self.polar, 1)) ** 0.5
-        self.even, self.odd = self._products()
+        even, odd = self._pairs()
+        self.even, self.odd = even.shape[1], odd.shape[1]
+        scale = float(max(self.polar, 1)) ** 0.5
+        share = 0.5 if self.turn_all else 1.0
+        self.gram = Gram(torch.cat([even, odd], dim=1), self.polar + self.axial, scale, share)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Channels and Gram matrix of inputs ``(B, dim)``.
+    @property
+    def mixes(self) -> list[Mix]:
+        """The combinations of polar and of axial vectors, as far as there are any."""
+        return [mix for mix in (self.mix_polar, self.mix_axial) if mix is not None]
 
-        The channels are divided by their common length plus a constant, and the Gram matrix is that of the divided
-        with the undivided channels; so the former stay bounded and the latter grows linearly with large inputs.
+    def forward(self, rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Channels and their inner products.
+
+        Args:
+            rows: the coordinates that each of ``mixes`` reads, ``(inputs * space, B)``.
 
         Returns:
-            Divided channels ``(B, space, polar + axial)`` and flat Gram matrices, which ``even`` and ``odd`` index.
+            Divided channels ``(polar + axial, space, B)`` and products ``(even + odd, B)``.
         """
-        v = self._mixed(x)
-        # the norm's gradient at zero is zero, and it enters multiplied by what vanishes there
-        length = torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True)
-        divided = v / (length + self.scale)
-        if self.turn_all:
-            v = torch.cat([v, _quarter_turn(v)], dim=2)
-            gram = torch.bmm(divided.mT, v)
-            return torch.cat([divided, _quarter_turn(divided)], dim=2), gram.flatten(1)
-        return divided, torch.bmm(divided.mT, v).flatten(1)
+        v = self._mixed([mix(part) for mix, part in zip(self.mixes, rows, strict=True)])
+        divided, products = self.gram(torch.cat([v, _quarter_turn(v)], dim=-3) if self.turn_all else v)
+        return divided, products
 
-    def _mixed(self, x: Tensor) -> Tensor:
-        mix_polar, mix_axial = self.mix_polar, self.mix_axial
-        p = None if mix_polar is None else mix_polar(x)
-        a = None if mix_axial is None else mix_axial(x)
+    def _mixed(self, mixed: list[Tensor]) -> Tensor:
         if not self.crosses:
-            parts = [part for part in (p, a) if part is not None]
-            return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-        polar, axial = [], []
-        if p is not None:
-            own, left, right, p3 = p.split([self.own_polar, self.pp, self.pp, self.pa], dim=2)
+            return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=-3)
+        polar: list[Tensor] = []
+        axial: list[Tensor] = []
+        factors = []
+        if self.mix_polar is not None:
+            own, left, right, factor = mixed.pop(0).split([self.own_polar, self.pp, self.pp, self.pa], dim=-3)
             polar.append(own)
             axial.append(_cross(left, right))
-        if a is not None:
-            own, left, right, a3 = a.split([self.own_axial, self.aa, self.aa, self.pa], dim=2)
+            factors.append(factor)
+        if self.mix_axial is not None:
+            own, left, right, factor = mixed.pop(0).split([self.own_axial, self.aa, self.aa, self.pa], dim=-3)
             axial = [own, *axial, _cross(left, right)]
+            factors.append(factor)
         if self.pa:
-            polar.append(_cross(p3, a3))
-        return torch.cat(polar + axial, dim=2)
+            polar.append(_cross(*factors))
+        return torch.cat(polar + axial, dim=-3)
 
-    def _products(self) -> tuple[Tensor, Tensor]:
+    def _pairs(self) -> tuple[Tensor, Tensor]:
+        """Pairs of channels whose product is even, and odd, under the determinant, each ``(2, n)``."""
         n, m = self.polar, self.axial
-        i, j = torch.triu_indices(n, n)
+        within = torch.triu_indices(n, n)
         if self.turn_all:
-            # rows: n channels; columns: the same, then the same turned
-            s, t = torch.triu_indices(n, n, offset=1)
-            return i * 2 * n + j, s * 2 * n + n + t
-        s, t = torch.triu_indices(m, m) + n
-        width = n + m
-        mixed = torch.cartesian_prod(torch.arange(n), torch.arange(n, width)) if n and m else torch.zeros(0, 2).long()
-        return torch.cat([i * width + j, s * width + t]), mixed[:, 0] * width + mixed[:, 1]
+            # of the turned channels only products with others are new
+            return within, torch.triu_indices(n, n, offset=1) + torch.tensor([[0], [n]])
+        even = torch.cat([within, torch.triu_indices(m, m) + n], dim=1)
+        odd = torch.cartesian_prod(torch.arange(n), torch.arange(n, n + m)).mT if n and m else torch.zeros(2, 0).long()
+        return even, odd
+
+
+def length(v: Tensor, axis: int) -> Tensor:
+    """Length along an axis, a hair above zero so that its gradient at zero is zero."""
+    return (v.square().sum(axis, keepdim=True) + _TINY).sqrt()
 
 
 def _cross(left: Tensor, right: Tensor) -> Tensor:
-    """Cross products along axis 1, divided so that they grow linearly with large factors."""
-    size = 1.0 + torch.linalg.vector_norm(left, dim=1, keepdim=True)
-    product: Tensor = torch.linalg.cross(left / size, right, dim=1)
+    """Cross products, divided so that they grow linearly with large factors."""
+    product: Tensor = torch.linalg.cross(left / (1.0 + length(left, -2)), right, dim=-2)
     return product
 
 
 def _quarter_turn(v: Tensor) -> Tensor:
-    x, y = v.unbind(1)
-    return torch.stack([-y, x], dim=1)
+    x, y = v.unbind(-2)
+    return torch.stack([-y, x], dim=-2)

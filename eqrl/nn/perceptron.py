@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sqrt
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Activation = type[nn.Module] | str
 
@@ -32,9 +33,27 @@ def activation_type(activation: Activation) -> type[nn.Module]:
         raise ValueError(f"unknown activation {activation!r}; the names are {sorted(ACTIVATIONS)}") from None
 
 
-def linear(n_in: int, n_out: int, gain: float, bias: bool = True) -> nn.Linear:
+class BatchLast(nn.Linear):
+    """A linear layer on inputs whose last axis is the batch.
+
+    Its weights ``(n_out, n_in)`` may have a leading axis of members, see ``eqrl.nn.ensemble``. With the batch last, every
+    product of its forward and backward pass comes out in the order in which it is used, for several members too.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n_in, B)`` to ``(n_out, B)``; of several members, perhaps with one input for all, to ``(members, n_out, B)``."""
+        if self.weight.dim() == 2:
+            y = torch.mm(self.weight, x)
+        else:
+            y = torch.bmm(self.weight, x.expand(len(self.weight), *x.shape[-2:]))
+        # added in place, while the product is in the cache; PyTorch declares the bias as never absent
+        bias: Tensor | None = self.bias
+        return y if bias is None else y.add_(bias.unsqueeze(-1))
+
+
+def linear(n_in: int, n_out: int, gain: float, bias: bool = True, kind: type[nn.Linear] = nn.Linear) -> nn.Linear:
     """A linear layer with orthogonal weights of the given gain and zero bias."""
-    layer = nn.Linear(n_in, n_out, bias=bias)
+    layer = kind(n_in, n_out, bias=bias)
     if n_in and n_out:
         nn.init.orthogonal_(layer.weight, gain)
     if bias:
@@ -42,12 +61,15 @@ def linear(n_in: int, n_out: int, gain: float, bias: bool = True) -> nn.Linear:
     return layer
 
 
-def hidden_layers(n_in: int, hidden: Sequence[int], activation: Activation) -> tuple[list[nn.Module], int]:
+def hidden_layers(
+    n_in: int, hidden: Sequence[int], activation: Activation, kind: type[nn.Linear] = nn.Linear
+) -> tuple[list[nn.Module], int]:
     """Linear layers of the given widths, each with its activation, and the width of the last one."""
-    kind = activation_type(activation)
+    function = activation_type(activation)
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [linear(n_in, width, sqrt(2.0)), kind()]
+        # a rectifier may overwrite its input, which nothing else needs
+        layers += [linear(n_in, width, sqrt(2.0), kind=kind), nn.ReLU(inplace=True) if function is nn.ReLU else function()]
         n_in = width
     return layers, n_in
 

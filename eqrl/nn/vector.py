@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from eqrl.nn.backbone import Backbone, largest_standard_subgroup, standard_group
-from eqrl.nn.channels import Channels
+from eqrl.nn.channels import Channels, length
 from eqrl.nn.layout import layout
-from eqrl.nn.perceptron import Activation, hidden_layers, linear
+from eqrl.nn.perceptron import Activation, BatchLast, hidden_layers, linear
 from eqrl.symmetry import Group, Representation
 
 
@@ -28,12 +28,11 @@ class Vector(Backbone):
     """Scalar-vector network for SO2, O2, SO3, O3 and the trivial group."""
 
     label: ClassVar[str] = "vector"
+    stacks: ClassVar[bool] = True
     default_hidden: ClassVar[tuple[int, ...]] = (192, 192)
 
-    even_index: Tensor
-    odd_index: Tensor
-    even_products: Tensor
-    odd_products: Tensor
+    index: Tensor
+    signs: Tensor | None
     unsort: Tensor
     out_signs: Tensor
 
@@ -75,31 +74,33 @@ class Vector(Backbone):
         # with true scalars and polar vectors alone, nothing that changes sign is ever needed
         parity = mirrors and bool(found.odd or wanted.odd or found.axial or wanted.axial)
         self.channels: Channels | None = None
-        even_products = odd_products = torch.zeros(0, dtype=torch.int64)
         if found.polar or found.axial:
             self.channels = Channels(found, mirrors, parity, channels, crosses)
-            even_products, odd_products = self.channels.even, self.channels.odd
         self.n_polar = self.channels.polar if self.channels else 0
         self.n_axial = self.channels.axial if self.channels else 0
-        self.register_constant("even_index", torch.tensor(found.even, dtype=torch.int64))
-        self.register_constant("odd_index", torch.tensor(found.odd, dtype=torch.int64))
-        self.register_constant("even_products", even_products)
-        self.register_constant("odd_products", odd_products)
+        # what is read, in this order: even, odd, polar and axial coordinates
+        mixes = self.channels.mixes if self.channels else []
+        scalars = [torch.tensor(part, dtype=torch.int64) for part in (found.even, found.odd if parity else [])]
+        read = [*scalars, *(mix.index for mix in mixes)]
+        signs = torch.cat([*(torch.ones(len(part), dtype=torch.float64) for part in scalars), *(mix.signs for mix in mixes)])
+        self.sizes = [len(part) for part in read]
+        self.register_constant("index", torch.cat(read))
+        self.register_optional("signs", None if bool((signs == 1).all()) else signs[:, None])
 
-        n_odd = len(found.odd) + len(odd_products) if parity else 0
-        n_in = len(found.even) + len(even_products) + (odd if n_odd else 0)
-        trunk, width = hidden_layers(n_in, self.hidden, activation)
+        n_odd = len(found.odd) + (self.channels.odd if self.channels else 0) if parity else 0
+        n_in = len(found.even) + (self.channels.even if self.channels else 0) + (odd if n_odd else 0)
+        trunk, width = hidden_layers(n_in, self.hidden, activation, BatchLast)
         self.trunk = nn.Sequential(*trunk)
         self.space = found.space
         self.out_even, self.out_odd = len(wanted.even), len(wanted.odd)
         self.out_polar, self.out_axial = len(wanted.polar), len(wanted.axial)
         n_even = self.out_even + self.out_polar * self.n_polar + self.out_axial * self.n_axial
-        self.even_head = linear(width, n_even, output_gain) if n_even else None
-        self.odd_in = linear(n_odd, odd, 1.0, bias=False) if n_odd else None
+        self.even_head = linear(width, n_even, output_gain, kind=BatchLast) if n_even else None
+        self.odd_in = linear(n_odd, odd, 1.0, bias=False, kind=BatchLast) if n_odd else None
         self.n_odd_out = self.out_odd + self.out_polar * self.n_axial + self.out_axial * self.n_polar
         reads_odd = n_odd > 0 and self.n_odd_out > 0
-        self.odd_gate = linear(width, odd, 1.0) if reads_odd else None
-        self.odd_head = linear(odd, self.n_odd_out, output_gain, bias=False) if reads_odd else None
+        self.odd_gate = linear(width, odd, 1.0, kind=BatchLast) if reads_odd else None
+        self.odd_head = linear(odd, self.n_odd_out, output_gain, bias=False, kind=BatchLast) if reads_odd else None
         order = torch.tensor(wanted.order, dtype=torch.int64)
         self.moves = not torch.equal(order, torch.arange(out_rep.dim))
         self.register_constant("unsort", torch.argsort(order))
@@ -123,58 +124,66 @@ class Vector(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
-        even = [x.index_select(1, self.even_index)]
+        rows = x.index_select(1, self.index).mT.contiguous()
+        if self.signs is not None:
+            rows = rows * self.signs
+        even, odd_rows, *vectors = rows.split(self.sizes)
         v: Tensor | None = None
-        gram: Tensor | None = None
         if (channels := self.channels) is not None:
-            v, gram = channels(x)
-            even.append(gram.index_select(1, self.even_products))
+            v, products = channels(vectors)
+            even = _stacked(even, products[..., : channels.even, :])
+            odd_rows = _stacked(odd_rows, products[..., channels.even :, :]) if channels.odd else odd_rows
         odd: Tensor | None = None
         if (odd_in := self.odd_in) is not None:
-            odd = x.index_select(1, self.odd_index)
-            if gram is not None:
-                odd = torch.cat([odd, gram.index_select(1, self.odd_products)], dim=1)
-            odd = odd_in(odd)
-            even.append(odd.abs())
-        h = self.trunk(torch.cat(even, dim=1))
+            odd = odd_in(odd_rows)
+            even = _stacked(even, odd.abs())
+        h = self.trunk(even)
         even_head, odd_gate, odd_head = self.even_head, self.odd_gate, self.odd_head
-        even_out = x.new_zeros(x.shape[0], 0) if even_head is None else even_head(h)
+        even_out = h[..., :0, :] if even_head is None else even_head(h)
         odd_out: Tensor | None = None
         if odd is not None and odd_gate is not None and odd_head is not None:
             # bounded, so that the product with the gates grows no faster than the input
-            size = torch.linalg.vector_norm(odd, dim=1, keepdim=True) / odd.shape[1] ** 0.5
-            odd_out = odd_head(odd / (1.0 + size) * odd_gate(h))
-        y = self._assemble(even_out, odd_out, v)
+            odd_out = odd_head(odd / (1.0 + length(odd, -2) / odd.shape[-2] ** 0.5) * odd_gate(h))
+        y = self._assemble(even_out, odd_out, v).mT
         # plain flags skip operations, which count for single observations
         if self.moves:
-            y = y.index_select(1, self.unsort)
+            y = y.index_select(-1, self.unsort)
         return y * self.out_signs if self.flips else y
 
     def _assemble(self, even: Tensor, odd: Tensor | None, v: Tensor | None) -> Tensor:
         """Scalars and combined vectors, in the order of the output's layout.
 
         Args:
-            even: true scalars and coefficients, ``(B, n)``.
+            even: true scalars and coefficients, ``(n, B)``.
             odd: pseudoscalars and coefficients, or None where there are none.
-            v: vector channels ``(B, space, polar + axial)``, or None where the input has no vectors.
+            v: vector channels ``(polar + axial, space, B)``, or None where the input has no vectors.
         """
         n_vectors = self.out_polar + self.out_axial
-        batch = even.shape[0]
-        if odd is None:
-            odd = even.new_zeros(batch, self.n_odd_out) if self.n_odd_out else None
-        scalars = even[:, : self.out_even] if odd is None else torch.cat([even[:, : self.out_even], odd[:, : self.out_odd]], 1)
-        if n_vectors == 0:
-            return scalars
-        if v is None:
-            return torch.cat([scalars, even.new_zeros(batch, n_vectors * self.space)], dim=1)
-        coefficients = even[:, self.out_even :].view(batch, n_vectors, -1) if odd is None else self._coefficients(even, odd)
-        return torch.cat([scalars, torch.bmm(coefficients, v.mT).flatten(1)], dim=1)
+        if n_vectors == 0 and self.n_odd_out == 0:
+            return even
+        if odd is None and self.n_odd_out:
+            odd = even.new_zeros(*even.shape[:-2], self.n_odd_out, even.shape[-1])
+        rows = [even[..., : self.out_even, :]]
+        if odd is not None:
+            rows.append(odd[..., : self.out_odd, :])
+        if n_vectors and v is None:
+            rows.append(even.new_zeros(*even.shape[:-2], n_vectors * self.space, even.shape[-1]))
+        elif n_vectors and v is not None:
+            coefficients = even[..., self.out_even :, :] if odd is None else self._coefficients(even, odd)
+            vectors = coefficients.unflatten(-2, (n_vectors, -1, 1)) * v.unsqueeze(-4)
+            rows.append(vectors.sum(-3).flatten(-3, -2))
+        return torch.cat(rows, dim=-2)
 
     def _coefficients(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Coefficients ``(B, vectors, polar + axial)``: even for channels of the output's own parity, else odd."""
+        """Coefficients ``(vectors * (polar + axial), B)``: even for channels of the output's own parity, else odd."""
         p, a, n, m = self.n_polar, self.n_axial, self.out_polar, self.out_axial
-        even_polar, even_axial = even[:, self.out_even :].split([n * p, m * a], dim=1)  # type: ignore[no-untyped-call]
-        odd_polar, odd_axial = odd[:, self.out_odd :].split([n * a, m * p], dim=1)  # type: ignore[no-untyped-call]
-        polar = torch.cat([even_polar.unflatten(1, (n, p)), odd_polar.unflatten(1, (n, a))], dim=2)
-        axial = torch.cat([odd_axial.unflatten(1, (m, p)), even_axial.unflatten(1, (m, a))], dim=2)
-        return torch.cat([polar, axial], dim=1)
+        even_polar, even_axial = even[..., self.out_even :, :].split([n * p, m * a], dim=-2)  # type: ignore[no-untyped-call]
+        odd_polar, odd_axial = odd[..., self.out_odd :, :].split([n * a, m * p], dim=-2)  # type: ignore[no-untyped-call]
+        polar = torch.cat([even_polar.unflatten(-2, (n, p)), odd_polar.unflatten(-2, (n, a))], dim=-2)
+        axial = torch.cat([odd_axial.unflatten(-2, (m, p)), even_axial.unflatten(-2, (m, a))], dim=-2)
+        return torch.cat([polar, axial], dim=-3).flatten(-3, -2)
+
+
+def _stacked(rows: Tensor, more: Tensor) -> Tensor:
+    """Rows ``(n, B)``, perhaps shared by all members, above the rows ``(..., m, B)`` of each."""
+    return torch.cat([rows.expand(*more.shape[:-2], *rows.shape[-2:]), more], dim=-2)

@@ -1,0 +1,118 @@
+"""Several networks of one architecture on one input, evaluated in one pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eqrl.nn.backbone import Backbone
+
+
+class Ensemble:
+    """Networks that share their architecture and their input, but not their weights.
+
+    Their parameters are laid side by side in memory, so that one batched product of matrices does what took one for each
+    member. The members stay what they are: modules with parameters, state dicts, gradients and optimisers of their own.
+    Where a backbone's layers know no axis of members (``Backbone.stacks``) they are evaluated one after the other.
+
+    Args:
+        members: networks of the same type, options and representations.
+    """
+
+    def __init__(self, members: Sequence[Backbone]) -> None:
+        self.members = tuple(members)
+        self.together = len(self.members) > 1 and all(member.stacks for member in self.members)
+        slots = [list(_slots(member)) for member in self.members] if self.together else []
+        self._slots = list(zip(*slots, strict=True))  # of each parameter: the members' modules that hold it, and its name
+        self._side_by_side: list[Tensor] = []
+
+    def __call__(self, x: Tensor, constant: bool = False) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(members, B, out_rep.dim)``.
+
+        Args:
+            x: the input of all.
+            constant: treat the parameters as constants: gradients flow to the input alone.
+        """
+        if not self.together or torch.compiler.is_compiling():
+            with constants(self.members) if constant else _nothing():
+                return torch.stack([member(x) for member in self.members])
+        stacked = self._stacked(constant or not torch.is_grad_enabled())
+        # the first member lends its structure
+        first = [slot[0] for slot in self._slots]
+        lent = [module._parameters[name] for module, name in first]
+        try:
+            for (module, name), tensor in zip(first, stacked, strict=True):
+                module._parameters[name] = tensor  # type: ignore[assignment]  # a tensor serves as well
+            y: Tensor = self.members[0](x)
+            return y
+        finally:
+            for (module, name), parameter in zip(first, lent, strict=True):
+                module._parameters[name] = parameter
+
+    def _stacked(self, constant: bool) -> Sequence[Tensor]:
+        """Each parameter of all members as one tensor ``(members, ...)``."""
+        parameters = [[module._parameters[name] for module, name in slot] for slot in self._slots]
+        if not self._side_by_side or not all(map(_are_rows, parameters, self._side_by_side)):
+            # at first, and after a copy, a change of device or of type
+            self._side_by_side = [torch.stack([parameter.detach() for parameter in row]) for row in parameters]
+            for row, tensor in zip(parameters, self._side_by_side, strict=True):
+                for parameter, part in zip(row, tensor, strict=True):
+                    parameter.data = part
+        if constant:
+            return self._side_by_side
+        stacked: tuple[Tensor, ...] = _Rows.apply(self._side_by_side, *itertools.chain(*parameters))  # type: ignore[no-untyped-call]
+        return stacked
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the memory, which follows from the parameters."""
+        return {**self.__dict__, "_side_by_side": []}
+
+
+@contextmanager
+def constants(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Within it, the parameters of modules are constants for gradients that are computed later."""
+    learnt = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learnt:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learnt:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+class _Rows(torch.autograd.Function):
+    """Parameters as rows of the tensors in whose memory they lie already: nothing is copied, there or back."""
+
+    @staticmethod
+    def forward(ctx: Any, tensors: list[Tensor], *parameters: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor.view_as(tensor) for tensor in tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *itertools.chain(*(grad.unbind(0) for grad in grads))
+
+
+def _slots(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    for inner in module.modules():
+        for name in inner._parameters:
+            if inner._parameters[name] is not None:
+                yield inner, name
+
+
+def _are_rows(parameters: Sequence[Tensor], tensor: Tensor) -> bool:
+    """Whether parameters are, in order, the rows of a tensor: not equal to them, but in the same memory."""
+    if len(tensor) != len(parameters) or tensor.dtype != parameters[0].dtype:
+        return False
+    start, step = tensor.data_ptr(), parameters[0].numel() * tensor.element_size()
+    return all(parameter.data_ptr() == start + i * step for i, parameter in enumerate(parameters))
