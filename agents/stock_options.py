@@ -99,19 +99,12 @@ def activation_of(value: str | Callable[[], nn.Module]) -> str | Callable[[], nn
     """An activation as backbones take it: a name of theirs if it has one, otherwise whatever makes the module.
 
     Args:
-        value: a class of ``torch.nn`` or another maker of modules, or its name, ``"ReLU"`` or ``"torch.nn.ReLU"``.
+        value: a class of ``torch.nn`` or another maker of modules, or its name.
 
     Raises:
         ValueError: if it is neither.
     """
-    if isinstance(value, str):
-        kinds = {name.lower(): getattr(nn, name) for name in nn.modules.activation.__all__}
-        name = value.rsplit(".", 1)[-1].lower()
-        if name not in kinds:
-            raise ValueError(f"activation_fn={value!r} is unknown; {suggestion(name, ACTIVATIONS)}")
-        maker: Callable[[], nn.Module] = kinds[name]
-    else:
-        maker = value
+    maker = activation_named(value) if isinstance(value, str) else value
     for name, kind in ACTIVATIONS.items():
         if maker is kind:
             return name
@@ -122,6 +115,20 @@ def activation_of(value: str | Callable[[], nn.Module]) -> str | Callable[[], nn
     if not isinstance(made, nn.Module):
         raise ValueError(f"activation_fn={value!r} does not make a module; give the class, torch.nn.ReLU for instance")
     return maker
+
+
+def activation_named(text: str) -> type[nn.Module]:
+    """The class of ``torch.nn`` for ``"ReLU"``, ``"relu"`` or ``"torch.nn.ReLU"``.
+
+    Raises:
+        ValueError: for an unknown name, with the closest one.
+    """
+    kinds = {name.lower(): getattr(nn, name) for name in nn.modules.activation.__all__}
+    name = text.rsplit(".", 1)[-1].lower()
+    if name not in kinds:
+        raise ValueError(f"activation_fn={text!r} is unknown; {suggestion(name, ACTIVATIONS)}")
+    kind: type[nn.Module] = kinds[name]
+    return kind
 
 
 def _widths(net_arch: Any, critic: str) -> tuple[list[int], list[int]]:

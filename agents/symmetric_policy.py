@@ -116,6 +116,11 @@ class OffPolicyMixin(SymmetricPolicy):
 
     action_space: spaces.Box
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if (n_critics := self._own_parameters["n_critics"]) < 1:
+            raise ValueError(f"n_critics={n_critics} is too small; give at least 1, SB3's default is 2")
+        super().__init__(*args, **kwargs)
+
     def make_critic(self, features_extractor: TypedFeatures | None = None) -> EquivariantCritic:
         """Create the Q-functions; called by the base class."""
         return EquivariantCritic(
