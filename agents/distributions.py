@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 from stable_baselines3.common.distributions import Distribution
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 from eqrl.agents.actions import ActionGeometry
 from eqrl.symmetry import Group, orbits
@@ -76,8 +78,22 @@ class EquivariantGaussian(Distribution):
         """The squashed mean, shape ``(B, dim)``: what ``predict(deterministic=True)`` returns."""
         return self.geometry.squash(self.mean)
 
+    @property
+    def distribution(self) -> Normal:  # type: ignore[override]
+        """The Gaussian before the squash, ``(B, dim)``.
+
+        The squash is a bijection, so a KL divergence of two such Gaussians, which TRPO bounds, is that of the actions.
+        """
+        return Normal(self.mean, self.log_std.exp().expand_as(self.mean))
+
+    def __copy__(self) -> Self:
+        """The same parameters in an object of its own, for TRPO's old distribution."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def __getstate__(self) -> dict[str, object]:
-        """Leave out the parameters of the last batch: tensors inside a gradient's graph cannot be copied."""
+        """Leave out the parameters of the last batch: tensors inside a gradient's graph cannot be copied in depth."""
         return {**self.__dict__, "mean": torch.zeros(0), "log_std": torch.zeros(0)}
 
     def _log_density(self, z: Tensor) -> Tensor:

@@ -18,11 +18,13 @@ from typing import Any
 import torch
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from eqrl.agents.networks import GroupChoice
-from eqrl.agents.orbit import Orbit, refuse_normalised_observations
+from eqrl.agents.orbit import Orbit
+from eqrl.agents.rewriting import refuse_rewritten
 from eqrl.symmetry import Element
 
 Function = Callable[..., Any]
@@ -67,8 +69,19 @@ class MirrorLoss(BaseAlgorithm):
 
     def _setup_model(self) -> None:
         super()._setup_model()  # type: ignore[safe-super]
-        refuse_normalised_observations(self.get_vec_normalize_env())
+        if self.env is not None:
+            refuse_rewritten(self.env)
         self._orbit = Orbit(self.observation_space, self.action_space, self.mirror_group)
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Go on in another environment.
+
+        Raises:
+            BreaksSymmetryError: if its observations or actions no longer turn as their space says.
+        """
+        wrapped = self._wrap_env(env, self.verbose)
+        refuse_rewritten(wrapped)
+        super().set_env(wrapped, force_reset)
 
     def train(self, *args: Any, **kwargs: Any) -> None:
         """SB3's own ``train``, with the term in its loss."""

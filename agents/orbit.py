@@ -7,7 +7,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from eqrl.agents.actions import check_box
@@ -72,19 +71,6 @@ class Orbit:
     def actions(self, actions: Tensor, g: Element) -> Tensor:
         """``g a`` for a batch of actions of shape ``(B, action_dim)``."""
         return self._action.transform(actions, g)
-
-
-def refuse_normalised_observations(normaliser: VecNormalize | None) -> None:
-    """Refuse observations that no longer turn as their space says.
-
-    Raises:
-        BreaksSymmetryError: with the fix.
-    """
-    if normaliser is not None and normaliser.norm_obs:
-        raise BreaksSymmetryError(
-            "VecNormalize scales every component of an observation by its own statistics, and what comes out does not turn as its "
-            "space says; use VecNormalize(env, norm_obs=False), or a policy of eqrl with network='mlp', which normalises inside"
-        )
 
 
 def _chosen(choice: GroupChoice | None, declared: Group) -> Group:

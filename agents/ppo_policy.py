@@ -48,6 +48,8 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         use_sde: refused.
         optimizer_class: optimizer.
         optimizer_kwargs: its arguments but the learning rate.
+        stock: options of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+            ``activation``; what means nothing here is refused, with what to write instead.
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
@@ -55,6 +57,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
+    critic_in_net_arch = "vf"
     action_net: Backbone
     value_net: Backbone  # type: ignore[assignment]
 
@@ -76,8 +79,10 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        **stock: Any,
     ) -> None:
         refuse_sde(use_sde)
+        network_kwargs, critic_kwargs = self._backbone_options(stock, network, network_kwargs, critic_network, critic_kwargs)
         self.networks = choose_networks(
             observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
         )
@@ -143,9 +148,13 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         # from the action, not from the noise: training will invert the squash in the same way
         return actions, self.value_net(vf), distribution.log_prob(actions)
 
+    def set_training_mode(self, mode: bool) -> None:
+        """Switch between training and acting; a training closes the cycle of the statistics."""
+        super().set_training_mode(mode)
+        self._cycle_is_over = self._cycle_is_over or mode
+
     def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Values ``(B, 1)``, log-probabilities ``(B,)`` and entropies ``(B,)`` of given actions."""
-        self._cycle_is_over = self._cycle_is_over or self.training
         pi, vf = self._features(obs)
         distribution = self._distribution(pi)
         return self.value_net(vf), distribution.log_prob(actions), distribution.entropy()

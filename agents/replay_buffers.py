@@ -17,8 +17,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 from torch import Tensor
 
+from eqrl.agents.algorithm import calling_algorithm
 from eqrl.agents.networks import GroupChoice
-from eqrl.agents.orbit import Orbit, refuse_normalised_observations
+from eqrl.agents.orbit import Orbit
+from eqrl.agents.rewriting import refuse_normalised_observations, refuse_rewritten
 from eqrl.symmetry import Element
 
 Mode = Literal["random", "all"]
@@ -62,6 +64,8 @@ class SymmetricReplayBuffer(ReplayBuffer):
         **kwargs: Any,
     ) -> None:
         _check_kind(self, observation_space)
+        if (algorithm := calling_algorithm(self)) is not None and algorithm.env is not None:
+            refuse_rewritten(algorithm.env)
         self.orbit = Orbit(observation_space, action_space, group)
         check_mode(self.orbit, probability, mode)
         self.probability = probability

@@ -28,9 +28,11 @@ from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecNormalize
 
+from eqrl.agents.algorithm import calling_algorithm
 from eqrl.agents.networks import GroupChoice
-from eqrl.agents.orbit import Orbit, refuse_normalised_observations
+from eqrl.agents.orbit import Orbit
 from eqrl.agents.replay_buffers import Mode, check_mode, turned
+from eqrl.agents.rewriting import refuse_normalised_observations, refuse_rewritten
 from eqrl.symmetry import Element
 
 LogProb = Literal["reuse", "recompute"]
@@ -41,8 +43,7 @@ class SymmetricRolloutBuffer(RolloutBuffer):
     """SB3's rollout buffer, with every sample turned by an element of a group.
 
     ``PPO("MlpPolicy", env, rollout_buffer_class=SymmetricRolloutBuffer)``. Advantages, returns and values are invariant.
-    Each sample of a rollout gets one element, which it keeps through all epochs. PPO stores observations as it sees them, so
-    nothing here can tell that ``VecNormalize`` has changed them: leave it off, or set ``norm_obs=False``.
+    Each sample of a rollout gets one element, which it keeps through all epochs.
 
     Args:
         buffer_size: number of steps.
@@ -59,7 +60,7 @@ class SymmetricRolloutBuffer(RolloutBuffer):
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: if the group does not keep the box of actions.
+        BreaksSymmetryError: if the group does not keep the box of actions, or a wrapper has rewritten the observations.
         ValueError: for a wrong group, probability, mode or log_prob, or if the class does not fit the observation space.
     """
 
@@ -76,6 +77,8 @@ class SymmetricRolloutBuffer(RolloutBuffer):
         **kwargs: Any,
     ) -> None:
         _check_kind(self, observation_space)
+        if (algorithm := calling_algorithm(self)) is not None and algorithm.env is not None:
+            refuse_rewritten(algorithm.env)
         if log_prob not in ("reuse", "recompute"):
             raise ValueError(f"log_prob={log_prob!r} is unknown; use 'reuse' or 'recompute'")
         self.orbit = Orbit(observation_space, action_space, group)

@@ -100,6 +100,8 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
         use_sde: refused.
         optimizer_class: optimizer.
         optimizer_kwargs: its arguments but the learning rate.
+        stock: options of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+            ``activation``; what means nothing here is refused, with what to write instead.
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
@@ -128,8 +130,10 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        **stock: Any,
     ) -> None:
         refuse_sde(use_sde)
+        network_kwargs, critic_kwargs = self._backbone_options(stock, network, network_kwargs, critic_network, critic_kwargs)
         self.networks = choose_networks(
             observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
         )

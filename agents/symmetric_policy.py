@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 
+from eqrl.agents.algorithm import calling_algorithm, check_algorithm
 from eqrl.agents.critic import EquivariantCritic
 from eqrl.agents.describe import describe
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import Networks
+from eqrl.agents.rewriting import refuse_rewritten, typed
+from eqrl.agents.stock_options import STOCK_OPTIONS, Options, translated
 from eqrl.symmetry import Group
 
 # options of PyTorch's Adam that say how it computes, not what
@@ -24,12 +31,68 @@ class SymmetricPolicy(BasePolicy):
 
     Attributes:
         networks: choice of backbones.
+        critic_in_net_arch: what SB3 calls the critic in ``net_arch``.
     """
 
+    critic_in_net_arch: ClassVar[str] = "qf"
     networks: Networks
     optimizer_class: type[torch.optim.Optimizer]
     optimizer_kwargs: dict[str, Any]
     _own_parameters: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse an algorithm that the policy is not for, whatever arguments it gives.
+
+        Raises:
+            ValueError: naming the policy that is.
+            BreaksSymmetryError: if the environment has lost its types in a wrapper that normalises.
+        """
+        maker = sys._getframe(1).f_locals.get("self")
+        if isinstance(maker, BaseAlgorithm):
+            check_algorithm(cls, maker)
+            if maker.env is not None and not typed(maker.observation_space):
+                refuse_rewritten(maker.env)
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse_rewritten_environment()
+        super().__init__(*args, **kwargs)
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Switch between training and acting, as SB3 does before every rollout and every update.
+
+        Raises:
+            BreaksSymmetryError: if the algorithm has got another environment meanwhile that breaks the symmetry.
+        """
+        self._refuse_rewritten_environment()
+        super().set_training_mode(mode)
+
+    def _refuse_rewritten_environment(self) -> None:
+        algorithm = calling_algorithm(self)
+        if algorithm is not None and algorithm.env is not None and self.group.generators:
+            refuse_rewritten(algorithm.env)
+
+    @classmethod
+    def options(cls) -> set[str]:
+        """Names that ``policy_kwargs`` may hold."""
+        known = set(STOCK_OPTIONS)
+        for base in cls.__mro__:
+            if issubclass(base, SymmetricPolicy) and "__init__" in vars(base):
+                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+                known |= {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+        return known - {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
+
+    def _backbone_options(
+        self,
+        stock: Mapping[str, Any],
+        network: str,
+        network_kwargs: Options,
+        critic_network: str | None,
+        critic_kwargs: Options,
+    ) -> tuple[Options, Options]:
+        """``network_kwargs`` and ``critic_kwargs``, with what a stock script's ``policy_kwargs`` say about them."""
+        networks = (network, network_kwargs, critic_network, critic_kwargs)
+        return translated(stock, self.options(), self.critic_in_net_arch, networks)
 
     @property
     def group(self) -> Group:
@@ -61,6 +124,11 @@ class OffPolicyMixin(SymmetricPolicy):
     """What SAC and TD3 share besides: invariant Q-functions."""
 
     action_space: spaces.Box
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if (n_critics := self._own_parameters["n_critics"]) < 1:
+            raise ValueError(f"n_critics={n_critics} is too small; give at least 1, SB3's default is 2")
+        super().__init__(*args, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
         """Create networks and optimizers; called by the base class."""

@@ -80,6 +80,8 @@ class EquivariantTD3Policy(OffPolicyMixin, TD3Policy):  # type: ignore[misc]  # 
         share_features_extractor: whether actor and critic share the normaliser.
         optimizer_class: optimizer.
         optimizer_kwargs: its arguments but the learning rate.
+        stock: options of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+            ``activation``; what means nothing here is refused, with what to write instead.
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
@@ -106,7 +108,9 @@ class EquivariantTD3Policy(OffPolicyMixin, TD3Policy):  # type: ignore[misc]  # 
         share_features_extractor: bool = True,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
+        **stock: Any,
     ) -> None:
+        network_kwargs, critic_kwargs = self._backbone_options(stock, network, network_kwargs, critic_network, critic_kwargs)
         self.networks = choose_networks(
             observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
         )

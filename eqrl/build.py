@@ -29,7 +29,6 @@ from eqrl.values import fitting
 _POLICIES = {"ppo": "EquivariantPolicy", "sac": "EquivariantSACPolicy", "td3": "EquivariantTD3Policy"}
 _WITH_MIRROR_LOSS = {"ppo": "MirrorLossPPO", "sac": "MirrorLossSAC", "td3": "MirrorLossTD3"}
 _WIDEST = 16_384
-_GIVEN_BY_SB3 = {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
 _FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
 
 
@@ -68,7 +67,7 @@ def make_env(
         kwargs: options of the environment that win over the configuration's.
 
     Raises:
-        UsageError: if the environment refuses an option, or its observations are normalised outside the policy.
+        UsageError: if the environment refuses an option.
     """
     options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
     if not isinstance(options.get("render_mode"), str | None):  # Gymnasium takes its word for it
@@ -87,8 +86,6 @@ def make_env(
         else:
             env = DummyVecEnv([partial(_single, config.env, _member(options, i), on_divergence, i) for i in range(n_envs)])
             env.seed(seed)
-    if config.network != STOCK_POLICY:
-        refuse_observation_normalisation(env)
     if config.augment and not evaluation:
         with one_line("--augment"):
             env = importlib.import_module("eqrl.agents").RandomRotation(env)
@@ -103,19 +100,19 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
         UsageError: for an unknown hyperparameter, an untyped space, bounds that are not a ball, ...
     """
     algorithm = ALGORITHMS[config.algo]
-    kwargs = dict(config.policy_kwargs)
+    kwargs = _named_optimizer(dict(config.policy_kwargs))
     if config.network == STOCK_POLICY:
         policy: Any = "MultiInputPolicy" if isinstance(env.observation_space, gymnasium.spaces.Dict) else STOCK_POLICY
         kwargs = _named_activation(kwargs)
     else:
         policy = getattr(importlib.import_module("eqrl.agents"), _POLICIES[config.algo])
-        known = set(inspect.signature(policy.__init__).parameters) - _GIVEN_BY_SB3
+        known = policy.options()
         types_of = get_type_hints(policy.__init__)
         for name, value in kwargs.items():
             if name not in known:
                 raise UsageError(f"the policy has no option {name!r}; {suggestion(name, known)}")
             with one_line(f"option {name!r} of the policy"):
-                kwargs[name] = fitting(value, types_of[name])
+                kwargs[name] = fitting(value, types_of.get(name))
         kwargs = {"network": config.network, "group": config.group, **kwargs}
     _refuse_huge(kwargs, "policy_kwargs")
     hyperparams = algorithm_arguments(config, env)
@@ -180,19 +177,6 @@ def check_environment_id(env_id: str) -> None:
         )
 
 
-def refuse_observation_normalisation(env: VecEnv) -> None:
-    """Refuse statistics outside the policy: it cannot see them, and scaling each component breaks the symmetry.
-
-    Raises:
-        UsageError: with the fix.
-    """
-    if any(env.env_is_wrapped(gymnasium.wrappers.NormalizeObservation)):
-        raise UsageError(
-            "the environment is wrapped in NormalizeObservation, which scales component by component and so breaks the "
-            "symmetry; leave the wrapper out: the policy normalises its observations itself"
-        )
-
-
 def _refuse_huge(value: Any, name: str) -> None:
     """Refuse layers that no memory holds: the system would kill the process instead of telling."""
     if isinstance(value, Mapping):
@@ -230,13 +214,21 @@ def _for_stock_policy(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named_activation(kwargs: dict[str, Any]) -> dict[str, Any]:
-    name = kwargs.get("activation_fn")
-    if not isinstance(name, str):
+    """The arguments of SB3's own policy, with the activation that a name stands for."""
+    if not isinstance(name := kwargs.get("activation_fn"), str):
         return kwargs
-    known = {n.lower(): getattr(torch.nn, n) for n in ("Tanh", "ReLU", "ELU", "SiLU", "GELU", "LeakyReLU")}
-    if name.lower() not in known:
-        raise UsageError(f"policy_kwargs: unknown activation_fn {name!r}; {suggestion(name.lower(), known)}")
-    return {**kwargs, "activation_fn": known[name.lower()]}
+    with one_line("policy_kwargs"):
+        return {**kwargs, "activation_fn": importlib.import_module("eqrl.agents.stock_options").activation_named(name)}
+
+
+def _named_optimizer(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a policy, with the optimizer of PyTorch that a name stands for."""
+    if not isinstance(name := kwargs.get("optimizer_class"), str):
+        return kwargs
+    known = {kind.__name__: kind for kind in vars(torch.optim).values() if inspect.isclass(kind)}
+    if name not in known:
+        raise UsageError(f"policy_kwargs: unknown optimizer_class {name!r}; {suggestion(name, known)}")
+    return {**kwargs, "optimizer_class": known[name]}
 
 
 def _check_network(name: str) -> None:

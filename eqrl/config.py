@@ -120,10 +120,26 @@ class Config:
     def __post_init__(self) -> None:
         """Convert and check every value."""
         convert_options(self)
+        self._read_stock_forms()
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"option {name!r}: {value} is too small, give at least {least}")
+
+    def _read_stock_forms(self) -> None:
+        """Take ``policy_kwargs`` also where RL Zoo has them, and classes of PyTorch by their name, as files hold them."""
+        elsewhere = self.hyperparams.get("policy_kwargs", {})
+        if not isinstance(elsewhere, Mapping):
+            raise UsageError(
+                f"hyperparameter 'policy_kwargs': {elsewhere!r} does not hold options, give for instance {{net_arch: [64, 64]}}"
+            )
+        kwargs = merged(self.policy_kwargs, elsewhere)
+        for name in ("activation_fn", "optimizer_class"):
+            if isinstance(kind := kwargs.get(name), type):
+                kwargs[name] = kind.__name__
+        rest = {name: value for name, value in self.hyperparams.items() if name != "policy_kwargs"}
+        object.__setattr__(self, "policy_kwargs", kwargs)
+        object.__setattr__(self, "hyperparams", rest)
 
     def replace(self, **changes: Any) -> Config:
         """The same configuration with some options changed."""
@@ -153,6 +169,7 @@ class Config:
             preset: options of this class, and for the rest arguments of the algorithm.
         """
         own = {name: value for name, value in self.to_dict().items() if value is not None}
+        preset = _without_widths(preset) if "net_arch" in self.policy_kwargs else preset
         rest = {name: value for name, value in preset.items() if name not in hints(Config)}
         layer = {name: value for name, value in preset.items() if name not in rest}
         return Config(**merged(layer, {"hyperparams": rest}, own))
@@ -165,6 +182,15 @@ DEFAULT_JOB: Mapping[str, Any] = {
     "env_kwargs": {"target_sector": [-15, 15], "heading": [-15, 15]},
     "n_timesteps": 800_000,
 }
+
+
+def _without_widths(preset: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset that leaves the widths of the networks to ``net_arch``."""
+    kwargs = dict(preset.get("policy_kwargs") or {})
+    for name in ("network_kwargs", "critic_kwargs"):
+        if isinstance(kwargs.get(name), Mapping):
+            kwargs[name] = {option: value for option, value in kwargs[name].items() if option != "hidden"}
+    return {**preset, "policy_kwargs": kwargs}
 
 
 def convert_options(instance: Any) -> None:

@@ -8,27 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from stable_baselines3 import PPO, SAC, TD3, HerReplayBuffer
+from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from eqrl.buffers import BUFFERS, buffer_named, check_buffer
 from eqrl.config import STOCK_POLICY, Config
 from eqrl.errors import UsageError, suggestion
 from eqrl.hints import one_line
+from eqrl.ranges import check_value, train_frequency
 from eqrl.values import convert, fitting
 
 ALGORITHMS: Mapping[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "td3": TD3}
-# names in eqrl.agents; HerReplayBuffer is SB3's own
-BUFFERS: Mapping[str, tuple[str, ...]] = {
-    "replay_buffer_class": (
-        "HerReplayBuffer",
-        "SymmetricReplayBuffer",
-        "SymmetricDictReplayBuffer",
-        "SymmetricHerReplayBuffer",
-    ),
-    "rollout_buffer_class": ("SymmetricRolloutBuffer", "SymmetricDictRolloutBuffer"),
-}
 _OWN_ARGUMENTS = {
     "self",
     "policy",
@@ -40,6 +32,7 @@ _OWN_ARGUMENTS = {
     "policy_kwargs",
     "_init_setup_model",
 }
+_NOISE = ("sigma", "limit")
 _NORMALIZE = {"norm_obs": bool, "norm_reward": bool, "clip_reward": float, "gamma": float, "epsilon": float}
 
 
@@ -52,7 +45,7 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
     """Arguments of the algorithm's constructor.
 
     Raises:
-        UsageError: for an unknown hyperparameter, or a value of the wrong type.
+        UsageError: for an unknown hyperparameter, or a value of the wrong type or that is not possible.
     """
     known = known_hyperparams(config.algo)
     parameters = inspect.signature(ALGORITHMS[config.algo].__init__).parameters
@@ -62,8 +55,12 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
             raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
         if name != "normalize":
             found[name] = _argument(name, value, parameters[name].annotation)
-    if isinstance(noise := found.get("action_noise"), Mapping):
+            check_value(name, found[name])
+    if "train_freq" in found:
+        found["train_freq"] = train_frequency(found["train_freq"], env.num_envs)
+    if not isinstance(noise := found.get("action_noise"), ActionNoise | None):
         found["action_noise"] = _action_noise(noise, config, env)
+    check_buffer(found, env)
     return found
 
 
@@ -104,32 +101,35 @@ def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
 def _argument(name: str, value: Any, hint: Any) -> Any:
     """Values that YAML cannot hold (schedules, pairs, classes), and the type of all others."""
     if name in BUFFERS:
-        return _buffer(name, value)
+        return buffer_named(name, value)
     if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
         try:
             start = float(value.removeprefix("lin_"))
         except ValueError:
             raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
+        check_value(name, start)
         return lambda remaining: max(remaining, 0.0) * start  # SB3 trains a little beyond the end
     if name == "train_freq" and isinstance(value, list):
-        return tuple(value)
+        return value
     with one_line(f"hyperparameter {name!r}"):
         return fitting(value, hint)
 
 
-def _buffer(name: str, value: Any) -> Any:
-    """The class of a buffer, by its name."""
-    if value is None:
-        return None  # SB3's own for the observation space
-    if value not in BUFFERS[name]:
-        raise UsageError(f"hyperparameter {name!r}: {value!r} is unknown; {suggestion(str(value), BUFFERS[name])}")
-    return HerReplayBuffer if value == "HerReplayBuffer" else getattr(importlib.import_module("eqrl.agents"), value)
-
-
-def _action_noise(options: Mapping[str, float], config: Config, env: VecEnv) -> ActionNoise:
+def _action_noise(options: Any, config: Config, env: VecEnv) -> ActionNoise:
+    """Noise from a table of its arguments."""
+    if not isinstance(options, Mapping):
+        raise UsageError(
+            f"hyperparameter 'action_noise': {options!r} is not a table of options, give for instance {{sigma: 0.1}}"
+        )
+    values = {}
+    for name, value in options.items():
+        if name not in _NOISE:
+            raise UsageError(f"hyperparameter 'action_noise': no option {name!r}; {suggestion(name, _NOISE)}")
+        with one_line(f"hyperparameter 'action_noise', option {name!r}"):
+            values[name] = convert(value, float)
+        check_value(f"action_noise.{name}", values[name])
     if config.network != STOCK_POLICY:
-        with one_line("hyperparameter 'action_noise'"):
-            noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **options)
-            return noise
+        noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **values)
+        return noise
     dim = int(np.prod(env.action_space.shape or ()))
-    return NormalActionNoise(np.zeros(dim), np.full(dim, options.get("sigma", 0.1)))
+    return NormalActionNoise(np.zeros(dim), np.full(dim, values.get("sigma", 0.1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 import time
 import warnings
@@ -36,6 +37,7 @@ from eqrl.lock import locked
 from eqrl.logs import Board, Forgiving, Table, read_rows
 from eqrl.progress import ShowProgress
 from eqrl.protocol import ZeroShot
+from eqrl.refusals import RefusedInTraining, refused
 from eqrl.report import plot_zero_shot, sector_width
 from eqrl.run_folder import RunFolder
 from eqrl.summary import readme
@@ -147,9 +149,13 @@ def _begin(folder: RunFolder | None, config: Config, console: Console) -> Run:
         if folder is not None:
             return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
         folder = RunFolder.create(config)  # only now: whatever does not fit has been refused
-        with locked(folder.path):
-            folder.describe(config)
-            return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+        try:
+            with locked(folder.path):
+                folder.describe(config)
+                return _Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+        except RefusedInTraining:
+            shutil.rmtree(folder.path)  # nothing has been trained, and the same command would go on with it
+            raise
 
 
 @dataclass
@@ -247,6 +253,7 @@ class _Session:
     def _learn(self, stop: StopOnSignal) -> None:
         """Train to the end, or until a signal."""
         total, threads = self.config.n_timesteps or 0, torch.get_num_threads()
+        updates = self.model._n_updates
         progress = ShowProgress(total, self.console)
         cores = ShareCores()  # now: it remembers how many threads there are for updates
         try:
@@ -261,6 +268,12 @@ class _Session:
             self._learning = False
         except StoppedBySignal:
             self._learning = False
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            if self.model._n_updates > updates or not refused(error):
+                raise
+            raise RefusedInTraining(
+                f"{self.config.algo} refuses to train on {self.config.env}: {error}; change that with -params or --n-envs"
+            ) from error
         finally:
             torch.set_num_threads(threads)
             progress.close()

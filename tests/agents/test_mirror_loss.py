@@ -189,3 +189,6 @@ def test_refusals():
         make(MirrorLossPPO, PointMass, mirror_group="SO3")
     with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
         MirrorLossPPO("MlpPolicy", VecNormalize(DummyVecEnv([PointMass])), device="cpu")
+    model = make(MirrorLossPPO, PointMass)
+    with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
+        model.set_env(VecNormalize(DummyVecEnv([PointMass])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -181,21 +182,30 @@ def test_a_box_that_is_not_round_is_refused():
 
 
 def test_observations_normalised_outside_are_refused():
-    env = VecNormalize(DummyVecEnv([PointMass]))
-    model = SAC(
-        "MlpPolicy",
-        env,
-        replay_buffer_class=SymmetricReplayBuffer,
-        learning_starts=10,
-        batch_size=8,
-        buffer_size=100,
-        device="cpu",
-    )
+    def model(env):
+        return SAC(
+            "MlpPolicy",
+            env,
+            replay_buffer_class=SymmetricReplayBuffer,
+            learning_starts=10,
+            batch_size=8,
+            buffer_size=100,
+            device="cpu",
+        )
+
     with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
-        model.learn(20)
+        model(VecNormalize(DummyVecEnv([PointMass])))
+    with pytest.raises(BreaksSymmetryError, match="TransformObservation rewrites the observations"):
+        model(gymnasium.wrappers.TransformObservation(PointMass(), np.tanh, None))
+    with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
+        PPO("MlpPolicy", VecNormalize(DummyVecEnv([PointMass])), rollout_buffer_class=SymmetricRolloutBuffer, device="cpu")
+    later = model(PointMass())
+    later.set_env(VecNormalize(DummyVecEnv([PointMass])))
+    with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
+        later.learn(20)
     rewards = VecNormalize(DummyVecEnv([PointMass]), norm_obs=False)
-    model.set_env(rewards, force_reset=True)
-    model.learn(20)
+    later.set_env(rewards, force_reset=True)
+    later.learn(20)
 
 
 def test_seeds_decide():

@@ -102,9 +102,9 @@ def test_group_can_be_chosen():
 
 def test_outside_normalisation_is_refused():
     env = VecNormalize(DummyVecEnv([PointMass]))
-    model = small_ppo(env)
-    with pytest.raises(ValueError, match="norm_obs=False"):
-        check_policy(model, env)
+    for model in (small_ppo(PointMass()), PPO("MlpPolicy", env, n_steps=32, batch_size=32, device="cpu")):
+        with pytest.raises(ValueError, match="norm_obs=False"):
+            check_policy(model, env)
     check_policy(small_ppo(VecNormalize(DummyVecEnv([PointMass]), norm_obs=False)), PointMass())
 
 
