@@ -59,7 +59,7 @@ class Assembly:
                 joints[j], signs[j] = image, sign
             for g, image in match.geoms.items():
                 geoms[g] = image
-        relations = Relations(self.parts, moved, bodies, joints, signs, geoms, self.slack)
+        relations = Relations(self.parts, moved, bodies, joints, signs, geoms, self.slack, G[:3, :3])
         images, matrix, offset, _ = sensors(relations, G[:3, :3], G[:3, 3])
         symmetry = Symmetry(
             name="",
@@ -72,12 +72,12 @@ class Assembly:
             geoms=geoms,
             sites=relations.sites,
             tendons=relations.tendons,
-            actuators=relations.actuators,
+            actuators=relations.actuation.images,
             sensors=images,
             frames=relations.frames,
             joint_signs=signs,
-            ctrl_signs=relations.ctrl_signs,
-            ctrl_offsets=relations.ctrl_offsets,
+            ctrl_signs=relations.actuation.signs,
+            ctrl_offsets=relations.actuation.offsets,
             sensor_matrix=matrix,
             sensor_offset=offset,
             reference=self.parts.reference,
@@ -89,13 +89,13 @@ class Assembly:
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
         moved = self.moved(s)
-        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
+        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)
         return (*relations.broken, *Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies())
 
     def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """Attributes in which parts differ from their images."""
         moved = self.moved(s)
-        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
+        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)
         return Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies()
 
     def moved(self, s: Symmetry) -> Floats:

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eqrl.symmetry.morphology.derivation import Discrepancy, Level
+from eqrl.symmetry.morphology.dofs import turned, width
 from eqrl.symmetry.morphology.matching import anchor_gap
-from eqrl.symmetry.morphology.parts import BALL, FREE, HINGE, SLIDE, Parts
+from eqrl.symmetry.morphology.parts import FREE, HINGE, SLIDE, Parts
 from eqrl.symmetry.morphology.relations import Relations
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
 
 _GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
-_JOINT = ("solref", "solimp", "margin", "stiffness", "actfrcrange", "actgravcomp", "springyield")
-_DOF = ("armature", "damping", "frictionloss", "solref", "solimp")
-_EVEN_POLY = ("jnt_stiffnesspoly", "dof_dampingpoly")
+_JOINT = ("solref", "solimp", "margin", "stiffness", "stiffnesspoly", "actfrcrange", "actgravcomp", "springyield")
+_DOF = ("armature", "damping", "frictionloss", "dampingpoly", "solref", "solimp")
 
 
 class Comparison:
@@ -77,19 +77,24 @@ class Comparison:
                 yield self._range("kinematic", "range", of, self._bounds(i, sign), self._bounds(j, 1.0))
             for name in _JOINT:
                 yield self._same("dynamic", name, of, self._get("jnt", name, i), self._get("jnt", name, j))
-            if kind in (HINGE, SLIDE) and (m.jnt_stiffness[i] or m.jnt_stiffness[j]):
-                a, b = m.jnt_qposadr[i], m.jnt_qposadr[j]
-                rest = sign * (m.qpos_spring[a] - self.symmetry.reference[a])
-                yield self._same("dynamic", "springref", of, rest, m.qpos_spring[b] - self.symmetry.reference[b])
-            width = {FREE: 6, BALL: 3}.get(kind, 1)
+            if any(np.any(self._get("jnt", name, k)) for name in ("stiffness", "stiffnesspoly") for k in (i, j)):
+                yield self._rest(of, int(i), int(j))
             for name in _DOF:
-                here = np.ravel([self._get("dof", name, m.jnt_dofadr[i] + k) for k in range(width)])
-                there = np.ravel([self._get("dof", name, m.jnt_dofadr[j] + k) for k in range(width)])
-                yield self._same("dynamic", name, of, _plain(here), _plain(there))
-            for name in _EVEN_POLY:
-                prefix, field = name.split("_", 1)
-                k, n = (i, j) if prefix == "jnt" else (m.jnt_dofadr[i], m.jnt_dofadr[j])
-                yield self._same("dynamic", field, of, self._get(prefix, field, k), self._get(prefix, field, n))
+                rows = [[self._get("dof", name, m.jnt_dofadr[k] + n) for n in range(width(kind))] for k in (i, j)]
+                here, there = turned(self.symmetry, int(i), name, rows[0]), np.array(rows[1])
+                yield self._same("dynamic", name, of, _plain(here.ravel()), _plain(there.ravel()))
+
+    def _rest(self, of: tuple[str, str], i: int, j: int) -> Discrepancy:
+        """Where a spring rests: of hinges and slides from the reference on, of balls and free joints a pose."""
+        m, kind = self.parts.model, int(self.parts.model.jnt_type[i])
+        a, b = int(m.jnt_qposadr[i]), int(m.jnt_qposadr[j])
+        if kind in (HINGE, SLIDE):
+            rest = self.symmetry.joint_signs[i] * (m.qpos_spring[a] - self.symmetry.reference[a])
+            return self._same("dynamic", "springref", of, rest, m.qpos_spring[b] - self.symmetry.reference[b])
+        size = 7 if kind == FREE else 4
+        here, there = self.symmetry.qpos(m.qpos_spring)[b : b + size], m.qpos_spring[b : b + size]
+        here[-4:] *= np.sign(here[-4:] @ there[-4:]) or 1.0  # both signs of a quaternion are one orientation
+        return self._same("dynamic", "springref", of, here, there)
 
     def _bounds(self, joint: int, sign: float) -> tuple[float, float]:
         m = self.parts.model
@@ -137,8 +142,15 @@ class Comparison:
     def _actuators(self) -> Iterator[Discrepancy]:
         m, s = self.parts.model, self.symmetry
         for i, j in enumerate(s.actuators):
-            of, sign, offset = self._of("actuator", i, j), s.ctrl_signs[i], s.ctrl_offsets[i]
+            of, sign = self._of("actuator", i, j), s.ctrl_signs[i]
+            actuation = self.relations.actuation
+            sense = actuation.sense(i, int(j))
+            if not sense:  # an actuator without an image is told once, by the relations
+                if i not in actuation.missing:
+                    yield self._sized("kinematic", "actuator", of, 1.0, 0.0, 1.0)
+                continue
             for name in ("ctrlrange", "actrange"):
+                offset = s.ctrl_offsets[i] if name == "actrange" or s.shifts_control[i] else 0.0
                 limited = f"actuator_{name.replace('range', 'limited')}"
                 yield self._same("kinematic", name.replace("range", "limited"), of, *getattr(m, limited)[[i, j]])
                 if getattr(m, limited)[i] and getattr(m, limited)[j]:
@@ -147,15 +159,15 @@ class Comparison:
                     yield self._range("kinematic", name, of, tuple(mapped), tuple(there))
             if m.actuator_forcelimited[i] or m.actuator_forcelimited[j]:
                 here, there = m.actuator_forcerange[[i, j]]
-                yield self._range("dynamic", "forcerange", of, tuple(np.sort(sign * here)), tuple(there))
+                yield self._range("dynamic", "forcerange", of, tuple(np.sort(sense * here)), tuple(there))
             for name in ("forcelimited", "actearly", "cranklength", "delay", "dampingpoly"):
                 yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
-            yield self._same("dynamic", "gear", of, np.abs(m.actuator_gear[i]), np.abs(m.actuator_gear[j]))
-            for name in ("gaintype", "biastype", "dyntype", "gainprm", "dynprm", "armature", "damping"):
+            yield self._same("dynamic", "gear", of, *actuation.gears(i, int(j)))
+            for name in ("gaintype", "biastype", "dyntype", "dynprm", "armature", "damping"):
                 yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
-            here, there = m.actuator_biasprm[i].copy(), m.actuator_biasprm[j]
-            here[0] *= sign  # the constant part of an affine force changes its sign with the force
-            yield self._same("dynamic", "biasprm", of, here, there)
+            yield self._same("dynamic", "gainprm", of, actuation.gain(i, int(j), sense, sign), m.actuator_gainprm[j])
+            bias = actuation.bias(i, int(j), sense, s.ctrl_offsets[i])
+            yield self._same("dynamic", "biasprm", of, bias, m.actuator_biasprm[j])
 
     def _tendons(self) -> Iterator[Discrepancy]:
         m = self.parts.model

@@ -289,7 +289,7 @@ def world_motion(model: mujoco.MjModel, R: Floats, t: Floats | None = None, name
 
     one, t = identity(model, name), np.zeros(3) if t is None else t
     still = np.tile(np.eye(4), (model.nbody, 1, 1))
-    relations = Relations(Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9)
+    relations = Relations(Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9, R=R)
     images, matrix, offset, _ = sensors(relations, R, t)
     return replace(one, R=R, t=t, sensors=images, sensor_matrix=matrix, sensor_offset=offset)
 

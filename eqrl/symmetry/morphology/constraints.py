@@ -1,0 +1,199 @@
+"""Images of equality constraints, exclusions and pairs: what has none, and where their data differ, by attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import mujoco
+import numpy as np
+from numpy.polynomial import Polynomial
+from scipy.optimize import linear_sum_assignment
+
+from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.parts import numbers
+from eqrl.symmetry.morphology.symmetry import Floats, rotations
+
+if TYPE_CHECKING:
+    from eqrl.symmetry.morphology.relations import Relations
+
+_E, _O = numbers(mujoco.mjtEq), numbers(mujoco.mjtObj)
+_ROUNDING = 1e-9
+_NO_IMAGE = 1e6
+_PAIR = ("friction", "dim", "solref", "solimp", "margin", "gap", "solreffriction")
+_TERMS = 5  # of the polynomial of a coupling
+
+# What a constraint holds, by attribute: as the symmetry turns it, as its image holds it, and their relative difference.
+Data = dict[str, tuple[Floats, Floats, float]]
+
+
+def switched_off(model: mujoco.MjModel) -> list[str]:
+    """Names of the equality constraints that are not active: the model does not feel them, and nothing is said about them."""
+    return [str(model.equality(int(e)).name) or f"equality{e}" for e in np.flatnonzero(model.eq_active0 == 0)]
+
+
+def equalities(r: Relations) -> Iterator[Discrepancy]:
+    """Active equality constraints against their images."""
+    m = r.parts.model
+    active = np.flatnonzero(m.eq_active0)
+    held = [[_closest(r, int(e), int(k)) for k in active] for e in active]
+    costs = np.array([[_NO_IMAGE if d is None else _cost(d) for d in row] for row in held]).reshape(len(active), len(active))
+    for i, j in zip(*linear_sum_assignment(costs), strict=True):
+        data = held[i][j]
+        if data is None:
+            yield no_image(r, "equality", int(active[i]))
+            continue
+        of = (r.parts.name("equality", int(active[i])), r.parts.name("equality", int(active[j])))
+        for field, (here, there, gap) in data.items():
+            if gap > _ROUNDING:
+                level = "dynamic" if field in ("solref", "solimp") else "kinematic"
+                yield Discrepancy(level, field, of, (_value(here), _value(there)), gap)  # type: ignore[arg-type]
+
+
+def exclusions(r: Relations) -> Iterator[Discrepancy]:
+    """Pairs of bodies that may not touch, against those of their images."""
+    m = r.parts.model
+    pairs = {(int(x) >> 16, int(x) & 0xFFFF) for x in m.exclude_signature}
+    mapped = {tuple(sorted((int(r.bodies[a]), int(r.bodies[b])))) for a, b in pairs}
+    for a, b in mapped - {tuple(sorted(p)) for p in pairs}:
+        yield Discrepancy("kinematic", "exclude", (r.parts.body_name(a), r.parts.body_name(b)), (1.0, 0.0), 1.0)
+
+
+def contact_pairs(r: Relations) -> Iterator[Discrepancy]:
+    """Explicit pairs of geoms against those of their images."""
+    m = r.parts.model
+    numbers_of = {tuple(sorted((int(m.pair_geom1[p]), int(m.pair_geom2[p])))): p for p in range(m.npair)}
+    for (a, b), p in numbers_of.items():
+        image = tuple(sorted((int(r.geoms[a]), int(r.geoms[b]))))
+        of = (r.parts.name("geom", image[0]), r.parts.name("geom", image[1]))
+        if image not in numbers_of:
+            yield Discrepancy("kinematic", "pair", of, (1.0, 0.0), 1.0)
+            continue
+        for name in _PAIR:
+            here, there = (np.atleast_1d(getattr(m, f"pair_{name}")[k]).astype(float) for k in (p, numbers_of[image]))
+            if (gap := _relative(here, there)) > 0.0:
+                pair = ("pair " + "-".join(r.parts.name("geom", g) for g in (a, b)), "pair " + "-".join(of))
+                yield Discrepancy("dynamic", name, pair, (_value(here), _value(there)), gap)
+
+
+def no_image(r: Relations, kind: str, i: int) -> Discrepancy:
+    """A part to which no other corresponds."""
+    return Discrepancy("kinematic", kind, (r.parts.name(kind, i), "none"), (1.0, 0.0), 1.0)
+
+
+# ---------------------------------------------------------------------- one constraint against another
+def _closest(r: Relations, e: int, k: int) -> Data | None:
+    """What constraint ``e`` holds and ``k`` should, the two things of either in the order that fits better; None for others."""
+    fits = [d for swapped in (False, True) if (d := _held(r, e, k, swapped)) is not None]
+    return min(fits, key=_cost, default=None)
+
+
+def _cost(data: Data) -> float:
+    return sum(gap for *_, gap in data.values())
+
+
+def _held(r: Relations, e: int, k: int, swapped: bool) -> Data | None:
+    m = r.parts.model
+    if m.eq_type[e] != m.eq_type[k] or m.eq_objtype[e] != m.eq_objtype[k]:
+        return None
+    kind, objects = int(m.eq_type[e]), int(m.eq_objtype[e])
+    a, b, c, d = int(m.eq_obj1id[e]), int(m.eq_obj2id[e]), int(m.eq_obj1id[k]), int(m.eq_obj2id[k])
+    if swapped:
+        c, d = d, c
+    couples = {_E.mjEQ_JOINT: r.joints, _E.mjEQ_TENDON: r.tendons}
+    holds = {_O.mjOBJ_BODY: r.bodies, _O.mjOBJ_SITE: r.sites} if kind in (_E.mjEQ_CONNECT, _E.mjEQ_WELD) else {}
+    images = couples.get(kind, holds.get(objects))
+    if images is None:
+        data: Data | None = {} if e == k and not swapped else None
+    elif c < 0 or images[a] != c or (b >= 0) != (d >= 0) or (b >= 0 and images[b] != d):
+        return None
+    elif kind in couples:
+        data = _coupling(r, e, k, swapped)
+    else:
+        data = {} if objects == _O.mjOBJ_SITE else _attachment(r, e, k, swapped)
+    if data is None:
+        return None
+    for name in ("solref", "solimp"):
+        here, there = getattr(m, f"eq_{name}")[[e, k]]
+        data[name] = (here, there, _relative(here, there))
+    return data
+
+
+def _coupling(r: Relations, e: int, k: int, swapped: bool) -> Data | None:
+    """Polynomials between two joints or tendons, or the value that holds one; coefficients of a missing second are not read."""
+    m = r.parts.model
+    a, b = int(m.eq_obj1id[e]), int(m.eq_obj2id[e])
+    signs = r.signs if m.eq_type[e] == _E.mjEQ_JOINT else r.tendon_signs
+    here, there = _polynomial(r, e), _polynomial(r, k)
+    if b >= 0:
+        here = signs[a] * here * signs[b] ** np.arange(_TERMS)
+    else:
+        here = signs[a] * here
+    if swapped:
+        # y = c + k x, for then x = -c / k + y / k; only a slope of one also weighs the error the same
+        if abs(abs(there[1]) - 1.0) > _ROUNDING or there[2:].any():
+            return None
+        there = np.array([-there[0] / there[1], 1.0 / there[1], 0.0, 0.0, 0.0])
+    return {"polycoef": (here, there, _relative(here, there))}
+
+
+def _polynomial(r: Relations, e: int) -> Floats:
+    """Coefficients of a coupling between deviations from the reference; one, the value, where there is no second thing."""
+    m, parts = r.parts.model, r.parts
+    a, b = int(m.eq_obj1id[e]), int(m.eq_obj2id[e])
+
+    def shift(thing: int) -> float:
+        """By how much the reference differs from the configuration that the constraint measures from."""
+        if np.array_equal(parts.reference, m.qpos0):
+            return 0.0
+        if m.eq_type[e] == _E.mjEQ_TENDON:
+            return parts.fixed_length(thing) - float(m.tendon_length0[thing])
+        return float((parts.reference - m.qpos0)[m.jnt_qposadr[thing]])
+
+    if b < 0:
+        return np.array([m.eq_data[e][0] - shift(a)])
+    moved = Polynomial(m.eq_data[e][:_TERMS])(Polynomial([shift(b), 1.0])) - shift(a)
+    out = np.zeros(_TERMS)
+    out[: len(moved.coef)] = moved.coef
+    return out
+
+
+def _attachment(r: Relations, e: int, k: int, swapped: bool) -> Data:
+    """Anchors and relative poses of connects and welds between bodies."""
+    m = r.parts.model
+    a, b, x, y = int(m.eq_obj1id[e]), int(m.eq_obj2id[e]), m.eq_data[e], np.array(m.eq_data[k])
+    f, g, size = r.frames[a], r.frames[b], r.parts.size
+    if m.eq_type[e] == _E.mjEQ_CONNECT:
+        if swapped:
+            y[:3], y[3:6] = m.eq_data[k][3:6], m.eq_data[k][:3]
+        here = np.concatenate([f[:3, :3] @ x[:3] + f[:3, 3], g[:3, :3] @ x[3:6] + g[:3, 3]])
+        return {"anchor": (here, y[:6], float(np.linalg.norm(here - y[:6])) / size)}
+    held = _relative_pose(y)
+    if swapped:
+        y[:3] = held[:3, :3] @ y[:3] + held[:3, 3]
+        held = np.linalg.inv(held)
+    anchor = g[:3, :3] @ x[:3] + g[:3, 3]
+    pose = f @ _relative_pose(x) @ np.linalg.inv(g)
+    tilt = float(np.linalg.norm(pose[:3, :3] - held[:3, :3]))
+    away = float(np.linalg.norm(pose[:3, 3] - held[:3, 3])) / size
+    return {
+        "anchor": (anchor, y[:3], float(np.linalg.norm(anchor - y[:3])) / size),
+        "relpose": (pose[:3].ravel(), held[:3].ravel(), max(tilt, away)),
+        "torquescale": (x[10:11], y[10:11], _relative(x[10:11], y[10:11])),
+    }
+
+
+def _relative_pose(data: Floats) -> Floats:
+    """Pose of the second body in the first one that a weld holds, ``(4, 4)``."""
+    out = np.eye(4)
+    out[:3, :3] = rotations(np.asarray(data[6:10]))
+    out[:3, 3] = data[3:6]
+    return out
+
+
+def _relative(x: Floats, y: Floats) -> float:
+    return float(np.abs(x - y).max() / max(np.abs(x).max(), np.abs(y).max(), 1e-12))
+
+
+def _value(x: Floats) -> float | tuple[float, ...]:
+    return float(x[0]) if len(x) == 1 else tuple(x.tolist())
