@@ -24,6 +24,20 @@ _JOINTS = (_T.mjTRN_JOINT, _T.mjTRN_JOINTINPARENT)
 _NO_IMAGE, _WORST = 1e6, 1e5
 
 
+def refuse_several_controls(model: mujoco.MjModel) -> None:
+    """Refuse a model that has actuators with more than one control, or with none.
+
+    Raises:
+        ValueError: for the first of them, by name.
+    """
+    for k in np.flatnonzero(model.actuator_ctrlnum != 1):
+        name = str(model.actuator(int(k)).name) or f"actuator{k}"
+        raise ValueError(
+            f"actuator {name} has {model.actuator_ctrlnum[k]} controls, but symmetries are derived of actuators with one: "
+            'give a pid, a dcmotor or a servo of orientation a single input, as input="pos"'
+        )
+
+
 class Actuation:
     """Images and signs of a model's actuators under one symmetry.
 

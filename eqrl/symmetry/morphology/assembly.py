@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.symmetry.morphology.compare import Comparison
+from eqrl.symmetry.morphology.compare import Comparison, worst_first
 from eqrl.symmetry.morphology.derivation import Discrepancy
 from eqrl.symmetry.morphology.matching import Match
 from eqrl.symmetry.morphology.naming import name_of
@@ -90,7 +90,8 @@ class Assembly:
         """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
         moved = self.moved(s)
         relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)
-        return (*relations.broken, *Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies())
+        differing = Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies()
+        return worst_first([*relations.broken, *differing])
 
     def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """Attributes in which parts differ from their images."""

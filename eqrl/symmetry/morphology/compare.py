@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,13 +46,7 @@ class Comparison:
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
         found = [*self._world(), *self._joints(), *self._geoms(), *self._inertia(), *self._actuators(), *self._tendons()]
-        worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
-        for d in found:
-            # a mirror compares right with left and left with right, and one of them says it
-            same = (d.field, frozenset(d.of))
-            if d.relative > self.floor and (same not in worst or d.relative > worst[same].relative):
-                worst[same] = d
-        return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", -d.relative)))
+        return worst_first(d for d in found if d.relative > self.floor)
 
     # ------------------------------------------------------------------ parts
     def _world(self) -> Iterator[Discrepancy]:
@@ -224,11 +218,21 @@ class Comparison:
         return Discrepancy(level, field, of, (_value(a), _value(b)), relative)
 
 
+def worst_first(found: Iterable[Discrepancy]) -> tuple[Discrepancy, ...]:
+    """Kinematic ones first, each attribute of two parts once: a mirror compares right with left and left with right."""
+    worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
+    for d in found:
+        same = (d.field, frozenset(d.of))
+        if same not in worst or d.relative > worst[same].relative:
+            worst[same] = d
+    return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", -d.relative)))
+
+
 def _plain(values: Floats) -> Floats | float:
     """One number where all entries are equal, as for a hinge."""
     return float(values[0]) if len(values) and (values == values[0]).all() else values
 
 
 def _value(x: ArrayLike) -> float | tuple[float, ...]:
-    flat = np.ravel(np.asarray(x, dtype=np.float64))
+    flat = np.ravel(np.asarray(x, dtype=np.float64)) + 0.0  # no minus before a zero
     return float(flat[0]) if len(flat) == 1 else tuple(float(v) for v in flat)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.derivation import Discrepancy, Level
 from eqrl.symmetry.morphology.parts import numbers
 from eqrl.symmetry.morphology.symmetry import Floats, rotations
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 _E, _O = numbers(mujoco.mjtEq), numbers(mujoco.mjtObj)
 _ROUNDING = 1e-9
-_NO_IMAGE = 1e6
+_COUPLINGS = (_E.mjEQ_JOINT, _E.mjEQ_TENDON)
+_ATTACHMENTS = (_E.mjEQ_CONNECT, _E.mjEQ_WELD)
 _PAIR = ("friction", "dim", "solref", "solimp", "margin", "gap", "solreffriction")
 _TERMS = 5  # of the polynomial of a coupling
 
@@ -35,19 +37,23 @@ def switched_off(model: mujoco.MjModel) -> list[str]:
 def equalities(r: Relations) -> Iterator[Discrepancy]:
     """Active equality constraints against their images."""
     m = r.parts.model
-    active = np.flatnonzero(m.eq_active0)
-    held = [[_closest(r, int(e), int(k)) for k in active] for e in active]
-    costs = np.array([[_NO_IMAGE if d is None else _cost(d) for d in row] for row in held]).reshape(len(active), len(active))
-    for i, j in zip(*linear_sum_assignment(costs), strict=True):
-        data = held[i][j]
-        if data is None:
-            yield no_image(r, "equality", int(active[i]))
-            continue
-        of = (r.parts.name("equality", int(active[i])), r.parts.name("equality", int(active[j])))
-        for field, (here, there, gap) in data.items():
-            if gap > _ROUNDING:
-                level = "dynamic" if field in ("solref", "solimp") else "kinematic"
-                yield Discrepancy(level, field, of, (_value(here), _value(there)), gap)  # type: ignore[arg-type]
+    active = [int(e) for e in np.flatnonzero(m.eq_active0)]
+    here, there = defaultdict(list), defaultdict(list)
+    for e in active:
+        here[_holds(r, e, moved=True)].append(e)
+        there[_holds(r, e, moved=False)].append(e)
+    for things, group in here.items():
+        images = there[things]
+        held = [[_closest(r, e, k) for k in images] for e in group]
+        costs = np.array([[_cost(d) for d in row] for row in held]).reshape(len(group), len(images))
+        rows, columns = linear_sum_assignment(costs)
+        yield from (no_image(r, "equality", e) for i, e in enumerate(group) if i not in rows)
+        for i, j in zip(rows, columns, strict=True):
+            of = (r.parts.name("equality", group[i]), r.parts.name("equality", images[j]))
+            for field, (mine, other, gap) in held[i][j].items():
+                if gap > _ROUNDING:
+                    level: Level = "dynamic" if field in ("solref", "solimp") else "kinematic"
+                    yield Discrepancy(level, field, of, (_value(mine), _value(other)), gap)
 
 
 def exclusions(r: Relations) -> Iterator[Discrepancy]:
@@ -82,41 +88,49 @@ def no_image(r: Relations, kind: str, i: int) -> Discrepancy:
 
 
 # ---------------------------------------------------------------------- one constraint against another
-def _closest(r: Relations, e: int, k: int) -> Data | None:
-    """What constraint ``e`` holds and ``k`` should, the two things of either in the order that fits better; None for others."""
-    fits = [d for swapped in (False, True) if (d := _held(r, e, k, swapped)) is not None]
-    return min(fits, key=_cost, default=None)
-
-
-def _cost(data: Data) -> float:
-    return sum(gap for *_, gap in data.values())
-
-
-def _held(r: Relations, e: int, k: int, swapped: bool) -> Data | None:
+def _holds(r: Relations, e: int, moved: bool) -> tuple[object, ...]:
+    """What a constraint holds together, or the images of that: its kind and its things, in any order."""
     m = r.parts.model
-    if m.eq_type[e] != m.eq_type[k] or m.eq_objtype[e] != m.eq_objtype[k]:
-        return None
     kind, objects = int(m.eq_type[e]), int(m.eq_objtype[e])
-    a, b, c, d = int(m.eq_obj1id[e]), int(m.eq_obj2id[e]), int(m.eq_obj1id[k]), int(m.eq_obj2id[k])
-    if swapped:
-        c, d = d, c
-    couples = {_E.mjEQ_JOINT: r.joints, _E.mjEQ_TENDON: r.tendons}
-    holds = {_O.mjOBJ_BODY: r.bodies, _O.mjOBJ_SITE: r.sites} if kind in (_E.mjEQ_CONNECT, _E.mjEQ_WELD) else {}
-    images = couples.get(kind, holds.get(objects))
-    if images is None:
-        data: Data | None = {} if e == k and not swapped else None
-    elif c < 0 or images[a] != c or (b >= 0) != (d >= 0) or (b >= 0 and images[b] != d):
-        return None
-    elif kind in couples:
-        data = _coupling(r, e, k, swapped)
+    things = [int(m.eq_obj1id[e]), int(m.eq_obj2id[e])]
+    if kind in _COUPLINGS:
+        images = r.joints if kind == _E.mjEQ_JOINT else r.tendons
+    elif kind in _ATTACHMENTS:
+        images = r.sites if objects == _O.mjOBJ_SITE else r.bodies
+    else:  # of a flex
+        return kind, objects, e
+    return kind, objects, tuple(sorted(int(images[t]) if moved and t >= 0 else t for t in things))
+
+
+def _closest(r: Relations, e: int, k: int) -> Data:
+    """What constraint ``e`` holds and ``k`` should, the two things of either in the order that fits better."""
+    m = r.parts.model
+    kind = int(m.eq_type[e])
+    straight, crossed = _order(r, e, k)
+    if kind in _COUPLINGS:
+        fits = [d for swapped in (False, True) if (straight, crossed)[swapped] and (d := _coupling(r, e, k, swapped))]
+        # a polynomial that cannot be read the other way round has no image there
+        data = min(fits, key=_cost) if fits else {"polycoef": (m.eq_data[e][:_TERMS], m.eq_data[k][:_TERMS], 1.0)}
+    elif kind in _ATTACHMENTS and m.eq_objtype[e] == _O.mjOBJ_BODY:
+        data = min((_attachment(r, e, k, swapped) for swapped in (False, True) if (straight, crossed)[swapped]), key=_cost)
     else:
-        data = {} if objects == _O.mjOBJ_SITE else _attachment(r, e, k, swapped)
-    if data is None:
-        return None
+        data = {}
     for name in ("solref", "solimp"):
         here, there = getattr(m, f"eq_{name}")[[e, k]]
         data[name] = (here, there, _relative(here, there))
     return data
+
+
+def _order(r: Relations, e: int, k: int) -> tuple[bool, bool]:
+    """Whether the first thing of ``e`` goes to the first one of ``k``, and whether it goes to the second one."""
+    m = r.parts.model
+    images = {_E.mjEQ_JOINT: r.joints, _E.mjEQ_TENDON: r.tendons}.get(int(m.eq_type[e]), r.bodies)
+    first = int(images[m.eq_obj1id[e]])
+    return first == m.eq_obj1id[k], first == m.eq_obj2id[k]
+
+
+def _cost(data: Data) -> float:
+    return sum(gap for *_, gap in data.values())
 
 
 def _coupling(r: Relations, e: int, k: int, swapped: bool) -> Data | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 from eqrl.symmetry.group import Connected, Generator, Group
+from eqrl.symmetry.morphology.exchangeable import Exchangeable
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, signed_permutation
 
 Level = Literal["kinematic", "dynamic"]
@@ -95,6 +96,7 @@ class Derivation:
         near_misses: kinematic generators that are not dynamic, and those that hold within the tolerance only.
         notes: remarks on what could not be decided, one line each.
         spec: what the model was compiled from, where that is known.
+        sets: like trees that may be exchanged freely, by level; the finite part leaves these exchanges out.
     """
 
     model: mujoco.MjModel
@@ -104,6 +106,16 @@ class Derivation:
     near_misses: tuple[NearMiss, ...] = ()
     notes: tuple[str, ...] = field(default=())
     spec: mujoco.MjSpec | None = None
+    sets: Mapping[Level, tuple[Exchangeable, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The group, what may be exchanged freely, and why it is not more: one line each."""
+        first = ", and ".join([self.group().name, *map(str, self.exchangeable())])
+        return "\n".join([first, *map(str, self.near_misses), *self.world.reasons, *self.notes])
+
+    def exchangeable(self, level: Level = "dynamic") -> tuple[Exchangeable, ...]:
+        """Like trees that may be exchanged freely; the finite part leaves these exchanges out."""
+        return self.sets.get(level, ())
 
     def generators(self, level: Level = "dynamic") -> tuple[Symmetry, ...]:
         """Generators of the finite part on a level."""
@@ -133,7 +145,8 @@ class Derivation:
     def identity(self) -> Symmetry:
         """The element that does nothing."""
         one = identity(self.model)
-        found = [*self.kinematic, *(m.symmetry for m in self.near_misses)]
+        free = [g for like in self.exchangeable("kinematic") for g in like.generators]
+        found = [*self.kinematic, *free, *(m.symmetry for m in self.near_misses)]
         return replace(one, reference=found[0].reference) if found else one
 
     def rotation(self, angle: float) -> Symmetry:
@@ -147,7 +160,7 @@ class Derivation:
         return world_rotation(self.model, angle)
 
     def group(self, level: Level = "dynamic") -> Group:
-        """The full group without translations, for representations.
+        """The full group without translations and without free exchanges, for representations.
 
         Its entity sets are ``"joints"`` (hinges and slides in the model's order, signed), ``"actuators"`` (signed),
         ``"bodies"`` (permuted; what is welded together counts as one), and for each body with a free or ball joint ``"<body> axes"``, 3x3.
@@ -176,11 +189,16 @@ class Derivation:
 
         if self.spec is None:
             raise ValueError("a compiled model cannot be changed; give derive() the MJCF file or an MjSpec")
-        generators = (*self.kinematic, *(m.symmetry for m in self.near_misses if near_misses))
-        elements = closure(generators, self.identity)
-        poses = self._poses
-        moved = [poses[s.bodies] @ s.frames @ np.linalg.inv(poses) for s in elements]
-        return symmetrised(self.spec, elements, moved)
+        free = self.exchangeable("kinematic")
+        nearly = [m.symmetry for m in self.near_misses if near_misses and not any(like.covers(m.symmetry) for like in free)]
+        spec, changes = self.spec, []
+        # what is averaged over one set stays so when others are averaged
+        for generators in (*(like.averaging() for like in free), (*self.kinematic, *nearly)):
+            elements = closure(generators, self.identity)
+            moved = [self._poses[s.bodies] @ s.frames @ np.linalg.inv(self._poses) for s in elements]
+            spec, changed = symmetrised(spec, elements, moved)
+            changes += changed
+        return spec, tuple(changes)
 
     @cached_property
     def _poses(self) -> Floats:

@@ -12,7 +12,8 @@ of robotics systems" (RSS 2023, arXiv 2302.10433), who state them; here they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -20,9 +21,13 @@ from typing import TypeAlias
 import mujoco
 import numpy as np
 
+from eqrl.symmetry.morphology.actuation import refuse_several_controls
 from eqrl.symmetry.morphology.assembly import Assembly
 from eqrl.symmetry.morphology.candidates import Cloud, about, isometries
-from eqrl.symmetry.morphology.derivation import Derivation, Discrepancy, NearMiss, WorldPart, closure, identity, key
+from eqrl.symmetry.morphology.constraints import switched_off
+from eqrl.symmetry.morphology.derivation import LEVELS, Derivation, Discrepancy, NearMiss, WorldPart, closure, identity, key
+from eqrl.symmetry.morphology.exchange import Judgement, LikeTrees
+from eqrl.symmetry.morphology.exchangeable import listed
 from eqrl.symmetry.morphology.matching import Match, Matcher
 from eqrl.symmetry.morphology.parts import Parts
 from eqrl.symmetry.morphology.refine import refined
@@ -56,9 +61,11 @@ def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a model that MuJoCo can compile; the message is MuJoCo's.
+        ValueError: if the file is not a model that MuJoCo can compile; the message is MuJoCo's. Also if an actuator has
+            several controls.
     """
     model, spec = load(source)
+    refuse_several_controls(model)
     best = _Search(Parts.of(model), tolerance, exact, near).run()
     for reference in _other_references(model):
         found = _Search(Parts.of(model, reference), tolerance, exact, near).run()
@@ -89,9 +96,10 @@ def load(source: Source) -> tuple[mujoco.MjModel, mujoco.MjSpec | None]:
 
 def _size(found: Derivation) -> float:
     try:
-        return float(found.order("kinematic"))
+        listed = found.order("kinematic")
     except ValueError:  # more elements than are listed
         return np.inf
+    return math.log(listed) + sum(math.log(like.size) for like in found.exchangeable("kinematic"))
 
 
 def _other_references(model: mujoco.MjModel) -> Iterator[np.ndarray]:
@@ -131,12 +139,15 @@ class _Search:
         self.assembly = Assembly(parts, self.shapes, self.slack, floor=1e-12)
         self.clouds = {root: Cloud(parts, self.shapes, root) for root in parts.trees}
         self.judged: dict[tuple[float, ...], tuple[Discrepancy, ...]] = {}
-        self.notes: list[str] = []
+        self.round: list[str] = []
+        self.notes = [f"equality {name} is switched off and not compared" for name in switched_off(parts.model)]
 
     def run(self) -> Derivation:
         world = world_part(self.parts)
         one = replace(identity(self.parts.model), reference=self.parts.reference)
-        elements = [(s, self._judge(s)) for s in self._candidates(world)]
+        own = {root: self._automorphisms(root) for root in self.parts.floating}
+        like = self._like_trees(own, one)
+        elements = [(s, self._judge(s)) for s in (*like.elements(), *self._candidates(world, own))]
         elements = _distinct(elements, one)
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
@@ -144,26 +155,61 @@ class _Search:
         # of what permutes nothing, a body about itself, the exact turns say it all
         moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
         misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self._near(d)]
-        lost = sorted({self.parts.name("sensor", int(i)) for s in kinematic for i in np.flatnonzero(s.sensors < 0)})
+        sets = {level: like.exchangeable(level, lambda some: _generators(sorted(some, key=_preference), one)) for level in LEVELS}
+        generators = (*kinematic, *(g for like_trees in sets["kinematic"] for g in like_trees.generators))
+        if self.round:
+            are, itself = ("is", "it about itself") if len(self.round) == 1 else ("are", "them about themselves")
+            self.notes.insert(0, f"{listed(self.round)} {are} round: turning {itself} is not listed")
+        lost = sorted({self.parts.name("sensor", int(i)) for s in generators for i in np.flatnonzero(s.sensors < 0)})
         if lost:
             self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
         return Derivation(
-            self.parts.model, world, kinematic, dynamic, _independent(misses, dynamic, one), tuple(dict.fromkeys(self.notes))
+            self.parts.model,
+            world,
+            kinematic,
+            dynamic,
+            (*_independent(misses, dynamic, one), *like.near_misses()),
+            tuple(dict.fromkeys(self.notes)),
+            sets=sets,
         )
 
     # ------------------------------------------------------------------ candidates
-    def _candidates(self, world: WorldPart) -> Iterator[Symmetry]:
+    def _like_trees(self, own: Mapping[int, list[Match]], one: Symmetry) -> LikeTrees:
+        """What floats and pieces that hang on one other, sorted by what may be exchanged."""
+
+        def turns(head: int) -> list[Symmetry]:
+            proper = [m for m in own.get(head, ()) if np.linalg.det(m.G[:3, :3]) > 0]
+            elements = [self.assembly.element(np.eye(4), {head: m}, kind="morphology") for m in proper]
+            return [s for s, _ in _distinct([(s, self._judge(s)) for s in elements], one)]
+
+        groups = [self.parts.floating, *(below for below in self.parts.children.values() if len(below) > 1)]
+        judgement = Judgement(
+            self._judge,
+            kinematic=lambda s: self._kinematic(self._judge(s)),
+            exact=lambda s: not self._inexact(s),
+            near=lambda s: self._near(self._judge(s)),
+        )
+        return LikeTrees(self.parts, groups, turns, self._exchange, judgement)
+
+    def _exchange(self, a: int, b: int) -> Symmetry | None:
+        """The exchange of two floating trees, or of siblings that lie in the same place, as the legs of planar walkers do."""
+        if self.parts.floats(a):
+            across = self._between(a, b)
+            return across and self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
+        there = self.matcher.match(a, b, np.eye(4))
+        if there is None or there.cost > self.tolerance * self.parts.size * (len(there.joints) + len(there.geoms)):
+            return None
+        root = next(root for root, trees in self.parts.trees.items() if a in trees)
+        match, moved = Match(np.eye(4)), {*there.pieces, *there.pieces.values()}
+        for piece in self.parts.trees[root]:
+            if piece not in moved:  # everything else stays where it is
+                self._stay(match, piece)
+        match.merge(there)
+        match.merge(inverse(there))
+        return self.assembly.element(np.eye(4), {root: match}, kind="morphology")
+
+    def _candidates(self, world: WorldPart, own: Mapping[int, list[Match]]) -> Iterator[Symmetry]:
         roots = self.parts.floating
-        own = {root: self._automorphisms(root) for root in roots}
-        for root in roots:
-            for match in own[root]:
-                if np.linalg.det(match.G[:3, :3]) > 0:
-                    yield self.assembly.element(np.eye(4), {root: match}, kind="morphology")
-        for i, a in enumerate(roots):
-            for b in roots[i + 1 :]:
-                across = self._between(a, b)
-                if across is not None:
-                    yield self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
         fixed = self._automorphisms(0) if world.connected == "1" else []
         if self._hangs():
             # it may be turned about this line by any angle; quarters of a turn and all mirrors are not listed
@@ -194,7 +240,7 @@ class _Search:
     def _automorphisms(self, root: int) -> list[Match]:
         """Matches of a tree with itself, each once."""
         if root and self._round(root):
-            self.notes.append(f"{self.parts.body_name(root)} is round: turning it about itself is not listed")
+            self.round.append(self.parts.body_name(root))
             return [
                 Match(
                     about(R, c, c),
@@ -223,7 +269,7 @@ class _Search:
             if sum(len(m) for m in found.values()) > _MOST_MATCHES:
                 self.notes.append(f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed")
                 break
-        return [*(m for same in found.values() for m in same), *self._coincident(root)]
+        return [m for same in found.values() for m in same]
 
     def _hangs(self) -> bool:
         """Whether all that is fixed to the world are ends of tendons on one vertical line."""
@@ -238,28 +284,6 @@ class _Search:
         ball = np.allclose(inertia, np.eye(3) * inertia[0, 0], rtol=1e-6, atol=1e-12)
         points = self.clouds[root].points
         return not self.parts.children[root] and ball and bool(np.allclose(points, self.clouds[root].centre, atol=1e-9))
-
-    def _coincident(self, root: int) -> Iterator[Match]:
-        """Exchanges of siblings that lie in the same place, as the legs of planar walkers do."""
-        trees = self.parts.trees[root]
-        for head in trees:
-            below = self.parts.children[head]
-            for i, a in enumerate(below):
-                for b in below[i + 1 :]:
-                    there, back = self.matcher.match(a, b, np.eye(4)), self.matcher.match(b, a, np.eye(4))
-                    if there is None or back is None:
-                        continue
-                    if there.cost > self.tolerance * self.parts.size * (len(there.joints) + len(there.geoms)):
-                        continue
-                    match = self.matcher.match(root, root, np.eye(4))
-                    if match is None:
-                        continue
-                    match.merge(there)
-                    match.merge(back)
-                    for piece in trees:  # everything else stays where it is, however matching may have permuted it
-                        if piece not in there.pieces and piece not in back.pieces:
-                            self._stay(match, piece)
-                    yield match
 
     def _stay(self, match: Match, piece: int) -> None:
         match.pieces[piece] = piece

@@ -24,6 +24,7 @@ FREE, BALL, SLIDE, HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{n}")) for n in
 _JOINT_WRAP, _SITE_WRAP = int(mujoco.mjtWrap.mjWRAP_JOINT), int(mujoco.mjtWrap.mjWRAP_SITE)
 _SITE_DRIVES = (int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtTrn.mjTRN_SLIDERCRANK))
 _BODY, _SITE = int(mujoco.mjtObj.mjOBJ_BODY), int(mujoco.mjtObj.mjOBJ_SITE)
+_COUPLES_JOINTS, _COUPLES_TENDONS = int(mujoco.mjtEq.mjEQ_JOINT), int(mujoco.mjtEq.mjEQ_TENDON)
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
 
 
@@ -156,10 +157,10 @@ class Parts:
 
     @cached_property
     def tied(self) -> frozenset[int]:
-        """Bodies that equality constraints or spatial tendons refer to."""
+        """Bodies that active equality constraints or spatial tendons refer to."""
         m = self.model
         out: set[int] = set()
-        for e in range(m.neq):
+        for e in np.flatnonzero(m.eq_active0):
             things = [int(m.eq_obj1id[e]), int(m.eq_obj2id[e])]
             if m.eq_objtype[e] == _BODY:
                 out |= set(things)
@@ -173,6 +174,31 @@ class Parts:
         reference = m.actuator_trnid[(m.actuator_trntype == _SITE_DRIVES[0]) & (m.actuator_trnid[:, 1] >= 0), 1]
         out |= {int(m.site_bodyid[s]) for s in reference}
         return frozenset(out)
+
+    @cached_property
+    def held_together(self) -> tuple[tuple[int, ...], ...]:
+        """Bodies that every active equality constraint, every tendon and every element of a flex refers to."""
+        m = self.model
+        on_tendon: list[tuple[int, ...]] = []
+        for t in range(m.ntendon):
+            wraps = range(int(m.tendon_adr[t]), int(m.tendon_adr[t]) + int(m.tendon_num[t]))
+            owners = {_JOINT_WRAP: m.jnt_bodyid, _SITE_WRAP: m.site_bodyid, **dict.fromkeys(_WRAPPED, m.geom_bodyid)}
+            on_tendon.append(tuple(int(owners[k][m.wrap_objid[w]]) for w in wraps if (k := int(m.wrap_type[w])) in owners))
+        out = list(on_tendon)
+        for e in np.flatnonzero(m.eq_active0):
+            things = [int(t) for t in (m.eq_obj1id[e], m.eq_obj2id[e]) if t >= 0]
+            if m.eq_type[e] == _COUPLES_TENDONS:
+                out.append(tuple(b for t in things for b in on_tendon[t]))
+            elif m.eq_type[e] == _COUPLES_JOINTS:
+                out.append(tuple(int(m.jnt_bodyid[t]) for t in things))
+            elif m.eq_objtype[e] in (_BODY, _SITE):
+                out.append(tuple(int(m.site_bodyid[t]) if m.eq_objtype[e] == _SITE else t for t in things))
+        for f in range(m.nflex):
+            size, start, vertex = int(m.flex_dim[f]) + 1, int(m.flex_elemdataadr[f]), int(m.flex_vertadr[f])
+            rows = m.flex_elem[start : start + size * int(m.flex_elemnum[f])].reshape(-1, size)
+            owners = m.flex_vertbodyid[vertex:]
+            out += [tuple(int(owners[v]) for v in row) for row in rows if (owners[row] >= 0).all()]
+        return tuple(out)
 
     @cached_property
     def inertials(self) -> dict[int, tuple[float, Floats, Floats]]:

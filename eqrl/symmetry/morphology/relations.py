@@ -1,4 +1,4 @@
-"""Images of what connects parts: sites, tendons, actuators, equality constraints, exclusions, pairs.
+"""Images of what connects parts: sites, tendons, actuators, equality constraints, exclusions, pairs, flexes.
 
 Each is found through the parts that it refers to. What has no image breaks the symmetry and becomes a discrepancy.
 """
@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from eqrl.symmetry.morphology.actuation import Actuation, sign_between
 from eqrl.symmetry.morphology.constraints import contact_pairs, equalities, exclusions, no_image
 from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.flexes import flexes
 from eqrl.symmetry.morphology.parts import Parts, numbers
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
@@ -53,7 +54,7 @@ class Relations:
         self.tendons, self.tendon_signs = self._tendons()
         self.actuation = Actuation(self)
         self.broken += [no_image(self, "actuator", i) for i in self.actuation.missing]
-        self.broken += [*equalities(self), *exclusions(self), *contact_pairs(self)]
+        self.broken += [*equalities(self), *exclusions(self), *contact_pairs(self), *flexes(self)]
 
     # ------------------------------------------------------------------ sites and tendons
     def _sites(self) -> Ints:

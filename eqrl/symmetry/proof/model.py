@@ -24,7 +24,8 @@ def generators_of(derivation: Derivation, level: Level = "dynamic") -> tuple[Sym
     """Generators of the full group: the world's continuous part at generic angles, and those of the finite part.
 
     Where everything may be turned about gravity, the first is named ``"rotation about gravity"``; without gravity a
-    ``"rotation about x"`` follows; both have kind ``"world"``. Translations of free bodies are ``"translation along x"``.
+    ``"rotation about x"`` follows; both have kind ``"world"``. Of each set of like trees that may be exchanged freely the
+    exchange of two and the cycle of all come last, for they generate all others.
     """
     model = derivation.model
     found: list[Symmetry] = []
@@ -32,7 +33,8 @@ def generators_of(derivation: Derivation, level: Level = "dynamic") -> tuple[Sym
         found.append(named(world_rotation(model, ANGLE), "rotation about gravity"))
     if derivation.world.connected == "SO3":
         found.append(named(tilt(model, ANGLE), "rotation about x"))
-    return (*found, *derivation.generators(level))
+    exchanges = [g for like in derivation.exchangeable(level) for g in like.generators]
+    return (*found, *derivation.generators(level), *exchanges)
 
 
 def tilt(model: mujoco.MjModel, angle: float) -> Symmetry:
