@@ -157,7 +157,7 @@ class Actuation:
         return min((sense, -sense), key=lambda sign: float(np.abs(self.gain(i, j, sense, sign) - there).sum()))
 
     def gain(self, i: int, j: int, sense: float, sign: float) -> Floats:
-        """Parameters that the image's gain needs: ``gain'(sense l + c, sense v) = sense sign gain(l, v)``."""
+        """Parameters that the gain of the image needs, so that at ``sense l + c`` it is ``sense sign`` times the gain at ``l``."""
         m = self.parts.model
         prm = np.array(m.actuator_gainprm[i])
         if m.actuator_gaintype[i] == _GAIN.mjGAIN_FIXED:

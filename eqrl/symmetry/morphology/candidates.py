@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
-from eqrl.symmetry.morphology.parts import FREE, HINGE, SLIDE, Parts
+from eqrl.symmetry.morphology.parts import FREE, HINGE, PLANE, SLIDE, Parts
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats
 
@@ -62,7 +62,21 @@ class Cloud:
             found.append(np.linalg.eigh(np.cov(self.points.T))[1])
         if self.root:
             found.append(np.linalg.eigh(self.parts.inertials[self.root][2])[1])
+        else:
+            found += self._slopes()
         return found
+
+    def _slopes(self) -> list[Floats]:
+        """Upright frames along which gravity and planes are inclined."""
+        m = self.parts.model
+        planes = [g for g in self.parts.geoms[0] if m.geom_type[g] == PLANE]
+        out = []
+        for direction in (m.opt.gravity, *(self.parts.geom_poses[g][:3, 2] for g in planes)):
+            along = direction * np.array([1.0, 1.0, 0.0])
+            if (size := np.linalg.norm(along)) > _FLAT * np.linalg.norm(direction):
+                x, z = along / size, np.array([0.0, 0.0, 1.0])
+                out.append(np.stack([x, np.cross(z, x), z], axis=1))
+        return out
 
     def _pieces(self, head: int, place: Label) -> Iterator[tuple[int, Label]]:
         label = (*place, self._class(head))

@@ -70,6 +70,8 @@ def contact_pairs(r: Relations) -> Iterator[Discrepancy]:
     m = r.parts.model
     numbers_of = {tuple(sorted((int(m.pair_geom1[p]), int(m.pair_geom2[p])))): p for p in range(m.npair)}
     for (a, b), p in numbers_of.items():
+        if r.parts.ignoring & {a, b}:
+            continue
         image = tuple(sorted((int(r.geoms[a]), int(r.geoms[b]))))
         of = (r.parts.name("geom", image[0]), r.parts.name("geom", image[1]))
         if image not in numbers_of:
@@ -139,10 +141,7 @@ def _coupling(r: Relations, e: int, k: int, swapped: bool) -> Data | None:
     a, b = int(m.eq_obj1id[e]), int(m.eq_obj2id[e])
     signs = r.signs if m.eq_type[e] == _E.mjEQ_JOINT else r.tendon_signs
     here, there = _polynomial(r, e), _polynomial(r, k)
-    if b >= 0:
-        here = signs[a] * here * signs[b] ** np.arange(_TERMS)
-    else:
-        here = signs[a] * here
+    here = signs[a] * here * (signs[b] ** np.arange(_TERMS) if b >= 0 else 1.0)
     if swapped:
         # y = c + k x, for then x = -c / k + y / k; only a slope of one also weighs the error the same
         if abs(abs(there[1]) - 1.0) > _ROUNDING or there[2:].any():
@@ -185,7 +184,7 @@ def _attachment(r: Relations, e: int, k: int, swapped: bool) -> Data:
     held = _relative_pose(y)
     if swapped:
         y[:3] = held[:3, :3] @ y[:3] + held[:3, 3]
-        held = np.linalg.inv(held)
+        held = np.asarray(np.linalg.inv(held))
     anchor = g[:3, :3] @ x[:3] + g[:3, 3]
     pose = f @ _relative_pose(x) @ np.linalg.inv(g)
     tilt = float(np.linalg.norm(pose[:3, :3] - held[:3, :3]))

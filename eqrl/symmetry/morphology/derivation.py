@@ -191,7 +191,8 @@ class Derivation:
             raise ValueError("a compiled model cannot be changed; give derive() the MJCF file or an MjSpec")
         free = self.exchangeable("kinematic")
         nearly = [m.symmetry for m in self.near_misses if near_misses and not any(like.covers(m.symmetry) for like in free)]
-        spec, changes = self.spec, []
+        spec = self.spec
+        changes: list[str] = []
         # what is averaged over one set stays so when others are averaged
         for generators in (*(like.averaging() for like in free), (*self.kinematic, *nearly)):
             elements = closure(generators, self.identity)

@@ -33,6 +33,7 @@ from eqrl.symmetry.morphology.parts import Parts
 from eqrl.symmetry.morphology.refine import refined
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.morphology.terrain import hidden, terrain
 from eqrl.symmetry.morphology.world import world_part
 
 Source: TypeAlias = mujoco.MjModel | mujoco.MjSpec | str | Path
@@ -71,6 +72,10 @@ def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near
         found = _Search(Parts.of(model, reference), tolerance, exact, near).run()
         if _size(found) > _size(best):
             best = replace(found, notes=(*found.notes, "symmetric about another configuration than the zero one"))
+    parts = Parts.of(model, best.identity.reference)
+    if statics := terrain(parts):
+        bare = _Search(replace(parts, ignoring=statics), tolerance, exact, near).run()
+        best = replace(best, near_misses=(*best.near_misses, *hidden(best, bare, parts, tolerance)))
     return replace(best, spec=spec)
 
 
@@ -155,7 +160,9 @@ class _Search:
         # of what permutes nothing, a body about itself, the exact turns say it all
         moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
         misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self._near(d)]
-        sets = {level: like.exchangeable(level, lambda some: _generators(sorted(some, key=_preference), one)) for level in LEVELS}
+        sets = {
+            level: like.exchangeable(level, lambda some: _generators(sorted(some, key=_preference), one)) for level in LEVELS
+        }
         generators = (*kinematic, *(g for like_trees in sets["kinematic"] for g in like_trees.generators))
         if self.round:
             are, itself = ("is", "it about itself") if len(self.round) == 1 else ("are", "them about themselves")
@@ -194,8 +201,9 @@ class _Search:
     def _exchange(self, a: int, b: int) -> Symmetry | None:
         """The exchange of two floating trees, or of siblings that lie in the same place, as the legs of planar walkers do."""
         if self.parts.floats(a):
-            across = self._between(a, b)
-            return across and self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
+            if (across := self._between(a, b)) is None:
+                return None
+            return self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
         there = self.matcher.match(a, b, np.eye(4))
         if there is None or there.cost > self.tolerance * self.parts.size * (len(there.joints) + len(there.geoms)):
             return None

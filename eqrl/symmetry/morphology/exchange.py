@@ -81,7 +81,9 @@ class LikeTrees:
                 yield from (s for head in like for s in self.turns(head))
                 yield from (s for a, b in pairwise(like) if (s := self.exchange(a, b)) is not None)
 
-    def exchangeable(self, level: Level, generators: Callable[[Sequence[Symmetry]], tuple[Symmetry, ...]]) -> tuple[Exchangeable, ...]:
+    def exchangeable(
+        self, level: Level, generators: Callable[[Sequence[Symmetry]], tuple[Symmetry, ...]]
+    ) -> tuple[Exchangeable, ...]:
         """The sets on a level.
 
         Args:
@@ -93,6 +95,7 @@ class LikeTrees:
         for like in self.sets:
             for members in self._classes(like, holds):
                 turns = generators([s for s in self.turns(members[0]) if holds(s)])
+                turns = tuple(replace(s, name=f"{s.name} of {self.parts.body_name(members[0])}") for s in turns)
                 if len(members) > 1 or turns:
                     names = tuple(self.parts.body_name(h) for h in members)
                     out.append(Exchangeable(names, self._generators(members), turns))
@@ -154,7 +157,7 @@ class LikeTrees:
 
     def _order(self, like: Sequence[int]) -> int:
         alone = 1 + sum(self.judgement.kinematic(s) for s in self.turns(like[0]))
-        return alone ** len(like) * math.factorial(len(like))
+        return int(alone ** len(like) * math.factorial(len(like)))
 
     def _generators(self, members: Sequence[int]) -> tuple[Symmetry, ...]:
         others = [s for head in members[1:] if (s := self.exchange(members[0], head)) is not None]

@@ -37,7 +37,7 @@ class Exchangeable:
     @property
     def size(self) -> int:
         """Number of exchanges; with generators of turns, which are not counted in full, each doubles it for each body."""
-        return math.factorial(len(self.bodies)) * 2 ** (len(self.turns) * len(self.bodies))
+        return int(math.factorial(len(self.bodies)) * 2 ** (len(self.turns) * len(self.bodies)))
 
     def covers(self, symmetry: Symmetry) -> bool:
         """Whether a symmetry moves nothing but bodies of the set."""
@@ -64,7 +64,7 @@ class Exchangeable:
 
     def __str__(self) -> str:
         """As in ``8 bodies may be exchanged freely: ball0 .. ball7``."""
-        turns = ", ".join(t.name for t in self.turns)
+        turns = ", ".join(t.name.removesuffix(f" of {self.bodies[0]}") for t in self.turns)
         if len(self.bodies) == 1:
             return f"{self.bodies[0]} may be turned about itself: {turns}"
         also = f"; each of them may be turned about itself: {turns}" if turns else ""

@@ -39,21 +39,23 @@ class Parts:
         model: the compiled model.
         data: its data after forward kinematics at the reference configuration.
         reference: that configuration, ``(nq,)``.
+        ignoring: geoms that are taken not to collide.
     """
 
     model: mujoco.MjModel
     data: mujoco.MjData
     reference: Floats
+    ignoring: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, model: mujoco.MjModel, reference: ArrayLike | None = None) -> Parts:
+    def of(cls, model: mujoco.MjModel, reference: ArrayLike | None = None, ignoring: frozenset[int] = frozenset()) -> Parts:
         """Forward kinematics at a configuration, by default ``qpos0``."""
         data = mujoco.MjData(model)
         if reference is not None:
             data.qpos[:] = reference
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
-        return cls(model, data, np.array(data.qpos))
+        return cls(model, data, np.array(data.qpos), ignoring)
 
     @cached_property
     def poses(self) -> Floats:
@@ -112,6 +114,7 @@ class Parts:
         touches[m.pair_geom1] = True
         touches[m.pair_geom2] = True
         touches[m.wrap_objid[np.isin(m.wrap_type, _WRAPPED)]] = True
+        touches[list(self.ignoring)] = False
         return np.flatnonzero(touches)
 
     @cached_property

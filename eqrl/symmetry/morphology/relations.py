@@ -16,10 +16,11 @@ from eqrl.symmetry.morphology.constraints import contact_pairs, equalities, excl
 from eqrl.symmetry.morphology.derivation import Discrepancy
 from eqrl.symmetry.morphology.flexes import flexes
 from eqrl.symmetry.morphology.parts import Parts, numbers
-from eqrl.symmetry.morphology.symmetry import Floats, Ints
+from eqrl.symmetry.morphology.symmetry import Floats, Ints, Symmetry
 
 _W = numbers(mujoco.mjtWrap)
 _NONE = -1
+_NEAR = 0.05
 
 
 @dataclass
@@ -135,3 +136,9 @@ def _same_path(a: list[tuple[int, int, float]], b: list[tuple[int, int, float]])
     # a pulley divides all that follows, so such a path has a direction
     backward = [] if any(x[0] == _W.mjWRAP_PULLEY for x in a) else b[::-1]
     return 1.0 if a in (b, backward) else 0.0
+
+
+def actuation_of(parts: Parts, s: Symmetry) -> Actuation:
+    """How the actuators of a model turn under a symmetry that is known, perhaps one that only nearly holds."""
+    moved = parts.poses[s.bodies] @ s.frames @ np.linalg.inv(parts.poses)
+    return Relations(parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, _NEAR * parts.size, s.R).actuation

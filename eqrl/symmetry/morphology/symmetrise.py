@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from eqrl.symmetry.morphology.parts import HINGE, SLIDE, Parts
-from eqrl.symmetry.morphology.relations import Relations
+from eqrl.symmetry.morphology.relations import actuation_of
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, quaternions
 
@@ -50,9 +50,7 @@ class _Averages:
         self.parts = parts
         self.shapes = Shapes(parts)
         self.pairs = list(zip(elements, moved, strict=True))
-        self.actuations = [
-            Relations(parts, G, s.bodies, s.joints, s.joint_signs, s.geoms, slack=np.inf, R=s.R).actuation for s, G in self.pairs
-        ]
+        self.actuations = [actuation_of(parts, s) for s in elements]
         self.changes: list[str] = []
         self.angle = 180.0 / np.pi if spec.compiler.degree else 1.0
         self.bodies = {int(b.id): b for b in spec.bodies}

@@ -129,7 +129,7 @@ class Symmetry:
             for i in range(m.actuator_actnum[k]):
                 last = i == m.actuator_actnum[k] - 1  # only the last one plays the part of the control
                 offset = self.ctrl_offsets[k] if last else 0.0
-                sign = 1.0 if i == _temperature(m, k) else self.ctrl_signs[k]
+                sign = 1.0 if i == _temperature(m, int(k)) else self.ctrl_signs[k]
                 out[..., m.actuator_actadr[image] + i] = sign * a[..., m.actuator_actadr[k] + i] + offset
         return out
 
