@@ -19,6 +19,7 @@ from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
 _GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
 _JOINT = ("solref", "solimp", "margin", "stiffness", "stiffnesspoly", "actfrcrange", "actgravcomp", "springyield")
 _DOF = ("armature", "damping", "frictionloss", "dampingpoly", "solref", "solimp")
+_STILL = 1e-12
 
 
 class Comparison:
@@ -42,6 +43,9 @@ class Comparison:
         self.moved = moved
         self.relations = relations
         self.floor = floor
+        # what stays where it is differs from itself in nothing, and most of a scene does when one of its bodies moves
+        still = np.abs(moved - np.eye(4)).max((1, 2)) < _STILL
+        self.still = still & (max(np.abs(symmetry.R - np.eye(3)).max(), np.abs(symmetry.t).max()) < _STILL)
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
@@ -58,8 +62,10 @@ class Comparison:
     def _joints(self) -> Iterator[Discrepancy]:
         m, d = self.parts.model, self.parts.data
         for i, j in enumerate(self.symmetry.joints):
-            of, kind, sign = self._of("joint", i, j), int(m.jnt_type[i]), self.symmetry.joint_signs[i]
-            G = self.moved[m.jnt_bodyid[i]]
+            kind, sign = int(m.jnt_type[i]), self.symmetry.joint_signs[i]
+            if i == j and sign > 0 and self.still[m.jnt_bodyid[i]]:
+                continue
+            of, G = self._of("joint", i, j), self.moved[m.jnt_bodyid[i]]
             if kind in (HINGE, SLIDE):
                 axis = sign * G[:3, :3] @ d.xaxis[i] * (np.linalg.det(G[:3, :3]) if kind == HINGE else 1.0)
                 yield self._far("kinematic", "axis", of, axis, d.xaxis[j], 1.0)
@@ -102,6 +108,8 @@ class Comparison:
         m = self.parts.model
         for i in self.parts.colliding:
             j = int(self.symmetry.geoms[i])
+            if i == j and self.still[m.geom_bodyid[i]]:
+                continue
             G = self.moved[m.geom_bodyid[i]]
             of = self._of("geom", int(i), j)
             gap = self.shapes.gap(int(i), j, G)
@@ -120,6 +128,8 @@ class Comparison:
         m = self.parts.model
         for i in self.parts.heads[1:]:
             j = int(self.symmetry.bodies[i])
+            if i == j and self.still[i]:
+                continue
             of, G = self._of("body", i, j), self.moved[i]
             (mass_i, centre_i, inertia_i), (mass_j, centre_j, inertia_j) = self.parts.inertials[i], self.parts.inertials[j]
             yield self._same("dynamic", "mass", of, mass_i, mass_j)
