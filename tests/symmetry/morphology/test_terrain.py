@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eqrl.symmetry import derive, verify
+from eqrl.symmetry.morphology import Derivation, NearMiss
 
 ROBOT = """<body name="trunk" pos="0 0 .8"><freejoint/><geom type="box" size=".2 .1 .05"/><geom type="sphere" size=".04" pos=".2 0 .05"/>
 <body pos="0 .12 0"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
@@ -29,6 +30,11 @@ def on(ground: str, asset: str = "", robot: str = ROBOT, option: str = "") -> mu
     )
 
 
+def sagittal(found: Derivation) -> NearMiss:
+    """The mirror that the terrain hides; other near misses are of the robot alone."""
+    return next(miss for miss in found.near_misses if miss.name == "sagittal mirror")
+
+
 ROCK = '<geom name="rock" type="sphere" size=".1" pos="1 .7 0"/>'
 
 
@@ -49,8 +55,7 @@ ROCK = '<geom name="rock" type="sphere" size=".1" pos="1 .7 0"/>'
 def test_what_hides_a_mirror_is_named(ground: str, asset: str, in_the_way: list[tuple[str, str]] | None) -> None:
     found = derive(on(ground, asset))
     assert found.order() == found.order("kinematic") == 1
-    (miss,) = found.near_misses
-    assert miss.name == "sagittal mirror"
+    miss = sagittal(found)
     named = [(d.field, d.of[0]) for d in miss.discrepancies]
     assert named == in_the_way if in_the_way else {"rock", "wall"} & {name for _, name in named}
     assert np.linalg.det(miss.symmetry.R) < 0
@@ -59,7 +64,7 @@ def test_what_hides_a_mirror_is_named(ground: str, asset: str, in_the_way: list[
 def test_a_flat_height_field_is_really_not_mirrored_and_says_so() -> None:
     m = on('<geom name="ground" type="hfield" hfield="h"/>', FIELD)
     found = derive(m)
-    (miss,) = found.near_misses
+    miss = sagittal(found)
     (verdict,) = verify(m, [miss.symmetry], diagnosing=False)
     assert not verdict.holds
     # the near miss is the mirror of the robot on flat ground
@@ -90,7 +95,7 @@ def test_mirrors_that_terrain_slopes_and_tilted_gravity_keep(ground: str, option
 
 def test_of_a_robot_without_a_mirror_terrain_hides_none() -> None:
     found = derive(on('<geom name="ground" type="hfield" hfield="h"/>', FIELD, LOPSIDED))
-    assert found.near_misses == ()
+    assert all(any(d.of[0] != "ground" for d in miss.discrepancies) for miss in found.near_misses)
     assert "trunk is not its own mirror image" in found.notes
 
 
@@ -113,4 +118,4 @@ def test_much_terrain_takes_no_time() -> None:
     tile = '<geom name="tile{0}" type="box" size=".2 .2 {1:.3f}" pos="{2:.1f} {3:.1f} 0"/>'
     m = on("".join(tile.format(k, 0.01 + 0.2 * rng.random(), 0.4 * (k % 15), 0.4 * (k // 15)) for k in range(225)))
     found = derive(m)
-    assert [miss.name for miss in found.near_misses] == ["sagittal mirror"]
+    assert len(sagittal(found).discrepancies) > 100
