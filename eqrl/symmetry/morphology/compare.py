@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eqrl.symmetry.morphology.derivation import Discrepancy, Level
+from eqrl.symmetry.morphology.aspects import aspects
+from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy, Level, Value, written
 from eqrl.symmetry.morphology.matching import anchor_gap
+from eqrl.symmetry.morphology.mounting import mounts
 from eqrl.symmetry.morphology.parts import BALL, FREE, HINGE, SLIDE, Parts
 from eqrl.symmetry.morphology.relations import Relations
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
 
 _GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
-_JOINT = ("solref", "solimp", "margin", "stiffness", "actfrcrange", "actgravcomp", "springyield")
+_JOINT = ("solref", "solimp", "margin", "stiffness", "actgravcomp", "springyield", "actfrclimited")
 _DOF = ("armature", "damping", "frictionloss", "solref", "solimp")
+_SITE, _ON_JOINT = int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtTrn.mjTRN_JOINT)
 _EVEN_POLY = ("jnt_stiffnesspoly", "dof_dampingpoly")
 
 
@@ -39,17 +43,19 @@ class Comparison:
         self.parts = parts
         self.shapes = shapes
         self.symmetry = symmetry
-        self.moved = moved
+        # what hangs on a piece that is mounted elsewhere is compared as if it were mounted where it should be
+        self.moved, self.mounted = mounts(parts, shapes, symmetry, moved)
         self.relations = relations
         self.floor = floor
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
-        found = [*self._world(), *self._joints(), *self._geoms(), *self._inertia(), *self._actuators(), *self._tendons()]
+        found = [*self._world(), *self.mounted, *self._joints(), *self._geoms(), *self._sites(), *self._inertia()]
+        found += [*self._actuators(), *self._tendons()]
         worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
         for d in found:
             # a mirror compares right with left and left with right, and one of them says it
-            same = (d.field, frozenset(d.of))
+            same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))
             if d.relative > self.floor and (same not in worst or d.relative > worst[same].relative):
                 worst[same] = d
         return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", -d.relative)))
@@ -65,18 +71,21 @@ class Comparison:
         m, d = self.parts.model, self.parts.data
         for i, j in enumerate(self.symmetry.joints):
             of, kind, sign = self._of("joint", i, j), int(m.jnt_type[i]), self.symmetry.joint_signs[i]
-            G = self.moved[m.jnt_bodyid[i]]
+            G, body = self.moved[m.jnt_bodyid[i]], int(m.jnt_bodyid[j])
             if kind in (HINGE, SLIDE):
                 axis = sign * G[:3, :3] @ d.xaxis[i] * (np.linalg.det(G[:3, :3]) if kind == HINGE else 1.0)
-                yield self._far("kinematic", "axis", of, axis, d.xaxis[j], 1.0)
+                yield self._far("kinematic", "axis", of, self._direction(body, axis), self._direction(body, d.xaxis[j]), 1.0)
             gap = anchor_gap(self.parts, i, j, G)
-            anchor = G[:3, :3] @ d.xanchor[i] + G[:3, 3]
-            yield self._sized("kinematic", "pos", of, anchor, d.xanchor[j], gap / self.parts.size)
+            anchor = self._place(body, G[:3, :3] @ d.xanchor[i] + G[:3, 3])
+            yield self._sized("kinematic", "pos", of, anchor, self._place(body, d.xanchor[j]), gap / self.parts.size)
             yield self._same("kinematic", "limited", of, m.jnt_limited[i], m.jnt_limited[j])
             if m.jnt_limited[i] and m.jnt_limited[j]:
                 yield self._range("kinematic", "range", of, self._bounds(i, sign), self._bounds(j, 1.0))
             for name in _JOINT:
                 yield self._same("dynamic", name, of, self._get("jnt", name, i), self._get("jnt", name, j))
+            if m.jnt_actfrclimited[i] and m.jnt_actfrclimited[j]:
+                here, there = np.sort(sign * m.jnt_actfrcrange[i]), m.jnt_actfrcrange[j]
+                yield self._range("dynamic", "actfrcrange", of, tuple(here), tuple(there))
             if kind in (HINGE, SLIDE) and (m.jnt_stiffness[i] or m.jnt_stiffness[j]):
                 a, b = m.jnt_qposadr[i], m.jnt_qposadr[j]
                 rest = sign * (m.qpos_spring[a] - self.symmetry.reference[a])
@@ -104,18 +113,44 @@ class Comparison:
         for i in self.parts.colliding:
             j = int(self.symmetry.geoms[i])
             G = self.moved[m.geom_bodyid[i]]
+            if j < 0:
+                where = G[:3, :3] @ self.shapes.centre(int(i)) + G[:3, 3]
+                yield self._lacks("geom", int(i), int(m.geom_bodyid[i]), where, f" ({_type(m, i)})")
+                continue
             of = self._of("geom", int(i), j)
-            gap = self.shapes.gap(int(i), j, G)
-            radius = self.shapes.radius_gap(int(i), j)
-            here = G[:3, :3] @ self.shapes.centre(int(i)) + G[:3, 3]
-            if radius > 0.5 * gap:
-                yield self._sized("kinematic", "size", of, m.geom_size[i], m.geom_size[j], gap / self.parts.size)
-            else:
-                yield self._sized("kinematic", "pos", of, here, self.shapes.centre(j), gap / self.parts.size)
+            for aspect in aspects(self.shapes, int(i), j, G):
+                values = (aspect.here, aspect.there)
+                yield Discrepancy(
+                    "kinematic", aspect.field, of, values, aspect.gap / self.parts.size, self._types(aspect.field, of, i, j)
+                )
             for name in ("contype", "conaffinity"):
                 yield self._same("kinematic", name, of, self._get("geom", name, i), self._get("geom", name, j))
             for name in _GEOM:
                 yield self._same("dynamic", name, of, self._get("geom", name, i), self._get("geom", name, j))
+
+    def _types(self, field: str, of: tuple[str, str], i: int, j: int) -> str:
+        """Types are numbers to MuJoCo and words to people."""
+        m = self.parts.model
+        return f"{of[0]} type {_type(m, i)} vs {of[1]} {_type(m, j)}" if field == "type" else ""
+
+    def _sites(self) -> Iterator[Discrepancy]:
+        m = self.parts.model
+        for i in sorted(self.parts.driven_sites):
+            j, G = int(self.relations.sites[i]), self.moved[m.site_bodyid[i]]
+            where = G[:3, :3] @ self.parts.site_poses[i][:3, 3] + G[:3, 3]
+            if j < 0:
+                yield self._lacks("site", i, int(m.site_bodyid[i]), where)
+                continue
+            body = int(m.site_bodyid[j])
+            here, there = self._place(body, where), self._place(body, self.parts.site_poses[j][:3, 3])
+            yield self._far("kinematic", "pos", self._of("site", i, j), here, there, self.parts.size)
+
+    def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "") -> Discrepancy:
+        """A part without an image, and where that should be."""
+        image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
+        name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
+        text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {written(at, at)[0]}"
+        return Discrepancy("kinematic", kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy]:
         m = self.parts.model
@@ -124,14 +159,15 @@ class Comparison:
             of, G = self._of("body", i, j), self.moved[i]
             (mass_i, centre_i, inertia_i), (mass_j, centre_j, inertia_j) = self.parts.inertials[i], self.parts.inertials[j]
             yield self._same("dynamic", "mass", of, mass_i, mass_j)
-            centre = G[:3, :3] @ centre_i + G[:3, 3]
+            centre = self._place(j, G[:3, :3] @ centre_i + G[:3, 3])
             if mass_i > 0:
-                yield self._far("dynamic", "ipos", of, centre, centre_j, self.parts.size)
+                yield self._far("dynamic", "ipos", of, centre, self._place(j, centre_j), self.parts.size)
             turned = G[:3, :3] @ inertia_i @ G[:3, :3].T
             scale = max(float(np.linalg.norm(turned)), float(np.linalg.norm(inertia_j)), 1e-300)
             gap = float(np.linalg.norm(turned - inertia_j) / scale)
-            shown = tuple(tuple(float(v) for v in np.diag(x)) for x in (turned, inertia_j))
-            yield Discrepancy("dynamic", "inertia", of, (shown[0], shown[1]), gap)
+            axes = self.parts.poses[j][:3, :3]
+            here, there = (_six(axes.T @ x @ axes) for x in (turned, inertia_j))
+            yield Discrepancy("dynamic", "inertia", of, (here, there), gap)
             yield self._same("dynamic", "gravcomp", of, m.body_gravcomp[i], m.body_gravcomp[j])
 
     def _actuators(self) -> Iterator[Discrepancy]:
@@ -150,12 +186,36 @@ class Comparison:
                 yield self._range("dynamic", "forcerange", of, tuple(np.sort(sign * here)), tuple(there))
             for name in ("forcelimited", "actearly", "cranklength", "delay", "dampingpoly"):
                 yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
-            yield self._same("dynamic", "gear", of, np.abs(m.actuator_gear[i]), np.abs(m.actuator_gear[j]))
+            yield self._same("dynamic", "gear", of, self._gear(i, sign), self._gear_of_image(i, j))
             for name in ("gaintype", "biastype", "dyntype", "gainprm", "dynprm", "armature", "damping"):
                 yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
             here, there = m.actuator_biasprm[i].copy(), m.actuator_biasprm[j]
             here[0] *= sign  # the constant part of an affine force changes its sign with the force
             yield self._same("dynamic", "biasprm", of, here, there)
+
+    def _gear(self, i: int, sign: float) -> Floats:
+        """Gear of an actuator as its image should have it, without the sign where it is but one number."""
+        m = self.parts.model
+        kind, thing, gear = int(m.actuator_trntype[i]), int(m.actuator_trnid[i, 0]), np.array(m.actuator_gear[i])
+        if not self._pushes_along_axes(i):
+            return np.abs(gear)
+        turn = (self.relations.site_frame(thing) if kind == _SITE else self.relations.frames[m.jnt_bodyid[thing]])[:3, :3]
+        det = np.linalg.det(turn)
+        # a force is polar and a torque axial; a ball joint has three torques
+        linear = sign * turn @ gear[:3] if kind == _SITE else sign * det * turn @ gear[:3]
+        return np.concatenate([linear, sign * det * turn @ gear[3:]])
+
+    def _gear_of_image(self, i: int, j: int) -> Floats:
+        gear = np.array(self.parts.model.actuator_gear[j])
+        return gear if self._pushes_along_axes(i) else np.abs(gear)
+
+    def _pushes_along_axes(self, i: int) -> bool:
+        """Whether a gear is a vector in the frame of a site or of a body with a ball joint."""
+        m = self.parts.model
+        kind, thing = int(m.actuator_trntype[i]), int(m.actuator_trnid[i, 0])
+        if kind == _SITE:
+            return bool(m.actuator_trnid[i, 1] < 0 and self.relations.sites[thing] >= 0)
+        return bool(kind == _ON_JOINT and m.jnt_type[thing] == BALL)
 
     def _tendons(self) -> Iterator[Discrepancy]:
         m = self.parts.model
@@ -173,6 +233,9 @@ class Comparison:
             if m.tendon_stiffness[i] or m.tendon_stiffness[j]:
                 mapped = np.sort(sign * m.tendon_lengthspring[i]) + shift
                 yield self._same("dynamic", "springlength", of, mapped, m.tendon_lengthspring[j])
+            if m.tendon_actfrclimited[i] and m.tendon_actfrclimited[j]:
+                mapped = np.sort(sign * m.tendon_actfrcrange[i])
+                yield self._range("dynamic", "actfrcrange", of, tuple(mapped), tuple(m.tendon_actfrcrange[j]))
             for name in (
                 "stiffness",
                 "damping",
@@ -188,6 +251,14 @@ class Comparison:
                 yield self._same("dynamic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
 
     # ------------------------------------------------------------------ differences
+    def _place(self, body: int, point: Floats) -> tuple[float, ...]:
+        """A point of the world in a body's frame, as MJCF writes it."""
+        pose = self.parts.poses[body]
+        return tuple(float(v) for v in pose[:3, :3].T @ (point - pose[:3, 3]))
+
+    def _direction(self, body: int, vector: Floats) -> tuple[float, ...]:
+        return tuple(float(v) for v in self.parts.poses[body][:3, :3].T @ vector)
+
     def _get(self, kind: str, name: str, i: int) -> Any:
         table = getattr(self.parts.model, f"{kind}_{name}", None)
         return 0.0 if table is None else table[i]
@@ -212,11 +283,20 @@ class Comparison:
         return Discrepancy(level, field, of, (_value(a), _value(b)), relative)
 
 
+def _type(model: mujoco.MjModel, geom: int) -> str:
+    return mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
+
+
+def _six(inertia: Floats) -> tuple[float, ...]:
+    """An inertia as MJCF's ``fullinertia`` writes it: xx, yy, zz, xy, xz, yz."""
+    return tuple(float(inertia[k]) for k in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)))
+
+
 def _plain(values: Floats) -> Floats | float:
     """One number where all entries are equal, as for a hinge."""
     return float(values[0]) if len(values) and (values == values[0]).all() else values
 
 
-def _value(x: ArrayLike) -> float | tuple[float, ...]:
+def _value(x: ArrayLike) -> Value:
     flat = np.ravel(np.asarray(x, dtype=np.float64))
     return float(flat[0]) if len(flat) == 1 else tuple(float(v) for v in flat)
