@@ -55,10 +55,10 @@ class Assembly:
                 members = self.parts.members[head]
                 moved[list(members)] = match.G
                 bodies[list(members)] = self._members(head, image, match.G)
+                for g in self.parts.geoms[head]:
+                    geoms[g] = match.geoms.get(g, -1)
             for j, (image, sign) in match.joints.items():
                 joints[j], signs[j] = image, sign
-            for g, image in match.geoms.items():
-                geoms[g] = image
         relations = Relations(self.parts, moved, bodies, joints, signs, geoms, self.slack)
         images, matrix, offset, _ = sensors(relations, G[:3, :3], G[:3, 3])
         symmetry = Symmetry(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eqrl.symmetry.morphology.aspects import aspects
-from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy, Level, Value, written
+from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy, Level, Value, place
 from eqrl.symmetry.morphology.matching import anchor_gap
 from eqrl.symmetry.morphology.mounting import mounts
 from eqrl.symmetry.morphology.parts import BALL, FREE, HINGE, SLIDE, Parts
@@ -149,7 +149,7 @@ class Comparison:
         """A part without an image, and where that should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
         name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
-        text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {written(at, at)[0]}"
+        text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {place(at)}"
         return Discrepancy("kinematic", kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy]:

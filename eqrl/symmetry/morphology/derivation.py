@@ -140,7 +140,7 @@ class Derivation:
     def _finite_name(self, level: Level) -> str:
         elements = self.elements(level)
         n = len(elements)
-        orders = [_order_of(e, n) for e in elements]
+        orders = [order_of(e, n) for e in elements]
         if max(orders) == n:
             return f"C{n}"
         abelian = all(_same(a.compose(b), b.compose(a)) for a in self.generators(level) for b in self.generators(level))
@@ -264,7 +264,8 @@ def _same(a: Symmetry, b: Symmetry) -> bool:
     return key(a) == key(b)
 
 
-def _order_of(s: Symmetry, most: int) -> int:
+def order_of(s: Symmetry, most: int) -> int:
+    """Number of steps after which an element leads back to the identity, ``most`` if that takes more."""
     one, power = key(identity(s.model)), s
     for n in range(1, most + 1):
         if key(power) == one:

@@ -89,7 +89,14 @@ def written(here: Value, there: Value) -> tuple[str, str]:
     return texts
 
 
+def place(point: tuple[float, ...]) -> str:
+    """A single place."""
+    return _words(point, 4)
+
+
 def _words(value: Value, digits: int) -> str:
     if isinstance(value, tuple):
-        return "(" + ", ".join(f"{v + 0.0:.{digits}g}" for v in value) + ")"
+        largest = max(map(abs, value), default=0.0)
+        # what is nothing but rounding beside the others is nought
+        return "(" + ", ".join(f"{0.0 if abs(v) < 1e-14 * largest else v:.{digits}g}" for v in value) + ")"
     return f"{value:.{digits}g}"

@@ -7,6 +7,7 @@ where it can be repaired, is worth more than the list.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eqrl.symmetry.morphology.discrepancy import Discrepancy
 from eqrl.symmetry.morphology.parts import FREE, HINGE, SLIDE, Parts
@@ -14,6 +15,7 @@ from eqrl.symmetry.morphology.refine import procrustes
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, quaternions
 
+Bools = NDArray[np.bool_]
 # Below this share of the model's size nothing is called mounted elsewhere.
 _CLEAR = 1e-3
 # What a displacement leaves over, relative to it, and the share of points that have to agree with it.
@@ -40,10 +42,11 @@ def mounts(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats) -> t
             continue
         above = correction[int(parts.model.body_weldid[parts.model.body_parentid[head]])]
         correction[head] = above
-        here, there = (np.concatenate([pairs[h][k] for h in _below(parts, head)]) for k in (0, 1))
+        here, there, jointed = (np.concatenate([pairs[h][k] for h in _below(parts, head)]) for k in (0, 1, 2))
         here = here @ above[:3, :3].T + above[:3, 3]
         apart = np.linalg.norm(here - there, axis=1)
-        if len(here) >= _FEWEST and np.median(apart) > _CLEAR * parts.size:
+        # where no joint is elsewhere it is the shapes and masses that are
+        if len(here) >= _FEWEST and min(np.median(apart), apart[jointed].max(initial=0.0)) > _CLEAR * parts.size:
             shift = _displacement(here, there)
             if shift is not None:
                 correction[head] = shift @ above
@@ -60,27 +63,34 @@ def _below(parts: Parts, head: int) -> list[int]:
     return pieces
 
 
-def _pairs(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats, head: int) -> tuple[Floats, Floats]:
-    """Points of a piece, moved, and those of its image that they should meet."""
+def _pairs(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats, head: int) -> tuple[Floats, Floats, Bools]:
+    """Points of a piece, moved, those of its image that they should meet, and which of them belong to joints."""
     m, d, G = parts.model, parts.data, moved[head]
     here, there = [parts.inertials[head][1]], [parts.inertials[int(symmetry.bodies[head])][1]]
     ends_here, ends_there = [], []
+    jointed = [False]
     for i in parts.joints(head):
         j = int(symmetry.joints[i])
         if m.jnt_type[i] not in (FREE, SLIDE):
             here.append(d.xanchor[i])
             there.append(d.xanchor[j])
+            jointed.append(True)
         if m.jnt_type[i] in (HINGE, SLIDE):  # the directions of axes count as places, so that turned mountings show
             det = np.linalg.det(G[:3, :3]) if m.jnt_type[i] == HINGE else 1.0
             axis = symmetry.joint_signs[i] * det * G[:3, :3] @ d.xaxis[i]
-            ends_here.append(G[:3, :3] @ parts.inertials[head][1] + G[:3, 3] + 0.1 * parts.size * axis)
-            ends_there.append(there[0] + 0.1 * parts.size * d.xaxis[j])
+            at, image = (d.xanchor if m.jnt_type[i] == HINGE else d.xipos)[
+                [i, j] if m.jnt_type[i] == HINGE else m.jnt_bodyid[[i, j]]
+            ]
+            ends_here.append(G[:3, :3] @ at + G[:3, 3] + 0.1 * parts.size * axis)
+            ends_there.append(image + 0.1 * parts.size * d.xaxis[j])
     for g in parts.geoms[head]:
         if symmetry.geoms[g] >= 0 and len(shapes.points(g)):
             here.append(shapes.centre(g))
             there.append(shapes.centre(int(symmetry.geoms[g])))
+            jointed.append(False)
     moved_here = np.array(here) @ G[:3, :3].T + G[:3, 3]
-    return np.array([*moved_here, *ends_here]), np.array([*there, *ends_there])
+    marks = np.array([*jointed, *[True] * len(ends_here)])
+    return np.array([*moved_here, *ends_here]), np.array([*there, *ends_there]), marks
 
 
 def _displacement(here: Floats, there: Floats) -> Floats | None:
