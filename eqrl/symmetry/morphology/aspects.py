@@ -18,6 +18,8 @@ _G = mujoco.mjtGeom
 _SPHERE = int(_G.mjGEOM_SPHERE)
 _LINES = (int(_G.mjGEOM_CAPSULE), int(_G.mjGEOM_CYLINDER))
 _MESHES = (int(_G.mjGEOM_MESH), int(_G.mjGEOM_SDF))
+# With the inversion, each of the improper symmetries of a cube is one of the proper ones.
+_PROPER = np.array([R for R in AXIAL if np.linalg.det(R) > 0])
 # An aspect with less than this share of the whole gap is a consequence, not a cause.
 _SHARE = 0.3
 
@@ -38,13 +40,17 @@ class Aspect(NamedTuple):
     gap: float
 
 
-def aspects(shapes: Shapes, a: int, b: int, G: Floats) -> list[Aspect]:
+def aspects(shapes: Shapes, a: int, b: int, G: Floats, floor: float = 0.0) -> list[Aspect]:
     """What makes geom ``a``, moved by ``G``, miss geom ``b``, in the frame of the body of ``b``; the worst first.
+
+    Gaps up to ``floor`` are none.
 
     The gap of the first is what ``Shapes.gap`` gives for the whole, so that nothing is accepted that this would refuse.
     """
     m = shapes.parts.model
     whole = shapes.gap(a, b, G)
+    if whole <= floor:
+        return []
     if not shapes.alike(a, b):
         kinds = float(m.geom_type[a]), float(m.geom_type[b])
         return [Aspect("type", *kinds, shapes.parts.size), *_displacement(shapes, a, b, G, whole)]
@@ -97,8 +103,9 @@ def _half_widths(shapes: Shapes, g: int) -> Floats:
 def _alignment(shapes: Shapes, a: int, b: int, G: Floats) -> Floats:
     """The symmetry of a cube that takes the axes of ``a``, moved, closest to those of ``b``, ``(3, 3)``."""
     between = shapes.parts.geom_poses[b][:3, :3].T @ G[:3, :3] @ shapes.parts.geom_poses[a][:3, :3]
-    det = np.linalg.det(between)
-    return max((R for R in AXIAL if np.linalg.det(R) * det > 0), key=lambda R: float((R * between).sum()))
+    turns = _PROPER if np.linalg.det(between) > 0 else -_PROPER
+    closest: Floats = turns[np.einsum("rij,ij->r", turns, between).argmax()]
+    return closest
 
 
 def _turned(shapes: Shapes, a: int, b: int, G: Floats) -> Iterator[Aspect]:

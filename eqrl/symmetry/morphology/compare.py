@@ -50,10 +50,19 @@ class Comparison:
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
-        found = [*self._world(), *self.mounted, *self._joints(), *self._geoms(), *self._sites(), *self._inertia()]
+        found: list[Discrepancy | None] = [
+            *self._world(),
+            *self.mounted,
+            *self._joints(),
+            *self._geoms(),
+            *self._sites(),
+            *self._inertia(),
+        ]
         found += [*self._actuators(), *self._tendons()]
         worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
         for d in found:
+            if d is None:
+                continue
             # a mirror compares right with left and left with right, and one of them says it
             same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))
             if d.relative > self.floor and (same not in worst or d.relative > worst[same].relative):
@@ -61,13 +70,13 @@ class Comparison:
         return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", -d.relative)))
 
     # ------------------------------------------------------------------ parts
-    def _world(self) -> Iterator[Discrepancy]:
+    def _world(self) -> Iterator[Discrepancy | None]:
         option, R = self.parts.model.opt, self.symmetry.R
         for name, vector, det in (("gravity", option.gravity, 1.0), ("wind", option.wind, 1.0)):
             moved = det * R @ vector
             yield self._far("dynamic", name, ("world", "world"), moved, vector, max(float(np.linalg.norm(vector)), 1e-12))
 
-    def _joints(self) -> Iterator[Discrepancy]:
+    def _joints(self) -> Iterator[Discrepancy | None]:
         m, d = self.parts.model, self.parts.data
         for i, j in enumerate(self.symmetry.joints):
             of, kind, sign = self._of("joint", i, j), int(m.jnt_type[i]), self.symmetry.joint_signs[i]
@@ -108,7 +117,7 @@ class Comparison:
             low, high = low - middle, high - middle
         return (float(low), float(high)) if sign > 0 else (float(-high), float(-low))
 
-    def _geoms(self) -> Iterator[Discrepancy]:
+    def _geoms(self) -> Iterator[Discrepancy | None]:
         m = self.parts.model
         for i in self.parts.colliding:
             j = int(self.symmetry.geoms[i])
@@ -118,7 +127,7 @@ class Comparison:
                 yield self._lacks("geom", int(i), int(m.geom_bodyid[i]), where, f" ({_type(m, i)})")
                 continue
             of = self._of("geom", int(i), j)
-            for aspect in aspects(self.shapes, int(i), j, G):
+            for aspect in aspects(self.shapes, int(i), j, G, self.floor * self.parts.size):
                 values = (aspect.here, aspect.there)
                 yield Discrepancy(
                     "kinematic", aspect.field, of, values, aspect.gap / self.parts.size, self._types(aspect.field, of, i, j)
@@ -133,7 +142,7 @@ class Comparison:
         m = self.parts.model
         return f"{of[0]} type {_type(m, i)} vs {of[1]} {_type(m, j)}" if field == "type" else ""
 
-    def _sites(self) -> Iterator[Discrepancy]:
+    def _sites(self) -> Iterator[Discrepancy | None]:
         m = self.parts.model
         for i in sorted(self.parts.driven_sites):
             j, G = int(self.relations.sites[i]), self.moved[m.site_bodyid[i]]
@@ -152,7 +161,7 @@ class Comparison:
         text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {place(at)}"
         return Discrepancy("kinematic", kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
-    def _inertia(self) -> Iterator[Discrepancy]:
+    def _inertia(self) -> Iterator[Discrepancy | None]:
         m = self.parts.model
         for i in self.parts.heads[1:]:
             j = int(self.symmetry.bodies[i])
@@ -170,7 +179,7 @@ class Comparison:
             yield Discrepancy("dynamic", "inertia", of, (here, there), gap)
             yield self._same("dynamic", "gravcomp", of, m.body_gravcomp[i], m.body_gravcomp[j])
 
-    def _actuators(self) -> Iterator[Discrepancy]:
+    def _actuators(self) -> Iterator[Discrepancy | None]:
         m, s = self.parts.model, self.symmetry
         for i, j in enumerate(s.actuators):
             of, sign, offset = self._of("actuator", i, j), s.ctrl_signs[i], s.ctrl_offsets[i]
@@ -217,7 +226,7 @@ class Comparison:
             return bool(m.actuator_trnid[i, 1] < 0 and self.relations.sites[thing] >= 0)
         return bool(kind == _ON_JOINT and m.jnt_type[thing] == BALL)
 
-    def _tendons(self) -> Iterator[Discrepancy]:
+    def _tendons(self) -> Iterator[Discrepancy | None]:
         m = self.parts.model
         for i, j in enumerate(self.symmetry.tendons):
             of = self._of("tendon", i, j)
@@ -269,7 +278,9 @@ class Comparison:
     def _far(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, scale: float) -> Discrepancy:
         return self._sized(level, field, of, a, b, float(np.linalg.norm(np.subtract(a, b)) / scale))
 
-    def _same(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike) -> Discrepancy:
+    def _same(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike) -> Discrepancy | None:
+        if np.array_equal(a, b):
+            return None
         x, y = np.ravel(np.asarray(a, dtype=np.float64)), np.ravel(np.asarray(b, dtype=np.float64))
         scale = max(float(np.abs(x).max(initial=0.0)), float(np.abs(y).max(initial=0.0)), 1e-12)
         return self._sized(level, field, of, x, y, float(np.abs(x - y).max(initial=0.0) / scale))

@@ -153,7 +153,9 @@ class _Search:
         if lost:
             self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
         notes = tuple(dict.fromkeys([*self.notes, *self.obstacles.notes]))
-        return Derivation(self.parts.model, world, kinematic, dynamic, _independent(misses, dynamic, one), notes)
+        return Derivation(
+            self.parts.model, world, kinematic, dynamic, _independent(self.obstacles.closest(misses), dynamic, one), notes
+        )
 
     # ------------------------------------------------------------------ candidates
     def _candidates(

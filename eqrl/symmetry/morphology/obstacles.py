@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eqrl.symmetry.morphology.assembly import Assembly
-from eqrl.symmetry.morphology.discrepancy import Discrepancy, listed
+from eqrl.symmetry.morphology.discrepancy import Discrepancy, NearMiss, listed
 from eqrl.symmetry.morphology.matching import Match
 from eqrl.symmetry.morphology.naming import name_of
 from eqrl.symmetry.morphology.partial import PartialMatch, PartialMatcher
@@ -117,7 +117,7 @@ class Obstacles:
         """
         if any(d.field == "gravity" and d.relative > _SMALL for d in discrepancies):
             return False
-        spoilt = {frozenset(d.of) for d in discrepancies if d.level == "kinematic" and self._gross(d)}
+        spoilt = self._spoilt(discrepancies)
         if not spoilt:
             return True
         plain, agreeing, blamed = self._plain(symmetry), 0, 0
@@ -133,6 +133,15 @@ class Obstacles:
             if kind == "joint" or plain:
                 agreeing += sum(len(p) > 1 for p in pairs - spoilt)
         return agreeing >= blamed + (not plain)
+
+    def closest(self, misses: list[NearMiss]) -> list[NearMiss]:
+        """Near misses without those that lack all that another one lacks, and more."""
+        of = [{frozenset(d.of) for d in m.discrepancies} for m in misses]
+        gross = [bool(self._spoilt(m.discrepancies)) for m in misses]
+        return [m for k, m in enumerate(misses) if not (gross[k] and any(x < of[k] for x in of))]
+
+    def _spoilt(self, discrepancies: tuple[Discrepancy, ...]) -> set[frozenset[str]]:
+        return {frozenset(d.of) for d in discrepancies if d.level == "kinematic" and self._gross(d)}
 
     def _gross(self, d: Discrepancy) -> bool:
         return d.relative > (self.slack / self.parts.size if d.field in _PLACES else _SMALL)
