@@ -34,6 +34,7 @@ class Assembly:
         self.shapes = shapes
         self.slack = slack
         self.floor = floor
+        self._relations: dict[Symmetry, Relations] = {}
 
     def element(self, G: Floats, matches: Mapping[int, Match], kind: str) -> Symmetry:
         """The symmetry that moves the world by ``G`` and trees as matched; other trees keep their labels.
@@ -84,19 +85,23 @@ class Assembly:
         )
         if kind == "world" and not symmetry.relabels_nothing:
             kind = "morphology"  # what is bolted to the world is relabelled by what moves the world
-        return replace(symmetry, name=self.name(symmetry), kind=kind)
+        named = replace(symmetry, name=self.name(symmetry), kind=kind)
+        self._relations[named] = relations
+        return named
 
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
-        moved = self.moved(s)
-        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
-        return (*relations.broken, *Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies())
+        return (*self._related(s).broken, *self.compare(s))
 
     def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """Attributes in which parts differ from their images."""
-        moved = self.moved(s)
-        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
-        return Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies()
+        return Comparison(self.parts, self.shapes, s, self.moved(s), self._related(s), self.floor).discrepancies()
+
+    def _related(self, s: Symmetry) -> Relations:
+        """Images of what connects parts; those of a symmetry that was built here are known."""
+        if s not in self._relations:
+            self._relations[s] = Relations(self.parts, self.moved(s), s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
+        return self._relations[s]
 
     def moved(self, s: Symmetry) -> Floats:
         """The isometry of every body at the reference, ``(nbody, 4, 4)``."""

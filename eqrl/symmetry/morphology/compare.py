@@ -47,6 +47,7 @@ class Comparison:
         self.moved, self.mounted = mounts(parts, shapes, symmetry, moved)
         self.relations = relations
         self.floor = floor
+        self.without_image = {(d.field, d.of[0]) for d in relations.broken if d.of[1] == NONE}
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
@@ -154,12 +155,12 @@ class Comparison:
             here, there = self._place(body, where), self._place(body, self.parts.site_poses[j][:3, 3])
             yield self._far("kinematic", "pos", self._of("site", i, j), here, there, self.parts.size)
 
-    def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "") -> Discrepancy:
+    def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "", level: Level = "kinematic") -> Discrepancy:
         """A part without an image, and where that should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
         name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
         text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {place(at)}"
-        return Discrepancy("kinematic", kind, (name, NONE), (1.0, 0.0), 1.0, text)
+        return Discrepancy(level, kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy | None]:
         m = self.parts.model
@@ -168,6 +169,8 @@ class Comparison:
             of, G = self._of("body", i, j), self.moved[i]
             (mass_i, centre_i, inertia_i), (mass_j, centre_j, inertia_j) = self.parts.inertials[i], self.parts.inertials[j]
             yield self._same("dynamic", "mass", of, mass_i, mass_j)
+            if abs(mass_i - mass_j) > self.floor * max(mass_i, mass_j):
+                yield from self._welded(i, j)
             centre = self._place(j, G[:3, :3] @ centre_i + G[:3, 3])
             if mass_i > 0:
                 yield self._far("dynamic", "ipos", of, centre, self._place(j, centre_j), self.parts.size)
@@ -179,10 +182,20 @@ class Comparison:
             yield Discrepancy("dynamic", "inertia", of, (here, there), gap)
             yield self._same("dynamic", "gravcomp", of, m.body_gravcomp[i], m.body_gravcomp[j])
 
+    def _welded(self, head: int, image: int) -> Iterator[Discrepancy]:
+        """What is welded to a piece and weighs something, but has no image."""
+        m = self.parts.model
+        for i in self.parts.members[head][1:]:
+            if m.body_mass[i] > 0 and self.symmetry.bodies[i] == image:
+                where = self.moved[i][:3, :3] @ self.parts.data.xipos[i] + self.moved[i][:3, 3]
+                yield self._lacks("body", i, int(m.body_parentid[i]), where, f" ({m.body_mass[i]:.4g} kg)", "dynamic")
+
     def _actuators(self) -> Iterator[Discrepancy | None]:
         m, s = self.parts.model, self.symmetry
         for i, j in enumerate(s.actuators):
             of, sign, offset = self._of("actuator", i, j), s.ctrl_signs[i], s.ctrl_offsets[i]
+            if ("actuator", of[0]) in self.without_image:
+                continue
             for name in ("ctrlrange", "actrange"):
                 limited = f"actuator_{name.replace('range', 'limited')}"
                 yield self._same("kinematic", name.replace("range", "limited"), of, *getattr(m, limited)[[i, j]])
@@ -230,6 +243,8 @@ class Comparison:
         m = self.parts.model
         for i, j in enumerate(self.symmetry.tendons):
             of = self._of("tendon", i, j)
+            if ("tendon", of[0]) in self.without_image:
+                continue
             sign, shift = self.relations.tendon_signs[i], self.parts.fixed_length(j)
             shift -= sign * self.parts.fixed_length(i)
             mine, other = self.relations.coefficients(i, moved=True), self.relations.coefficients(int(j))

@@ -148,11 +148,13 @@ class _Search:
         # of what permutes nothing, a body about itself, the exact turns say it all
         moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
         moves += [(s, self._judge(s)) for s in self.obstacles.almost(matches, crossed, world.connected != "1") if _returns(s)]
-        misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)]
+        misses += [
+            NearMiss(s, self._inexact(s)) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)
+        ]
         lost = sorted({self.parts.name("sensor", int(i)) for s in kinematic for i in np.flatnonzero(s.sensors < 0)})
         if lost:
             self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
-        notes = tuple(dict.fromkeys([*self.notes, *self.obstacles.notes]))
+        notes = tuple(dict.fromkeys([*self.notes, *self.obstacles.notes(known=bool(kinematic or misses))]))
         return Derivation(
             self.parts.model, world, kinematic, dynamic, _independent(self.obstacles.closest(misses), dynamic, one), notes
         )

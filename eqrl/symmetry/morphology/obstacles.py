@@ -19,10 +19,12 @@ from eqrl.symmetry.morphology.skeleton import Skeleton, most_fit
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
 
 _TRIED = 48
-_KEPT = 16
+_KEPT = 6
 # Differences in attributes (a range, a radius) up to this are small; in positions it is the search's slack.
 _SMALL = 0.25
 _PLACES = ("pos", "axis", "zaxis", "quat", "size", "reach")
+# So many parts without an image are always told.
+_FEWEST = 2
 # The share of parts that may differ grossly in a symmetry that is worth reporting; half of it where robots are put upside down.
 _FEW = {"joint": 1.0 / 2.0, "other": 1.0 / 3.0}
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
@@ -37,14 +39,14 @@ class Obstacles:
         shapes: its geoms.
         assembly: builds symmetries of it.
         slack: largest distance between a part and its image that is small.
-        notes: what is in the way where a part of the tree has no image, one line each.
+        lacks: what is in the way where parts of a tree have no image: how many parts, and one line.
     """
 
     parts: Parts
     shapes: Shapes
     assembly: Assembly
     slack: float
-    notes: list[str] = field(default_factory=list)
+    lacks: list[tuple[int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._matcher = PartialMatcher(self.parts, self.shapes, self.slack)
@@ -140,6 +142,10 @@ class Obstacles:
         gross = [bool(self._spoilt(m.discrepancies)) for m in misses]
         return [m for k, m in enumerate(misses) if not (gross[k] and any(x < of[k] for x in of))]
 
+    def notes(self, known: bool) -> Iterator[str]:
+        """What is in the way, one line each; where a symmetry is ``known``, perhaps nearly, only what one part alone prevents."""
+        yield from (line for count, line in self.lacks if count == 1 or not known)
+
     def _spoilt(self, discrepancies: tuple[Discrepancy, ...]) -> set[frozenset[str]]:
         return {frozenset(d.of) for d in discrepancies if d.level == "kinematic" and self._gross(d)}
 
@@ -170,18 +176,17 @@ class Obstacles:
 
     def _note(self, root: int, matches: list[PartialMatch], lacks_mirror: bool) -> None:
         """Name the parts without images, of the closest mirror where there is none, or else of the best match if few."""
-        lacking = [m for m in matches if m.lacking]
-        mirrors = [m for m in matches if _mirrors(m)]
-        if lacks_mirror and mirrors and mirrors[0].lacking:
-            self._say(root, mirrors[0])
-        elif lacking and len(lacking[0].lacking) <= max(1.0, _FEW["other"] * len(self.parts.trees[root])):
-            self._say(root, lacking[0])
+        few = max(_FEWEST, _FEW["other"] * len(self.parts.trees[root]))
+        lacking = [m for m in matches if 0 < len(m.lacking) <= few]
+        mirrors = [m for m in lacking if _mirrors(m)]
+        if lacking:
+            self._say(root, mirrors[0] if lacks_mirror and mirrors else lacking[0])
 
     def _say(self, root: int, match: PartialMatch) -> None:
         frame = self.parts.poses[root][:3, :3]
         name = name_of(frame.T @ match.G[:3, :3] @ frame)
         what = f"{self.parts.body_name(root)}: {name}" if root else name
-        self.notes.append(f"in the way of the {what}: {listed(tuple(match.lacking))}")
+        self.lacks.append((len(match.lacking), f"in the way of the {what}: {listed(tuple(match.lacking))}"))
 
 
 def _axial(R: Floats) -> bool:

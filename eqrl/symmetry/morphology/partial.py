@@ -18,6 +18,8 @@ from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats
 
 _FAR = 1e6
+# A piece this far from another one, in sizes of the model and summed over its three places, is not its image.
+_ELSEWHERE = 1.0
 _KINDS = {0: "free", 1: "ball", 2: "slide", 3: "hinge"}
 
 
@@ -57,12 +59,14 @@ class PartialMatcher:
         self._geoms(a, b, out)
         below_a, below_b = self.parts.children[a], self.parts.children[b]
         costs = np.array([[self._unlike(x, y, G) for y in below_b] for x in below_a]).reshape(len(below_a), len(below_b))
-        rows, columns = linear_sum_assignment(costs)
-        for i, j in zip(rows, columns, strict=True):
+        images = {
+            i: j for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < _ELSEWHERE * self.parts.size
+        }
+        for i, j in images.items():
             below = self.match(below_a[i], below_b[j], G)
             out.merge(below)
             out.lacking += below.lacking
-        for i in sorted(set(range(len(below_a))) - set(rows.tolist())):
+        for i in sorted(set(range(len(below_a))) - images.keys()):
             out.lacking.append(self._lacks("body", below_a[i], a, b, G[:3, :3] @ self._places[below_a[i]][0] + G[:3, 3]))
         return out
 

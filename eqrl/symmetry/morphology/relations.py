@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy
 from eqrl.symmetry.morphology.parts import BALL, FREE, Parts, numbers
 from eqrl.symmetry.morphology.symmetry import Floats, Ints, rotations
 
@@ -251,17 +251,18 @@ class Relations:
 
     def _exclusions(self) -> None:
         m = self.parts.model
-        pairs = {(int(x) >> 16, int(x) & 0xFFFF) for x in m.exclude_signature}
-        mapped = {tuple(sorted((int(self.bodies[a]), int(self.bodies[b])))) for a, b in pairs}
-        for a, b in mapped - {tuple(sorted(p)) for p in pairs}:
-            of = (self.parts.body_name(a), self.parts.body_name(b))
-            self.broken.append(Discrepancy("kinematic", "exclude", of, (1.0, 0.0), 1.0))
+        pairs = {frozenset((int(x) >> 16, int(x) & 0xFFFF)) for x in m.exclude_signature}
+        for pair in pairs:
+            if frozenset(int(self.bodies[b]) for b in pair) not in pairs:
+                name = "-".join(self.parts.body_name(b) for b in sorted(pair))
+                self.broken.append(Discrepancy("kinematic", "exclude", (name, NONE), (1.0, 0.0), 1.0))
         numbers_of = {tuple(sorted((int(m.pair_geom1[p]), int(m.pair_geom2[p])))): p for p in range(m.npair)}
         for (a, b), p in numbers_of.items():
             image = tuple(sorted((int(self.geoms[a]), int(self.geoms[b]))))
             of = (self.parts.name("geom", image[0]), self.parts.name("geom", image[1]))
             if image not in numbers_of:
-                self.broken.append(Discrepancy("kinematic", "pair", of, (1.0, 0.0), 1.0))
+                name = "-".join(self.parts.name("geom", g) for g in (a, b))
+                self.broken.append(Discrepancy("kinematic", "pair", (name, NONE), (1.0, 0.0), 1.0))
                 continue
             q = numbers_of[image]
             for name in ("friction", "dim", "solref", "solimp", "margin", "gap", "solreffriction"):
@@ -274,7 +275,7 @@ class Relations:
 
     def _no_image(self, kind: str, i: int) -> None:
         getter = {"equality": "equality"}.get(kind, kind)
-        self.broken.append(Discrepancy("kinematic", kind, (self.parts.name(getter, i), "none"), (1.0, 0.0), 1.0))
+        self.broken.append(Discrepancy("kinematic", kind, (self.parts.name(getter, i), NONE), (1.0, 0.0), 1.0))
 
 
 def _same_path(a: list[tuple[int, int, float]], b: list[tuple[int, int, float]]) -> float:
