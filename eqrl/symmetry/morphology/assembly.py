@@ -91,7 +91,10 @@ class Assembly:
 
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
-        return (*self._related(s).broken, *self.compare(s))
+        compared, broken = self.compare(s), self._related(s).broken
+        # what lacks an image often does so because of something that sits elsewhere, so that comes first
+        kinematic = [d for d in compared if d.level == "kinematic"]
+        return (*kinematic, *broken, *compared[len(kinematic) :])
 
     def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """Attributes in which parts differ from their images."""

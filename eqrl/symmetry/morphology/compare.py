@@ -68,7 +68,7 @@ class Comparison:
             same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))
             if d.relative > self.floor and (same not in worst or d.relative > worst[same].relative):
                 worst[same] = d
-        return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", -d.relative)))
+        return tuple(sorted(worst.values(), key=lambda d: (d.level != "kinematic", d not in self.mounted, -d.relative)))
 
     # ------------------------------------------------------------------ parts
     def _world(self) -> Iterator[Discrepancy | None]:

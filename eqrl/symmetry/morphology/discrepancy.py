@@ -91,7 +91,7 @@ def written(here: Value, there: Value) -> tuple[str, str]:
 
 def place(point: tuple[float, ...]) -> str:
     """A single place."""
-    return _words(point, 4)
+    return _words(tuple(round(v, 9) for v in point), 4)
 
 
 def _words(value: Value, digits: int) -> str:

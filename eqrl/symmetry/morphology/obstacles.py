@@ -178,9 +178,8 @@ class Obstacles:
         """Name the parts without images, of the closest mirror where there is none, or else of the best match if few."""
         few = max(_FEWEST, _FEW["other"] * len(self.parts.trees[root]))
         lacking = [m for m in matches if 0 < len(m.lacking) <= few]
-        mirrors = [m for m in lacking if _mirrors(m)]
         if lacking:
-            self._say(root, mirrors[0] if lacks_mirror and mirrors else lacking[0])
+            self._say(root, min(lacking, key=lambda m: (len(m.lacking), lacks_mirror and not _mirrors(m))))
 
     def _say(self, root: int, match: PartialMatch) -> None:
         frame = self.parts.poses[root][:3, :3]

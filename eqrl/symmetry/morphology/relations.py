@@ -67,7 +67,8 @@ class Relations:
             # coincident sites are told apart by their axes, up to sign
             tilt = 1.0 - np.abs(np.einsum("aij,bij->abj", moved[:, :3, :3], there[:, :3, :3])).min(-1)
             for i, j in zip(*linear_sum_assignment(gaps + 1e-3 * self.slack * tilt), strict=True):
-                if gaps[i, j] <= self.slack:
+                # where one that matters is elsewhere the comparison says so
+                if gaps[i, j] <= self.slack or {sites[i], others[j]} <= self.parts.driven_sites:
                     out[sites[i]] = others[j]
         return out
 
