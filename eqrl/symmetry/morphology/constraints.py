@@ -11,7 +11,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.symmetry.morphology.derivation import Discrepancy, Level
+from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy, Level
 from eqrl.symmetry.morphology.parts import numbers
 from eqrl.symmetry.morphology.symmetry import Floats, rotations
 
@@ -59,10 +59,11 @@ def equalities(r: Relations) -> Iterator[Discrepancy]:
 def exclusions(r: Relations) -> Iterator[Discrepancy]:
     """Pairs of bodies that may not touch, against those of their images."""
     m = r.parts.model
-    pairs = {(int(x) >> 16, int(x) & 0xFFFF) for x in m.exclude_signature}
-    mapped = {tuple(sorted((int(r.bodies[a]), int(r.bodies[b])))) for a, b in pairs}
-    for a, b in mapped - {tuple(sorted(p)) for p in pairs}:
-        yield Discrepancy("kinematic", "exclude", (r.parts.body_name(a), r.parts.body_name(b)), (1.0, 0.0), 1.0)
+    pairs = {frozenset((int(x) >> 16, int(x) & 0xFFFF)) for x in m.exclude_signature}
+    for pair in pairs:
+        if frozenset(int(r.bodies[b]) for b in pair) not in pairs:
+            name = "-".join(r.parts.body_name(b) for b in sorted(pair))
+            yield Discrepancy("kinematic", "exclude", (name, NONE), (1.0, 0.0), 1.0)
 
 
 def contact_pairs(r: Relations) -> Iterator[Discrepancy]:
@@ -75,7 +76,8 @@ def contact_pairs(r: Relations) -> Iterator[Discrepancy]:
         image = tuple(sorted((int(r.geoms[a]), int(r.geoms[b]))))
         of = (r.parts.name("geom", image[0]), r.parts.name("geom", image[1]))
         if image not in numbers_of:
-            yield Discrepancy("kinematic", "pair", of, (1.0, 0.0), 1.0)
+            name = "-".join(r.parts.name("geom", g) for g in (a, b))
+            yield Discrepancy("kinematic", "pair", (name, NONE), (1.0, 0.0), 1.0)
             continue
         for name in _PAIR:
             here, there = (np.atleast_1d(getattr(m, f"pair_{name}")[k]).astype(float) for k in (p, numbers_of[image]))
@@ -86,7 +88,7 @@ def contact_pairs(r: Relations) -> Iterator[Discrepancy]:
 
 def no_image(r: Relations, kind: str, i: int) -> Discrepancy:
     """A part to which no other corresponds."""
-    return Discrepancy("kinematic", kind, (r.parts.name(kind, i), "none"), (1.0, 0.0), 1.0)
+    return Discrepancy("kinematic", kind, (r.parts.name(kind, i), NONE), (1.0, 0.0), 1.0)
 
 
 # ---------------------------------------------------------------------- one constraint against another

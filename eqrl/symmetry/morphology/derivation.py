@@ -5,68 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import mujoco
 import numpy as np
 
 from eqrl.symmetry.group import Connected, Generator, Group
+from eqrl.symmetry.morphology.discrepancy import LEVELS, Discrepancy, Level, NearMiss
 from eqrl.symmetry.morphology.exchangeable import Exchangeable
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, signed_permutation
 
-Level = Literal["kinematic", "dynamic"]
-LEVELS: tuple[Level, ...] = ("kinematic", "dynamic")
 _LARGEST = 4096
-_SHOWN = 6
 _TURNS = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
-
-
-@dataclass(frozen=True)
-class Discrepancy:
-    """One attribute in which a part differs from its image.
-
-    Attributes:
-        level: ``"kinematic"`` or ``"dynamic"``.
-        field: name of the attribute as in MJCF, for instance ``"armature"``.
-        of: the two parts, by name: the part and its image.
-        values: value at the part (as the symmetry turns it) and at its image.
-        relative: size of the difference relative to the larger value (to the model's size for positions).
-    """
-
-    level: Level
-    field: str
-    of: tuple[str, str]
-    values: tuple[float | tuple[float, ...], float | tuple[float, ...]]
-    relative: float
-
-    def __str__(self) -> str:
-        """As in ``right_hip_y armature 0.008 vs left_hip_y 0.01``."""
-        return f"{self.of[0]} {self.field} {_words(self.values[0])} vs {self.of[1]} {_words(self.values[1])}"
-
-
-@dataclass(frozen=True)
-class NearMiss:
-    """A symmetry that almost holds.
-
-    Attributes:
-        symmetry: the almost symmetry, usable like an exact one.
-        discrepancies: what breaks it, the worst first.
-    """
-
-    symmetry: Symmetry
-    discrepancies: tuple[Discrepancy, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the symmetry."""
-        return self.symmetry.name
-
-    def __str__(self) -> str:
-        """One line, the worst first."""
-        shown = [str(d) for d in self.discrepancies[:_SHOWN]]
-        if more := len(self.discrepancies) - len(shown):
-            shown.append(f"and {more} more")
-        return f"{self.name} holds but for: " + "; ".join(shown)
 
 
 @dataclass(frozen=True)
@@ -210,7 +159,7 @@ class Derivation:
     def _finite_name(self, level: Level) -> str:
         elements = self.elements(level)
         n = len(elements)
-        orders = [_order_of(e, n) for e in elements]
+        orders = [order_of(e, n) for e in elements]
         if max(orders) == n:
             return f"C{n}"
         abelian = all(_same(a.compose(b), b.compose(a)) for a in self.generators(level) for b in self.generators(level))
@@ -334,19 +283,14 @@ def _same(a: Symmetry, b: Symmetry) -> bool:
     return key(a) == key(b)
 
 
-def _order_of(s: Symmetry, most: int) -> int:
+def order_of(s: Symmetry, most: int) -> int:
+    """Number of steps after which an element leads back to the identity, ``most`` if that takes more."""
     one, power = key(identity(s.model)), s
     for n in range(1, most + 1):
         if key(power) == one:
             return n
         power = s.compose(power)
     return most
-
-
-def _words(value: float | tuple[float, ...]) -> str:
-    if isinstance(value, tuple):
-        return "(" + ", ".join(f"{v:.4g}" for v in value) + ")"
-    return f"{value:.6g}"
 
 
 __all__ = ["LEVELS", "Derivation", "Discrepancy", "Level", "NearMiss", "WorldPart", "closure", "identity"]

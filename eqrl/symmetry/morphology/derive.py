@@ -25,10 +25,21 @@ from eqrl.symmetry.morphology.actuation import refuse_several_controls
 from eqrl.symmetry.morphology.assembly import Assembly
 from eqrl.symmetry.morphology.candidates import Cloud, about, isometries
 from eqrl.symmetry.morphology.constraints import switched_off
-from eqrl.symmetry.morphology.derivation import LEVELS, Derivation, Discrepancy, NearMiss, WorldPart, closure, identity, key
+from eqrl.symmetry.morphology.derivation import (
+    LEVELS,
+    Derivation,
+    Discrepancy,
+    NearMiss,
+    WorldPart,
+    closure,
+    identity,
+    key,
+    order_of,
+)
 from eqrl.symmetry.morphology.exchange import Judgement, LikeTrees
 from eqrl.symmetry.morphology.exchangeable import listed
 from eqrl.symmetry.morphology.matching import Match, Matcher
+from eqrl.symmetry.morphology.obstacles import Obstacles
 from eqrl.symmetry.morphology.parts import Parts
 from eqrl.symmetry.morphology.refine import refined
 from eqrl.symmetry.morphology.shapes import Shapes
@@ -37,13 +48,11 @@ from eqrl.symmetry.morphology.terrain import hidden, terrain
 from eqrl.symmetry.morphology.world import world_part
 
 Source: TypeAlias = mujoco.MjModel | mujoco.MjSpec | str | Path
-# Differences in attributes (a range, a radius) up to this are worth reporting as a near miss; in positions it is `near`.
-_NEAR_ATTRIBUTE = 0.25
-_FEW = 0.1
-_SLIPS = {"range", "ctrlrange", "actuator", "tendon", "equality", "exclude", "pair"}
 # Two isometries this close that permute alike are one, found twice with different errors.
 _TWIN = 0.3
 _MOST_MATCHES = 128
+# A product of near misses that does not return to where it began after so many steps is no symmetry of anything.
+_LONGEST = 24
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
 
 
@@ -143,6 +152,7 @@ class _Search:
         self.matcher = Matcher(parts, self.shapes, self.slack)
         self.assembly = Assembly(parts, self.shapes, self.slack, floor=1e-12)
         self.clouds = {root: Cloud(parts, self.shapes, root) for root in parts.trees}
+        self.obstacles = Obstacles(parts, self.shapes, self.assembly, self.slack)
         self.judged: dict[tuple[float, ...], tuple[Discrepancy, ...]] = {}
         self.round: list[str] = []
         self.notes = [f"equality {name} is switched off and not compared" for name in switched_off(parts.model)]
@@ -150,16 +160,23 @@ class _Search:
     def run(self) -> Derivation:
         world = world_part(self.parts)
         one = replace(identity(self.parts.model), reference=self.parts.reference)
-        own = {root: self._automorphisms(root) for root in self.parts.floating}
-        like = self._like_trees(own, one)
-        elements = [(s, self._judge(s)) for s in (*like.elements(), *self._candidates(world, own))]
+        matches = {root: self._automorphisms(root) for root in self.parts.floating}
+        like = self._like_trees(matches, one)
+        # where the world may be turned, what is fixed to it is nothing but level planes
+        fixed = self._automorphisms(0) if world.connected == "1" else []
+        crossed = self._crossed(matches)
+        matches[0] = fixed
+        elements = [(s, self._judge(s)) for s in (*like.elements(), *self._candidates(world, matches, crossed))]
         elements = _distinct(elements, one)
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
         dynamic, misses = self._split(kinematic, one)
         # of what permutes nothing, a body about itself, the exact turns say it all
         moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
-        misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self._near(d)]
+        moves += [(s, self._judge(s)) for s in self.obstacles.almost(matches, crossed, world.connected != "1") if _returns(s)]
+        misses += [
+            NearMiss(s, self._inexact(s)) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)
+        ]
         sets = {
             level: like.exchangeable(level, lambda some: _generators(sorted(some, key=_preference), one)) for level in LEVELS
         }
@@ -170,13 +187,14 @@ class _Search:
         lost = sorted({self.parts.name("sensor", int(i)) for s in generators for i in np.flatnonzero(s.sensors < 0)})
         if lost:
             self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
+        notes = tuple(dict.fromkeys([*self.notes, *self.obstacles.notes(known=bool(kinematic or misses))]))
         return Derivation(
             self.parts.model,
             world,
             kinematic,
             dynamic,
-            (*_independent(misses, dynamic, one), *like.near_misses()),
-            tuple(dict.fromkeys(self.notes)),
+            (*_independent(self.obstacles.closest(misses), dynamic, one), *like.near_misses()),
+            notes,
             sets=sets,
         )
 
@@ -194,7 +212,7 @@ class _Search:
             self._judge,
             kinematic=lambda s: self._kinematic(self._judge(s)),
             exact=lambda s: not self._inexact(s),
-            near=lambda s: self._near(self._judge(s)),
+            near=lambda s: self.obstacles.worth_telling(s, self._judge(s)),
         )
         return LikeTrees(self.parts, groups, turns, self._exchange, judgement)
 
@@ -216,18 +234,17 @@ class _Search:
         match.merge(inverse(there))
         return self.assembly.element(np.eye(4), {root: match}, kind="morphology")
 
-    def _candidates(self, world: WorldPart, own: Mapping[int, list[Match]]) -> Iterator[Symmetry]:
-        roots = self.parts.floating
-        fixed = self._automorphisms(0) if world.connected == "1" else []
+    def _candidates(
+        self, world: WorldPart, matches: Mapping[int, list[Match]], crossed: Mapping[int, Match]
+    ) -> Iterator[Symmetry]:
+        roots, fixed = self.parts.floating, matches[0]
         if self._hangs():
             # it may be turned about this line by any angle; quarters of a turn and all mirrors are not listed
             fixed = [m for m in fixed if np.allclose(m.G[:3, :3], _MIRROR[:3, :3], atol=1e-9)]
         for match in fixed:
             if np.linalg.det(match.G[:3, :3]) > 0:
                 yield self.assembly.element(match.G, {0: match}, kind="world")
-        mirrored = {r: [m for m in own[r] if np.linalg.det(m.G[:3, :3]) < 0] for r in roots}
-        inexact = self.tolerance * self.parts.size
-        crossed = self._crossed([r for r in roots if all(m.cost > inexact for m in mirrored[r])])
+        mirrored = {r: [m for m in matches[r] if np.linalg.det(m.G[:3, :3]) < 0] for r in roots}
         if lacking := [r for r in roots if not mirrored[r] and r not in crossed]:
             self.notes += [f"{self.parts.body_name(r)} is not its own mirror image" for r in lacking]
             return
@@ -298,8 +315,10 @@ class _Search:
         match.joints |= {j: (j, 1.0) for j in self.parts.joints(piece)}
         match.geoms |= {g: g for g in self.parts.geoms[piece]}
 
-    def _crossed(self, roots: list[int]) -> dict[int, Match]:
+    def _crossed(self, matches: Mapping[int, list[Match]]) -> dict[int, Match]:
         """Matches of trees that are no mirror images of themselves but of each other, as a left and a right hand."""
+        inexact = self.tolerance * self.parts.size
+        roots = [r for r in self.parts.floating if all(m.cost > inexact for m in matches[r] if np.linalg.det(m.G[:3, :3]) < 0)]
         out: dict[int, Match] = {}
         for i, a in enumerate(roots):
             for b in roots[i + 1 :]:
@@ -331,11 +350,6 @@ class _Search:
     def _kinematic(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
         gravity = [d for d in discrepancies if d.field == "gravity"]
         return all(d.relative <= self.tolerance for d in [*discrepancies, *gravity] if d.level == "kinematic" or d in gravity)
-
-    def _near(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
-        gross = [d for d in discrepancies if (d.level == "kinematic" or d.field == "gravity") and d.relative > _NEAR_ATTRIBUTE]
-        # one joint of many with a range of the wrong sign, or without its motor, is a slip of the pen
-        return not gross or ({d.field for d in gross} <= _SLIPS and len(gross) <= _FEW * self.parts.model.njnt)
 
     def _split(self, kinematic: tuple[Symmetry, ...], one: Symmetry) -> tuple[tuple[Symmetry, ...], list[NearMiss]]:
         """Those elements of the kinematic group that are dynamic too, and near misses for the rest."""
@@ -384,6 +398,11 @@ def _distinct(
         if name not in best or worst < known - 1e-9 or mirrors:
             best[name] = (symmetry, discrepancies)
     return list(best.values())
+
+
+def _returns(s: Symmetry) -> bool:
+    """Whether a few steps lead back to where it began."""
+    return order_of(s, _LONGEST) < _LONGEST
 
 
 def _preference(s: Symmetry) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from eqrl.symmetry.morphology.derivation import Discrepancy, Level, NearMiss
+from eqrl.symmetry.morphology.discrepancy import Discrepancy, Level, NearMiss
 from eqrl.symmetry.morphology.exchangeable import Exchangeable, listed
 from eqrl.symmetry.morphology.parts import Parts
 from eqrl.symmetry.morphology.symmetry import Symmetry

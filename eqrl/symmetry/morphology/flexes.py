@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import mujoco
 import numpy as np
 
-from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy
 from eqrl.symmetry.morphology.symmetry import Floats
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def flexes(r: Relations) -> Iterator[Discrepancy]:
         mapped = None if images is None else _elements(r, f, images)
         image = next((k for k in range(m.nflex) if mapped is not None and elements[k] == mapped), None)
         if image is None:
-            yield Discrepancy("kinematic", "flex", (name, "none"), (1.0, 0.0), 1.0)
+            yield Discrepancy("kinematic", "flex", (name, NONE), (1.0, 0.0), 1.0)
             continue
         for attribute in _MATERIAL:
             here, there = (np.atleast_1d(getattr(m, f"flex_{attribute}")[k]).astype(float) for k in (f, image))

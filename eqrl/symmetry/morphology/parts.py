@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.symmetry.morphology.discrepancy import NONE
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
 
@@ -25,6 +26,7 @@ _JOINT_WRAP, _SITE_WRAP = int(mujoco.mjtWrap.mjWRAP_JOINT), int(mujoco.mjtWrap.m
 _SITE_DRIVES = (int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtTrn.mjTRN_SLIDERCRANK))
 _BODY, _SITE = int(mujoco.mjtObj.mjOBJ_BODY), int(mujoco.mjtObj.mjOBJ_SITE)
 _COUPLES_JOINTS, _COUPLES_TENDONS = int(mujoco.mjtEq.mjEQ_JOINT), int(mujoco.mjtEq.mjEQ_TENDON)
+_ON_BODIES = {"geom": "geom", "joint": "jnt", "site": "site"}
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
 
 
@@ -152,10 +154,12 @@ class Parts:
 
     @cached_property
     def driven_sites(self) -> frozenset[int]:
-        """Sites that tendons run through or actuators push."""
+        """Sites that tendons run through, actuators push or equality constraints hold."""
         m = self.model
         on_sites = np.isin(m.actuator_trntype, _SITE_DRIVES)
         found = {*m.wrap_objid[m.wrap_type == _SITE_WRAP].tolist(), *m.actuator_trnid[on_sites].ravel().tolist()}
+        for e in np.flatnonzero(m.eq_objtype == _SITE):
+            found |= {int(m.eq_obj1id[e]), int(m.eq_obj2id[e])}
         return frozenset(int(s) for s in found if s >= 0)
 
     @cached_property
@@ -233,8 +237,16 @@ class Parts:
         return max(reach, bound, 1e-3)
 
     def name(self, kind: str, i: int) -> str:
-        """Name of a part, or its kind and number where it has none."""
-        return str(getattr(self.model, kind)(i).name) or f"{kind}{i}"
+        """Name of a part; where it has none its kind and number, for what sits on a body that body's and the number there."""
+        if i < 0:
+            return NONE
+        if name := str(getattr(self.model, kind)(i).name):
+            return name
+        if kind not in _ON_BODIES:
+            return f"{kind}{i}"
+        body = int(getattr(self.model, f"{_ON_BODIES[kind]}_bodyid")[i])
+        first = int(np.flatnonzero(getattr(self.model, f"{_ON_BODIES[kind]}_bodyid") == body)[0])
+        return f"{self.body_name(body)} {kind}{i - first}"
 
     def body_name(self, i: int) -> str:
         """Name of a body."""

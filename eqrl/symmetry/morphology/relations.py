@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from eqrl.symmetry.morphology.actuation import Actuation, sign_between
 from eqrl.symmetry.morphology.constraints import contact_pairs, equalities, exclusions, no_image
-from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.discrepancy import Discrepancy
 from eqrl.symmetry.morphology.flexes import flexes
 from eqrl.symmetry.morphology.parts import Parts, numbers
 from eqrl.symmetry.morphology.symmetry import Floats, Ints, Symmetry
@@ -70,7 +70,8 @@ class Relations:
             # coincident sites are told apart by their axes, up to sign
             tilt = 1.0 - np.abs(np.einsum("aij,bij->abj", moved[:, :3, :3], there[:, :3, :3])).min(-1)
             for i, j in zip(*linear_sum_assignment(gaps + 1e-3 * self.slack * tilt), strict=True):
-                if gaps[i, j] <= self.slack:
+                # where one that matters is elsewhere the comparison says so
+                if gaps[i, j] <= self.slack or {sites[i], others[j]} <= self.parts.driven_sites:
                     out[sites[i]] = others[j]
         return out
 

@@ -12,7 +12,8 @@ import mujoco
 import numpy as np
 
 from eqrl.symmetry.morphology.candidates import AXIAL
-from eqrl.symmetry.morphology.derivation import Derivation, Discrepancy, NearMiss, closure, key, world_motion
+from eqrl.symmetry.morphology.derivation import Derivation, closure, key, world_motion
+from eqrl.symmetry.morphology.discrepancy import NONE, Discrepancy, NearMiss
 from eqrl.symmetry.morphology.parts import HFIELD, PLANE, Parts
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
@@ -94,7 +95,7 @@ def _without_image(parts: Parts, shapes: Shapes, statics: list[int], symmetry: S
 def _in_the_way(parts: Parts, geom: int) -> Discrepancy:
     kind = int(parts.model.geom_type[geom])
     field = {HFIELD: "height field", PLANE: "tilted plane"}.get(kind, f"static {_NAMES[kind]}")
-    return Discrepancy("kinematic", field, (parts.name("geom", geom), "none"), (1.0, 0.0), 1.0)
+    return Discrepancy("kinematic", field, (parts.name("geom", geom), NONE), (1.0, 0.0), 1.0)
 
 
 def _relabellings(generators: tuple[Symmetry, ...], one: Symmetry) -> set[tuple[float, ...]]:
