@@ -26,11 +26,18 @@ class WorldPart:
         connected: continuous rotations: ``"1"``, ``"SO2"`` (about gravity) or ``"SO3"``.
         translations: directions along which everything may be shifted, ``(n, 3)`` with n of 0 to 3.
         reasons: why it is not more, one line each.
+        open_ground: continuous rotations that gravity and static geometry leave; free joints with terms of their own may break them.
     """
 
     connected: Connected
     translations: Floats
     reasons: tuple[str, ...] = ()
+    open_ground: Connected = "1"
+
+    @property
+    def is_broken_by_joints(self) -> bool:
+        """Whether nothing but terms of free joints keeps the world from being turned about gravity."""
+        return self.connected == "1" and self.open_ground != "1"
 
 
 @dataclass(frozen=True, eq=False)

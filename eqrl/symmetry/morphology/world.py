@@ -20,8 +20,9 @@ _IN_PARENT = _ON_JOINTS[1]
 def world_part(parts: Parts) -> WorldPart:
     """Continuous rotations and translations that gravity, the static geometry, fixed bases and free joints permit."""
     m = parts.model
-    if reasons := [*_standing(parts), *_springs(parts)]:
+    if reasons := list(_standing(parts)):
         return WorldPart("1", np.zeros((0, 3)), tuple(reasons))
+    springs = tuple(_springs(parts))
     normals = np.array([parts.geom_poses[g][:3, 2] for g in parts.geoms[0] if m.geom_type[g] == PLANE]).reshape(-1, 3)
     free = np.eye(3) if not len(normals) else _complement(normals)
     drag = m.opt.density > 0 or m.opt.viscosity > 0
@@ -31,13 +32,17 @@ def world_part(parts: Parts) -> WorldPart:
         reasons.append("a plane is not horizontal")
     lateral = [name for name, v in vectors.items() if np.linalg.norm(v[:2]) > _VERTICAL * float(np.linalg.norm(v))]
     reasons += [f"{name} is not vertical" for name in lateral]
-    special = list(_special_axes(parts))
-    reasons += [reason for connected, reason in special if connected == "1"]
     if reasons:
         return WorldPart("1", free, tuple(reasons))
     still = all(not np.any(v) for v in vectors.values())
-    upright = tuple(reason for _, reason in special)
-    return WorldPart("SO3" if still and not len(normals) and not upright else "SO2", free, upright if still else ())
+    ground: Connected = "SO3" if still and not len(normals) else "SO2"
+    if springs:
+        return WorldPart("1", np.zeros((0, 3)), springs, ground)
+    special = list(_special_axes(parts))
+    if lateral := [reason for connected, reason in special if connected == "1"]:
+        return WorldPart("1", free, tuple(lateral), ground)
+    upright = tuple(reason for _, reason in special) if ground == "SO3" else ()
+    return WorldPart("SO2" if upright else ground, free, upright, ground)
 
 
 def _standing(parts: Parts) -> Iterator[str]:
