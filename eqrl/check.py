@@ -197,7 +197,7 @@ def _derived(
         derivation.order(options.level),
         verdicts,
         tuple(zip(misses, tried, strict=True)),
-        (*derivation.world.reasons, *derivation.notes),
+        (*map(str, derivation.exchangeable(options.level)), *derivation.world.reasons, *derivation.notes),
     )
 
 

@@ -11,11 +11,13 @@ from eqrl.symmetry.morphology.derivation import (
     world_rotation,
 )
 from eqrl.symmetry.morphology.derive import derive
+from eqrl.symmetry.morphology.exchangeable import Exchangeable
 from eqrl.symmetry.morphology.symmetry import Symmetry
 
 __all__ = [
     "Derivation",
     "Discrepancy",
+    "Exchangeable",
     "Level",
     "NearMiss",
     "Symmetry",

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.symmetry.morphology.compare import Comparison
-from eqrl.symmetry.morphology.derivation import Discrepancy
+from eqrl.symmetry.morphology.compare import Comparison, once
+from eqrl.symmetry.morphology.discrepancy import Discrepancy
 from eqrl.symmetry.morphology.matching import Match
 from eqrl.symmetry.morphology.naming import name_of
 from eqrl.symmetry.morphology.parts import Parts
@@ -34,6 +34,7 @@ class Assembly:
         self.shapes = shapes
         self.slack = slack
         self.floor = floor
+        self._relations: dict[Symmetry, Relations] = {}
 
     def element(self, G: Floats, matches: Mapping[int, Match], kind: str) -> Symmetry:
         """The symmetry that moves the world by ``G`` and trees as matched; other trees keep their labels.
@@ -55,11 +56,11 @@ class Assembly:
                 members = self.parts.members[head]
                 moved[list(members)] = match.G
                 bodies[list(members)] = self._members(head, image, match.G)
+                for g in self.parts.geoms[head]:
+                    geoms[g] = match.geoms.get(g, -1)
             for j, (image, sign) in match.joints.items():
                 joints[j], signs[j] = image, sign
-            for g, image in match.geoms.items():
-                geoms[g] = image
-        relations = Relations(self.parts, moved, bodies, joints, signs, geoms, self.slack)
+        relations = Relations(self.parts, moved, bodies, joints, signs, geoms, self.slack, G[:3, :3])
         images, matrix, offset, _ = sensors(relations, G[:3, :3], G[:3, 3])
         symmetry = Symmetry(
             name="",
@@ -72,31 +73,39 @@ class Assembly:
             geoms=geoms,
             sites=relations.sites,
             tendons=relations.tendons,
-            actuators=relations.actuators,
+            actuators=relations.actuation.images,
             sensors=images,
             frames=relations.frames,
             joint_signs=signs,
-            ctrl_signs=relations.ctrl_signs,
-            ctrl_offsets=relations.ctrl_offsets,
+            ctrl_signs=relations.actuation.signs,
+            ctrl_offsets=relations.actuation.offsets,
             sensor_matrix=matrix,
             sensor_offset=offset,
             reference=self.parts.reference,
         )
         if kind == "world" and not symmetry.relabels_nothing:
             kind = "morphology"  # what is bolted to the world is relabelled by what moves the world
-        return replace(symmetry, name=self.name(symmetry), kind=kind)
+        named = replace(symmetry, name=self.name(symmetry), kind=kind)
+        self._relations[named] = relations
+        return named
 
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
-        moved = self.moved(s)
-        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
-        return (*relations.broken, *Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies())
+        compared, broken = self.compare(s), self._related(s).broken
+        # what lacks an image often does so because of something that sits elsewhere, so that comes first
+        kinematic = [d for d in compared if d.level == "kinematic"]
+        return (*kinematic, *once(broken), *compared[len(kinematic) :])
 
     def compare(self, s: Symmetry) -> tuple[Discrepancy, ...]:
         """Attributes in which parts differ from their images."""
-        moved = self.moved(s)
-        relations = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack)
-        return Comparison(self.parts, self.shapes, s, moved, relations, self.floor).discrepancies()
+        return Comparison(self.parts, self.shapes, s, self.moved(s), self._related(s), self.floor).discrepancies()
+
+    def _related(self, s: Symmetry) -> Relations:
+        """Images of what connects parts; those of a symmetry that was built here are known."""
+        if s not in self._relations:
+            moved = self.moved(s)
+            self._relations[s] = Relations(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)
+        return self._relations[s]
 
     def moved(self, s: Symmetry) -> Floats:
         """The isometry of every body at the reference, ``(nbody, 4, 4)``."""

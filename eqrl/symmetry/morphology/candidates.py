@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
-from eqrl.symmetry.morphology.parts import FREE, HINGE, SLIDE, Parts
+from eqrl.symmetry.morphology.parts import FREE, HINGE, PLANE, SLIDE, Parts
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats
 
@@ -62,7 +62,21 @@ class Cloud:
             found.append(np.linalg.eigh(np.cov(self.points.T))[1])
         if self.root:
             found.append(np.linalg.eigh(self.parts.inertials[self.root][2])[1])
+        else:
+            found += self._slopes()
         return found
+
+    def _slopes(self) -> list[Floats]:
+        """Upright frames along which gravity and planes are inclined."""
+        m = self.parts.model
+        planes = [g for g in self.parts.geoms[0] if m.geom_type[g] == PLANE]
+        out = []
+        for direction in (m.opt.gravity, *(self.parts.geom_poses[g][:3, 2] for g in planes)):
+            along = direction * np.array([1.0, 1.0, 0.0])
+            if (size := np.linalg.norm(along)) > _FLAT * np.linalg.norm(direction):
+                x, z = along / size, np.array([0.0, 0.0, 1.0])
+                out.append(np.stack([x, np.cross(z, x), z], axis=1))
+        return out
 
     def _pieces(self, head: int, place: Label) -> Iterator[tuple[int, Label]]:
         label = (*place, self._class(head))
@@ -158,7 +172,7 @@ def _rotations(a: Cloud, b: Cloud, slack: float) -> Iterator[Floats]:
         apart = np.linalg.norm(x1 - x2)
         for j in _alike(b, q, a.labels[second], float(np.linalg.norm(x2)), slack):
             if abs(np.linalg.norm(q[i] - q[j]) - apart) <= 2 * slack and i != j:
-                before, after = _triad(x1, x2), _triad(q[i], q[j])
+                before, after = triad(x1, x2), triad(q[i], q[j])
                 if after is not None and before is not None:
                     yield after @ before.T
                     yield after @ np.diag([1.0, 1.0, -1.0]) @ before.T
@@ -175,7 +189,8 @@ def _alike(cloud: Cloud, q: Floats, label: Label, length: float, slack: float) -
     return [i for i in range(len(q)) if cloud.labels[i] == label and abs(np.linalg.norm(q[i]) - length) <= slack]
 
 
-def _triad(x: Floats, y: Floats) -> Floats | None:
+def triad(x: Floats, y: Floats) -> Floats | None:
+    """Orthonormal axes, the first along ``x``, the second in the plane of ``x`` and ``y``; None where these have one line."""
     e1 = x / np.linalg.norm(x)
     rest = y - (y @ e1) * e1
     if (length := np.linalg.norm(rest)) < _FLAT * np.linalg.norm(x):
@@ -189,12 +204,12 @@ def _about_line(a: Cloud, b: Cloud, x: Floats, y: Floats) -> Iterator[Floats]:
     sides_a = [f[:, k] for f in a.frames for k in range(3)] + a.lines
     sides_b = [f[:, k] for f in b.frames for k in range(3)] + b.lines
     for u in sides_a:
-        here = _triad(x, u)
+        here = triad(x, u)
         if here is None:
             continue
         for v in sides_b:
             for sign in (1.0, -1.0):
-                there = _triad(y, sign * v)
+                there = triad(y, sign * v)
                 if there is not None:
                     yield there @ here.T
                     yield there @ np.diag([1.0, 1.0, -1.0]) @ here.T

@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import mujoco
 import numpy as np
 
 from eqrl.symmetry.group import Connected, Generator, Group
+from eqrl.symmetry.morphology.discrepancy import LEVELS, Discrepancy, Level, NearMiss
+from eqrl.symmetry.morphology.exchangeable import Exchangeable
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, signed_permutation
 
-Level = Literal["kinematic", "dynamic"]
-LEVELS: tuple[Level, ...] = ("kinematic", "dynamic")
 _LARGEST = 4096
-_SHOWN = 6
 _TURNS = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
-
-
-@dataclass(frozen=True)
-class Discrepancy:
-    """One attribute in which a part differs from its image.
-
-    Attributes:
-        level: ``"kinematic"`` or ``"dynamic"``.
-        field: name of the attribute as in MJCF, for instance ``"armature"``.
-        of: the two parts, by name: the part and its image.
-        values: value at the part (as the symmetry turns it) and at its image.
-        relative: size of the difference relative to the larger value (to the model's size for positions).
-    """
-
-    level: Level
-    field: str
-    of: tuple[str, str]
-    values: tuple[float | tuple[float, ...], float | tuple[float, ...]]
-    relative: float
-
-    def __str__(self) -> str:
-        """As in ``right_hip_y armature 0.008 vs left_hip_y 0.01``."""
-        return f"{self.of[0]} {self.field} {_words(self.values[0])} vs {self.of[1]} {_words(self.values[1])}"
-
-
-@dataclass(frozen=True)
-class NearMiss:
-    """A symmetry that almost holds.
-
-    Attributes:
-        symmetry: the almost symmetry, usable like an exact one.
-        discrepancies: what breaks it, the worst first.
-    """
-
-    symmetry: Symmetry
-    discrepancies: tuple[Discrepancy, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the symmetry."""
-        return self.symmetry.name
-
-    def __str__(self) -> str:
-        """One line, the worst first."""
-        shown = [str(d) for d in self.discrepancies[:_SHOWN]]
-        if more := len(self.discrepancies) - len(shown):
-            shown.append(f"and {more} more")
-        return f"{self.name} holds but for: " + "; ".join(shown)
 
 
 @dataclass(frozen=True)
@@ -76,11 +26,18 @@ class WorldPart:
         connected: continuous rotations: ``"1"``, ``"SO2"`` (about gravity) or ``"SO3"``.
         translations: directions along which everything may be shifted, ``(n, 3)`` with n of 0 to 3.
         reasons: why it is not more, one line each.
+        open_ground: continuous rotations that gravity and static geometry leave; free joints with terms of their own may break them.
     """
 
     connected: Connected
     translations: Floats
     reasons: tuple[str, ...] = ()
+    open_ground: Connected = "1"
+
+    @property
+    def is_broken_by_joints(self) -> bool:
+        """Whether nothing but terms of free joints keeps the world from being turned about gravity."""
+        return self.connected == "1" and self.open_ground != "1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +52,7 @@ class Derivation:
         near_misses: kinematic generators that are not dynamic, and those that hold within the tolerance only.
         notes: remarks on what could not be decided, one line each.
         spec: what the model was compiled from, where that is known.
+        sets: like trees that may be exchanged freely, by level; the finite part leaves these exchanges out.
     """
 
     model: mujoco.MjModel
@@ -104,6 +62,16 @@ class Derivation:
     near_misses: tuple[NearMiss, ...] = ()
     notes: tuple[str, ...] = field(default=())
     spec: mujoco.MjSpec | None = None
+    sets: Mapping[Level, tuple[Exchangeable, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The group, what may be exchanged freely, and why it is not more: one line each."""
+        first = ", and ".join([self.group().name, *map(str, self.exchangeable())])
+        return "\n".join([first, *map(str, self.near_misses), *self.world.reasons, *self.notes])
+
+    def exchangeable(self, level: Level = "dynamic") -> tuple[Exchangeable, ...]:
+        """Like trees that may be exchanged freely; the finite part leaves these exchanges out."""
+        return self.sets.get(level, ())
 
     def generators(self, level: Level = "dynamic") -> tuple[Symmetry, ...]:
         """Generators of the finite part on a level."""
@@ -133,7 +101,8 @@ class Derivation:
     def identity(self) -> Symmetry:
         """The element that does nothing."""
         one = identity(self.model)
-        found = [*self.kinematic, *(m.symmetry for m in self.near_misses)]
+        free = [g for like in self.exchangeable("kinematic") for g in like.generators]
+        found = [*self.kinematic, *free, *(m.symmetry for m in self.near_misses)]
         return replace(one, reference=found[0].reference) if found else one
 
     def rotation(self, angle: float) -> Symmetry:
@@ -147,7 +116,7 @@ class Derivation:
         return world_rotation(self.model, angle)
 
     def group(self, level: Level = "dynamic") -> Group:
-        """The full group without translations, for representations.
+        """The full group without translations and without free exchanges, for representations.
 
         Its entity sets are ``"joints"`` (hinges and slides in the model's order, signed), ``"actuators"`` (signed),
         ``"bodies"`` (permuted; what is welded together counts as one), and for each body with a free or ball joint ``"<body> axes"``, 3x3.
@@ -176,11 +145,17 @@ class Derivation:
 
         if self.spec is None:
             raise ValueError("a compiled model cannot be changed; give derive() the MJCF file or an MjSpec")
-        generators = (*self.kinematic, *(m.symmetry for m in self.near_misses if near_misses))
-        elements = closure(generators, self.identity)
-        poses = self._poses
-        moved = [poses[s.bodies] @ s.frames @ np.linalg.inv(poses) for s in elements]
-        return symmetrised(self.spec, elements, moved)
+        free = self.exchangeable("kinematic")
+        nearly = [m.symmetry for m in self.near_misses if near_misses and not any(like.covers(m.symmetry) for like in free)]
+        spec = self.spec
+        changes: list[str] = []
+        # what is averaged over one set stays so when others are averaged
+        for generators in (*(like.averaging() for like in free), (*self.kinematic, *nearly)):
+            elements = closure(generators, self.identity)
+            moved = [self._poses[s.bodies] @ s.frames @ np.linalg.inv(self._poses) for s in elements]
+            spec, changed = symmetrised(spec, elements, moved)
+            changes += changed
+        return spec, tuple(changes)
 
     @cached_property
     def _poses(self) -> Floats:
@@ -191,7 +166,7 @@ class Derivation:
     def _finite_name(self, level: Level) -> str:
         elements = self.elements(level)
         n = len(elements)
-        orders = [_order_of(e, n) for e in elements]
+        orders = [order_of(e, n) for e in elements]
         if max(orders) == n:
             return f"C{n}"
         abelian = all(_same(a.compose(b), b.compose(a)) for a in self.generators(level) for b in self.generators(level))
@@ -289,7 +264,7 @@ def world_motion(model: mujoco.MjModel, R: Floats, t: Floats | None = None, name
 
     one, t = identity(model, name), np.zeros(3) if t is None else t
     still = np.tile(np.eye(4), (model.nbody, 1, 1))
-    relations = Relations(Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9)
+    relations = Relations(Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9, R=R)
     images, matrix, offset, _ = sensors(relations, R, t)
     return replace(one, R=R, t=t, sensors=images, sensor_matrix=matrix, sensor_offset=offset)
 
@@ -315,19 +290,14 @@ def _same(a: Symmetry, b: Symmetry) -> bool:
     return key(a) == key(b)
 
 
-def _order_of(s: Symmetry, most: int) -> int:
+def order_of(s: Symmetry, most: int) -> int:
+    """Number of steps after which an element leads back to the identity, ``most`` if that takes more."""
     one, power = key(identity(s.model)), s
     for n in range(1, most + 1):
         if key(power) == one:
             return n
         power = s.compose(power)
     return most
-
-
-def _words(value: float | tuple[float, ...]) -> str:
-    if isinstance(value, tuple):
-        return "(" + ", ".join(f"{v:.4g}" for v in value) + ")"
-    return f"{value:.6g}"
 
 
 __all__ = ["LEVELS", "Derivation", "Discrepancy", "Level", "NearMiss", "WorldPart", "closure", "identity"]

@@ -12,7 +12,8 @@ of robotics systems" (RSS 2023, arXiv 2302.10433), who state them; here they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -20,24 +21,38 @@ from typing import TypeAlias
 import mujoco
 import numpy as np
 
+from eqrl.symmetry.morphology.actuation import refuse_several_controls
 from eqrl.symmetry.morphology.assembly import Assembly
 from eqrl.symmetry.morphology.candidates import Cloud, about, isometries
-from eqrl.symmetry.morphology.derivation import Derivation, Discrepancy, NearMiss, WorldPart, closure, identity, key
+from eqrl.symmetry.morphology.constraints import switched_off
+from eqrl.symmetry.morphology.derivation import (
+    LEVELS,
+    Derivation,
+    Discrepancy,
+    NearMiss,
+    WorldPart,
+    closure,
+    identity,
+    key,
+    order_of,
+)
+from eqrl.symmetry.morphology.exchange import Judgement, LikeTrees
+from eqrl.symmetry.morphology.exchangeable import listed
 from eqrl.symmetry.morphology.matching import Match, Matcher
+from eqrl.symmetry.morphology.obstacles import Obstacles
 from eqrl.symmetry.morphology.parts import Parts
 from eqrl.symmetry.morphology.refine import refined
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.morphology.terrain import hidden, terrain
 from eqrl.symmetry.morphology.world import world_part
 
 Source: TypeAlias = mujoco.MjModel | mujoco.MjSpec | str | Path
-# Differences in attributes (a range, a radius) up to this are worth reporting as a near miss; in positions it is `near`.
-_NEAR_ATTRIBUTE = 0.25
-_FEW = 0.1
-_SLIPS = {"range", "ctrlrange", "actuator", "tendon", "equality", "exclude", "pair"}
 # Two isometries this close that permute alike are one, found twice with different errors.
 _TWIN = 0.3
 _MOST_MATCHES = 128
+# A product of near misses that does not return to where it began after so many steps is no symmetry of anything.
+_LONGEST = 24
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
 
 
@@ -56,14 +71,20 @@ def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a model that MuJoCo can compile; the message is MuJoCo's.
+        ValueError: if the file is not a model that MuJoCo can compile; the message is MuJoCo's. Also if an actuator has
+            several controls.
     """
     model, spec = load(source)
+    refuse_several_controls(model)
     best = _Search(Parts.of(model), tolerance, exact, near).run()
     for reference in _other_references(model):
         found = _Search(Parts.of(model, reference), tolerance, exact, near).run()
         if _size(found) > _size(best):
             best = replace(found, notes=(*found.notes, "symmetric about another configuration than the zero one"))
+    parts = Parts.of(model, best.identity.reference)
+    if statics := terrain(parts):
+        bare = _Search(replace(parts, ignoring=statics), tolerance, exact, near).run()
+        best = replace(best, near_misses=(*best.near_misses, *hidden(best, bare, parts, tolerance)))
     return replace(best, spec=spec)
 
 
@@ -89,9 +110,10 @@ def load(source: Source) -> tuple[mujoco.MjModel, mujoco.MjSpec | None]:
 
 def _size(found: Derivation) -> float:
     try:
-        return float(found.order("kinematic"))
+        listed = found.order("kinematic")
     except ValueError:  # more elements than are listed
         return np.inf
+    return math.log(listed) + sum(math.log(like.size) for like in found.exchangeable("kinematic"))
 
 
 def _other_references(model: mujoco.MjModel) -> Iterator[np.ndarray]:
@@ -130,50 +152,99 @@ class _Search:
         self.matcher = Matcher(parts, self.shapes, self.slack)
         self.assembly = Assembly(parts, self.shapes, self.slack, floor=1e-12)
         self.clouds = {root: Cloud(parts, self.shapes, root) for root in parts.trees}
+        self.obstacles = Obstacles(parts, self.shapes, self.assembly, self.slack)
         self.judged: dict[tuple[float, ...], tuple[Discrepancy, ...]] = {}
-        self.notes: list[str] = []
+        self.round: list[str] = []
+        self.notes = [f"equality {name} is switched off and not compared" for name in switched_off(parts.model)]
 
     def run(self) -> Derivation:
         world = world_part(self.parts)
         one = replace(identity(self.parts.model), reference=self.parts.reference)
-        elements = [(s, self._judge(s)) for s in self._candidates(world)]
+        matches = {root: self._automorphisms(root) for root in self.parts.floating}
+        like = self._like_trees(matches, one)
+        # where the world may be turned, what is fixed to it is nothing but level planes
+        fixed = self._automorphisms(0) if world.connected == "1" else []
+        crossed = self._crossed(matches)
+        matches[0] = fixed
+        elements = [(s, self._judge(s)) for s in (*like.elements(), *self._candidates(world, matches, crossed))]
         elements = _distinct(elements, one)
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
         dynamic, misses = self._split(kinematic, one)
         # of what permutes nothing, a body about itself, the exact turns say it all
         moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
-        misses += [NearMiss(s, d) for s, d in moves if not self._kinematic(d) and self._near(d)]
-        lost = sorted({self.parts.name("sensor", int(i)) for s in kinematic for i in np.flatnonzero(s.sensors < 0)})
+        moves += [(s, self._judge(s)) for s in self.obstacles.almost(matches, crossed, world.connected != "1") if _returns(s)]
+        misses += [
+            NearMiss(s, self._inexact(s)) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)
+        ]
+        sets = {
+            level: like.exchangeable(level, lambda some: _generators(sorted(some, key=_preference), one)) for level in LEVELS
+        }
+        generators = (*kinematic, *(g for like_trees in sets["kinematic"] for g in like_trees.generators))
+        if self.round:
+            are, itself = ("is", "it about itself") if len(self.round) == 1 else ("are", "them about themselves")
+            self.notes.insert(0, f"{listed(self.round)} {are} round: turning {itself} is not listed")
+        lost = sorted({self.parts.name("sensor", int(i)) for s in generators for i in np.flatnonzero(s.sensors < 0)})
         if lost:
             self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
+        notes = tuple(dict.fromkeys([*self.notes, *self.obstacles.notes(known=bool(kinematic or misses))]))
         return Derivation(
-            self.parts.model, world, kinematic, dynamic, _independent(misses, dynamic, one), tuple(dict.fromkeys(self.notes))
+            self.parts.model,
+            world,
+            kinematic,
+            dynamic,
+            (*_independent(self.obstacles.closest(misses), dynamic, one), *like.near_misses()),
+            notes,
+            sets=sets,
         )
 
     # ------------------------------------------------------------------ candidates
-    def _candidates(self, world: WorldPart) -> Iterator[Symmetry]:
-        roots = self.parts.floating
-        own = {root: self._automorphisms(root) for root in roots}
-        for root in roots:
-            for match in own[root]:
-                if np.linalg.det(match.G[:3, :3]) > 0:
-                    yield self.assembly.element(np.eye(4), {root: match}, kind="morphology")
-        for i, a in enumerate(roots):
-            for b in roots[i + 1 :]:
-                across = self._between(a, b)
-                if across is not None:
-                    yield self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
-        fixed = self._automorphisms(0) if world.connected == "1" else []
+    def _like_trees(self, own: Mapping[int, list[Match]], one: Symmetry) -> LikeTrees:
+        """What floats and pieces that hang on one other, sorted by what may be exchanged."""
+
+        def turns(head: int) -> list[Symmetry]:
+            proper = [m for m in own.get(head, ()) if np.linalg.det(m.G[:3, :3]) > 0]
+            elements = [self.assembly.element(np.eye(4), {head: m}, kind="morphology") for m in proper]
+            return [s for s, _ in _distinct([(s, self._judge(s)) for s in elements], one)]
+
+        groups = [self.parts.floating, *(below for below in self.parts.children.values() if len(below) > 1)]
+        judgement = Judgement(
+            self._judge,
+            kinematic=lambda s: self._kinematic(self._judge(s)),
+            exact=lambda s: not self._inexact(s),
+            near=lambda s: self.obstacles.worth_telling(s, self._judge(s)),
+        )
+        return LikeTrees(self.parts, groups, turns, self._exchange, judgement)
+
+    def _exchange(self, a: int, b: int) -> Symmetry | None:
+        """The exchange of two floating trees, or of siblings that lie in the same place, as the legs of planar walkers do."""
+        if self.parts.floats(a):
+            if (across := self._between(a, b)) is None:
+                return None
+            return self.assembly.element(np.eye(4), {a: across, b: inverse(across)}, kind="exchange")
+        there = self.matcher.match(a, b, np.eye(4))
+        if there is None or there.cost > self.tolerance * self.parts.size * (len(there.joints) + len(there.geoms)):
+            return None
+        root = next(root for root, trees in self.parts.trees.items() if a in trees)
+        match, moved = Match(np.eye(4)), {*there.pieces, *there.pieces.values()}
+        for piece in self.parts.trees[root]:
+            if piece not in moved:  # everything else stays where it is
+                self._stay(match, piece)
+        match.merge(there)
+        match.merge(inverse(there))
+        return self.assembly.element(np.eye(4), {root: match}, kind="morphology")
+
+    def _candidates(
+        self, world: WorldPart, matches: Mapping[int, list[Match]], crossed: Mapping[int, Match]
+    ) -> Iterator[Symmetry]:
+        roots, fixed = self.parts.floating, matches[0]
         if self._hangs():
             # it may be turned about this line by any angle; quarters of a turn and all mirrors are not listed
             fixed = [m for m in fixed if np.allclose(m.G[:3, :3], _MIRROR[:3, :3], atol=1e-9)]
         for match in fixed:
             if np.linalg.det(match.G[:3, :3]) > 0:
                 yield self.assembly.element(match.G, {0: match}, kind="world")
-        mirrored = {r: [m for m in own[r] if np.linalg.det(m.G[:3, :3]) < 0] for r in roots}
-        inexact = self.tolerance * self.parts.size
-        crossed = self._crossed([r for r in roots if all(m.cost > inexact for m in mirrored[r])])
+        mirrored = {r: [m for m in matches[r] if np.linalg.det(m.G[:3, :3]) < 0] for r in roots}
         if lacking := [r for r in roots if not mirrored[r] and r not in crossed]:
             self.notes += [f"{self.parts.body_name(r)} is not its own mirror image" for r in lacking]
             return
@@ -194,7 +265,7 @@ class _Search:
     def _automorphisms(self, root: int) -> list[Match]:
         """Matches of a tree with itself, each once."""
         if root and self._round(root):
-            self.notes.append(f"{self.parts.body_name(root)} is round: turning it about itself is not listed")
+            self.round.append(self.parts.body_name(root))
             return [
                 Match(
                     about(R, c, c),
@@ -223,7 +294,7 @@ class _Search:
             if sum(len(m) for m in found.values()) > _MOST_MATCHES:
                 self.notes.append(f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed")
                 break
-        return [*(m for same in found.values() for m in same), *self._coincident(root)]
+        return [m for same in found.values() for m in same]
 
     def _hangs(self) -> bool:
         """Whether all that is fixed to the world are ends of tendons on one vertical line."""
@@ -239,35 +310,15 @@ class _Search:
         points = self.clouds[root].points
         return not self.parts.children[root] and ball and bool(np.allclose(points, self.clouds[root].centre, atol=1e-9))
 
-    def _coincident(self, root: int) -> Iterator[Match]:
-        """Exchanges of siblings that lie in the same place, as the legs of planar walkers do."""
-        trees = self.parts.trees[root]
-        for head in trees:
-            below = self.parts.children[head]
-            for i, a in enumerate(below):
-                for b in below[i + 1 :]:
-                    there, back = self.matcher.match(a, b, np.eye(4)), self.matcher.match(b, a, np.eye(4))
-                    if there is None or back is None:
-                        continue
-                    if there.cost > self.tolerance * self.parts.size * (len(there.joints) + len(there.geoms)):
-                        continue
-                    match = self.matcher.match(root, root, np.eye(4))
-                    if match is None:
-                        continue
-                    match.merge(there)
-                    match.merge(back)
-                    for piece in trees:  # everything else stays where it is, however matching may have permuted it
-                        if piece not in there.pieces and piece not in back.pieces:
-                            self._stay(match, piece)
-                    yield match
-
     def _stay(self, match: Match, piece: int) -> None:
         match.pieces[piece] = piece
         match.joints |= {j: (j, 1.0) for j in self.parts.joints(piece)}
         match.geoms |= {g: g for g in self.parts.geoms[piece]}
 
-    def _crossed(self, roots: list[int]) -> dict[int, Match]:
+    def _crossed(self, matches: Mapping[int, list[Match]]) -> dict[int, Match]:
         """Matches of trees that are no mirror images of themselves but of each other, as a left and a right hand."""
+        inexact = self.tolerance * self.parts.size
+        roots = [r for r in self.parts.floating if all(m.cost > inexact for m in matches[r] if np.linalg.det(m.G[:3, :3]) < 0)]
         out: dict[int, Match] = {}
         for i, a in enumerate(roots):
             for b in roots[i + 1 :]:
@@ -299,11 +350,6 @@ class _Search:
     def _kinematic(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
         gravity = [d for d in discrepancies if d.field == "gravity"]
         return all(d.relative <= self.tolerance for d in [*discrepancies, *gravity] if d.level == "kinematic" or d in gravity)
-
-    def _near(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
-        gross = [d for d in discrepancies if (d.level == "kinematic" or d.field == "gravity") and d.relative > _NEAR_ATTRIBUTE]
-        # one joint of many with a range of the wrong sign, or without its motor, is a slip of the pen
-        return not gross or ({d.field for d in gross} <= _SLIPS and len(gross) <= _FEW * self.parts.model.njnt)
 
     def _split(self, kinematic: tuple[Symmetry, ...], one: Symmetry) -> tuple[tuple[Symmetry, ...], list[NearMiss]]:
         """Those elements of the kinematic group that are dynamic too, and near misses for the rest."""
@@ -352,6 +398,11 @@ def _distinct(
         if name not in best or worst < known - 1e-9 or mirrors:
             best[name] = (symmetry, discrepancies)
     return list(best.values())
+
+
+def _returns(s: Symmetry) -> bool:
+    """Whether a few steps lead back to where it began."""
+    return order_of(s, _LONGEST) < _LONGEST
 
 
 def _preference(s: Symmetry) -> tuple[float, ...]:

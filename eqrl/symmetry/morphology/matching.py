@@ -75,8 +75,10 @@ class Matcher:
 
     def match(self, a: int, b: int, G: Floats) -> Match | None:
         """Match the tree that hangs on piece ``a`` to the one on piece ``b``; None if it does not fit."""
+        if self._mass_gap(a, b, G) > _MASS_SLACK * self.slack:  # cheaper than joints, of which slides fit anywhere
+            return None
         joints = self._joints(a, b, G)
-        if joints is None or self._mass_gap(a, b, G) > _MASS_SLACK * self.slack:
+        if joints is None:
             return None
         geoms = self._geoms(a, b, G)
         if geoms is None:

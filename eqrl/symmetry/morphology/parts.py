@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.symmetry.morphology.discrepancy import NONE
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
 
@@ -24,6 +25,8 @@ FREE, BALL, SLIDE, HINGE = (int(getattr(mujoco.mjtJoint, f"mjJNT_{n}")) for n in
 _JOINT_WRAP, _SITE_WRAP = int(mujoco.mjtWrap.mjWRAP_JOINT), int(mujoco.mjtWrap.mjWRAP_SITE)
 _SITE_DRIVES = (int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtTrn.mjTRN_SLIDERCRANK))
 _BODY, _SITE = int(mujoco.mjtObj.mjOBJ_BODY), int(mujoco.mjtObj.mjOBJ_SITE)
+_COUPLES_JOINTS, _COUPLES_TENDONS = int(mujoco.mjtEq.mjEQ_JOINT), int(mujoco.mjtEq.mjEQ_TENDON)
+_ON_BODIES = {"geom": "geom", "joint": "jnt", "site": "site"}
 PLANE, HFIELD = int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD)
 
 
@@ -38,21 +41,23 @@ class Parts:
         model: the compiled model.
         data: its data after forward kinematics at the reference configuration.
         reference: that configuration, ``(nq,)``.
+        ignoring: geoms that are taken not to collide.
     """
 
     model: mujoco.MjModel
     data: mujoco.MjData
     reference: Floats
+    ignoring: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, model: mujoco.MjModel, reference: ArrayLike | None = None) -> Parts:
+    def of(cls, model: mujoco.MjModel, reference: ArrayLike | None = None, ignoring: frozenset[int] = frozenset()) -> Parts:
         """Forward kinematics at a configuration, by default ``qpos0``."""
         data = mujoco.MjData(model)
         if reference is not None:
             data.qpos[:] = reference
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
-        return cls(model, data, np.array(data.qpos))
+        return cls(model, data, np.array(data.qpos), ignoring)
 
     @cached_property
     def poses(self) -> Floats:
@@ -111,6 +116,7 @@ class Parts:
         touches[m.pair_geom1] = True
         touches[m.pair_geom2] = True
         touches[m.wrap_objid[np.isin(m.wrap_type, _WRAPPED)]] = True
+        touches[list(self.ignoring)] = False
         return np.flatnonzero(touches)
 
     @cached_property
@@ -148,18 +154,20 @@ class Parts:
 
     @cached_property
     def driven_sites(self) -> frozenset[int]:
-        """Sites that tendons run through or actuators push."""
+        """Sites that tendons run through, actuators push or equality constraints hold."""
         m = self.model
         on_sites = np.isin(m.actuator_trntype, _SITE_DRIVES)
         found = {*m.wrap_objid[m.wrap_type == _SITE_WRAP].tolist(), *m.actuator_trnid[on_sites].ravel().tolist()}
+        for e in np.flatnonzero(m.eq_objtype == _SITE):
+            found |= {int(m.eq_obj1id[e]), int(m.eq_obj2id[e])}
         return frozenset(int(s) for s in found if s >= 0)
 
     @cached_property
     def tied(self) -> frozenset[int]:
-        """Bodies that equality constraints or spatial tendons refer to."""
+        """Bodies that active equality constraints or spatial tendons refer to."""
         m = self.model
         out: set[int] = set()
-        for e in range(m.neq):
+        for e in np.flatnonzero(m.eq_active0):
             things = [int(m.eq_obj1id[e]), int(m.eq_obj2id[e])]
             if m.eq_objtype[e] == _BODY:
                 out |= set(things)
@@ -173,6 +181,31 @@ class Parts:
         reference = m.actuator_trnid[(m.actuator_trntype == _SITE_DRIVES[0]) & (m.actuator_trnid[:, 1] >= 0), 1]
         out |= {int(m.site_bodyid[s]) for s in reference}
         return frozenset(out)
+
+    @cached_property
+    def held_together(self) -> tuple[tuple[int, ...], ...]:
+        """Bodies that every active equality constraint, every tendon and every element of a flex refers to."""
+        m = self.model
+        on_tendon: list[tuple[int, ...]] = []
+        for t in range(m.ntendon):
+            wraps = range(int(m.tendon_adr[t]), int(m.tendon_adr[t]) + int(m.tendon_num[t]))
+            owners = {_JOINT_WRAP: m.jnt_bodyid, _SITE_WRAP: m.site_bodyid, **dict.fromkeys(_WRAPPED, m.geom_bodyid)}
+            on_tendon.append(tuple(int(owners[k][m.wrap_objid[w]]) for w in wraps if (k := int(m.wrap_type[w])) in owners))
+        out = list(on_tendon)
+        for e in np.flatnonzero(m.eq_active0):
+            things = [int(t) for t in (m.eq_obj1id[e], m.eq_obj2id[e]) if t >= 0]
+            if m.eq_type[e] == _COUPLES_TENDONS:
+                out.append(tuple(b for t in things for b in on_tendon[t]))
+            elif m.eq_type[e] == _COUPLES_JOINTS:
+                out.append(tuple(int(m.jnt_bodyid[t]) for t in things))
+            elif m.eq_objtype[e] in (_BODY, _SITE):
+                out.append(tuple(int(m.site_bodyid[t]) if m.eq_objtype[e] == _SITE else t for t in things))
+        for f in range(m.nflex):
+            size, start, vertex = int(m.flex_dim[f]) + 1, int(m.flex_elemdataadr[f]), int(m.flex_vertadr[f])
+            rows = m.flex_elem[start : start + size * int(m.flex_elemnum[f])].reshape(-1, size)
+            owners = m.flex_vertbodyid[vertex:]
+            out += [tuple(int(owners[v]) for v in row) for row in rows if (owners[row] >= 0).all()]
+        return tuple(out)
 
     @cached_property
     def inertials(self) -> dict[int, tuple[float, Floats, Floats]]:
@@ -204,8 +237,16 @@ class Parts:
         return max(reach, bound, 1e-3)
 
     def name(self, kind: str, i: int) -> str:
-        """Name of a part, or its kind and number where it has none."""
-        return str(getattr(self.model, kind)(i).name) or f"{kind}{i}"
+        """Name of a part; where it has none its kind and number, for what sits on a body that body's and the number there."""
+        if i < 0:
+            return NONE
+        if name := str(getattr(self.model, kind)(i).name):
+            return name
+        if kind not in _ON_BODIES:
+            return f"{kind}{i}"
+        body = int(getattr(self.model, f"{_ON_BODIES[kind]}_bodyid")[i])
+        first = int(np.flatnonzero(getattr(self.model, f"{_ON_BODIES[kind]}_bodyid") == body)[0])
+        return f"{self.body_name(body)} {kind}{i - first}"
 
     def body_name(self, i: int) -> str:
         """Name of a body."""

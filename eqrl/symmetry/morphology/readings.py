@@ -72,8 +72,9 @@ def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, F
         shift = length(int(relations.tendons[thing])) - sign * length(thing) if kind == _S.mjSENS_TENDONPOS else 0.0
         return sign * flat, np.full(1, shift)
     if kind in _ACTUATOR:
-        shift = relations.length_shift(thing) if kind == _S.mjSENS_ACTUATORPOS else 0.0
-        return relations.ctrl_signs[thing] * flat, np.full(1, shift)
+        image, sense = int(relations.actuation.images[thing]), float(relations.actuation.senses[thing])
+        shift = relations.actuation.length_shift(thing, image, sense) if kind == _S.mjSENS_ACTUATORPOS else 0.0
+        return sense * flat, np.full(1, shift)
     if kind == _S.mjSENS_MAGNETOMETER and not np.allclose(R.T @ m.opt.magnetic, m.opt.magnetic, atol=1e-9):
         return None  # the field of the world does not turn with the model
     if kind in _BALL:
@@ -103,7 +104,7 @@ def _images_of_objects(relations: Relations, i: int) -> tuple[int, int]:
     images = {
         _O.mjOBJ_BODY: relations.bodies, _O.mjOBJ_XBODY: relations.bodies, _O.mjOBJ_JOINT: relations.joints,
         _O.mjOBJ_SITE: relations.sites, _O.mjOBJ_GEOM: relations.geoms, _O.mjOBJ_TENDON: relations.tendons,
-        _O.mjOBJ_ACTUATOR: relations.actuators,
+        _O.mjOBJ_ACTUATOR: relations.actuation.images,
     }  # fmt: skip
 
     def image(thing: int, kind: int) -> int:

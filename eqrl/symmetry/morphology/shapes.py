@@ -88,18 +88,25 @@ class Shapes:
             return float("inf")
         kind = int(self.parts.model.geom_type[a])
         if kind == _PLANE:
-            here, there = G @ self.parts.geom_poses[a], self.parts.geom_poses[b]
-            tilt = float(np.linalg.norm(here[:3, 2] - there[:3, 2]))
-            return tilt + float(abs((here[:3, 3] - there[:3, 3]) @ there[:3, 2]))
+            plane, image = G @ self.parts.geom_poses[a], self.parts.geom_poses[b]
+            tilt = float(np.linalg.norm(plane[:3, 2] - image[:3, 2]))
+            return tilt + float(abs((plane[:3, 3] - image[:3, 3]) @ image[:3, 2]))
         if kind == _HFIELD:
             return 0.0 if a == b and np.allclose(G, np.eye(4)) else float("inf")
         if kind in (_MESH, _SDF):
-            # h(G a)(n) = h(a)(R^T n) + t n
-            moved = self._support(a, _DIRECTIONS @ G[:3, :3]) + _DIRECTIONS @ G[:3, 3]
-            return float(np.abs(moved - self._support(b, _DIRECTIONS)).max())
-        here = self.points(a) @ G[:3, :3].T + G[:3, 3]
-        apart = np.linalg.norm(here[:, None] - self.points(b)[None], axis=-1)
+            here, there = self.farthest(a, b, G)
+            return abs(here - there)
+        moved = self.points(a) @ G[:3, :3].T + G[:3, 3]
+        apart = np.linalg.norm(moved[:, None] - self.points(b)[None], axis=-1)
         return float(max(apart.min(0).max(), apart.min(1).max(), self.radius_gap(a, b)))
+
+    def farthest(self, a: int, b: int, G: Floats) -> tuple[float, float]:
+        """How far the hulls of mesh ``a``, moved by ``G``, and mesh ``b`` reach in the direction in which they differ most."""
+        # h(G a)(n) = h(a)(R^T n) + t n, measured from the centre of b
+        moved = self._support(a, _DIRECTIONS @ G[:3, :3]) + _DIRECTIONS @ (G[:3, 3] - self.centre(b))
+        still = self._support(b, _DIRECTIONS) - _DIRECTIONS @ self.centre(b)
+        worst = int(np.abs(moved - still).argmax())
+        return float(moved[worst]), float(still[worst])
 
     def _support(self, geom: int, directions: Floats) -> Floats:
         """How far the convex hull of a mesh reaches in given directions. Convex hulls are what MuJoCo collides."""

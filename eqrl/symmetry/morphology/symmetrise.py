@@ -13,11 +13,11 @@ import mujoco
 import numpy as np
 
 from eqrl.symmetry.morphology.parts import HINGE, SLIDE, Parts
+from eqrl.symmetry.morphology.relations import actuation_of
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry, quaternions
 
 _JOINT = ("margin", "frictionloss", "armature")
-_ACTUATOR = ("gainprm", "dynprm")
 _CHANGED = 1e-9
 _LINES = (int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER))
 _SPHERE, _BOX, _ELLIPSOID = (int(getattr(mujoco.mjtGeom, f"mjGEOM_{n}")) for n in ("SPHERE", "BOX", "ELLIPSOID"))
@@ -50,6 +50,7 @@ class _Averages:
         self.parts = parts
         self.shapes = Shapes(parts)
         self.pairs = list(zip(elements, moved, strict=True))
+        self.actuations = [actuation_of(parts, s) for s in elements]
         self.changes: list[str] = []
         self.angle = 180.0 / np.pi if spec.compiler.degree else 1.0
         self.bodies = {int(b.id): b for b in spec.bodies}
@@ -139,23 +140,25 @@ class _Averages:
 
     def _actuator(self, target: int) -> None:
         m, actuator = self.parts.model, list(self.spec.actuators)[target]
-        here = [(s, int(i)) for s, _ in self.pairs for i in np.flatnonzero(s.actuators == target)]
-        name = self.parts.name("actuator", target)
-        sizes = np.mean([np.abs(m.actuator_gear[i]) for _, i in here], axis=0)
-        self._set(actuator, "gear", np.sign(m.actuator_gear[target]) * sizes, name)
-        for field in _ACTUATOR:
-            self._set(actuator, field, np.mean([getattr(m, f"actuator_{field}")[i] for _, i in here], axis=0), name)
-        bias = [
-            m.actuator_biasprm[i] * np.where(np.arange(m.actuator_biasprm.shape[1]) == 0, s.ctrl_signs[i], 1.0)
-            for s, i in here
+        here = [
+            (s, a, int(i), a.sense(int(i), target))
+            for (s, _), a in zip(self.pairs, self.actuations, strict=True)
+            for i in np.flatnonzero(s.actuators == target)
         ]
-        self._set(actuator, "biasprm", np.mean(bias, axis=0), name)
-        for field, offset in (("ctrlrange", True), ("forcerange", False)):
-            if getattr(m, f"actuator_{field.replace('range', 'limited')}")[target]:
-                mapped = [
-                    np.sort(s.ctrl_signs[i] * getattr(m, f"actuator_{field}")[i]) + offset * s.ctrl_offsets[i] for s, i in here
-                ]
-                self._set(actuator, field, np.mean(mapped, axis=0), name)
+        name = self.parts.name("actuator", target)
+        self._set(actuator, "gear", np.mean([a.gears(i, target)[0] for _, a, i, _ in here], axis=0), name)
+        gains = [a.gain(i, target, sense, s.ctrl_signs[i]) for s, a, i, sense in here]
+        self._set(actuator, "gainprm", np.mean(gains, axis=0), name)
+        biases = [a.bias(i, target, sense, s.ctrl_offsets[i]) for s, a, i, sense in here]
+        self._set(actuator, "biasprm", np.mean(biases, axis=0), name)
+        self._set(actuator, "dynprm", np.mean([m.actuator_dynprm[i] for _, _, i, _ in here], axis=0), name)
+        if m.actuator_ctrllimited[target]:
+            offsets = [s.ctrl_offsets[i] if s.shifts_control[i] else 0.0 for s, _, i, _ in here]
+            ranges = [np.sort(s.ctrl_signs[i] * m.actuator_ctrlrange[i]) for s, _, i, _ in here]
+            self._set(actuator, "ctrlrange", np.mean([r + o for r, o in zip(ranges, offsets, strict=True)], axis=0), name)
+        if m.actuator_forcelimited[target]:
+            ranges = [np.sort(sense * m.actuator_forcerange[i]) for _, _, i, sense in here]
+            self._set(actuator, "forcerange", np.mean(ranges, axis=0), name)
 
     def _inertias(self) -> None:
         """Explicit inertias for all; what is welded to a head gives it its mass."""

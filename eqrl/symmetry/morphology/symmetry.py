@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
+_INTEGRATOR, _DC_MOTOR = int(mujoco.mjtDyn.mjDYN_INTEGRATOR), int(mujoco.mjtDyn.mjDYN_DCMOTOR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +111,13 @@ class Symmetry:
         """Turn controls of shape ``(..., nu)``."""
         u = np.asarray(ctrl, dtype=np.float64)
         out = np.empty_like(u)
-        out[..., self.actuators] = self.ctrl_signs * u + self.ctrl_offsets
+        out[..., self.actuators] = self.ctrl_signs * u + np.where(self.shifts_control, self.ctrl_offsets, 0.0)
         return out
+
+    @property
+    def shifts_control(self) -> NDArray[np.bool_]:
+        """Whether an offset is one of the control: where the control is integrated, only its integral has one, ``(nu,)``."""
+        return np.asarray(self.model.actuator_dyntype[: self.model.nu] != _INTEGRATOR)
 
     def act(self, act: ArrayLike) -> Floats:
         """Turn activations of shape ``(..., na)``."""
@@ -123,7 +129,8 @@ class Symmetry:
             for i in range(m.actuator_actnum[k]):
                 last = i == m.actuator_actnum[k] - 1  # only the last one plays the part of the control
                 offset = self.ctrl_offsets[k] if last else 0.0
-                out[..., m.actuator_actadr[image] + i] = self.ctrl_signs[k] * a[..., m.actuator_actadr[k] + i] + offset
+                sign = 1.0 if i == _temperature(m, int(k)) else self.ctrl_signs[k]
+                out[..., m.actuator_actadr[image] + i] = sign * a[..., m.actuator_actadr[k] + i] + offset
         return out
 
     def sensordata(self, data: ArrayLike) -> Floats:
@@ -193,6 +200,15 @@ class Symmetry:
     def map(self, **changes: Callable[[Any], Any]) -> Symmetry:
         """A copy in which single attributes are changed; for planting wrong maps in tests of checks."""
         return replace(self, **{name: change(getattr(self, name)) for name, change in changes.items()})
+
+
+def _temperature(model: mujoco.MjModel, k: int) -> int:
+    """Which activation of a DC motor is its temperature, which has no sign; -1 if none is."""
+    prm = model.actuator_dynprm[k]
+    if model.actuator_dyntype[k] != _DC_MOTOR or prm[2] <= 0:  # the thermal resistance
+        return -1
+    # a limited voltage slope and an integral gain come first, each with a state
+    return int(prm[7] > 0) + int(model.actuator_gainprm[k][5] > 0)
 
 
 def signed_permutation(images: Ints, signs: Floats, members: Ints) -> Floats:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eqrl.symmetry.morphology.assembly import Assembly
 from eqrl.symmetry.morphology.derivation import Discrepancy
 from eqrl.symmetry.morphology.parts import Parts
+from eqrl.symmetry.morphology.relations import actuation_of
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.symmetry import Symmetry, quaternions, rotations
 from eqrl.symmetry.proof.interventions import Intervention
@@ -28,7 +29,7 @@ _PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
         "geom",
         ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "contype", "conaffinity"),
     ),
-    "actuators": ("actuator", ("gainprm", "dynprm", "ctrllimited", "forcelimited", "actlimited")),
+    "actuators": ("actuator", ("dynprm", "ctrllimited", "forcelimited", "actlimited")),
     "tendons": ("tendon", ("stiffness", "damping", "frictionloss", "lengthspring", "range", "margin", "armature")),
     "bodies": ("body", ("mass", "gravcomp")),
 }
@@ -123,13 +124,20 @@ def _actuators(model: mujoco.MjModel, symmetry: Symmetry, fields: set[str]) -> N
     for name in ("ctrlrange", "actrange"):
         if name in fields:
             _propagate(images, getattr(model, f"actuator_{name}"), lambda k, v: np.sort(signs[k] * v) + offsets[k])
+    if not {"forcerange", "gear", "gainprm", "biasprm"} & fields:
+        return
+    # forces turn as lengths do; the control need not, where the gain depends on the velocity
+    actuation = actuation_of(Parts.of(model, symmetry.reference), symmetry)
+    senses = [actuation.sense(k, int(j)) or signs[k] for k, j in enumerate(images)]
     if "forcerange" in fields:
-        _propagate(images, model.actuator_forcerange, lambda k, v: np.sort(signs[k] * v))
+        _propagate(images, model.actuator_forcerange, lambda k, v: np.sort(senses[k] * v))
+    # these read what stands in the model, which is what is carried on
     if "gear" in fields:
-        own = model.actuator_gear.copy()
-        _propagate(images, model.actuator_gear, lambda k, v: np.abs(v) * np.sign(own[images[k]]))
+        _propagate(images, model.actuator_gear, lambda k, _: actuation.gears(k, int(images[k]))[0])
+    if "gainprm" in fields:
+        _propagate(images, model.actuator_gainprm, lambda k, _: actuation.gain(k, int(images[k]), senses[k], signs[k]))
     if "biasprm" in fields:
-        _propagate(images, model.actuator_biasprm, lambda k, v: np.concatenate([[signs[k] * v[0]], v[1:]]))
+        _propagate(images, model.actuator_biasprm, lambda k, _: actuation.bias(k, int(images[k]), senses[k], offsets[k]))
 
 
 def _inertia(model: mujoco.MjModel, symmetry: Symmetry) -> None:

@@ -17,6 +17,7 @@ from eqrl.symmetry.proof.kinematics import kinematic_gaps
 from eqrl.symmetry.proof.trial import Trial, first_violation
 from eqrl.symmetry.proof.verdict import Verdict, Verdicts
 
+ROTATION = "rotation about gravity"
 ANGLE = np.deg2rad(37.0)  # generic: 90 degrees hide pyramidal cones
 
 
@@ -24,15 +25,18 @@ def generators_of(derivation: Derivation, level: Level = "dynamic") -> tuple[Sym
     """Generators of the full group: the world's continuous part at generic angles, and those of the finite part.
 
     Where everything may be turned about gravity, the first is named ``"rotation about gravity"``; without gravity a
-    ``"rotation about x"`` follows; both have kind ``"world"``. Translations of free bodies are ``"translation along x"``.
+    ``"rotation about x"`` follows; both have kind ``"world"``. Of each set of like trees that may be exchanged freely the
+    exchange of two and the cycle of all come last, for they generate all others. Where nothing but terms of free joints
+    breaks the rotation about gravity it is among them too, unclaimed, so that the proof can show what it costs.
     """
     model = derivation.model
     found: list[Symmetry] = []
-    if derivation.world.connected != "1":
-        found.append(named(world_rotation(model, ANGLE), "rotation about gravity"))
+    if derivation.world.connected != "1" or derivation.world.is_broken_by_joints:
+        found.append(named(world_rotation(model, ANGLE), ROTATION))
     if derivation.world.connected == "SO3":
         found.append(named(tilt(model, ANGLE), "rotation about x"))
-    return (*found, *derivation.generators(level))
+    exchanges = [g for like in derivation.exchangeable(level) for g in like.generators]
+    return (*found, *derivation.generators(level), *exchanges)
 
 
 def tilt(model: mujoco.MjModel, angle: float) -> Symmetry:

@@ -37,6 +37,7 @@ class Verdict:
         step: after how many steps, 0 for the start.
         cause: why, None if it holds.
         remarks: what else was seen, one line each; remarks do not make a verdict fail.
+        claimed: whether anyone says that it holds; what nobody claims is tried to tell what breaks it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Verdict:
     step: int | None = None
     cause: Cause | None = None
     remarks: tuple[str, ...] = ()
+    claimed: bool = True
 
     @property
     def error_1(self) -> float | None:
@@ -98,8 +100,8 @@ class Verdicts(Sequence[Verdict]):
 
     @property
     def holds(self) -> bool:
-        """Whether all hold."""
-        return all(v.holds for v in self.all)
+        """Whether all that is claimed holds."""
+        return all(v.holds for v in self.all if v.claimed)
 
     def __str__(self) -> str:
         """One line for each."""

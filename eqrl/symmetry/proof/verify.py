@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from eqrl.symmetry.group import Group
 from eqrl.symmetry.morphology.derivation import Derivation, Level
 from eqrl.symmetry.morphology.derive import derive, load
 from eqrl.symmetry.morphology.symmetry import Symmetry
-from eqrl.symmetry.proof.model import generators_of, prove
+from eqrl.symmetry.proof.model import ROTATION, generators_of, prove
 from eqrl.symmetry.proof.tasks import TaskProof, is_mujoco_env
 from eqrl.symmetry.proof.typed import prove_world
 from eqrl.symmetry.proof.verdict import Verdicts
@@ -80,7 +81,8 @@ def verify(
     if isinstance(symmetries, Group):
         raise ValueError("a model has no typed spaces that say what a Group does; give a Derivation or Symmetry objects")
     model, _ = load(target)
-    return prove(model, _elements(model, symmetries, level), level=level, **options)
+    symmetries = derive(model) if symmetries is None else symmetries
+    return _claimed(prove(model, _elements(symmetries, level), level=level, **options), symmetries)
 
 
 def is_typed_world(env: gymnasium.Env[Any, Any]) -> bool:
@@ -105,17 +107,23 @@ def _environment(env: gymnasium.Env[Any, Any], symmetries: Any, level: Level, op
         )
     if isinstance(symmetries, Group):
         raise ValueError(f"{type(world).__name__} has no typed spaces that say what a Group does; give Symmetry objects")
-    elements = _elements(world.model, symmetries, level)
+    symmetries = derive(world.model) if symmetries is None else symmetries
+    elements = _elements(symmetries, level)
     physics = prove(world.model, elements, level=level, frame_skip=int(getattr(world, "frame_skip", 1)), **options)
     if level == "kinematic" or not elements:
-        return physics
+        return _claimed(physics, symmetries)
     task = TaskProof(world, options["seed"])
-    return Verdicts(tuple(task.examine(s, v) for s, v in zip(elements, physics, strict=True)))
+    return _claimed(Verdicts(tuple(task.examine(s, v) for s, v in zip(elements, physics, strict=True))), symmetries)
 
 
-def _elements(model: mujoco.MjModel, symmetries: Any, level: Level) -> tuple[Symmetry, ...]:
-    if symmetries is None:
-        symmetries = derive(model)
+def _claimed(verdicts: Verdicts, symmetries: Any) -> Verdicts:
+    """What a derivation names as broken by terms of free joints is tried too, but nobody says that it holds."""
+    if not isinstance(symmetries, Derivation) or not symmetries.world.is_broken_by_joints:
+        return verdicts
+    return Verdicts(tuple(replace(v, claimed=v.name != ROTATION) for v in verdicts))
+
+
+def _elements(symmetries: Any, level: Level) -> tuple[Symmetry, ...]:
     if isinstance(symmetries, Derivation):
         return generators_of(symmetries, level)
     return (symmetries,) if isinstance(symmetries, Symmetry) else tuple(symmetries)
