@@ -159,7 +159,9 @@ class Comparison:
         """A part without an image, and where that should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
         name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
-        text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {place(at)}"
+        owner = self.parts.body_name(body)
+        what = f"{name}{more}" if name.startswith(f"{owner} ") else f"{kind} {name}{more} of {owner}"
+        text = f"{what} has no image on {on}, where it should be at {place(at)}"
         return Discrepancy(level, kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy | None]:
@@ -220,9 +222,10 @@ class Comparison:
         m = self.parts.model
         kind, thing, gear = int(m.actuator_trntype[i]), int(m.actuator_trnid[i, 0]), np.array(m.actuator_gear[i])
         if not self._pushes_along_axes(i):
-            return np.abs(gear)
-        turn = (self.relations.site_frame(thing) if kind == _SITE else self.relations.frames[m.jnt_bodyid[thing]])[:3, :3]
-        det = np.linalg.det(turn)
+            size: Floats = np.abs(gear)
+            return size
+        turn: Floats = (self.relations.site_frame(thing) if kind == _SITE else self.relations.frames[m.jnt_bodyid[thing]])[:3, :3]
+        det = float(np.linalg.det(turn))
         # a force is polar and a torque axial; a ball joint has three torques
         linear = sign * turn @ gear[:3] if kind == _SITE else sign * det * turn @ gear[:3]
         return np.concatenate([linear, sign * det * turn @ gear[3:]])
@@ -271,6 +274,8 @@ class Comparison:
                 "armature",
                 "solref_lim",
                 "solimp_lim",
+                "solref_fri",
+                "solimp_fri",
             ):
                 yield self._same("dynamic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
 
@@ -310,7 +315,8 @@ class Comparison:
 
 
 def _type(model: mujoco.MjModel, geom: int) -> str:
-    return mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
+    name: str = mujoco.mjtGeom(int(model.geom_type[geom])).name
+    return name.removeprefix("mjGEOM_").lower()
 
 
 def _six(inertia: Floats) -> tuple[float, ...]:

@@ -253,9 +253,9 @@ class Relations:
     def _exclusions(self) -> None:
         m = self.parts.model
         pairs = {frozenset((int(x) >> 16, int(x) & 0xFFFF)) for x in m.exclude_signature}
-        for pair in pairs:
-            if frozenset(int(self.bodies[b]) for b in pair) not in pairs:
-                name = "-".join(self.parts.body_name(b) for b in sorted(pair))
+        for bodies in pairs:
+            if frozenset(int(self.bodies[b]) for b in bodies) not in pairs:
+                name = "-".join(self.parts.body_name(b) for b in sorted(bodies))
                 self.broken.append(Discrepancy("kinematic", "exclude", (name, NONE), (1.0, 0.0), 1.0))
         numbers_of = {tuple(sorted((int(m.pair_geom1[p]), int(m.pair_geom2[p])))): p for p in range(m.npair)}
         for (a, b), p in numbers_of.items():
@@ -275,8 +275,7 @@ class Relations:
                     self.broken.append(Discrepancy("dynamic", name, pair, values, gap))
 
     def _no_image(self, kind: str, i: int) -> None:
-        getter = {"equality": "equality"}.get(kind, kind)
-        self.broken.append(Discrepancy("kinematic", kind, (self.parts.name(getter, i), NONE), (1.0, 0.0), 1.0))
+        self.broken.append(Discrepancy("kinematic", kind, (self.parts.name(kind, i), NONE), (1.0, 0.0), 1.0))
 
 
 def _same_path(a: list[tuple[int, int, float]], b: list[tuple[int, int, float]]) -> float:

@@ -87,7 +87,9 @@ def most_fit(a: Skeleton, b: Skeleton, slack: float) -> list[Floats]:
         close = np.isfinite(gaps)
         for k in np.flatnonzero(close.mean(1) >= _MOST):
             fits = close[k]
-            G = _settled(about(turns[k], here, there), a.points[some][fits], b.points[images[k][fits]], k < plain, a.size)
+            G = _settled(
+                about(turns[k], here, there), a.points[some][fits], b.points[images[k][fits]], bool(k < plain), a.size
+            )
             left = np.minimum(
                 np.linalg.norm(a.points[some] @ G[:3, :3].T + G[:3, 3] - b.points[images[k] % len(b.points)], axis=1), slack
             )
