@@ -224,7 +224,9 @@ class Comparison:
         if not self._pushes_along_axes(i):
             size: Floats = np.abs(gear)
             return size
-        turn: Floats = (self.relations.site_frame(thing) if kind == _SITE else self.relations.frames[m.jnt_bodyid[thing]])[:3, :3]
+        turn: Floats = (self.relations.site_frame(thing) if kind == _SITE else self.relations.frames[m.jnt_bodyid[thing]])[
+            :3, :3
+        ]
         det = float(np.linalg.det(turn))
         # a force is polar and a torque axial; a ball joint has three torques
         linear = sign * turn @ gear[:3] if kind == _SITE else sign * det * turn @ gear[:3]

@@ -141,13 +141,15 @@ class _Search:
         matches[0] = self._automorphisms(0) if world.connected == "1" else []
         crossed = self._crossed(matches)
         elements = [(s, self._judge(s)) for s in self._candidates(world, matches, crossed)]
-        elements = _distinct(elements, one)
+        almost = self.obstacles.almost(matches, crossed, world.connected != "1")
+        moves = [(s, self._judge(s)) for s in almost if _returns(s)]
+        # masses may be so unlike that no match was found, though joints and shapes agree
+        elements = _distinct([*elements, *((s, d) for s, d in moves if self._kinematic(d))], one)
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
         dynamic, misses = self._split(kinematic, one)
         # of what permutes nothing, a body about itself, the exact turns say it all
-        moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
-        moves += [(s, self._judge(s)) for s in self.obstacles.almost(matches, crossed, world.connected != "1") if _returns(s)]
+        moves += [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
         misses += [
             NearMiss(s, self._inexact(s)) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)
         ]

@@ -161,7 +161,9 @@ class Obstacles:
             "geom": ((i, s.geoms[i]) for i in solid),
             "actuator": enumerate(s.actuators),
         }
-        return {k: {frozenset(self.parts.name(k, int(x)) for x in p) for p in pairs} for k, pairs in images.items()}
+        named = {k: {frozenset(self.parts.name(k, int(x)) for x in p) for p in pairs} for k, pairs in images.items()}
+        # a motor often has the name of its joint, and discrepancies tell parts by name
+        return {**named, "actuator": named["actuator"] - named["joint"] - named["geom"]}
 
     def _upright(self, s: Symmetry) -> bool:
         """Whether robots stay the right way up."""
