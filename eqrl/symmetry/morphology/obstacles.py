@@ -119,10 +119,13 @@ class Obstacles:
         """
         if any(d.field == "gravity" and d.relative > _SMALL for d in discrepancies):
             return False
-        spoilt = self._spoilt(discrepancies)
+        spoilt, plain = self._spoilt(discrepancies), self._plain(symmetry)
+        if not plain:  # what was fitted to a few limbs and still needs to move one of them explains nothing
+            bodies = {self.parts.body_name(h) for h in self.parts.heads}
+            spoilt |= {frozenset(d.of) for d in discrepancies if d.level == "kinematic" and bodies >= {*d.of}}
         if not spoilt:
             return True
-        plain, agreeing, blamed = self._plain(symmetry), 0, 0
+        agreeing, blamed = 0, 0
         kinds = self._pairs(symmetry)
         kinds["other"] = spoilt - set().union(*kinds.values())
         for kind, pairs in kinds.items():
