@@ -153,6 +153,8 @@ class _Search:
         misses += [
             NearMiss(s, self._inexact(s)) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)
         ]
+        if not any(np.linalg.det(s.R) < 0 for s in (*kinematic, *(m.symmetry for m in misses))):
+            self.notes += self.obstacles.mirror(moves)
         lost = sorted({self.parts.name("sensor", int(i)) for s in kinematic for i in np.flatnonzero(s.sensors < 0)})
         if lost:
             self.notes.append("readings without a linear map, or without an image: sensors " + ", ".join(lost))
