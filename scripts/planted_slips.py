@@ -67,7 +67,7 @@ def robot(seed: int) -> Robot:
     trunk.add_geom(name="trunk_geom", type=_G.mjGEOM_CYLINDER, size=[0.12, 0.05, 0], contype=1, conaffinity=2)
     trunk.add_site(name="middle")
     out = Robot(spec, group, [], 0)
-    most = 30 // len(elements)
+    most = 29 // len(elements)  # and a neck
     limbs: list[int] = []
     while sum(limbs) < most and (not limbs or len(elements) * sum(limbs) < 4 or rng.random() < 0.6):
         limbs.append(int(rng.integers(1, 1 + min(5, most - sum(limbs)))))

@@ -164,7 +164,9 @@ class Comparison:
         """A part without an image, and where that should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
         name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
-        text = f"{kind} {name}{more} of {self.parts.body_name(body)} has no image on {on}, where it should be at {place(at)}"
+        owner = self.parts.body_name(body)
+        what = f"{name}{more}" if name.startswith(f"{owner} ") else f"{kind} {name}{more} of {owner}"
+        text = f"{what} has no image on {on}, where it should be at {place(at)}"
         return Discrepancy(level, kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy | None]:
@@ -260,6 +262,8 @@ class Comparison:
                 "armature",
                 "solref_lim",
                 "solimp_lim",
+                "solref_fri",
+                "solimp_fri",
             ):
                 yield self._same("dynamic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
 
@@ -309,7 +313,8 @@ def once(found: Iterable[Discrepancy]) -> list[Discrepancy]:
 
 
 def _type(model: mujoco.MjModel, geom: int) -> str:
-    return mujoco.mjtGeom(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
+    name: str = mujoco.mjtGeom(int(model.geom_type[geom])).name
+    return name.removeprefix("mjGEOM_").lower()
 
 
 def _six(inertia: Floats) -> tuple[float, ...]:

@@ -167,16 +167,20 @@ class _Search:
         crossed = self._crossed(matches)
         matches[0] = fixed
         elements = [(s, self._judge(s)) for s in (*like.elements(), *self._candidates(world, matches, crossed))]
-        elements = _distinct(elements, one)
+        almost = self.obstacles.almost(matches, crossed, world.connected != "1")
+        moves = [(s, self._judge(s)) for s in almost if _returns(s)]
+        # masses may be so unlike that no match was found, though joints and shapes agree
+        elements = _distinct([*elements, *((s, d) for s, d in moves if self._kinematic(d))], one)
         elements.sort(key=lambda e: _preference(e[0]))
         kinematic = _generators([s for s, d in elements if self._kinematic(d)], one)
         dynamic, misses = self._split(kinematic, one)
         # of what permutes nothing, a body about itself, the exact turns say it all
-        moves = [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
-        moves += [(s, self._judge(s)) for s in self.obstacles.almost(matches, crossed, world.connected != "1") if _returns(s)]
+        moves += [(s, d) for s, d in elements if not (s.joints == one.joints).all() or (s.joint_signs < 0).any()]
         misses += [
             NearMiss(s, self._inexact(s)) for s, d in moves if not self._kinematic(d) and self.obstacles.worth_telling(s, d)
         ]
+        if not any(np.linalg.det(s.R) < 0 for s in (*kinematic, *(m.symmetry for m in misses))):
+            self.notes += self.obstacles.mirror(moves)
         sets = {
             level: like.exchangeable(level, lambda some: _generators(sorted(some, key=_preference), one)) for level in LEVELS
         }

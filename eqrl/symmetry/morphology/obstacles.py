@@ -10,10 +10,10 @@ import numpy as np
 
 from eqrl.symmetry.morphology.assembly import Assembly
 from eqrl.symmetry.morphology.discrepancy import Discrepancy, NearMiss, listed
-from eqrl.symmetry.morphology.matching import Match
+from eqrl.symmetry.morphology.matching import Match, anchor_gap
 from eqrl.symmetry.morphology.naming import name_of
 from eqrl.symmetry.morphology.partial import PartialMatch, PartialMatcher
-from eqrl.symmetry.morphology.parts import FREE, Parts
+from eqrl.symmetry.morphology.parts import FREE, HINGE, SLIDE, Parts
 from eqrl.symmetry.morphology.shapes import Shapes
 from eqrl.symmetry.morphology.skeleton import Skeleton, most_fit
 from eqrl.symmetry.morphology.symmetry import Floats, Symmetry
@@ -23,6 +23,8 @@ _KEPT = 6
 # Differences in attributes (a range, a radius) up to this are small; in positions it is the search's slack.
 _SMALL = 0.25
 _PLACES = ("pos", "axis", "zaxis", "quat", "size", "reach")
+# Joints that are this close, relative to the model's size, meet.
+_MEETS = 1e-3
 # So many parts without an image are always told.
 _FEWEST = 2
 # The share of parts that may differ grossly in a symmetry that is worth reporting; half of it where robots are put upside down.
@@ -119,10 +121,13 @@ class Obstacles:
         """
         if any(d.field == "gravity" and d.relative > _SMALL for d in discrepancies):
             return False
-        spoilt = self._spoilt(discrepancies)
+        spoilt, plain = self._spoilt(discrepancies), self._plain(symmetry)
+        if not plain:  # what was fitted to a few limbs and still needs to move one of them explains nothing
+            bodies = {self.parts.body_name(h) for h in self.parts.heads}
+            spoilt |= {frozenset(d.of) for d in discrepancies if d.level == "kinematic" and bodies >= {*d.of}}
         if not spoilt:
             return True
-        plain, agreeing, blamed = self._plain(symmetry), 0, 0
+        agreeing, blamed = 0, 0
         kinds = self._pairs(symmetry)
         kinds["other"] = spoilt - set().union(*kinds.values())
         for kind, pairs in kinds.items():
@@ -141,6 +146,25 @@ class Obstacles:
         of = [{frozenset(d.of) for d in m.discrepancies} for m in misses]
         gross = [bool(self._spoilt(m.discrepancies)) for m in misses]
         return [m for k, m in enumerate(misses) if not (gross[k] and any(x < of[k] for x in of))]
+
+    def mirror(self, tried: list[tuple[Symmetry, tuple[Discrepancy, ...]]]) -> Iterator[str]:
+        """Where no mirror holds or nearly does: what is in the way of the one that exchanges limbs with the fewest faults."""
+        mirrors = [
+            (s, d)
+            for s, d in tried
+            if d
+            and any(j != i for i, j in enumerate(s.joints))
+            and self._mirrors_roots(s)
+            and self._upright(s)
+            and self._plain(s)
+        ]
+        if mirrors:
+            closest, wrong = min(mirrors, key=lambda x: len(self._spoilt(x[1])))
+            yield f"in the way of the {closest.name}, the closest mirror: {listed(wrong)}"
+
+    def _mirrors_roots(self, s: Symmetry) -> bool:
+        G = self.assembly.moved(s)
+        return all(np.linalg.det(G[r][:3, :3]) < 0 for r in self.parts.floating) and bool(np.linalg.det(s.R) < 0)
 
     def notes(self, known: bool) -> Iterator[str]:
         """What is in the way, one line each; where a symmetry is ``known``, perhaps nearly, only what one part alone prevents."""
@@ -161,7 +185,9 @@ class Obstacles:
             "geom": ((i, s.geoms[i]) for i in solid),
             "actuator": enumerate(s.actuators),
         }
-        return {k: {frozenset(self.parts.name(k, int(x)) for x in p) for p in pairs} for k, pairs in images.items()}
+        named = {k: {frozenset(self.parts.name(k, int(x)) for x in p) for p in pairs} for k, pairs in images.items()}
+        # a motor often has the name of its joint, and discrepancies tell parts by name
+        return {**named, "actuator": named["actuator"] - named["joint"] - named["geom"]}
 
     def _upright(self, s: Symmetry) -> bool:
         """Whether robots stay the right way up."""
@@ -177,9 +203,19 @@ class Obstacles:
     def _note(self, root: int, matches: list[PartialMatch], lacks_mirror: bool) -> None:
         """Name the parts without images, of the closest mirror where there is none, or else of the best match if few."""
         few = max(_FEWEST, _FEW["other"] * len(self.parts.trees[root]))
-        lacking = [m for m in matches if 0 < len(m.lacking) <= few]
+        lacking = [m for m in matches if 0 < len(m.lacking) <= few and self._supported(m)]
         if lacking:
             self._say(root, min(lacking, key=lambda m: (len(m.lacking), lacks_mirror and not _mirrors(m))))
+
+    def _supported(self, match: PartialMatch) -> bool:
+        """Whether more joints meet other ones exactly than parts lack an image."""
+        m, d, G = self.parts.model, self.parts.data, match.G
+        meeting = 0
+        for i, (j, sign) in match.joints.items():
+            det = np.linalg.det(G[:3, :3]) if m.jnt_type[i] == HINGE else 1.0
+            tilt = np.linalg.norm(sign * det * G[:3, :3] @ d.xaxis[i] - d.xaxis[j]) if m.jnt_type[i] in (HINGE, SLIDE) else 0.0
+            meeting += i != j and max(float(tilt), anchor_gap(self.parts, i, j, G) / self.parts.size) < _MEETS
+        return meeting > len(match.lacking)
 
     def _say(self, root: int, match: PartialMatch) -> None:
         frame = self.parts.poses[root][:3, :3]

@@ -36,6 +36,12 @@ def refined(parts: Parts, shapes: Shapes, match: Match) -> Match:
         choices = [_kept_upright(G, here, there) for G in choices]
     best = min(choices, key=lambda G: _residual(G, here, there))
     least = _residual(best, here, there)
+    if least > _MEANT * parts.size:  # not all fits, so what most agree on is meant, and the rest is wrong
+        agreed = settled(match.G, here, there, parts.size)
+        if 0 in match.pieces:
+            agreed = _kept_upright(agreed, here, there)
+        if np.median(np.linalg.norm(here @ agreed[:3, :3].T + agreed[:3, 3] - there, axis=1)) <= _EXACT * parts.size:
+            return replace(match, G=agreed, cost=_residual(agreed, here, there))
     root = next(iter(match.pieces))
     for frame in (parts.poses[root][:3, :3], np.eye(3)):
         for R in AXIAL:
@@ -63,6 +69,32 @@ def procrustes(here: Floats, there: Floats, det: float) -> Floats:
     G = np.eye(4)
     G[:3, :3], G[:3, 3] = R, b - R @ a
     return G
+
+
+def settled(G: Floats, here: Floats, there: Floats, size: float, close: float = _EXACT) -> Floats:
+    """The isometry next to ``G`` that most pairs of points agree on, exactly if these agree exactly.
+
+    Args:
+        G: where to begin, ``(4, 4)``.
+        here: points, ``(n, 3)``.
+        there: their images.
+        size: of the model.
+        close: if most points are as close as this after a shift, relative to ``size``, nothing is turned.
+    """
+    out = G.copy()
+    out[:3, 3] += np.median(there - (here @ G[:3, :3].T + G[:3, 3]), axis=0)
+    left = np.linalg.norm(here @ out[:3, :3].T + out[:3, 3] - there, axis=1)
+    if np.median(left) <= close * size:
+        return out
+    fit = out
+    for _ in range(5):
+        agree = left <= max(1.5 * float(np.median(left)), _EXACT * size)
+        centred = here[agree] - here[agree].mean(0)
+        if np.linalg.matrix_rank(centred, tol=_MEANT * size) < 2:  # a line fixes no rotation
+            return out
+        fit = procrustes(here[agree], there[agree], float(np.linalg.det(G[:3, :3])))
+        left = np.linalg.norm(here @ fit[:3, :3].T + fit[:3, 3] - there, axis=1)
+    return fit
 
 
 def _kept_upright(G: Floats, here: Floats, there: Floats) -> Floats:

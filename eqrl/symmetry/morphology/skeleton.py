@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from eqrl.symmetry.morphology.candidates import AXIAL, about, triad
 from eqrl.symmetry.morphology.parts import FREE, SLIDE, Parts
-from eqrl.symmetry.morphology.refine import procrustes
+from eqrl.symmetry.morphology.refine import settled
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
 # Share of the points that have to come close to points of the same kind.
@@ -21,6 +21,7 @@ _MOST = 0.5
 _ENOUGH_POINTS = 80
 _ANCHORS = 4
 _ROTATIONS = 1500
+# Isometries along plain axes are kept as they are if most points are as close as this, relative to the size of the model.
 _PLAIN = 1e-3
 
 
@@ -87,7 +88,7 @@ def most_fit(a: Skeleton, b: Skeleton, slack: float) -> list[Floats]:
         close = np.isfinite(gaps)
         for k in np.flatnonzero(close.mean(1) >= _MOST):
             fits = close[k]
-            G = _settled(about(turns[k], here, there), a.points[some][fits], b.points[images[k][fits]], k < plain, a.size)
+            G = settled(about(turns[k], here, there), a.points[some][fits], b.points[images[k][fits]], bool(k < plain), a.size)
             left = np.minimum(
                 np.linalg.norm(a.points[some] @ G[:3, :3].T + G[:3, 3] - b.points[images[k] % len(b.points)], axis=1), slack
             )
@@ -131,21 +132,3 @@ def _spread(points: Floats, distances: Floats, size: float) -> list[int]:
         chosen.append(int(worth.argmax()))
         worth = np.minimum(worth, np.linalg.norm(points - points[chosen[-1]], axis=1))
     return chosen
-
-
-def _settled(G: Floats, here: Floats, there: Floats, plain: bool, size: float) -> Floats:
-    """The isometry close by that most pairs agree on, exactly if they agree exactly."""
-    out = G.copy()
-    out[:3, 3] += np.median(there - (here @ G[:3, :3].T + G[:3, 3]), axis=0)
-    left = np.linalg.norm(here @ out[:3, :3].T + out[:3, 3] - there, axis=1)
-    if np.median(left) <= (_PLAIN if plain else 1e-9) * size:
-        return out
-    fit = out
-    for _ in range(5):
-        agree = left <= max(1.5 * float(np.median(left)), 1e-9 * size)
-        centred = here[agree] - here[agree].mean(0)
-        if np.linalg.matrix_rank(centred, tol=_PLAIN * size) < 2:  # a line fixes no rotation
-            return out
-        fit = procrustes(here[agree], there[agree], float(np.linalg.det(G[:3, :3])))
-        left = np.linalg.norm(here @ fit[:3, :3].T + fit[:3, 3] - there, axis=1)
-    return fit
