@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -37,6 +38,12 @@ class Trace:
     sensordata: Floats
     poses: Floats
     contacts: NDArray[np.int64]
+
+    def pick(self, which: Sequence[int]) -> Trace:
+        """Some of the simulations, also several times the same."""
+        rows = np.asarray(which, dtype=np.int64)
+        qpos, qvel, act, sensordata = (getattr(self, name)[:, rows] for name in ("qpos", "qvel", "act", "sensordata"))
+        return Trace(qpos, qvel, act, sensordata, self.poses[rows], self.contacts[:, rows])
 
 
 def simulate(model: mujoco.MjModel, starts: Starts, controls: Floats, frame_skip: int = 1) -> Trace:
