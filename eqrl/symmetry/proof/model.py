@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -14,9 +15,16 @@ from eqrl.symmetry.proof.converged import converged, with_exact_solver
 from eqrl.symmetry.proof.diagnosis import diagnose
 from eqrl.symmetry.proof.errors import NonFiniteRolloutError
 from eqrl.symmetry.proof.kinematics import kinematic_gaps
-from eqrl.symmetry.proof.trial import Trial, first_violation
-from eqrl.symmetry.proof.verdict import Verdict, Verdicts
+from eqrl.symmetry.proof.trial import Comparison, Trial, Violation, first_violation
+from eqrl.symmetry.proof.verdict import Cause, Verdict, Verdicts
 
+_GENTLE = 0.1
+_MOST_LOST = 0.75
+_UNCLEAR = Cause(
+    "ill-conditioned contacts",
+    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
+    "use spheres or capsules, or exclude the pair",
+)
 ANGLE = np.deg2rad(37.0)  # generic: 90 degrees hide pyramidal cones
 
 
@@ -61,7 +69,8 @@ def prove(
 ) -> Verdicts:
     """Step a model from related states and compare; see :func:`eqrl.symmetry.verify`."""
     exact = converged(model)
-    trial = Trial.random(exact, states=states, steps=max(steps), frame_skip=frame_skip, tolerance=tolerance, seed=seed)
+    common: dict[str, Any] = {"states": states, "steps": max(steps), "tolerance": tolerance, "seed": seed}
+    trial = Trial.posed(exact, **common) if level == "kinematic" else Trial.random(exact, frame_skip=frame_skip, **common)
     own = trial.on(model)
     verdicts: list[Verdict] = []
     turned: Symmetry | None = None
@@ -76,27 +85,56 @@ def prove(
         if turned is None and verdict.holds and symmetry.kind == "world" and symmetry.relabels_nothing and _turns(symmetry):
             turned = symmetry
         if verdict.holds and level == "dynamic":
-            verdict = replace(verdict, remarks=(*_as_it_is(trial, own, check), *_unseen_cone(model, symmetry)))
+            verdict = replace(
+                verdict,
+                remarks=(*verdict.remarks, *_gentle(trial), *_as_it_is(trial, own, check), *_unseen_cone(model, symmetry)),
+            )
         verdicts.append(verdict)
     return Verdicts(tuple(verdicts))
 
 
 def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, steps: Sequence[int], diagnosing: bool) -> Verdict:
-    gaps = kinematic_gaps(trial, check) if level == "kinematic" else trial.gaps(check)
-    gaps = np.nan_to_num(gaps, nan=np.inf, posinf=np.inf)
     if level == "kinematic":
-        violation = first_violation(gaps, np.full(gaps.shape[:2], trial.tolerance), check)
+        gaps = kinematic_gaps(trial, check)
+        allowed = np.full(gaps.shape[:2], trial.tolerance)
+        compared = Comparison(gaps, allowed, first_violation(gaps, allowed, check))
     else:
-        violation = trial.violation(check, gaps)
+        compared = trial.compare(check)
+    violation, cause = compared.violation, None
+    if violation is None and compared.lost(1) > _MOST_LOST * len(trial.starts):
+        violation, cause = Violation(1, 0, "position of contacts", np.inf), _UNCLEAR
+    elif violation is not None and diagnosing:
+        cause = diagnose(trial, check, violation, level)
     return Verdict(
         name=symmetry.name,
         kind=symmetry.kind,
-        errors={int(k): float(gaps[k].max(initial=0.0)) for k in steps},
+        errors={int(k): compared.error(k) for k in steps},
         holds=violation is None,
-        contacts=int(trial.original.contacts.max(initial=0)),
+        contacts=int((trial.shorter(0) if level == "kinematic" else trial).original.contacts.max(initial=0)),
         field=violation.field if violation else None,
         step=violation.step if violation else None,
-        cause=diagnose(trial, check, violation, level) if violation and diagnosing else None,
+        cause=cause,
+        remarks=() if violation else _set_aside(compared),
+    )
+
+
+def _set_aside(compared: Comparison) -> tuple[str, ...]:
+    """States that say nothing from some step on."""
+    if not (lost := compared.lost(-1)):
+        return ()
+    return (
+        f"ill-conditioned: {lost} of {compared.allowed.shape[1]} states are compared up to where shapes touch along a line or a "
+        "face, for there the contact points jump after a nudge of 1e-14",
+    )
+
+
+def _gentle(trial: Trial) -> tuple[str, ...]:
+    """A model that diverges from all but the gentlest states."""
+    if trial.calm >= _GENTLE:
+        return ()
+    return (
+        f"tried from gentle states only, {trial.calm:g} of the usual distances, speeds and controls: it diverges from others; "
+        "a smaller timestep, more damping or armature would help",
     )
 
 
@@ -118,7 +156,7 @@ def _as_it_is(trial: Trial, own: Trial, symmetry: Symmetry) -> tuple[str, ...]:
     try:
         if own.violation(symmetry) is None:
             return ()
-        size = float(np.nan_to_num(own.gaps(symmetry), nan=np.inf).max(initial=0.0))
+        size = float(np.nan_to_num(own.gaps(symmetry), nan=np.inf, posinf=np.inf).max(initial=0.0))
         if trial.on(with_exact_solver(own.model)).violation(symmetry) is None:
             return (
                 f'solver tolerance: with the model\'s own solver the error is {size:.1e}; use Newton and tolerance="1e-12"',

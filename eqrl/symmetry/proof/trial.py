@@ -36,6 +36,7 @@ class Trial:
         frame_skip: substeps a step.
         tolerance: on the state.
         seed: of the nudges.
+        calm: what positions, velocities and controls were scaled by, because the model diverges otherwise.
     """
 
     model: mujoco.MjModel
@@ -44,12 +45,13 @@ class Trial:
     frame_skip: int = 1
     tolerance: float = 1e-8
     seed: int = 0
+    calm: float = 1.0
 
     @classmethod
     def random(
         cls, model: mujoco.MjModel, *, states: int, steps: int, frame_skip: int = 1, tolerance: float = 1e-8, seed: int = 0
     ) -> Trial:
-        """Random states that make contact, and random controls.
+        """Random states that make contact, and random controls: as wild as the model bears.
 
         Raises:
             NonFiniteRolloutError: if the model diverges even from calm states.
@@ -58,7 +60,7 @@ class Trial:
         for calm in _CALMER:
             rng = np.random.default_rng(seed)
             starts = _mixed(model, random_starts(model, states, rng, calm), rng, calm)
-            trial = cls(model, starts, calm * random_controls(model, steps, states, rng), frame_skip, tolerance, seed)
+            trial = cls(model, starts, calm * random_controls(model, steps, states, rng), frame_skip, tolerance, seed, calm)
             try:
                 _ = trial.original
             except NonFiniteRolloutError as found:
@@ -67,6 +69,13 @@ class Trial:
             return trial
         assert error is not None
         raise error
+
+    @classmethod
+    def posed(cls, model: mujoco.MjModel, *, states: int, steps: int, tolerance: float = 1e-8, seed: int = 0) -> Trial:
+        """Random states and controls for what needs no physics, whether the model would diverge from them or not."""
+        rng = np.random.default_rng(seed)
+        starts = random_starts(model, states, rng)
+        return cls(model, starts, random_controls(model, steps, states, rng), tolerance=tolerance, seed=seed)
 
     def on(self, model: mujoco.MjModel) -> Trial:
         """The same states and controls on another version of the model."""
@@ -99,7 +108,7 @@ class Trial:
         return [simulate(self.model, self.starts.nudged(NUDGE, rng), self.controls, self.frame_skip) for _ in range(2)]
 
     def allowed(self, symmetry: Symmetry) -> Floats:
-        """What may differ after each step, ``(steps + 1, n)``: the tolerance, or what chaos makes of a nudge."""
+        """What may differ after each step, ``(steps + 1, n)``: the tolerance, what chaos makes of a nudge, or anything."""
         grown = [differences(self.original, nudged, symmetry).max(-1, initial=0.0) for nudged in self._nudged]
         return self._from_growth(np.maximum(*grown))
 
@@ -108,29 +117,25 @@ class Trial:
         moved = simulate(self.model, turn_starts(symmetry, self.starts), symmetry.ctrl(self.controls), self.frame_skip)
         return differences(turn_trace(symmetry, self.original), moved, symmetry)
 
-    def violation(self, symmetry: Symmetry, gaps: Floats | None = None) -> Violation | None:
-        """The first difference that is larger than allowed, None if the symmetry holds.
+    def violation(self, symmetry: Symmetry) -> Violation | None:
+        """The first difference that is larger than allowed, None if the symmetry holds."""
+        return self.compare(symmetry).violation
+
+    def compare(self, symmetry: Symmetry) -> Comparison:
+        """What a symmetry predicts against what happens.
 
         Two nudges say roughly how a state diverges by itself. A collider amplifies some nudges of a state 1e4 times as much
         as others, so that a state that seems to break the symmetry is nudged more often before it may say so.
-
-        Args:
-            symmetry: what is tried.
-            gaps: its differences, if they are known already.
         """
-        gaps = self.gaps(symmetry) if gaps is None else gaps
-        gaps = np.nan_to_num(gaps, nan=np.inf, posinf=np.inf)
-        largest = gaps.max(initial=0.0)
-        if largest <= self.tolerance:
-            return None
+        gaps = np.nan_to_num(self.gaps(symmetry), nan=np.inf, posinf=np.inf)
+        if gaps.max(initial=0.0) <= self.tolerance:
+            return Comparison(gaps, np.full(gaps.shape[:2], self.tolerance), None)
         allowed = self.allowed(symmetry)
         closely: set[int] = set()
-        while (violation := first_violation(gaps, allowed, symmetry)) is not None:
-            if largest > CHAOS_FACTOR * LARGEST_CHAOS or violation.state in closely:
-                return violation
+        while (violation := first_violation(gaps, allowed, symmetry)) is not None and violation.state not in closely:
             closely.add(violation.state)
             allowed[:, violation.state] = np.maximum(allowed[:, violation.state], self._allowed_in(violation.state, symmetry))
-        return None
+        return Comparison(gaps, allowed, violation)
 
     def _allowed_in(self, state: int, symmetry: Symmetry) -> Floats:
         """As :meth:`allowed`, for one state and from many nudges, ``(steps + 1,)``."""
@@ -143,9 +148,9 @@ class Trial:
         return self._from_growth(grown)
 
     def _from_growth(self, grown: Floats) -> Floats:
-        natural = np.minimum(np.nan_to_num(grown, nan=np.inf), LARGEST_CHAOS)
         # what has once grown apart does not count as together again because two curves cross
-        return np.maximum(self.tolerance, CHAOS_FACTOR * np.maximum.accumulate(natural, axis=0))
+        natural = np.maximum.accumulate(np.nan_to_num(grown, nan=np.inf, posinf=np.inf), axis=0)
+        return np.where(natural > LARGEST_CHAOS, np.inf, np.maximum(self.tolerance, CHAOS_FACTOR * natural))
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,29 @@ class Violation:
     state: int
     field: str
     size: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences and what of them is allowed.
+
+    Attributes:
+        gaps: ``(steps + 1, n, columns)``; what diverges is infinite.
+        allowed: ``(steps + 1, n)``; infinite where a nudge grows so much that nothing is left to compare with.
+        violation: the first difference that is too large.
+    """
+
+    gaps: Floats
+    allowed: Floats
+    violation: Violation | None
+
+    def error(self, step: int) -> float:
+        """Largest difference after a step, of the states that can be compared there."""
+        return float(self.gaps[step][np.isfinite(self.allowed[step])].max(initial=0.0))
+
+    def lost(self, step: int) -> int:
+        """Number of states that cannot be compared up to this step."""
+        return int((~np.isfinite(self.allowed[step])).sum())
 
 
 def first_violation(gaps: Floats, allowed: Floats, symmetry: Symmetry) -> Violation | None:
