@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 _CALMER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 _SETTLING = 0.3  # seconds
-_MANY_NUDGES = 64
+_SOME_NUDGES, _MANY_NUDGES = 16, 64
 
 
 @dataclass(frozen=True)
@@ -131,20 +131,27 @@ class Trial:
         if gaps.max(initial=0.0) <= self.tolerance:
             return Comparison(gaps, np.full(gaps.shape[:2], self.tolerance), None)
         allowed = self.allowed(symmetry)
-        closely: set[int] = set()
-        while (violation := first_violation(gaps, allowed, symmetry)) is not None and violation.state not in closely:
-            closely.add(violation.state)
-            allowed[:, violation.state] = np.maximum(allowed[:, violation.state], self._allowed_in(violation.state, symmetry))
+        visits: dict[int, int] = {}
+        while (violation := first_violation(gaps, allowed, symmetry)) is not None:
+            state, step = violation.state, violation.step
+            visit = visits[state] = visits.get(state, 0) + 1
+            if visit > 2:
+                break
+            # some nudges up to here show most contacts that are ill-conditioned; many, to the end, decide
+            steps, nudges = (max(step, 1), _SOME_NUDGES) if visit == 1 else (len(self.controls), _MANY_NUDGES)
+            natural = self._allowed_in(state, symmetry, steps, nudges)
+            natural = np.append(natural, np.full(len(allowed) - len(natural), natural[-1]))  # it never shrinks
+            allowed[:, state] = np.maximum(allowed[:, state], natural)
         return Comparison(gaps, allowed, violation)
 
-    def _allowed_in(self, state: int, symmetry: Symmetry) -> Floats:
-        """As :meth:`allowed`, for one state and from many nudges, ``(steps + 1,)``."""
-        copies = [state] * _MANY_NUDGES
-        many = self.shorter(len(self.controls), copies)
+    def _allowed_in(self, state: int, symmetry: Symmetry, steps: int, nudges: int) -> Floats:
+        """As :meth:`allowed`, for the first steps of one state, ``(steps + 1,)``."""
+        copies = [state] * nudges
+        many = self.shorter(steps, copies)
         nudged = simulate(
             self.model, many.starts.nudged(NUDGE, np.random.default_rng(self.seed)), many.controls, self.frame_skip
         )
-        grown = differences(self.original.pick(copies), nudged, symmetry).max((1, 2), initial=0.0)
+        grown = differences(self.original.pick(copies).first(steps), nudged, symmetry).max((1, 2), initial=0.0)
         return self._from_growth(grown)
 
     def _from_growth(self, grown: Floats) -> Floats:

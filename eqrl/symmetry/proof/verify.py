@@ -41,10 +41,12 @@ def verify(
     """Step the simulator from related states and compare.
 
     From random states that make contact and with random controls, a model is stepped as it is and transformed, with a
-    cold, converged solver and collider, of which remarks say what the model's own leave of the symmetry. The rotation about gravity is tried at 37 degrees, and where it holds, every other generator
-    is tried together with it. Where a robot is chaotic, 100 times the divergence after a nudge of 1e-14 is allowed.
-    For each violation the usual causes are tried, first one at a time, then together, on a copy of the model or of the map.
-    A model that diverges from such states is tried from gentler ones, down to 0.3 % of distances, speeds and controls.
+    cold, converged solver and collider; remarks say what its own leave of the symmetry. The rotation about gravity is tried
+    at 37 degrees, and where it holds, every other generator is tried together with it. Where a robot is chaotic, 100 times
+    the divergence after a nudge of 1e-14 is allowed; where that nudge grows beyond 1e-4, as where shapes touch along a line,
+    the comparison of a state ends. A model that diverges from such states is tried from gentler ones, down to 0.3 % of
+    distances, speeds and controls. For each violation the usual causes are tried, first one at a time, then together, on a
+    copy of the model or of the map.
 
     A Gymnasium environment with a MuJoCo model is compared in action bounds, reward and termination besides, at its own
     frame skip; an environment with typed spaces that can be set to a state (as eqrl's) in all that it declares.

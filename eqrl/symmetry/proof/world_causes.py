@@ -63,7 +63,7 @@ def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
     yield Cause("wind", "a constant external force blows on a body; switch it off"), world.on_model(model, forces=False)
     yield Cause("solver tolerance", 'use the Newton solver and tolerance="1e-12"'), world.on_model(with_exact_solver(model))
     yield (
-        Cause("collider", "of the points that flat faces share MuJoCo chooses some; use spheres"),
+        Cause("collider", "of the points that flat faces share MuJoCo chooses some; use spheres or capsules"),
         world.on_model(converged(model)),
     )
     for one in part_interventions(model):
