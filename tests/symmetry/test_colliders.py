@@ -1,6 +1,5 @@
 """What the collider leaves open is not held against a symmetry, and what is really different still is."""
 
-import sys
 from pathlib import Path
 
 import mujoco

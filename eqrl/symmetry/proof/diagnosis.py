@@ -66,13 +66,15 @@ def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Leve
     wrong = misplaced(shown, symmetry)
     if wrong.any():
         return _map_cause(shown, symmetry, wrong, level)
-    if not violation.field.startswith("sensor "):
-        return _world_cause(shown, symmetry) or _unknown(violation)
     unread = symmetry.map(sensors=lambda images: np.full_like(images, -1))
-    if (moved := trial.violation(unread)) is not None and (physics := _shortened(trial, unread, moved)) is not None:
-        # a reading only shows it first
-        return _world_cause(physics, unread) or _unknown(moved)
-    return _sensor_cause(shown, symmetry, violation)
+    moved = trial.violation(unread)
+    if moved is None:
+        return _sensor_cause(shown, symmetry, violation)
+    # what cures motion and readings; else what cures the motion, whatever is wrong with the readings
+    if finer := _world_cause(shown, symmetry, coarse=False):
+        return finer
+    physics = _shortened(trial, unread, moved)
+    return (_world_cause(physics, unread) if physics else None) or _unknown(moved)
 
 
 def _smaller(trial: Trial, violation: Violation) -> Trial:
