@@ -74,11 +74,12 @@ class Link:
 def robot(seed: int) -> tuple[mujoco.MjModel, str, int]:
     """A random robot, the name of what was planted and the order of that.
 
-    Parts overlap in some robots; these are drawn again, because overlaps explode.
+    Every third robot is built at right angles, as people build them: hinges and shapes along the same axes, so that shapes meet
+    along lines and faces. Parts overlap in some robots; these are drawn again, because overlaps explode.
     """
     rng = np.random.default_rng([seed, 5])
     for _ in range(_TRIES):
-        spec, group, order = _draw(rng)
+        spec, group, order = _draw(rng, aligned=seed % 3 == 2)
         model = spec.compile()
         data = mujoco.MjData(model)
         mujoco.mj_forward(model, data)
@@ -87,7 +88,7 @@ def robot(seed: int) -> tuple[mujoco.MjModel, str, int]:
     raise RuntimeError(f"seed {seed}: parts overlap in all {_TRIES} robots")
 
 
-def _draw(rng: np.random.Generator) -> tuple[mujoco.MjSpec, str, int]:
+def _draw(rng: np.random.Generator, aligned: bool) -> tuple[mujoco.MjSpec, str, int]:
     group = str(rng.choice(GROUPS))
     elements = closed(PLANTED[group])
     spec = mujoco.MjSpec()
@@ -106,17 +107,18 @@ def _draw(rng: np.random.Generator) -> tuple[mujoco.MjSpec, str, int]:
         _sensor(spec, kind, "imu", mujoco.mjtObj.mjOBJ_SITE)
     limbs = int(rng.integers(1, 3 if len(elements) > 3 else 4))
     # a limb and its images have the same numbers, so they are drawn once
-    chains = [_chain(rng, k) for k in range(limbs)]
+    chains = [_chain(rng, k, aligned) for k in range(limbs)]
     jobs = [(chain, g, f"limb{k}_{i}") for k, chain in enumerate(chains) for i, g in enumerate(elements)]
     for i in rng.permutation(len(jobs)):
         _add(spec, torso, frame, *jobs[i], rng)
     return spec, group, len(elements)
 
 
-def _chain(rng: np.random.Generator, k: int) -> list[Link]:
-    """A limb in general position, outwards."""
+def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
+    """A limb outwards, in general position or with all axes at right angles."""
     out = _unit(rng)
     links, anchor = [], 0.13 * out
+    hinge = np.eye(3)[rng.integers(3)]
     for i in range(int(rng.integers(1, 4))):
         step = out + 0.5 * _unit(rng)
         end = anchor + (0.14 + 0.02 * k) * step / np.linalg.norm(step)
@@ -125,13 +127,13 @@ def _chain(rng: np.random.Generator, k: int) -> list[Link]:
         links.append(
             Link(
                 anchor=anchor,
-                axis=_unit(rng),
+                axis=hinge if aligned else _unit(rng),
                 slides=bool(rng.random() < 0.1),
                 limits=np.array([-rng.uniform(0.3, 1.0), rng.uniform(0.3, 1.0)]),
                 shape=shape,
                 size=size,
                 where=0.3 * anchor + 0.7 * end,
-                axes=_rotation(rng),
+                axes=_right_angles(rng) if aligned else _rotation(rng),
                 vertices=size * _on_sphere(rng, 12) if shape == "mesh" else np.zeros((0, 3)),
                 sensors=_some(rng, _SITE_SENSORS, 2) + _some(rng, _FRAME_SENSORS, 1) + _some(rng, _JOINT_SENSORS, 1) if i % 2 == 0 else (),
                 numbers={
@@ -219,6 +221,11 @@ def _rotation(rng: np.random.Generator) -> Floats:
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     q = q * np.sign(np.diag(r))
     return q * np.linalg.det(q)
+
+
+def _right_angles(rng: np.random.Generator) -> Floats:
+    axes = np.eye(3)[rng.permutation(3)] * rng.choice([-1.0, 1.0], size=3)
+    return axes * np.linalg.det(axes)
 
 
 def _quat(rotation: Floats) -> Floats:
