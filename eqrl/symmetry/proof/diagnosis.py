@@ -39,7 +39,6 @@ Ints = NDArray[np.int64]
 
 _EXACT = 1e-8
 _DT = 0.05
-_STATES = 4
 _MORE_STEPS = 5
 
 
@@ -79,8 +78,7 @@ def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Leve
 
 def _smaller(trial: Trial, violation: Violation) -> Trial:
     """A few of the states, that of the violation among them, and not many steps more than it took."""
-    few = list(dict.fromkeys([violation.state, *range(len(trial.starts))]))[:_STATES]
-    return trial.shorter(max(2, min(violation.step + _MORE_STEPS, len(trial.controls))), few)
+    return trial.shorter(max(2, min(violation.step + _MORE_STEPS, len(trial.controls))), trial.around(violation.state))
 
 
 def _shortened(trial: Trial, symmetry: Symmetry, violation: Violation) -> Trial | None:

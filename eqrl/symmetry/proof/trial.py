@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 _CALMER = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 _SETTLING = 0.3  # seconds
+_FEW = 4
 _SOME_NUDGES, _MANY_NUDGES = 16, 64
 
 
@@ -86,6 +87,10 @@ class Trial:
         which = np.arange(len(self.starts)) if states is None else np.asarray(states, dtype=np.int64)
         return replace(self, starts=self.starts.pick(which), controls=self.controls[:steps][:, which])
 
+    def around(self, state: int) -> list[int]:
+        """A few of the states, a certain one first."""
+        return list(dict.fromkeys([state, *range(len(self.starts))]))[:_FEW]
+
     @cached_property
     def original(self) -> Trace:
         """What happens untransformed.
@@ -121,11 +126,15 @@ class Trial:
         """The first difference that is larger than allowed, None if the symmetry holds."""
         return self.compare(symmetry).violation
 
-    def compare(self, symmetry: Symmetry) -> Comparison:
+    def compare(self, symmetry: Symmetry, decisive: bool = True) -> Comparison:
         """What a symmetry predicts against what happens.
 
         Two nudges say roughly how a state diverges by itself. A collider amplifies some nudges of a state 1e4 times as much
         as others, so that a state that seems to break the symmetry is nudged more often before it may say so.
+
+        Args:
+            symmetry: what is tried.
+            decisive: whether to nudge often enough for a verdict, and not for a remark only.
         """
         gaps = np.nan_to_num(self.gaps(symmetry), nan=np.inf, posinf=np.inf)
         if gaps.max(initial=0.0) <= self.tolerance:
@@ -135,7 +144,7 @@ class Trial:
         while (violation := first_violation(gaps, allowed, symmetry)) is not None:
             state, step = violation.state, violation.step
             visit = visits[state] = visits.get(state, 0) + 1
-            if visit > 2:
+            if visit > (2 if decisive else 1):
                 break
             # some nudges up to here show most contacts that are ill-conditioned; many, to the end, decide
             steps, nudges = (max(step, 1), _SOME_NUDGES) if visit == 1 else (len(self.controls), _MANY_NUDGES)
