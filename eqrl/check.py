@@ -29,6 +29,7 @@ from eqrl.hints import one_line
 from eqrl.symmetry.morphology import Derivation, NearMiss, derive
 from eqrl.symmetry.proof import NonFiniteRolloutError, Verdict, Verdicts
 from eqrl.symmetry.proof.model import generators_of
+from eqrl.symmetry.proof.silence import silenced
 from eqrl.symmetry.proof.tasks import is_mujoco_env
 from eqrl.symmetry.proof.verify import is_typed_world, verify
 from eqrl.symmetry.spaces import representation_of
@@ -148,7 +149,7 @@ def check(target: str | Path, **options: Any) -> Report:
         UsageError: for an unknown environment or a file that is not a model.
     """
     chosen = Options(**options)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), silenced():
         # of deprecated attributes and versions; whoever checks a model did not always write it
         warnings.simplefilter("ignore")
         return (_check_model if _is_file(str(target)) else _check_env)(str(target), chosen)
