@@ -20,6 +20,7 @@ from eqrl.symmetry.proof.verdict import Cause, Verdict, Verdicts
 
 _GENTLE = 0.1
 _MOST_LOST = 0.75
+_CHAOTIC = 1e-4
 _UNCLEAR = Cause(
     "ill-conditioned contacts",
     "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
@@ -87,7 +88,7 @@ def prove(
         if verdict.holds and level == "dynamic":
             verdict = replace(
                 verdict,
-                remarks=(*verdict.remarks, *_gentle(trial), *_as_it_is(own, check), *_unseen_cone(model, symmetry)),
+                remarks=(*verdict.remarks, *_gentle(trial), *_as_it_is(trial, own, check), *_unseen_cone(model, symmetry)),
             )
         verdicts.append(verdict)
     return Verdicts(tuple(verdicts))
@@ -114,18 +115,24 @@ def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, step
         field=violation.field if violation else None,
         step=violation.step if violation else None,
         cause=cause,
-        remarks=() if violation else _set_aside(compared),
+        remarks=() if violation else _conditioning(compared),
     )
 
 
-def _set_aside(compared: Comparison) -> tuple[str, ...]:
-    """States that say nothing from some step on."""
-    if not (lost := compared.lost(-1)):
-        return ()
-    return (
-        f"ill-conditioned: {lost} of {compared.allowed.shape[1]} states are compared up to where shapes touch along a line or a "
-        "face, for there the contact points jump after a nudge of 1e-14",
-    )
+def _conditioning(compared: Comparison) -> tuple[str, ...]:
+    """How far states could be compared, and how well."""
+    remarks = []
+    if lost := compared.lost(-1):
+        remarks.append(
+            f"ill-conditioned: {lost} of {compared.allowed.shape[1]} states are compared up to where shapes touch along a line "
+            "or a face, for there the contact points jump after a nudge of 1e-14"
+        )
+    largest = float(np.where(np.isfinite(compared.allowed), compared.gaps.max(-1, initial=0.0), 0.0).max(initial=0.0))
+    if largest > _CHAOTIC:
+        remarks.append(
+            f"chaotic: states differ by up to {largest:.1e}, which is at most 100 times what a nudge of 1e-14 makes"
+        )
+    return tuple(remarks)
 
 
 def _gentle(trial: Trial) -> tuple[str, ...]:
@@ -145,28 +152,29 @@ def _unseen_cone(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[str, ...]:
     return ("no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it elliptic",)
 
 
-def _as_it_is(own: Trial, symmetry: Symmetry) -> tuple[str, ...]:
+def _as_it_is(trial: Trial, own: Trial, symmetry: Symmetry) -> tuple[str, ...]:
     """What the model's own solver and collider leave of the symmetry, where that is more than rounding.
 
     Args:
+        trial: on the converged model, which says what rounding may do.
         own: on the model as it is.
         symmetry: what holds on the converged model.
     """
     try:
-        compared = own.compare(symmetry, decisive=False)
+        compared = trial.compare(symmetry, own.gaps(symmetry), decisive=False)
         if compared.violation is None:
             return ()
-        size = float(compared.gaps.max(initial=0.0))
-        few = own.shorter(len(own.controls), own.around(compared.violation.state))
-        if few.on(with_exact_solver(own.model)).violation(symmetry) is None:
-            return (
-                f'solver tolerance: with the model\'s own solver the error is {size:.1e}; use Newton and tolerance="1e-12"',
-            )
+        few = trial.shorter(len(trial.controls), trial.around(compared.violation.state))
+        solved = few.on(with_exact_solver(own.model))
+        size = compared.largest
+        if few.compare(symmetry, solved.gaps(symmetry)).violation is None:
+            advice = 'use Newton, tolerance="1e-12" and no noslip_iterations'
+            return (f"solver tolerance: with the model's own solver the error is {size:.1e}; {advice}",)
     except NonFiniteRolloutError:
         return ("diverges with the model's own solver",)
     return (
-        f"collider: with the model's own contact points the error is {size:.1e}; of those that flat faces share MuJoCo chooses "
-        "some, others in the transformed world: use spheres or capsules where this matters",
+        f"collider: with the model's own contact points the error is {size:.1e}; it stops at ccd_tolerance, and of the points that "
+        "flat faces share it chooses some, others in the transformed world: use spheres or capsules where this matters",
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eqrl.symmetry.morphology.derivation import identity
 from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.proof.converged import described_otherwise
 from eqrl.symmetry.proof.differences import column_names, differences
 from eqrl.symmetry.proof.errors import NonFiniteRolloutError
 from eqrl.symmetry.proof.rollout import Trace, simulate, turn_starts, turn_trace
@@ -110,7 +111,12 @@ class Trial:
     @cached_property
     def _nudged(self) -> list[Trace]:
         rng = np.random.default_rng(self.seed)
-        return [simulate(self.model, self.starts.nudged(NUDGE, rng), self.controls, self.frame_skip) for _ in range(2)]
+        return [self._simulate_nudged(rng) for _ in range(2)]
+
+    def _simulate_nudged(self, rng: np.random.Generator) -> Trace:
+        """One simulation of each state that differs from the original by as little as can be."""
+        starts = self.starts.nudged(NUDGE, rng)
+        return simulate(described_otherwise(self.model, rng), starts, self.controls, self.frame_skip)
 
     def allowed(self, symmetry: Symmetry) -> Floats:
         """What may differ after each step, ``(steps + 1, n)``: the tolerance, what chaos makes of a nudge, or anything."""
@@ -126,7 +132,7 @@ class Trial:
         """The first difference that is larger than allowed, None if the symmetry holds."""
         return self.compare(symmetry).violation
 
-    def compare(self, symmetry: Symmetry, decisive: bool = True) -> Comparison:
+    def compare(self, symmetry: Symmetry, gaps: Floats | None = None, decisive: bool = True) -> Comparison:
         """What a symmetry predicts against what happens.
 
         Two nudges say roughly how a state diverges by itself. A collider amplifies some nudges of a state 1e4 times as much
@@ -134,9 +140,10 @@ class Trial:
 
         Args:
             symmetry: what is tried.
+            gaps: differences of another version of the model, to judge them by what this one allows.
             decisive: whether to nudge often enough for a verdict, and not for a remark only.
         """
-        gaps = np.nan_to_num(self.gaps(symmetry), nan=np.inf, posinf=np.inf)
+        gaps = np.nan_to_num(self.gaps(symmetry) if gaps is None else gaps, nan=np.inf, posinf=np.inf)
         if gaps.max(initial=0.0) <= self.tolerance:
             return Comparison(gaps, np.full(gaps.shape[:2], self.tolerance), None)
         allowed = self.allowed(symmetry)
@@ -156,10 +163,7 @@ class Trial:
     def _allowed_in(self, state: int, symmetry: Symmetry, steps: int, nudges: int) -> Floats:
         """As :meth:`allowed`, for the first steps of one state, ``(steps + 1,)``."""
         copies = [state] * nudges
-        many = self.shorter(steps, copies)
-        nudged = simulate(
-            self.model, many.starts.nudged(NUDGE, np.random.default_rng(self.seed)), many.controls, self.frame_skip
-        )
+        nudged = self.shorter(steps, copies)._simulate_nudged(np.random.default_rng(self.seed))
         grown = differences(self.original.pick(copies).first(steps), nudged, symmetry).max((1, 2), initial=0.0)
         return self._from_growth(grown)
 
@@ -203,6 +207,11 @@ class Comparison:
     def error(self, step: int) -> float:
         """Largest difference after a step, of the states that can be compared there."""
         return float(self.gaps[step][np.isfinite(self.allowed[step])].max(initial=0.0))
+
+    @property
+    def largest(self) -> float:
+        """Largest difference of all that can be compared."""
+        return max(self.error(step) for step in range(len(self.gaps)))
 
     def lost(self, step: int) -> int:
         """Number of states that cannot be compared up to this step."""
