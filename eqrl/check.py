@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ import gymnasium
 import mujoco
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from eqrl.config import convert_options, option
@@ -26,9 +28,12 @@ from eqrl.errors import UsageError
 from eqrl.hints import one_line
 from eqrl.symmetry.morphology import Derivation, NearMiss, derive
 from eqrl.symmetry.proof import NonFiniteRolloutError, Verdict, Verdicts
+from eqrl.symmetry.proof.model import generators_of
+from eqrl.symmetry.proof.silence import silenced
 from eqrl.symmetry.proof.tasks import is_mujoco_env
 from eqrl.symmetry.proof.verify import is_typed_world, verify
 from eqrl.symmetry.spaces import representation_of
+from eqrl.tables import print_table
 
 MODEL_FILES = (".xml", ".mjcf", ".mjb")
 
@@ -73,22 +78,26 @@ class Report:
         verdicts: one for each generator; the world's rotations have kind ``"world"``.
         near_misses: symmetries that almost hold, and their own verdicts.
         notes: why it is not more, one line each.
+        unproved: generators that could not be tried, as (name, kind), because the model diverges; there are no verdicts then.
+        reason: why they could not.
     """
 
     target: str
     group: str
     order: int
     verdicts: Verdicts
-    near_misses: tuple[tuple[NearMiss, Verdict], ...] = ()
+    near_misses: tuple[tuple[NearMiss, Verdict | None], ...] = ()
     notes: tuple[str, ...] = ()
+    unproved: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether everything that is declared or derived holds."""
-        return self.verdicts.holds
+        """Whether everything that is declared or derived holds, and could be proved."""
+        return self.verdicts.holds and not self.unproved
 
     def to_json(self) -> dict[str, Any]:
-        """As ``eqrl check --json`` writes it; errors that are not finite become null."""
+        """As ``eqrl check --json`` writes it; errors that are not finite become null, and ``holds`` of what could not be tried."""
         generators = [
             {
                 "name": v.name,
@@ -98,6 +107,14 @@ class Report:
                 "cause": v.cause.id if v.cause else None,
             }
             for v in self.verdicts
+        ] + [
+            {
+                "name": name,
+                "kind": kind,
+                **dict.fromkeys(("error_1", "error_10", "error_50", "holds")),
+                "cause": self.reason,
+            }
+            for name, kind in self.unproved
         ]
         near_misses = [
             {
@@ -107,7 +124,7 @@ class Report:
                 "of": list(d.of),
                 "values": [list(x) if isinstance(x, tuple) else x for x in d.values],
                 "relative": d.relative,
-                "error_50": _finite(verdict.error_50),
+                "error_50": _finite(verdict.error_50) if verdict else None,
             }
             for miss, verdict in self.near_misses
             for d in miss.discrepancies
@@ -129,18 +146,13 @@ def check(target: str | Path, **options: Any) -> Report:
         options: fields of :class:`Options`.
 
     Raises:
-        UsageError: for an unknown environment, a file that is not a model, or a model that diverges.
+        UsageError: for an unknown environment or a file that is not a model.
     """
     chosen = Options(**options)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), silenced():
         # of deprecated attributes and versions; whoever checks a model did not always write it
         warnings.simplefilter("ignore")
-        try:
-            if _is_file(str(target)):
-                return _check_model(str(target), chosen)
-            return _check_env(str(target), chosen)
-        except NonFiniteRolloutError as error:
-            raise UsageError(f"{target}: {error}") from None
+        return (_check_model if _is_file(str(target)) else _check_env)(str(target), chosen)
 
 
 def _is_file(target: str) -> bool:
@@ -187,17 +199,24 @@ def _derived(
     target: str, subject: mujoco.MjModel | gymnasium.Env[Any, Any], derivation: Derivation, options: Options
 ) -> Report:
     common: dict[str, Any] = {"states": options.states, "seed": options.seed, "tolerance": options.tolerance}
-    verdicts = verify(subject, derivation, level=options.level, **common)
     misses = derivation.near_misses
-    # of these the causes are known: they are what the derivation found to differ
-    tried = verify(derivation.model, [m.symmetry for m in misses], diagnosing=False, **common) if misses else ()
+    verdicts, tried, reason = Verdicts(), Verdicts(), ""
+    try:
+        verdicts = verify(subject, derivation, level=options.level, **common)
+        # of these the causes are known: they are what the derivation found to differ
+        tried = verify(derivation.model, [m.symmetry for m in misses], diagnosing=False, **common) if misses else tried
+    except NonFiniteRolloutError as error:
+        reason = str(error)
+    generators = generators_of(derivation, options.level)
     return Report(
         target,
         derivation.group(options.level).name,
         derivation.order(options.level),
         verdicts,
-        tuple(zip(misses, tried, strict=True)),
+        tuple(zip_longest(misses, tried)),
         (*map(str, derivation.exchangeable(options.level)), *derivation.world.reasons, *derivation.notes),
+        () if verdicts else tuple((g.name, g.kind) for g in generators),
+        reason,
     )
 
 
@@ -205,21 +224,25 @@ def _derived(
 def print_report(report: Report, console: Console) -> None:
     """Print the group, a row for each generator, causes with their fixes, remarks and near misses."""
     line = partial(console.print, soft_wrap=True)
-    line(f"[bold]{report.target}[/]  group {report.group}, finite part of order {report.order}")
-    if not len(report.verdicts):
-        console.print("no symmetry: there is nothing to prove")
+    line(f"[bold]{escape(report.target)}[/]  group {report.group}, finite part of order {report.order}")
+    if len(report.verdicts):
+        print_table(console, _table(report.verdicts))
+    elif report.unproved:
+        line("[red]not proved[/]: " + escape(report.reason))
+        for name, kind in report.unproved:
+            line(f"  {name} ({kind})", markup=False)
     else:
-        console.print(_table(report.verdicts))
+        line("no symmetry: there is nothing to prove")
     for verdict in report.verdicts:
         if verdict.cause is not None:
-            line(f"[red]{verdict.name}[/]: {verdict.field} differs first, at step {verdict.step}")
-            line(f"  cause  {verdict.cause.id}")
+            line(f"[red]{escape(verdict.name)}[/]: {escape(str(verdict.field))} differs first, at step {verdict.step}")
+            line(f"  cause  {verdict.cause.id}", markup=False)
             if verdict.cause.fix:
                 line(f"  fix    {verdict.cause.fix}", markup=False)
         for remark in verdict.remarks:
             line(f"{verdict.name}: {remark}", markup=False)
-    for miss, verdict in report.near_misses:
-        line(f"near miss: {miss}; error after 50 steps {_size(verdict.error_50)}", markup=False)
+    for miss, tried in report.near_misses:
+        line(f"near miss: {miss}" + (f"; error after 50 steps {_size(tried.error_50)}" if tried else ""), markup=False)
     for note in report.notes:
         line(f"note: {note}", markup=False)
 
@@ -228,15 +251,15 @@ def _table(verdicts: Verdicts) -> Table:
     contacts = max(v.contacts for v in verdicts)
     table = Table(title=f"errors after 1, 10 and 50 steps, up to {contacts} contacts", title_justify="left", box=SIMPLE_HEAD)
     table.padding, table.pad_edge = (0, 1, 0, 0), False
-    table.add_column("generator", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
+    table.add_column("generator")
+    table.add_column("kind")
     for name in ("1", "10", "50"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("holds", no_wrap=True)
+        table.add_column(name, justify="right")
+    table.add_column("holds")
     for v in verdicts:
         errors = [_size(v.errors.get(k)) for k in (1, 10, 50)]
         holds = "[green]yes[/]" if v.holds else "[red]no[/]"
-        table.add_row(v.name, v.kind, *errors, holds)  # causes follow in full below
+        table.add_row(escape(v.name), v.kind, *errors, holds)  # causes follow in full below
     return table
 
 
@@ -253,7 +276,7 @@ def run_command(target: str, options: Mapping[str, Any], console: Console) -> in
     """What ``eqrl check`` does: check, print, write.
 
     Returns:
-        0 if all that is declared or derived holds, otherwise 1.
+        0 if all that is declared or derived holds, 1 if something does not or could not be proved.
 
     Raises:
         UsageError: for anything that the user can repair.
@@ -266,7 +289,7 @@ def run_command(target: str, options: Mapping[str, Any], console: Console) -> in
     print_report(report, console)
     if chosen.json:
         write_json(report, chosen.json)
-        console.print(f"numbers  {chosen.json}", markup=False)
+        console.print(f"numbers  {chosen.json}", markup=False, soft_wrap=True)
     return 0 if report.holds else 1
 
 

@@ -31,7 +31,7 @@ runs a four-legged robot to targets in one 30 degree sector, and is then tested 
 _EVALUATE = """Play the same episodes under every rotation with the agent of a run."""
 _EXPORT = """Write the deterministic policy of a run as one file that needs neither eqrl nor Stable-Baselines3."""
 _CHECK = """Derive the symmetry of a MuJoCo model, or read what an environment declares, and prove it on the simulator:
-exit code 0 if all of it holds, 1 if something does not."""
+exit code 0 if all of it holds, 1 if something does not or could not be proved."""
 _USAGE = """usage: eqrl COMMAND [options]
 
 commands:

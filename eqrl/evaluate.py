@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -22,6 +23,7 @@ from eqrl.config import Config, convert_options, option
 from eqrl.errors import UsageError
 from eqrl.loading import load
 from eqrl.protocol import ZeroShot, zero_shot
+from eqrl.tables import print_table
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def table(result: ZeroShot, console: Console) -> None:
             "-" if result.retention is None else f"{result.retention[i]:.2f}",
             "-" if result.equivariance_error is None else f"{result.equivariance_error[i]:.1e}",
         )
-    console.print(columns)
+    print_table(console, columns)
 
 
 def write_json(result: ZeroShot, path: str | Path, **extra: Any) -> None:
@@ -145,7 +147,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         torch.set_num_threads(options.num_threads)
     model, config = _load(run, options.checkpoint, options.device, options.config, options.trusted)
     config = config.replace(num_threads=options.num_threads or config.num_threads)
-    console.print(f"[bold]{config.env}[/] played by {run} ({config.algo}, {config.network})", highlight=False)
+    console.print(f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})", soft_wrap=True)
     result = evaluate_model(
         model, config, rotations=options.rotations, episodes=options.episodes, protocol=options.protocol, seed=options.seed
     )
@@ -155,10 +157,10 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         write_json(
             result, options.json, **extra, checkpoint=options.checkpoint, timesteps=model.num_timesteps, seed=options.seed
         )
-        console.print(f"numbers  {options.json}", highlight=False)
+        console.print(f"numbers  {options.json}", markup=False, soft_wrap=True)
     if options.plot:
         plot_zero_shot({str(config.network): result}, options.plot, title=config.env, width=sector_width(config.env_kwargs))
-        console.print(f"figure   {options.plot}", highlight=False)
+        console.print(f"figure   {options.plot}", markup=False, soft_wrap=True)
     if options.video:
         from eqrl.video import record
 
@@ -170,7 +172,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
             protocol=options.protocol,
             seed=options.seed,
         )
-        console.print(f"video    {options.video}", highlight=False)
+        console.print(f"video    {options.video}", markup=False, soft_wrap=True)
     return result
 
 

@@ -183,7 +183,7 @@ def run_command(run: str, options: Options, console: Console) -> Path:
     what = f"[bold]{config.env}[/] ({config.algo}, {config.network})" if config else f"[bold]{escape(run)}[/]"
     console.print(f"{what}, {path.stat().st_size / 1024:,.0f} KiB")
     for name, size in sizes.items():
-        console.print(f"{'output' if name == ACTION else 'input':<8} {name} (batch, {size})")
+        console.print(f"{'output' if name == ACTION else 'input':<8} {name} (batch, {size})", markup=False, soft_wrap=True)
     console.print(f"policy   {path}", markup=False, soft_wrap=True)
     return path
 

@@ -30,6 +30,7 @@ from eqrl.build import make_env, make_model, resolve
 from eqrl.checkpoint import Description, Store
 from eqrl.checkpoint.replay import _columns
 from eqrl.config import DEFAULT_JOB, Config
+from eqrl.tables import print_table
 from eqrl.threads import ShareCores
 from eqrl.versions import versions
 
@@ -147,7 +148,7 @@ def show(result: dict[str, Any]) -> None:
                 f"{100 * found['share']:.2f} %",
                 f"{100 * found['extra_memory_share']:.1f} %" if "extra_memory_share" in found else "-",
             )
-    Console().print(table)
+    print_table(Console(), table)
 
 
 if __name__ == "__main__":

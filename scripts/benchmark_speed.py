@@ -39,6 +39,7 @@ import eqrl
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy
 from eqrl.nn import Regular, build
 from eqrl.symmetry import O3, SO2, EntitySet, Field, Generator, Group, Representation, finite_group
+from eqrl.tables import print_table
 from eqrl.threads import ShareCores
 
 ANT = "eqrl/AntTarget-v0"
@@ -266,7 +267,7 @@ def show(result: dict[str, Any]) -> None:
     table.add_row("VecEnv (env_ratio)", f"{absolute['vec_env_steps_per_s']:,.0f}", f"{result['env_ratio']:.2f}")
     for name, ratio in result["ppo_ratio"].items():
         table.add_row(f"PPO.learn, {name}", f"{absolute['ppo_steps_per_s'][name]:,.0f}", f"{ratio:.2f}")
-    console.print(table)
+    print_table(console, table)
     console.print(
         f"SAC updates/s, vector over MlpPolicy (sac_ratio): {result['sac_ratio']:.2f} "
         f"({absolute['sac_updates_per_s']['vector']:.0f} / {absolute['sac_updates_per_s']['mlp']:.0f})"
@@ -277,7 +278,7 @@ def show(result: dict[str, Any]) -> None:
     for row in result["networks"]:
         frozen = f"{row['infer_b1_frozen']:.2f}x" if "infer_b1_frozen" in row else "-"
         table.add_row(row["name"], f"{row['params']:,}", f"{row['train_b256']:.2f}x", f"{row['infer_b1']:.2f}x", frozen)
-    console.print(table)
+    print_table(console, table)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,9 @@ class PolicyReport:
     def __str__(self) -> str:
         """The errors as a text table."""
         rows = [f"group {self.group}, {self.samples} observations"]
+        wide = max((len(name) + 2 for by_generator in self.errors.values() for name in by_generator), default=0)
         for quantity, by_generator in self.errors.items():
-            rows += [f"{quantity:<12}{generator:<32}{error:.1e}" for generator, error in by_generator.items()]
+            rows += [f"{quantity:<12}{name:<{max(wide, 32)}}{error:.1e}" for name, error in by_generator.items()]
         return "\n".join(rows)
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
-from e3nn import o3
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -81,7 +80,7 @@ class Field:
     def __post_init__(self) -> None:
         """Refuse irreps that e3nn cannot read, and a plane without vectors."""
         try:
-            parsed = o3.Irreps(self.irreps)
+            parsed = _e3nn().Irreps(self.irreps)
         except (ValueError, AssertionError) as error:
             raise ValueError(
                 f"field {self.name!r}: {self.irreps!r} are not irreps; write for instance '2x0e + 1x1o'"
@@ -94,7 +93,7 @@ class Field:
     @cached_property
     def copies(self) -> tuple[tuple[int, int], ...]:
         """(l, parity) of every irrep of one entity, multiplicities written out."""
-        return tuple((ir.l, ir.p) for mul, ir in o3.Irreps(self.irreps) for _ in range(mul))
+        return tuple((ir.l, ir.p) for mul, ir in _e3nn().Irreps(self.irreps) for _ in range(mul))
 
     @cached_property
     def width(self) -> int:
@@ -314,17 +313,24 @@ def direct_sum(parts: Mapping[str, Representation]) -> Representation:
     return total
 
 
+def _e3nn() -> Any:
+    # takes as long to import as torch, and whoever derives or proves the symmetry of a model has no irreps
+    from e3nn import o3
+
+    return o3
+
+
 @lru_cache(maxsize=32)
 def _harmonic_points(degree: int) -> tuple[Tensor, Tensor]:
     points = torch.as_tensor(np.random.default_rng(0).standard_normal((4 * degree + 4, 3)))
-    return points, torch.linalg.pinv(o3.spherical_harmonics(degree, points, normalize=True))
+    return points, torch.linalg.pinv(_e3nn().spherical_harmonics(degree, points, normalize=True))
 
 
 def _wigner(degree: int, rotation: Tensor) -> Tensor:
     # e3nn's Wigner matrices come out of its default dtype's generators (1e-6 in a float32 session); solving
     # Y(R p) = D Y(p) with e3nn's own polynomials gives the same matrices to 1e-14 whatever the default is.
     points, inverse = _harmonic_points(degree)
-    turned = o3.spherical_harmonics(degree, points.to(rotation) @ rotation.mT, normalize=True)
+    turned = _e3nn().spherical_harmonics(degree, points.to(rotation) @ rotation.mT, normalize=True)
     matrix: Tensor = inverse.to(rotation) @ turned
     return matrix.mT
 

@@ -9,6 +9,7 @@ from eqrl.symmetry.morphology.parts import numbers
 from eqrl.symmetry.morphology.relations import Relations
 from eqrl.symmetry.morphology.symmetry import Floats, Ints
 
+_ALONG = 1e-9
 _S, _O = numbers(mujoco.mjtSensor), numbers(mujoco.mjtObj)
 _LOCAL_POLAR = {_S.mjSENS_ACCELEROMETER, _S.mjSENS_VELOCIMETER, _S.mjSENS_FORCE, _S.mjSENS_MAGNETOMETER}
 _LOCAL_AXIAL = {_S.mjSENS_GYRO, _S.mjSENS_TORQUE}
@@ -61,6 +62,8 @@ def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, F
         int(relations.parts.model.sensor_objid[i]),
     )
     none, flat = np.zeros(3), np.eye(int(m.sensor_dim[i]))
+    if kind == _S.mjSENS_RANGEFINDER and not _looks_along(relations, i):
+        return None  # the image looks another way
     if kind in _SCALAR:
         return flat, np.zeros(len(flat))
     if kind in _JOINT_SIGNED:
@@ -92,6 +95,14 @@ def _rule(relations: Relations, i: int, R: Floats, t: Floats) -> tuple[Floats, F
     if kind in _WORLD_POINT:
         return R, t
     return None
+
+
+def _looks_along(relations: Relations, i: int) -> bool:
+    """Whether a range finder, which looks along the third axis of its site, looks along the image of that."""
+    m, site = relations.parts.model, int(relations.parts.model.sensor_objid[i])
+    if m.sensor_objtype[i] != _O.mjOBJ_SITE:
+        return True  # cameras have no images
+    return relations.sites[site] < 0 or bool(relations.site_frame(site)[2, 2] > 1.0 - _ALONG)
 
 
 def _signature(m: mujoco.MjModel, i: int, thing: int, other: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.symmetry.morphology.derivation import Level
+from eqrl.symmetry.morphology.derivation import Discrepancy, Level
 from eqrl.symmetry.morphology.symmetry import Symmetry
 from eqrl.symmetry.proof.attributes import attribute_intervention, discrepancies
 from eqrl.symmetry.proof.corrections import (
@@ -30,6 +30,7 @@ from eqrl.symmetry.proof.interventions import (
 )
 from eqrl.symmetry.proof.kinematics import expected, glide
 from eqrl.symmetry.proof.rollout import turn_starts
+from eqrl.symmetry.proof.root_terms import root_interventions
 from eqrl.symmetry.proof.trial import Trial, Violation
 from eqrl.symmetry.proof.verdict import Cause
 
@@ -38,7 +39,6 @@ Ints = NDArray[np.int64]
 
 _EXACT = 1e-8
 _DT = 0.05
-_STATES = 4
 _MORE_STEPS = 5
 
 
@@ -55,16 +55,43 @@ def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Leve
         violation: the first difference.
         level: on the kinematic one only the map can be wrong.
     """
-    few = list(dict.fromkeys([violation.state, *range(len(trial.starts))]))[:_STATES]
-    quick = trial.shorter(max(2, min(violation.step + _MORE_STEPS, len(trial.controls))), few)
-    wrong = misplaced(quick, symmetry)
-    if wrong.any():
-        return _map_cause(quick, symmetry, wrong, level)
     if level == "kinematic":
-        return Cause(f"map of {violation.field}", "compare the map with the model")
-    if violation.field.startswith("sensor "):
-        return _sensor_cause(quick, symmetry, violation)
-    return _world_cause(quick, symmetry) or Cause("unknown", f"{violation.field} differs first, at step {violation.step}")
+        few = _smaller(trial, violation)
+        wrong = misplaced(few, symmetry)
+        return _map_cause(few, symmetry, wrong, level) if wrong.any() else _map_of(violation, "compare the map with the model")
+    shown = _shortened(trial, symmetry, violation)
+    if shown is None:
+        return _unknown(violation)
+    wrong = misplaced(shown, symmetry)
+    if wrong.any():
+        return _map_cause(shown, symmetry, wrong, level)
+    unread = symmetry.map(sensors=lambda images: np.full_like(images, -1))
+    moved = trial.violation(unread)
+    if moved is None:
+        return _sensor_cause(shown, symmetry, violation)
+    # what cures motion and readings; else what cures the motion, whatever is wrong with the readings
+    if finer := _world_cause(shown, symmetry, coarse=False):
+        return finer
+    physics = _shortened(trial, unread, moved)
+    return (_world_cause(physics, unread) if physics else None) or _unknown(moved)
+
+
+def _smaller(trial: Trial, violation: Violation) -> Trial:
+    """A few of the states, that of the violation among them, and not many steps more than it took."""
+    return trial.shorter(max(2, min(violation.step + _MORE_STEPS, len(trial.controls))), trial.around(violation.state))
+
+
+def _shortened(trial: Trial, symmetry: Symmetry, violation: Violation) -> Trial | None:
+    """A smaller experiment that still shows a violation: without one, whatever is changed would seem to cure it."""
+    return next((t for t in (_smaller(trial, violation), trial) if t.violation(symmetry) is not None), None)
+
+
+def _unknown(violation: Violation) -> Cause:
+    return Cause("unknown", f"{violation.field} differs first, at step {violation.step}, by {violation.size:.1e}")
+
+
+def _map_of(violation: Violation, advice: str) -> Cause:
+    return Cause(f"map of {violation.field}", advice)
 
 
 # ---------------------------------------------------------------------- the map
@@ -138,55 +165,63 @@ def _world_cause(trial: Trial, symmetry: Symmetry, coarse: bool = True) -> Cause
     model = trial.model
     if not coarse and _fits(trial, symmetry):
         return None
-    world = list(world_interventions(model, symmetry.R))
-    for intervention in world:
-        if _cured(trial, symmetry, intervention):
-            return intervention.cause
-    differing = discrepancies(model, symmetry)
-    attributes = attribute_intervention(symmetry, differing) if differing else None
-    actuation = Intervention(Cause("actuators"), _no_actuation)
-    if model.nu and _cured(trial, symmetry, actuation):
+    world = [*world_interventions(model, symmetry.R), *root_interventions(model)]
+    if single := _first_cure(trial, symmetry, world):
+        return single.cause
+    if model.nu and _cured(trial, symmetry, Intervention(Cause("actuators"), _no_actuation)):
         short = trial.shorter(2)
         for cause, corrected in control_corrections(symmetry, misdirected(trial, symmetry)):
             if _fits(short, corrected) and _fits(trial, corrected):
                 return cause
-    if attributes is not None and _cured(trial, symmetry, attributes):
+    differing = discrepancies(model, symmetry)
+    if differing and _cured(trial, symmetry, attribute_intervention(symmetry, differing)):
         return _fewest(trial, symmetry, differing).cause
-    together = [*world, *([attributes] if attributes else [])]
-    if len(together) > 1 and _cured(trial, symmetry, all_of(together)):
-        return all_of(_pruned(trial, symmetry, together)).cause
+    together = [*world, *_by_field(symmetry, differing)]
+    if combined := _combination(trial, symmetry, together):
+        return combined.cause
     if not coarse:
         return None
-    for intervention in part_interventions(model):
-        if _cured(trial, symmetry, intervention):
-            return intervention.cause
-    return None
+    parts = list(part_interventions(model))
+    # whole mechanisms last: where something finer does as well, it is named
+    cure = _first_cure(trial, symmetry, parts) or _combination(trial, symmetry, [*together, *parts])
+    return cure.cause if cure else None
 
 
-def _fewest(trial: Trial, symmetry: Symmetry, differing: Sequence[object]) -> Intervention:
+def _first_cure(trial: Trial, symmetry: Symmetry, interventions: Sequence[Intervention]) -> Intervention | None:
+    return next((one for one in interventions if _cured(trial, symmetry, one)), None)
+
+
+def _combination(trial: Trial, symmetry: Symmetry, together: Sequence[Intervention]) -> Intervention | None:
+    """The fewest of several interventions that cure together; of two that do as well, the earlier in the list."""
+    if len(together) < 2 or not _cured(trial, symmetry, all_of(together)):
+        return None
+    needed = list(together)
+    for one in reversed(together):
+        rest = [i for i in needed if i is not one]
+        if rest and _cured(trial, symmetry, all_of(rest)):
+            needed = rest
+    return all_of(needed)
+
+
+def _by_field(symmetry: Symmetry, differing: Sequence[Discrepancy]) -> list[Intervention]:
+    fields = dict.fromkeys(d.field for d in differing)
+    return [attribute_intervention(symmetry, [d for d in differing if d.field == field]) for field in fields]
+
+
+def _fewest(trial: Trial, symmetry: Symmetry, differing: Sequence[Discrepancy]) -> Intervention:
     """The fields that have to be made equal, without those that do no harm."""
     chosen = list(differing)
-    for field in dict.fromkeys(d.field for d in differing):  # type: ignore[attr-defined]
-        rest = [d for d in chosen if d.field != field]  # type: ignore[attr-defined]
-        if rest and _cured(trial, symmetry, attribute_intervention(symmetry, rest)):  # type: ignore[arg-type]
+    for field in dict.fromkeys(d.field for d in differing):
+        rest = [d for d in chosen if d.field != field]
+        if rest and _cured(trial, symmetry, attribute_intervention(symmetry, rest)):
             chosen = rest
-    return attribute_intervention(symmetry, chosen)  # type: ignore[arg-type]
-
-
-def _pruned(trial: Trial, symmetry: Symmetry, together: list[Intervention]) -> list[Intervention]:
-    kept = list(together)
-    for one in reversed(together):  # the most usual stay
-        rest = [i for i in kept if i is not one]
-        if rest and _cured(trial, symmetry, all_of(rest)):
-            kept = rest
-    return kept
+    return attribute_intervention(symmetry, chosen)
 
 
 def _sensor_cause(trial: Trial, symmetry: Symmetry, violation: Violation) -> Cause:
-    for intervention in world_interventions(trial.model, symmetry.R):
-        if _cured(trial, symmetry, intervention):
-            return intervention.cause
     model = trial.model
+    if cure := _first_cure(trial, symmetry, [*world_interventions(model, symmetry.R), *root_interventions(model)]):
+        return cure.cause
     for s in range(model.nsensor):
         if violation.field == f"sensor {model.sensor(s).name or s}":
             rows = slice(model.sensor_adr[s], model.sensor_adr[s] + model.sensor_dim[s])
@@ -198,7 +233,7 @@ def _sensor_cause(trial: Trial, symmetry: Symmetry, violation: Violation) -> Cau
 
             if model.sensor_dim[s] == 3 and not _same_field(trial, symmetry.map(sensor_matrix=other_sign), violation):
                 return AXIAL
-    return Cause(f"map of {violation.field}", "compare the map of the sensor with its kind and its frame")
+    return _map_of(violation, "compare the map of the sensor with its kind and its frame")
 
 
 def _same_field(trial: Trial, symmetry: Symmetry, violation: Violation) -> bool:
@@ -216,7 +251,7 @@ def _cured(trial: Trial, symmetry: Symmetry, intervention: Intervention) -> bool
 
 def _fits(trial: Trial, symmetry: Symmetry) -> bool:
     try:
-        return trial.excess(symmetry) <= 1.0
+        return trial.violation(symmetry) is None
     except NonFiniteRolloutError:
         return False
 

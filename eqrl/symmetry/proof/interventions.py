@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -59,26 +59,11 @@ def world_interventions(model: mujoco.MjModel, R: Floats) -> Iterator[Interventi
         yield Intervention(
             Cause("fluid drag", "set density and viscosity to zero, or give shapes that are symmetric"), _no_fluid
         )
-    if model.nsensor and _turned(option.magnetic, R):
+    if (model.sensor_type == int(mujoco.mjtSensor.mjSENS_MAGNETOMETER)).any() and _turned(option.magnetic, R):
         yield Intervention(
             Cause("magnetic field", "turn the magnetic field upright, or leave magnetometers out"),
             _set_vector("magnetic", _kept(option.magnetic, R)),
         )
-    free = (model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE)) & (model.jnt_stiffness > 0)
-    if free.any():
-        names = ", ".join(str(model.joint(int(j)).name or j) for j in np.flatnonzero(free))
-        yield Intervention(Cause("spring on the root", f"set stiffness 0 on joint {names}"), _loose_roots)
-
-
-def converged(model: mujoco.MjModel) -> mujoco.MjModel:
-    """A copy whose solver goes on until nothing changes.
-
-    A symmetry belongs to the physics. Where a solver stops early, above all PGS, which takes the constraints in their order,
-    two mirrored scenes differ by what is left to do: 1e-6 in the first step of Gymnasium's Humanoid with its patched joints.
-    """
-    twin = copy.copy(model)
-    _precise(twin)
-    return twin
 
 
 def part_interventions(model: mujoco.MjModel) -> Iterator[Intervention]:
@@ -103,7 +88,7 @@ def part_interventions(model: mujoco.MjModel) -> Iterator[Intervention]:
     yield Intervention(_coarse("contacts", "compare shapes, friction and contact filters"), _off(_DISABLE.mjDSBL_CONTACT))
 
 
-def all_of(interventions: list[Intervention]) -> Intervention:
+def all_of(interventions: Sequence[Intervention]) -> Intervention:
     """Several at once."""
 
     def change(model: mujoco.MjModel) -> None:
@@ -144,18 +129,6 @@ def _no_clip(model: mujoco.MjModel) -> None:
     model.opt.disableflags |= int(_DISABLE.mjDSBL_CLAMPCTRL)
     model.actuator_forcelimited[:] = 0
     model.jnt_actfrclimited[:] = 0
-
-
-def _loose_roots(model: mujoco.MjModel) -> None:
-    model.jnt_stiffness[model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE)] = 0.0
-
-
-def _precise(model: mujoco.MjModel) -> None:
-    model.opt.tolerance = min(model.opt.tolerance, 1e-14)
-    model.opt.ls_tolerance = min(model.opt.ls_tolerance, 1e-6)
-    model.opt.iterations = max(model.opt.iterations, 500)
-    model.opt.ls_iterations = max(model.opt.ls_iterations, 200)
-    model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
 
 
 def _turned(vector: Floats, R: Floats) -> bool:

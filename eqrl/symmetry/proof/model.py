@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from eqrl.symmetry.morphology.derivation import Derivation, Level, world_motion, world_rotation
 from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.proof.converged import converged, with_exact_solver
 from eqrl.symmetry.proof.diagnosis import diagnose
 from eqrl.symmetry.proof.errors import NonFiniteRolloutError
-from eqrl.symmetry.proof.interventions import converged
 from eqrl.symmetry.proof.kinematics import kinematic_gaps
-from eqrl.symmetry.proof.trial import Trial, first_violation
-from eqrl.symmetry.proof.verdict import Verdict, Verdicts
+from eqrl.symmetry.proof.trial import Comparison, Trial, Violation, first_violation
+from eqrl.symmetry.proof.verdict import Cause, Verdict, Verdicts
 
 ROTATION = "rotation about gravity"
+_GENTLE = 0.1
+_MOST_LOST = 0.75
+_CHAOTIC = 1e-4
+_UNCLEAR = Cause(
+    "ill-conditioned contacts",
+    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
+    "use spheres or capsules, or exclude the pair",
+)
 ANGLE = np.deg2rad(37.0)  # generic: 90 degrees hide pyramidal cones
 
 
@@ -65,7 +74,9 @@ def prove(
 ) -> Verdicts:
     """Step a model from related states and compare; see :func:`eqrl.symmetry.verify`."""
     exact = converged(model)
-    trial = Trial.random(exact, states=states, steps=max(steps), frame_skip=frame_skip, tolerance=tolerance, seed=seed)
+    common: dict[str, Any] = {"states": states, "steps": max(steps), "tolerance": tolerance, "seed": seed}
+    trial = Trial.posed(exact, **common) if level == "kinematic" else Trial.random(exact, frame_skip=frame_skip, **common)
+    own = trial.on(model)
     verdicts: list[Verdict] = []
     turned: Symmetry | None = None
     for symmetry in symmetries:
@@ -79,7 +90,10 @@ def prove(
         if turned is None and verdict.holds and symmetry.kind == "world" and symmetry.relabels_nothing and _turns(symmetry):
             turned = symmetry
         if verdict.holds and level == "dynamic":
-            verdict = replace(verdict, remarks=(*_own_solver(trial.on(model), check), *_unseen_cone(model, symmetry)))
+            verdict = replace(
+                verdict,
+                remarks=(*verdict.remarks, *_gentle(trial), *_as_it_is(trial, own, check), *_unseen_cone(model, symmetry)),
+            )
         verdicts.append(verdict)
     return Verdicts(tuple(verdicts))
 
@@ -88,20 +102,50 @@ def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, step
     if level == "kinematic":
         gaps = kinematic_gaps(trial, check)
         allowed = np.full(gaps.shape[:2], trial.tolerance)
+        compared = Comparison(gaps, allowed, first_violation(gaps, allowed, check))
     else:
-        gaps = trial.gaps(check)
-        allowed = np.full(gaps.shape[:2], trial.tolerance) if _small(gaps, trial.tolerance) else trial.allowed(check)
-    violation = first_violation(gaps, allowed, check)
-    finite = np.nan_to_num(gaps, nan=np.inf, posinf=np.inf)
+        compared = trial.compare(check)
+    violation, cause = compared.violation, None
+    if violation is None and compared.lost(1) > _MOST_LOST * len(trial.starts):
+        violation, cause = Violation(1, 0, "position of contacts", np.inf), _UNCLEAR
+    elif violation is not None and diagnosing:
+        cause = diagnose(trial, check, violation, level)
     return Verdict(
         name=symmetry.name,
         kind=symmetry.kind,
-        errors={int(k): float(finite[k].max(initial=0.0)) for k in steps},
+        errors={int(k): compared.error(k) for k in steps},
         holds=violation is None,
-        contacts=int(trial.original.contacts.max(initial=0)),
+        contacts=int((trial.shorter(0) if level == "kinematic" else trial).original.contacts.max(initial=0)),
         field=violation.field if violation else None,
         step=violation.step if violation else None,
-        cause=diagnose(trial, check, violation, level) if violation and diagnosing else None,
+        cause=cause,
+        remarks=() if violation else _conditioning(compared),
+    )
+
+
+def _conditioning(compared: Comparison) -> tuple[str, ...]:
+    """How far states could be compared, and how well."""
+    remarks = []
+    if lost := compared.lost(-1):
+        remarks.append(
+            f"ill-conditioned: {lost} of {compared.allowed.shape[1]} states are compared up to where shapes touch along a line "
+            "or a face, for there the contact points jump after a nudge of 1e-14"
+        )
+    largest = float(np.where(np.isfinite(compared.allowed), compared.gaps.max(-1, initial=0.0), 0.0).max(initial=0.0))
+    if largest > _CHAOTIC:
+        remarks.append(
+            f"chaotic: states differ by up to {largest:.1e}, which is at most 100 times what a nudge of 1e-14 makes"
+        )
+    return tuple(remarks)
+
+
+def _gentle(trial: Trial) -> tuple[str, ...]:
+    """A model that diverges from all but the gentlest states."""
+    if trial.calm >= _GENTLE:
+        return ()
+    return (
+        f"tried from gentle states only, {trial.calm:g} of the usual distances, speeds and controls: it diverges from others; "
+        "a smaller timestep, more damping or armature would help",
     )
 
 
@@ -112,19 +156,30 @@ def _unseen_cone(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[str, ...]:
     return ("no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it elliptic",)
 
 
-def _own_solver(trial: Trial, symmetry: Symmetry) -> tuple[str, ...]:
-    """What the model's own solver leaves of the symmetry, where that is more than rounding."""
+def _as_it_is(trial: Trial, own: Trial, symmetry: Symmetry) -> tuple[str, ...]:
+    """What the model's own solver and collider leave of the symmetry, where that is more than rounding.
+
+    Args:
+        trial: on the converged model, which says what rounding may do.
+        own: on the model as it is.
+        symmetry: what holds on the converged model.
+    """
     try:
-        if (excess := trial.excess(symmetry)) <= 1.0:
+        compared = trial.compare(symmetry, own.gaps(symmetry), decisive=False)
+        if compared.violation is None:
             return ()
+        few = trial.shorter(len(trial.controls), trial.around(compared.violation.state))
+        solved = few.on(with_exact_solver(own.model))
+        size = compared.largest
+        if few.compare(symmetry, solved.gaps(symmetry)).violation is None:
+            advice = 'use Newton, tolerance="1e-12" and no noslip_iterations'
+            return (f"solver tolerance: with the model's own solver the error is {size:.1e}; {advice}",)
     except NonFiniteRolloutError:
         return ("diverges with the model's own solver",)
-    size = excess * trial.tolerance
-    return (f'solver tolerance: with the model\'s own solver the error is {size:.1e}; use Newton and tolerance="1e-12"',)
-
-
-def _small(gaps: np.ndarray, tolerance: float) -> bool:
-    return bool((np.nan_to_num(gaps, nan=np.inf) <= tolerance).all())
+    return (
+        f"collider: with the model's own contact points the error is {size:.1e}; it stops at ccd_tolerance, and of the points that "
+        "flat faces share it chooses some, others in the transformed world: use spheres or capsules where this matters",
+    )
 
 
 def _turns(symmetry: Symmetry) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -15,6 +17,8 @@ from eqrl.symmetry.proof.states import Starts
 
 Floats = NDArray[np.float64]
 
+_RECORDED = ("qpos", "qvel", "act", "sensordata", "contacts")  # at every step
+_A_THREAD = 12  # simulations that are worth one
 _HUGE = 1e7  # what is that fast is about to diverge
 
 
@@ -38,6 +42,15 @@ class Trace:
     poses: Floats
     contacts: NDArray[np.int64]
 
+    def pick(self, which: Sequence[int]) -> Trace:
+        """Some of the simulations, also several times the same."""
+        rows = np.asarray(which, dtype=np.int64)
+        return replace(self, **{name: getattr(self, name)[:, rows] for name in _RECORDED}, poses=self.poses[rows])
+
+    def first(self, steps: int) -> Trace:
+        """The start and the first steps only."""
+        return replace(self, **{name: getattr(self, name)[: steps + 1] for name in _RECORDED})
+
 
 def simulate(model: mujoco.MjModel, starts: Starts, controls: Floats, frame_skip: int = 1) -> Trace:
     """Simulate on native threads, with a cold solver and without MuJoCo's automatic reset.
@@ -51,7 +64,7 @@ def simulate(model: mujoco.MjModel, starts: Starts, controls: Floats, frame_skip
     model = copy.copy(model)
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     n = len(starts)
-    batch = Batch(model, n, 1)
+    batch = Batch(model, n, min(os.cpu_count() or 1, 1 + n // _A_THREAD))
     batch.reset(stage=mujoco.mjtStage.mjSTAGE_NONE)
     live = {name: batch.bind(name) for name in ("qpos", "qvel", "act", "sensordata", "ncon", "xpos", "xmat")}
     live["qpos"][:], live["qvel"][:], live["act"][:] = starts.qpos, starts.qvel, starts.act

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from eqrl.symmetry.element import Element
+from eqrl.symmetry.proof.converged import converged, with_exact_solver
 from eqrl.symmetry.proof.corrections import AXIAL, POLAR
-from eqrl.symmetry.proof.interventions import Intervention, converged, part_interventions, world_interventions
+from eqrl.symmetry.proof.interventions import part_interventions, world_interventions
+from eqrl.symmetry.proof.root_terms import root_interventions
 from eqrl.symmetry.proof.verdict import Cause
 from eqrl.symmetry.proof.worlds import Episode, Gap, ModelledWorld, flatten, gaps, play
 from eqrl.symmetry.representation import Field, Representation
@@ -56,11 +58,14 @@ def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
         return
     model = world.model
     R = g.R.numpy()
-    causes: list[Intervention] = list(world_interventions(model, R))
-    for one in causes:
+    for one in (*world_interventions(model, R), *root_interventions(model)):
         yield one.cause, world.on_model(one.on(model))
     yield Cause("wind", "a constant external force blows on a body; switch it off"), world.on_model(model, forces=False)
-    yield Cause("solver tolerance", 'use the Newton solver and tolerance="1e-12"'), world.on_model(converged(model))
+    yield Cause("solver tolerance", 'use the Newton solver and tolerance="1e-12"'), world.on_model(with_exact_solver(model))
+    yield (
+        Cause("collider", "of the points that flat faces share MuJoCo chooses some; use spheres or capsules"),
+        world.on_model(converged(model)),
+    )
     for one in part_interventions(model):
         yield one.cause, world.on_model(one.on(model))
 
