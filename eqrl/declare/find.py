@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.matching import match
+from eqrl.symmetry.proof.matching import match
 from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.ready_made import as_images, element_of, model_hash
 from eqrl.declare.task import Kept, candidates, derivation_of, keep, why_not

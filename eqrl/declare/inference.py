@@ -12,7 +12,7 @@ import numpy as np
 from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.matching import Match, match, turning_vectors
+from eqrl.symmetry.proof.matching import Match, match, turning_vectors
 from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.stretches import fields_from_matrices

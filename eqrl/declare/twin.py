@@ -13,7 +13,7 @@ import re
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -47,8 +47,14 @@ def simulation_of(env: gymnasium.Env[Any, Any]) -> mujoco.MjData | None:
     return next((x for _, x in held.values()), None)
 
 
-def twin_of(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], mujoco.MjData | None]:
+def twin_of(
+    env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None
+) -> tuple[gymnasium.Env[Any, Any], mujoco.MjData | None]:
     """A copy that shares nothing that changes with the environment, and its simulation, None without one.
+
+    Args:
+        env: an environment, with or without wrappers.
+        model: what the copy simulates instead of a copy of the environment's model.
 
     The copy has random numbers of its own and does not render. It is not made with ``deepcopy``: Gymnasium's environments
     rebuild themselves from their arguments there, and would forget a changed model.
@@ -56,14 +62,14 @@ def twin_of(env: gymnasium.Env[Any, Any]) -> tuple[gymnasium.Env[Any, Any], mujo
     Raises:
         DeclarationError: if the simulation cannot be copied along.
     """
-    data = simulation_of(env)
-    copier = _Copier(x for _, x in _walk(env))
+    data = simulation_of(env.unwrapped)
+    copier = _Copier((x for _, x in _walk(env)), {id(data.model): model} if data is not None and model is not None else {})
     twin = copier.copy(env)
     if data is None:
         return twin, None
     if id(data) not in copier.copies:
         raise DeclarationError(
-            f"`data` of {type(env).__name__} is not held by the environment itself but by its class or module, so that symmetries "
+            f"`data` of {type(env.unwrapped).__name__} is not held by the environment itself but by its class or module, so that symmetries "
             "cannot be tried on a copy; keep model and data in attributes of the instance, or declare the fields: "
             "with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
         )
@@ -139,11 +145,11 @@ def _filled(cell: types.CellType) -> bool:
 
 
 class _Copier:
-    def __init__(self, everything: Iterator[Any]) -> None:
-        self.copies: dict[int, Any] = {}
+    def __init__(self, everything: Iterator[Any], given: Mapping[int, Any]) -> None:
+        self.copies: dict[int, Any] = dict(given)
         self._originals = [x for x in everything if isinstance(x, mujoco.MjModel | mujoco.MjData)]  # alive, so ids are theirs
         for model in self._originals:
-            if isinstance(model, mujoco.MjModel):
+            if isinstance(model, mujoco.MjModel) and id(model) not in given:
                 self.copies[id(model)] = copy.copy(model)
         for data in self._originals:
             if isinstance(data, mujoco.MjData):
@@ -210,21 +216,42 @@ class _Copier:
 
     def _array(self, x: np.ndarray[Any, Any]) -> Any:
         """A copy, or where an array is a window on the simulation the same window on its copy."""
-        start = x.__array_interface__["data"][0]
-        for original in self._originals if x.base is not None else ():
-            for name in _array_names(original):
-                field = getattr(original, name)
-                first = field.__array_interface__["data"][0]
-                if field.nbytes and first <= start < first + field.nbytes:
-                    memory = getattr(self.copies[id(original)], name)
-                    return np.ndarray(x.shape, x.dtype, memory.data.cast("B"), start - first, x.strides)
-        return x.copy()
+        if (window := window_on(self._originals, x)) is None:
+            return x.copy()
+        original, name, offset = window
+        memory = getattr(self.copies[id(original)], name)
+        return np.ndarray(x.shape, x.dtype, memory.data.cast("B"), offset, x.strides)
 
     def _view(self, x: Any, owner: str, kind: str) -> Any:
         """Named access, as ``data.body("torso")``; its owner is only known where there is one simulation."""
         wanted = mujoco.MjData if owner == "Data" else mujoco.MjModel
         owners = [self.copies[id(o)] for o in self._originals if isinstance(o, wanted)]
         return getattr(owners[0], kind.lower())(x.id) if len(owners) == 1 else x
+
+
+def window_on(simulations: Iterable[Any], x: np.ndarray[Any, Any]) -> tuple[Any, str, int] | None:
+    """The model or data of which an array is a window, the field's name and the offset in bytes; None if it is none."""
+    start = x.__array_interface__["data"][0]
+    for simulation in simulations if x.base is not None else ():
+        for name in _array_names(simulation):
+            field = getattr(simulation, name)
+            first = field.__array_interface__["data"][0]
+            if field.nbytes and first <= start < first + field.nbytes:
+                return simulation, name, start - first
+    return None
+
+
+def variables_of(env: gymnasium.Env[Any, Any], simulations: Iterable[Any]) -> list[tuple[str, Any, str]]:
+    """Numbers that an environment and what it holds keep outside of the simulation: path, holder and name of each."""
+    simulations = list(simulations)
+    return [
+        (f"{path}.{name}", holder, name)
+        for path, holder in _walk(env)
+        if _is_plain(holder)
+        for name, value in _attributes(holder).items()
+        if isinstance(value, bool | int | float)
+        or (isinstance(value, np.ndarray) and value.dtype.kind in "bif" and window_on(simulations, value) is None)
+    ]
 
 
 def _array_names(x: Any) -> list[str]:

@@ -76,7 +76,7 @@ class _World:
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         self.env = env
         env.action_space = _plain(env.action_space)
-        self._observer: Callable[[], Any] | None = next(
+        self.observer: Callable[[], Any] | None = next(
             (getattr(env, name) for name in _OBSERVERS if without_arguments(getattr(env, name, None))), None
         )
 
@@ -103,12 +103,12 @@ class _World:
 
     def observe(self, state: State) -> Floats:
         self.set(state)
-        if self._observer is None:
+        if self.observer is None:
             raise DeclarationError(
                 f"{type(self.env).__name__} has no method that observes a state without arguments ({', '.join(_OBSERVERS)}), which "
                 "inference needs"
             )
-        return self._finite(self._observer())
+        return self._finite(self.observer())
 
     def step(self, state: State, action: Any) -> Outcome:
         self.set(state)
@@ -144,16 +144,17 @@ class MujocoWorld(_World):
     Attributes:
         model: the twin's model.
         data: the twin's simulation.
+        stack: the twin with the wrappers that were given.
     """
 
-    def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
-        twin, data = twin_of(base)
+    def __init__(self, env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None) -> None:
+        self.stack, data = twin_of(env, model)
         assert data is not None
         self.data: mujoco.MjData = data
         self.model: mujoco.MjModel = data.model
         # the solver's usual accuracy differs by 5e-7 between mirror images of a humanoid that lies on the ground
         self.model.opt.tolerance, self.model.opt.iterations = 1e-15, 500
-        super().__init__(twin)
+        super().__init__(self.stack.unwrapped)
 
     def get(self) -> State:
         """The state of the simulation."""
@@ -171,25 +172,25 @@ class MujocoWorld(_World):
 
     def spread(self, rng: np.random.Generator, n: int) -> list[State]:
         """Random states; a third of them fast, another third in any pose, with joints at their limits and beyond."""
-        m, found = self.model, []
-        for k in range(n):
-            state = self.draw(rng)
-            qpos = state.qpos.copy()
-            if k % 3 == 2:
-                for j in range(m.njnt):
-                    at = int(m.jnt_qposadr[j])
-                    if m.jnt_type[j] == _POSES[0]:  # any side up and close to the ground, so that every body touches it
-                        qpos[at + 2] *= rng.uniform(0.4, 1.0)
-                        qpos[at + 3 : at + 7] = rng.standard_normal(4)
-                        qpos[at + 3 : at + 7] /= np.linalg.norm(qpos[at + 3 : at + 7])
-                    elif m.jnt_limited[j] and m.jnt_type[j] != _POSES[1]:
-                        low, high = m.jnt_range[j]
-                        # past a limit more often than not: a force that only limits show has to be seen
-                        qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
-            # entries that differ by noise alone would look alike
-            qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
-            found.append(State(qpos, qvel, state.act, state.ctrl))
-        return found
+        return [self.disturbed(self.draw(rng), k, rng) for k in range(n)]
+
+    def disturbed(self, state: State, k: int, rng: np.random.Generator) -> State:
+        """A state as the k-th of those that are spread."""
+        m, qpos = self.model, state.qpos.copy()
+        if k % 3 == 2:
+            for j in range(m.njnt):
+                at = int(m.jnt_qposadr[j])
+                if m.jnt_type[j] == _POSES[0]:  # any side up and close to the ground, so that every body touches it
+                    qpos[at + 2] *= rng.uniform(0.4, 1.0)
+                    qpos[at + 3 : at + 7] = rng.standard_normal(4)
+                    qpos[at + 3 : at + 7] /= np.linalg.norm(qpos[at + 3 : at + 7])
+                elif m.jnt_limited[j] and m.jnt_type[j] != _POSES[1]:
+                    low, high = m.jnt_range[j]
+                    # past a limit more often than not: a force that only limits show has to be seen
+                    qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
+        # entries that differ by noise alone would look alike
+        qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
+        return State(qpos, qvel, state.act, state.ctrl)
 
     def difference(self, a: State, b: State) -> float:
         """As for vectors, but a quaternion and its opposite are the same pose."""
@@ -210,8 +211,8 @@ class VectorWorld(_World):
         self.env.action_space.seed(0)
         observation = self.env.reset(seed=0)[0]
         # many observe the state itself, and have no method for that
-        if self._observer is None and np.array_equal(observation, np.asarray(self.get().qpos, dtype=np.float32)):
-            self._observer = lambda: self.get().qpos
+        if self.observer is None and np.array_equal(observation, np.asarray(self.get().qpos, dtype=np.float32)):
+            self.observer = lambda: self.get().qpos
 
     def get(self) -> State:
         """The vector as positions."""

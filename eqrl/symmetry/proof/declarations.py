@@ -1,0 +1,120 @@
+"""Which world a declaration is held against: the environment's own, or one made for an environment that was typed from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+
+from eqrl.symmetry.element import Element
+from eqrl.symmetry.proof.verdict import Cause
+from eqrl.symmetry.proof.worlds import SymmetricWorld
+from eqrl.symmetry.spaces import UntypedSpaceError, representation_of
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What is wrong with a declaration before anything is stepped for long.
+
+    Attributes:
+        field: ``"observation gyro"``, ``"action torque"``, or ``"model"`` where the model has no such symmetry.
+        size: largest difference, infinite where nothing can be compared.
+        cause: why.
+    """
+
+    field: str
+    size: float
+    cause: Cause
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A world that can say at once whether a generator is declared rightly."""
+
+    def examine(self, name: str, g: Element) -> Objection | None:
+        """What is wrong with a generator, None if nothing is seen."""
+
+
+def typed_layer(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any] | None:
+    """The outermost wrapper whose observations and actions are typed, or the environment itself; None if there is none."""
+    layer: Any = env
+    while True:
+        try:
+            representation_of(layer.observation_space)
+            representation_of(layer.action_space)
+        except UntypedSpaceError:
+            if not isinstance(layer, gymnasium.Wrapper):
+                return None
+            layer = layer.env
+            continue
+        return layer  # type: ignore[no-any-return]
+
+
+def declared_world(env: Any) -> Any:
+    """The world in which what an environment declares can be checked.
+
+    Raises:
+        UntypedSpaceError: if nothing is declared, naming the space.
+        TypeError: if the state of the environment cannot be set.
+    """
+    env = _single(env)
+    layer = typed_layer(env)
+    if layer is None:
+        representation_of(_declaring(env).observation_space)
+        raise _untyped_actions(_declaring(env))
+    base: Any = layer.unwrapped
+    if isinstance(base, SymmetricWorld) and _same_spaces(layer, base):
+        return base
+    from eqrl.declare.declared_world import DeclaredWorld  # above this package, needed for what was typed from there only
+
+    return DeclaredWorld(layer)
+
+
+def _single(env: Any) -> Any:
+    """One member of a vector environment whose members are at hand; all of them are alike."""
+    members = getattr(getattr(env, "unwrapped", env), "envs", None)
+    if not isinstance(env, gymnasium.Env) and members:
+        return members[0]
+    if hasattr(env, "num_envs") and not isinstance(getattr(env, "unwrapped", env), SymmetricWorld):
+        raise TypeError(f"{type(env).__name__} is a vector environment; check one of its members")
+    return env
+
+
+def _declaring(env: gymnasium.Env[Any, Any]) -> Any:
+    """The layer whose observations are typed, or the environment itself."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        try:
+            representation_of(layer.observation_space)
+        except UntypedSpaceError:
+            layer = layer.env
+            continue
+        return layer
+    return layer
+
+
+def _untyped_actions(layer: Any) -> Exception:
+    space = layer.action_space
+    if isinstance(space, gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete | gymnasium.spaces.MultiBinary):
+        return TypeError(
+            f"{type(layer.unwrapped).__name__} cannot be checked: its observations are typed, but its actions are {space}, and how "
+            "discrete actions turn is not declared; only actions of a Box can be"
+        )
+    try:
+        representation_of(space)
+    except UntypedSpaceError as error:
+        return UntypedSpaceError(str(error).replace("the space", "the action space", 1))
+    return UntypedSpaceError("observations and actions are typed by different layers of wrappers; type both in one")
+
+
+def _same_spaces(layer: Any, base: Any) -> bool:
+    if layer is base:
+        return True
+    try:
+        return all(
+            representation_of(getattr(layer, space)) == representation_of(getattr(base, space))
+            for space in ("observation_space", "action_space")
+        )
+    except UntypedSpaceError:
+        return False
