@@ -36,13 +36,19 @@ class Examined(Protocol):
         """What is wrong with a generator, None if nothing is seen."""
 
 
-def typed_layer(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any] | None:
-    """The outermost wrapper whose observations and actions are typed, or the environment itself; None if there is none."""
+def declaring_layer(env: gymnasium.Env[Any, Any], *, actions: bool = False) -> gymnasium.Env[Any, Any] | None:
+    """The outermost layer of wrappers, or the environment itself, whose observations are typed; None if there is none.
+
+    Args:
+        env: the environment.
+        actions: whether the actions of the layer have to be typed too.
+    """
     layer: Any = env
     while True:
         try:
             representation_of(layer.observation_space)
-            representation_of(layer.action_space)
+            if actions:
+                representation_of(layer.action_space)
         except UntypedSpaceError:
             if not isinstance(layer, gymnasium.Wrapper):
                 return None
@@ -59,10 +65,12 @@ def declared_world(env: Any) -> Any:
         TypeError: if the state of the environment cannot be set.
     """
     env = _single(env)
-    layer = typed_layer(env)
+    layer = declaring_layer(env, actions=True)
     if layer is None:
-        representation_of(_declaring(env).observation_space)
-        raise _untyped_actions(_declaring(env))
+        observing = declaring_layer(env)
+        if observing is None:
+            representation_of(env.observation_space)  # says which space is not typed
+        raise _untyped_actions(observing)
     base: Any = layer.unwrapped
     if isinstance(base, SymmetricWorld) and _same_spaces(layer, base):
         return base
@@ -79,19 +87,6 @@ def _single(env: Any) -> Any:
     if hasattr(env, "num_envs") and not isinstance(getattr(env, "unwrapped", env), SymmetricWorld):
         raise TypeError(f"{type(env).__name__} is a vector environment; check one of its members")
     return env
-
-
-def _declaring(env: gymnasium.Env[Any, Any]) -> Any:
-    """The layer whose observations are typed, or the environment itself."""
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        try:
-            representation_of(layer.observation_space)
-        except UntypedSpaceError:
-            layer = layer.env
-            continue
-        return layer
-    return layer
 
 
 def _untyped_actions(layer: Any) -> Exception:

@@ -50,7 +50,8 @@ def typing_cause(
             own = Element(torch.as_tensor(axes, dtype=torch.float64), g.h)
             if fits(rep.transform(before, own)[:, where]):
                 return _frame_cause(
-                    name, f"it turns with the axes of body {body}: give it a frame, an entity set of size 3 whose matrices are those of the axes"
+                    name,
+                    f"it turns with the axes of body {body}: give it a frame, an entity set of size 3 whose matrices are those of the axes",
                 )
     return _entry_cause(rep, name, g, before, after)
 
@@ -81,8 +82,12 @@ def _retyped(field: Field, g: Element) -> Iterator[tuple[Field, Cause]]:
             yield other, _frame_cause(field.name, f"it is given along {where}{irreps}")
     if _is_vector(field) and not field.horizontal:
         still = replace(field, irreps=f"{field.width}x0e", frame=WORLD, role="")
-        yield still, _frame_cause(
-            field.name, f"it stays as it is, as what is measured along a body's own axes does; declare it as {still.irreps}, or give it a frame"
+        yield (
+            still,
+            _frame_cause(
+                field.name,
+                f"it stays as it is, as what is measured along a body's own axes does; declare it as {still.irreps}, or give it a frame",
+            ),
         )
     if len(field.copies) > 1:
         yield from _one_parity(field)
@@ -94,7 +99,11 @@ def _one_parity(field: Field) -> Iterator[tuple[Field, Cause]]:
         irreps = " + ".join(parts)
         yield (
             replace(field, irreps=irreps, role=""),
-            replace(AXIAL if field.copies[i][1] < 0 else POLAR, id=f"wrong sign in field {field.name}", fix=f"declare field {field.name} as {irreps} instead of {field.irreps}"),
+            replace(
+                AXIAL if field.copies[i][1] < 0 else POLAR,
+                id=f"wrong sign in field {field.name}",
+                fix=f"declare field {field.name} as {irreps} instead of {field.irreps}",
+            ),
         )
 
 
@@ -123,7 +132,9 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
             f"in the transformed world entry {i - where.start} of field {name} is entry {j - rep.slices[owner].start} of field {owner}; "
             "compare the order and the sizes of the fields with the observation",
         )
-    return Cause(f"type of observation {name}", f"field {name} does not turn as its irreps say; compare frame, order and signs")
+    return Cause(
+        f"type of observation {name}", f"field {name} does not turn as its irreps say; compare frame, order and signs"
+    )
 
 
 def agreeing(matrix: Floats, before: Floats, after: Floats) -> NDArray[np.bool_]:

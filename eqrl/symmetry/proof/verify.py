@@ -13,7 +13,7 @@ from eqrl.symmetry.group import Group
 from eqrl.symmetry.morphology.derivation import Derivation, Level
 from eqrl.symmetry.morphology.derive import derive, load
 from eqrl.symmetry.morphology.symmetry import Symmetry
-from eqrl.symmetry.proof.declarations import declared_world, typed_layer
+from eqrl.symmetry.proof.declarations import declared_world, declaring_layer
 from eqrl.symmetry.proof.model import generators_of, prove
 from eqrl.symmetry.proof.tasks import TaskProof, is_mujoco_env
 from eqrl.symmetry.proof.typed import prove_world
@@ -84,8 +84,8 @@ def verify(
 
 
 def is_typed_world(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment declares how observations and actions turn, in its own spaces or in those of a wrapper."""
-    return typed_layer(env) is not None
+    """Whether an environment declares how its observations turn, in its own spaces or in those of a wrapper."""
+    return declaring_layer(env) is not None
 
 
 def _environment(env: gymnasium.Env[Any, Any], symmetries: Any, level: Level, options: dict[str, Any]) -> Verdicts:
