@@ -26,8 +26,8 @@ from eqrl.errors import UsageError
 from eqrl.hints import one_line
 from eqrl.symmetry.morphology import Derivation, NearMiss, derive
 from eqrl.symmetry.proof import NonFiniteRolloutError, Verdict, Verdicts
-from eqrl.symmetry.proof.tasks import is_mujoco_env
 from eqrl.symmetry.proof.declarations import declaring_layer
+from eqrl.symmetry.proof.tasks import is_mujoco_env
 from eqrl.symmetry.proof.verify import is_typed_world, verify
 from eqrl.symmetry.spaces import representation_of
 

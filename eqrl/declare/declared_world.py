@@ -15,6 +15,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 
 from eqrl.declare.counterparts import Candidate, counterparts, what_there_is
@@ -100,7 +101,9 @@ class DeclaredWorld:
         base = self.world.env
         if isinstance(base.action_space, gymnasium.spaces.Box):  # images of actions are not rounded to float32
             space = base.action_space
-            base.action_space = gymnasium.spaces.Box(space.low, space.high, dtype=np.float64)  # type: ignore[arg-type]
+            base.action_space = gymnasium.spaces.Box(
+                space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64
+            )
         self._variables = variables_of(self.world.stack, (self.world.model, self.world.data))
         self._views = self._observing_layers()
         self._found: list[tuple[Element, _Counterpart | None]] = []
@@ -124,7 +127,7 @@ class DeclaredWorld:
             self.world.get(),
             data.mocap_pos.copy(),
             data.mocap_quat.copy(),
-            {path: copy.copy(_value(holder, name)) for path, holder, name in self._variables},
+            {path: copy.copy(getattr(holder, name)) for path, holder, name in self._variables},
         )
 
     def set_state(self, state: Situation) -> None:
@@ -205,11 +208,11 @@ class DeclaredWorld:
                 np.inf,
                 Cause(f"the model does not have {name!r}", f"no symmetry of the model moves the world by {R}; {there}"),
             )
-        objection = self._wrong_observation(g, counterpart) or self._wrong_action(g, counterpart)
-        if objection is None and counterpart.candidate.but_for:
-            fix = counterpart.candidate.but_for
+        if (objection := self._wrong_observation(g, counterpart)) is not None:
+            return objection
+        if fix := counterpart.candidate.but_for:
             return Objection("model", np.inf, Cause(f"the model keeps {name!r} only nearly", fix))
-        return objection
+        return self._wrong_action(g, counterpart)
 
     def _wrong_observation(self, g: Element, counterpart: _Counterpart) -> Objection | None:
         before = self._observed([*self._samples()])
@@ -245,14 +248,14 @@ class DeclaredWorld:
                 return Objection(f"action {field}", gap, cause)
         return None
 
-    def _action_gap(self, actions: Floats, images: Floats, counterpart: _Counterpart) -> float:
+    def _action_gap(self, actions: Floats, images: NDArray[np.floating], counterpart: _Counterpart) -> float:
         worst = 0.0
         for state, action, image in zip(self._samples(), actions, images, strict=False):
             here, there = self._after(state, action), self._after(self._moved(state, counterpart), image)
             worst = max(worst, *self.state_difference(self._moved(here, counterpart), there).values())
         return worst
 
-    def _after(self, state: Situation, action: Floats) -> Situation:
+    def _after(self, state: Situation, action: NDArray[np.floating]) -> Situation:
         self.set_state(state)
         for _ in range(_STEPS):
             self.step(action)
@@ -299,7 +302,7 @@ class DeclaredWorld:
         lifts: dict[str, Callable[[Any], Any]] = {}
         wrong = self._disagreement(g, plain, samples, before)
         for path in self._turning_variables(samples):
-            for lift in self._ways(g, samples, before, path):
+            for lift in self._ways(g, plain.candidate, samples, before, path):
                 tried = _Counterpart(plain.candidate, {**lifts, path: lift})
                 if (now := self._disagreement(g, tried, samples, before)) < wrong:
                     wrong, lifts = now, tried.lifts
@@ -324,7 +327,9 @@ class DeclaredWorld:
                     found.append(path)
         return found
 
-    def _ways(self, g: Element, samples: list[Situation], before: Floats, path: str) -> list[Callable[[Any], Any]]:
+    def _ways(
+        self, g: Element, candidate: Candidate, samples: list[Situation], before: Floats, path: str
+    ) -> list[Callable[[Any], Any]]:
         values = [np.asarray(s.variables[path], dtype=np.float64) for s in samples]
         shape, R = values[0].shape, g.R.numpy()
         ways: list[Callable[[Any], Any]] = []
@@ -335,10 +340,11 @@ class DeclaredWorld:
                 ways.append(_linear(whole[where, where]))
         if shape == (self.actions.dim,):
             ways.append(_linear(self.actions.matrix(g).numpy()))
-        if shape[-1:] == (3,):
-            ways += [lambda x: x @ R.T, lambda x: x @ (np.linalg.det(R) * R).T]
-        if shape[-1:] == (2,):
-            ways.append(lambda x: x @ R[:2, :2].T)
+        symmetry = candidate.motion.symmetry
+        shift = np.zeros(3) if symmetry is None else symmetry.t
+        if (n := (shape or (0,))[-1]) in (2, 3):
+            ways += [lambda x: x @ R[:n, :n].T, lambda x: x @ R[:n, :n].T + shift[:n]]
+            ways += [lambda x: x @ (np.linalg.det(R) * R).T] if n == 3 else []
         return ways
 
     def _moved(self, state: Situation, counterpart: _Counterpart) -> Situation:
@@ -437,10 +443,6 @@ def _without_bookkeeping(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any
 
 def _layer_names(env: Any) -> list[str]:
     return [type(env).__name__, *(_layer_names(env.env) if isinstance(env, gymnasium.Wrapper) else [])]
-
-
-def _value(holder: Any, name: str) -> Any:
-    return getattr(holder, name)
 
 
 def _linear(matrix: Floats) -> Callable[[Any], Any]:

@@ -5,7 +5,7 @@ Every alternative is tried on samples, as everywhere in the proof: the first tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,10 +39,12 @@ def typing_cause(
     """
     field, where = rep.field(name), rep.slices[name]
 
-    def fits(expected: Floats) -> bool:
+    def fits(expected: NDArray[np.floating]) -> bool:
         return agree(expected, after[:, where])
 
-    for other, cause in _retyped(field, g):
+    # a rotation of the world has no matrices of its own, so that frames are those that any element of the group moves
+    frames = [k for k, matrix in rep.group.cosets.h.items() if matrix.shape[-1] == 3]
+    for other, cause in _retyped(field, frames):
         if fits(_with(rep, other).transform(before, g)[:, where]):
             return cause
     if field.frame == WORLD and _is_vector(field):
@@ -56,7 +58,7 @@ def typing_cause(
     return _entry_cause(rep, name, g, before, after)
 
 
-def agree(expected: Floats, seen: Floats) -> bool:
+def agree(expected: NDArray[np.floating], seen: NDArray[np.floating]) -> bool:
     """Whether samples are the same but for float32's rounding."""
     return bool((np.abs(expected - seen) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))).all())
 
@@ -67,13 +69,12 @@ def other_parity(field: Field) -> Field:
     return replace(field, irreps=flipped, role="" if "1e" in flipped else field.role)
 
 
-def _retyped(field: Field, g: Element) -> Iterator[tuple[Field, Cause]]:
+def _retyped(field: Field, known: Sequence[str]) -> Iterator[tuple[Field, Cause]]:
     """Other declarations of the field and what each means, the likeliest first."""
     flipped = other_parity(field)
     parity = AXIAL if field.irreps.endswith("o") or not _is_vector(field) else POLAR
     yield flipped, replace(parity, fix=f"declare field {field.name} as {flipped.irreps} instead of {field.irreps}")
-    frames = [WORLD, *(k for k, matrix in g.h.items() if matrix.shape[-1] == 3)] if _is_vector(field) else []
-    for frame in frames:
+    for frame in (WORLD, *known) if _is_vector(field) else ():
         if frame == field.frame:
             continue
         where = "the world's axes: leave frame= out" if frame == WORLD else f"a body's axes: declare frame={frame!r}"
@@ -140,8 +141,8 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
 def agreeing(matrix: Floats, before: Floats, after: Floats) -> NDArray[np.bool_]:
     """Which entries a matrix explains."""
     expected = before @ matrix.T
-    gap: NDArray[np.bool_] = (np.abs(expected - after) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))).all(axis=0)
-    return gap
+    same = np.abs(expected - after) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))
+    return np.asarray(same.all(axis=0))
 
 
 def _row(row: Floats) -> str:
