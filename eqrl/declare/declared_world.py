@@ -16,10 +16,10 @@ import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.monitor import Monitor
 
 from eqrl.declare.counterparts import Candidate, counterparts, what_there_is
 from eqrl.declare.errors import DeclarationError
+from eqrl.declare.layers import layer_names, observing_layers, without_bookkeeping
 from eqrl.declare.motion import Floats, State
 from eqrl.declare.task import derivation_of
 from eqrl.declare.twin import simulation_of, variables_of
@@ -39,21 +39,6 @@ _SAMPLES = 48
 _STEPS = 2  # an action may act a step later
 _ATOL = 1e-8
 _LARGEST_VARIABLE = 256
-# these write down, count and render what they see, and change nothing of it
-_BOOKKEEPING = (
-    gymnasium.wrappers.TimeLimit,
-    gymnasium.wrappers.OrderEnforcing,
-    gymnasium.wrappers.PassiveEnvChecker,
-    gymnasium.wrappers.RecordEpisodeStatistics,
-    gymnasium.wrappers.RecordVideo,
-    gymnasium.wrappers.RenderCollection,
-    gymnasium.wrappers.HumanRendering,
-    gymnasium.wrappers.Autoreset,
-    Monitor,
-)
-# these compute the observation from the one below alone
-_OBSERVING = (gymnasium.ObservationWrapper,)
-_NOT_OBSERVING = (gymnasium.ActionWrapper, gymnasium.RewardWrapper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +80,7 @@ class DeclaredWorld:
                     "state and its image. Give it the methods of eqrl.symmetry.SymmetricWorld (get_state, set_state, "
                     "transform_state, state_difference, nudge_state, observe, contacts)"
                 )
-            self.world = MujocoWorld(_without_bookkeeping(env), model)
+            self.world = MujocoWorld(without_bookkeeping(env), model)
         except DeclarationError as error:
             raise TypeError(f"{self.name} cannot be checked: {error}") from error
         base = self.world.env
@@ -105,7 +90,7 @@ class DeclaredWorld:
                 space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64
             )
         self._variables = variables_of(self.world.stack, (self.world.model, self.world.data))
-        self._views = self._observing_layers()
+        self._views = None if self.world.observer is None else observing_layers(self.world.stack)
         self._found: list[tuple[Element, _Counterpart | None]] = []
         self._situations: list[Situation] = []
 
@@ -208,11 +193,12 @@ class DeclaredWorld:
                 np.inf,
                 Cause(f"the model does not have {name!r}", f"no symmetry of the model moves the world by {R}; {there}"),
             )
-        if (objection := self._wrong_observation(g, counterpart)) is not None:
-            return objection
-        if fix := counterpart.candidate.but_for:
+        objection = self._wrong_observation(g, counterpart)
+        # forces that are observed differ with the physics, whatever is declared
+        unclear = objection is None or objection.cause.id.startswith("type of")
+        if unclear and (fix := counterpart.candidate.but_for):
             return Objection("model", np.inf, Cause(f"the model keeps {name!r} only nearly", fix))
-        return self._wrong_action(g, counterpart)
+        return objection or self._wrong_action(g, counterpart)
 
     def _wrong_observation(self, g: Element, counterpart: _Counterpart) -> Objection | None:
         before = self._observed([*self._samples()])
@@ -399,7 +385,7 @@ class DeclaredWorld:
             field = self._field_at(int(np.flatnonzero(~np.isfinite(first).all(axis=0))[0]))
             raise TypeError(f"{self.name} cannot be checked: its observation {field} is not finite")
         if (changed := np.flatnonzero((first != again).any(axis=0))).size:
-            layers = ", ".join(_layer_names(self._source))
+            layers = ", ".join(layer_names(self._source))
             raise TypeError(
                 f"{self.name} cannot be checked: its observation {self._field_at(int(changed[0]))} depends on more than the "
                 f"simulation's state and the environment's own numbers, such as what was seen before or chance (layers: {layers}); "
@@ -408,41 +394,6 @@ class DeclaredWorld:
 
     def _field_at(self, entry: int) -> str:
         return next(n for n, where in self.observations.slices.items() if where.start <= entry < where.stop)
-
-    # ------------------------------------------------------------------ observing
-    def _observing_layers(self) -> list[Any] | None:
-        """Wrappers that rewrite what the environment's own method observes, the innermost first; None if that is not all."""
-        if self.world.observer is None:
-            return None
-        layers: list[Any] = []
-        layer: Any = self.world.stack
-        while isinstance(layer, gymnasium.Wrapper):
-            if isinstance(layer, _OBSERVING):
-                layers.insert(0, layer)
-            elif not isinstance(layer, _NOT_OBSERVING) and _overrides(layer, "step"):
-                return None
-            layer = layer.env
-        return layers if layer is self.world.env else None
-
-
-def _overrides(layer: Any, method: str) -> bool:
-    return getattr(type(layer), method) is not getattr(gymnasium.Wrapper, method)
-
-
-def _without_bookkeeping(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """The same layers without those that only watch."""
-    if not isinstance(env, gymnasium.Wrapper):
-        return env
-    inner = _without_bookkeeping(env.env)
-    if isinstance(env, _BOOKKEEPING):
-        return inner
-    layer = object.__new__(type(env))
-    layer.__dict__.update(env.__dict__, env=inner)
-    return layer
-
-
-def _layer_names(env: Any) -> list[str]:
-    return [type(env).__name__, *(_layer_names(env.env) if isinstance(env, gymnasium.Wrapper) else [])]
 
 
 def _linear(matrix: Floats) -> Callable[[Any], Any]:

@@ -289,3 +289,23 @@ def test_ready_made_types_are_checked_as_declared(name):
     field = refusal(bad)[0]
     over = {f"observation {f.name}" for f in rep.fields if f.entities == which.entities}
     assert field in over | {f"action {f.name}" for f in env.types.action.fields if f.entities == which.entities}
+
+
+def test_an_approximate_symmetry_is_refused_with_what_differs():
+    field, text = refusal(with_symmetry(gymnasium.make("Humanoid-v5"), approximate=True))
+    assert field == "model"
+    assert "right_knee stiffness" in text
+
+
+@pytest.mark.parametrize(("angular", "passes"), [("1x1e", True), ("1x1o", False)])
+def test_an_environment_of_eqrl_that_is_declared_again_is_checked_as_declared_last(angular, passes):
+    env = gymnasium.make("eqrl/AntTarget-v0")
+    rep = env.observation_space.representation
+    fields = tuple(replace(f, irreps=angular) if f.name == "angular_velocity" else f for f in rep.fields)
+    typed = with_symmetry(env, observation=replace(rep, fields=fields), action=env.action_space.representation)
+    if passes:
+        assert check_environment(typed, **QUICK)
+    else:
+        field, text = refusal(typed)
+        assert field == "observation angular_velocity"
+        assert "axial vector treated as polar" in text

@@ -72,11 +72,22 @@ def declared_world(env: Any) -> Any:
             representation_of(env.observation_space)  # says which space is not typed
         raise _untyped_actions(observing)
     base: Any = layer.unwrapped
-    if isinstance(base, SymmetricWorld) and _same_spaces(layer, base):
-        return base
+    if isinstance(base, SymmetricWorld):
+        return base if _same_spaces(layer, base) else _Redeclared(layer, base)
     from eqrl.declare.declared_world import DeclaredWorld  # above this package, needed for what was typed from there only
 
     return DeclaredWorld(layer)
+
+
+class _Redeclared:
+    """A world whose spaces a wrapper types otherwise; the world itself is the same."""
+
+    def __init__(self, layer: Any, base: Any) -> None:
+        self.observation_space, self.action_space = layer.observation_space, layer.action_space
+        self._base = base
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._base, name)
 
 
 def _single(env: Any) -> Any:

@@ -43,7 +43,7 @@ def typing_cause(
         return agree(expected, after[:, where])
 
     # a rotation of the world has no matrices of its own, so that frames are those that any element of the group moves
-    frames = [k for k, matrix in rep.group.cosets.h.items() if matrix.shape[-1] == 3]
+    frames = sorted({k for generator in rep.group.finite for k, matrix in generator.h if len(matrix) == 3})
     for other, cause in _retyped(field, frames):
         if fits(_with(rep, other).transform(before, g)[:, where]):
             return cause
