@@ -7,7 +7,9 @@ import importlib
 import inspect
 import secrets
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -20,10 +22,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import eqrl
 from eqrl.config import STOCK_POLICY, Config
+from eqrl.declare import DeclarationError, SymmetryWarning, WithSymmetry
+from eqrl.declare.layout import CannotTypeError
 from eqrl.envs.divergence import OnDivergence, watched
 from eqrl.errors import UsageError, suggestion
 from eqrl.hints import argument_hint, known_arguments, one_line
 from eqrl.hyperparams import ALGORITHMS, algorithm_arguments, normalised_rewards
+from eqrl.symmetry import TRIVIAL, UntypedSpaceError, representation_of
 from eqrl.values import fitting
 
 _POLICIES = {"ppo": "EquivariantPolicy", "sac": "EquivariantSACPolicy", "td3": "EquivariantTD3Policy"}
@@ -44,6 +49,8 @@ def resolve(config: Config) -> Config:
         preset = _as_options(importlib.import_module("eqrl.agents").preset(config.algo, config.env))
     if config.network == STOCK_POLICY:
         preset["policy_kwargs"] = _for_stock_policy(preset["policy_kwargs"])
+    if config.network is None and not config.env.startswith("eqrl/"):
+        preset["network"] = _network_for(config, preset)
     config = config.with_preset(preset).with_preset(_FALLBACK)
     _check_network(str(config.network))
     steps = config.n_timesteps or 1
@@ -84,7 +91,10 @@ def make_env(
                 config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **{"on_divergence": on_divergence, **options}
             )
         else:
-            env = DummyVecEnv([partial(_single, config.env, _member(options, i), on_divergence, i) for i in range(n_envs)])
+            typing = _needs_types(config)
+            env = DummyVecEnv(
+                [partial(_single, config.env, _member(options, i), on_divergence, i, typing) for i in range(n_envs)]
+            )
             env.seed(seed)
     if config.augment and not evaluation:
         with one_line("--augment"):
@@ -189,8 +199,89 @@ def _refuse_huge(value: Any, name: str) -> None:
         raise UsageError(f"option {name!r}: {value:,} is too large, give at most {_WIDEST:,}")
 
 
-def _single(env_id: str, options: Mapping[str, Any], on_divergence: OnDivergence, member: int) -> gymnasium.Env[Any, Any]:
-    return Monitor(watched(gymnasium.make(env_id, **options), on_divergence, member))
+def turnable(config: Config) -> bool:
+    """Whether rotations of the scene can be asked for; not of an environment that was typed from outside and has no such option."""
+    if config.env.startswith("eqrl/"):
+        return True
+    options = _member({**config.env_kwargs, **config.eval_env_kwargs}, 0)
+    with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
+        with closing(gymnasium.make(config.env, **options)) as env:
+            if _is_typed(env):
+                return True
+        try:
+            gymnasium.make(config.env, **options, scene_rotation=0.0).close()
+        except TypeError:
+            return False
+    return True
+
+
+def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
+    """The network for another's environment: the preset's, or ``regular`` where all symmetry relabels a body.
+
+    Raises:
+        UsageError: if the environment was typed from outside and has no symmetry.
+    """
+    usual = str(preset.get("network", _FALLBACK["network"]))
+    with (
+        one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)),
+        closing(gymnasium.make(config.env, **_member(config.env_kwargs, 0))) as env,
+    ):
+        if _is_typed(env):
+            return usual
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SymmetryWarning)
+            typed = _typed(env, config.env)
+    group = representation_of(typed.observation_space).group
+    if group == TRIVIAL:
+        notes = typed.types.notes if isinstance(typed, WithSymmetry) else ()
+        raise UsageError(
+            f"environment {config.env} has no symmetry that a network could keep{''.join(f'; {n}' for n in notes)}; --network mlp "
+            "trains without one, and docs/your_environment.md shows how to declare one"
+        )
+    only_relabels = group.world_part().generators == () and config.group == "auto"
+    return "regular" if only_relabels else usual
+
+
+def _needs_types(config: Config) -> bool:
+    return config.network != STOCK_POLICY or config.augment or config.mirror_loss > 0.0
+
+
+def _single(
+    env_id: str, options: Mapping[str, Any], on_divergence: OnDivergence, member: int, typing: bool
+) -> gymnasium.Env[Any, Any]:
+    env = gymnasium.make(env_id, **options)
+    return Monitor(watched(_typed(env, env_id) if typing else env, on_divergence, member))
+
+
+def _is_typed(env: gymnasium.Env[Any, Any]) -> bool:
+    try:
+        representation_of(env.observation_space)
+        representation_of(env.action_space)
+    except UntypedSpaceError:
+        return False
+    return True
+
+
+def _typed(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, Any]:
+    """The environment with spaces that say how they turn: its own, or what ``with_symmetry`` knows or derives.
+
+    Raises:
+        UsageError: if it cannot be typed without a declaration.
+    """
+    if _is_typed(env):
+        return env
+    if not isinstance(env.action_space, gymnasium.spaces.Box):
+        raise UsageError(
+            f"environment {env_id} has actions {env.action_space}, and equivariant policies need a Box of numbers; "
+            f"--network {STOCK_POLICY} trains Stable-Baselines3's own policy"
+        )
+    try:
+        return eqrl.with_symmetry(env)
+    except (DeclarationError, CannotTypeError) as error:
+        raise UsageError(
+            f"environment {env_id} cannot be typed without a declaration: {error}; register an environment that is wrapped in "
+            "eqrl.with_symmetry with its fields, as docs/your_environment.md shows"
+        ) from None
 
 
 def _member(options: Mapping[str, Any], i: int) -> dict[str, Any]:

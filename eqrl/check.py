@@ -28,6 +28,7 @@ from eqrl.errors import UsageError
 from eqrl.hints import one_line
 from eqrl.symmetry.morphology import Derivation, NearMiss, derive
 from eqrl.symmetry.proof import NonFiniteRolloutError, Verdict, Verdicts
+from eqrl.symmetry.proof.declarations import declaring_layer
 from eqrl.symmetry.proof.model import generators_of
 from eqrl.symmetry.proof.silence import silenced
 from eqrl.symmetry.proof.tasks import is_mujoco_env
@@ -189,7 +190,9 @@ def _check_env(target: str, options: Options) -> Report:
 
 
 def _typed(target: str, env: gymnasium.Env[Any, Any], options: Options) -> Report:
-    group = representation_of(env.unwrapped.observation_space).group
+    layer = declaring_layer(env)
+    assert layer is not None  # its type was seen
+    group = representation_of(layer.observation_space).group
     with one_line(f"environment {target}"):
         verdicts = verify(env, states=options.states, seed=options.seed, tolerance=options.tolerance)
     return Report(target, group.name, int(group.cosets.R.shape[0]), verdicts)

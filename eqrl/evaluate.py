@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.build import make_env
+from eqrl.build import make_env, turnable
 from eqrl.checkpoint.files import write_whole
 from eqrl.config import Config, convert_options, option
 from eqrl.errors import UsageError
@@ -104,12 +104,16 @@ def evaluate_model(
             raise UsageError(f"option {name!r}: {value} is too small, give at least 1")
     if protocol not in ("scene", "goal"):
         raise UsageError(f"option 'protocol': expected scene or goal, got {protocol!r}")
-    return zero_shot(model, partial(make_env, config, evaluation=True), rotations, episodes, protocol, seed)
+    make = partial(make_env, config, evaluation=True)
+    return zero_shot(model, make, rotations, episodes, protocol, seed, turnable(config))
 
 
 def table(result: ZeroShot, console: Console) -> None:
     """Print a result: a row for each angle."""
-    columns = Table(title=f"{result.protocol} turned, {result.returns.shape[1]} episodes at each angle", title_justify="left")
+    what = (
+        f"{result.protocol} turned, {{}} episodes at each angle" if len(result.angles_deg) > 1 else "not turned, {} episodes"
+    )
+    columns = Table(title=what.format(result.returns.shape[1]), title_justify="left")
     for name in ("angle", "return", "success", "95% interval", "retention", "equivariance error"):
         columns.add_column(name, justify="right")
     intervals = result.success_interval()

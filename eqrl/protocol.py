@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.rng import preserved_rng
 from eqrl.statistics import mean_interval, wilson_interval
-from eqrl.symmetry import Element, TypedBox, about_gravity
+from eqrl.symmetry import Element, TypedBox, about_gravity, representation_of
 from eqrl.threads import simulating
 
 Observations = NDArray[Any] | dict[str, NDArray[Any]]
@@ -147,6 +147,7 @@ def zero_shot(
     episodes: int = 20,
     protocol: Protocol = "scene",
     seed: int = 10_000,
+    turnable: bool = True,
 ) -> ZeroShot:
     """Play the same episodes under every rotation, all of them as one batch.
 
@@ -157,9 +158,12 @@ def zero_shot(
         episodes: episodes at each angle; episode ``j`` has the same seed at every angle.
         protocol: ``"scene"`` or ``"goal"``.
         seed: of the first episode.
+        turnable: whether the environment can be turned. Otherwise it is played as it is, whatever ``rotations`` says, and the
+            equivariance error is the largest under the generators of the group that its spaces declare.
     """
+    rotations = rotations if turnable else 1
     turns = angles(rotations)
-    option = {f"{protocol}_rotation": np.repeat(turns, episodes)}
+    option = {f"{protocol}_rotation": np.repeat(turns, episodes)} if turnable else {}
     env = make_env(n_envs=rotations * episodes, **option)
     try:
         seeds = [seed + j for _ in range(rotations) for j in range(episodes)]
@@ -168,7 +172,10 @@ def zero_shot(
         env.close()
     error = None
     if typed(model.observation_space) and typed(model.action_space):
-        error = np.array([equivariance_error(model, played.observations, about_gravity(a)) for a in np.deg2rad(turns)])
+        if turnable:
+            error = np.array([equivariance_error(model, played.observations, about_gravity(a)) for a in np.deg2rad(turns)])
+        elif generators := representation_of(model.observation_space).group.generators:
+            error = np.array([max(equivariance_error(model, played.observations, g) for _, g in generators)])
     shape = (rotations, episodes)
     return ZeroShot(
         protocol,

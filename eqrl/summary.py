@@ -67,7 +67,9 @@ def _result(metrics: Mapping[str, float] | None, result: ZeroShot | None) -> lis
     lines = [f"- steps: {metrics['timesteps']:,.0f} ({metrics['seconds']:.0f} s of training)"]
     if result is None:
         return [*lines, "- no zero-shot evaluation"]
-    lines.append(f"- mean return over {len(result.angles_deg)} rotations of the scene: {metrics['return']:.2f}")
+    n = len(result.angles_deg)
+    over = f" over {n} rotations of the scene" if n > 1 else ""
+    lines.append(f"- mean return{over}: {metrics['return']:.2f}")
     if result.success is not None:
         lines.append(f"- success: {metrics['success']:.2f} on average, {result.success.min():.2f} at the worst angle")
     if "retention_min" in metrics:

@@ -23,7 +23,7 @@ from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from eqrl.build import make_env, make_model, refuse_imports, resolve
+from eqrl.build import make_env, make_model, refuse_imports, resolve, turnable
 from eqrl.callbacks import Checkpoints, Equivariance, Evaluate
 from eqrl.changes import forbidden_changes
 from eqrl.checkpoint import DamagedCheckpointError, Description, Store, rehearse
@@ -347,19 +347,23 @@ class _Session:
             result, numbers, env=self.config.env, algo=self.config.algo, network=self.config.network, run=str(self.folder.path)
         )
         picture.unlink(missing_ok=True)  # in somebody else's folder it may be a link to a file of ours
-        width = sector_width(self.config.env_kwargs)
-        plot_zero_shot({str(self.config.network): result}, picture, title=self.config.env, width=width)
+        turned = len(result.angles_deg) > 1
+        if turned:
+            width = sector_width(self.config.env_kwargs)
+            plot_zero_shot({str(self.config.network): result}, picture, title=self.config.env, width=width)
         metrics.update(result.summary())
         _log_zero_shot(self.model, result)
         self._report(result)
-        self._say(f"figure   {escape(str(picture))}")
+        if turned:
+            self._say(f"figure   {escape(str(picture))}")
         self._say(f"numbers  {escape(str(numbers))}")
         self._say(f"again    eqrl evaluate {self._name}")
         return result
 
     def _report(self, result: ZeroShot) -> None:
         numbers = result.summary()
-        parts = [f"{result.returns.shape[0]} rotations of the scene"]
+        turned = len(result.angles_deg) > 1
+        parts = [f"{len(result.angles_deg)} rotations of the scene" if turned else "the scene as it is"]
         if "success" in numbers:
             assert result.success is not None  # summary took it from there
             parts.append(
@@ -441,7 +445,7 @@ def _evaluation_env(config: Config) -> VecEnv:
 
 def _check_turning(config: Config) -> None:
     """Refuse, before the training and not after it, a zero-shot evaluation that the environment does not offer."""
-    if config.rotations == 0:
+    if config.rotations == 0 or not turnable(config):
         return
     try:
         make_env(config, 1, evaluation=True, scene_rotation=np.zeros(1)).close()

@@ -6,6 +6,9 @@ Models: robots of Gymnasium (the Humanoid with its two broken attributes repaire
 symmetry one slip is planted: the sign of a joint or an actuator, two joints or actuators exchanged, the axial rule forgotten
 for hinges or for angular velocity; and under a true map the world is broken: pyramidal cone, wind, tilted gravity. A slip
 that happens to give another true symmetry of the model is not counted.
+
+A second part plants slips in declarations from outside (``planted_declarations.py``: parity, sign, permutation, frame) and
+counts what ``check_environment`` refuses, and whether it names the field; the right declarations have to pass.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import csv
 import json
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,9 +28,10 @@ import gymnasium
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from planted_declarations import right, slips
 from planted_models import plant
 
-from eqrl.symmetry import derive, verify
+from eqrl.symmetry import SymmetryError, check_environment, derive, verify
 from eqrl.symmetry.morphology import Derivation, Symmetry
 from eqrl.symmetry.morphology.derivation import key
 
@@ -187,19 +190,13 @@ def _actuator(model: mujoco.MjModel, k: int) -> str:
     return str(model.actuator(k).name or model.joint(int(model.actuator_trnid[k, 0])).name)
 
 
-def main() -> None:
-    """Plant, verify, count, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/check"), help="folder for the JSON and CSV file")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--most", type=int, default=3, help="slips of each kind for each generator")
-    args = parser.parse_args()
-    rng = np.random.default_rng(args.seed)
-    rows = []
+def wrong_maps(seed: int, most: int) -> list[dict[str, Any]]:
+    """Plant slips into maps, one row for each."""
+    rng, rows = np.random.default_rng(seed), []
     for name, model in models():
-        for p in plants(name, model, rng, args.most):
+        for p in plants(name, model, rng, most):
             start = time.perf_counter()
-            verdict = verify(p.check[0], p.check[1], seed=args.seed)[0]
+            verdict = verify(p.check[0], p.check[1], seed=seed)[0]
             cause = verdict.cause.id if verdict.cause else ""
             rows.append(
                 {
@@ -216,29 +213,79 @@ def main() -> None:
             )
             if not rows[-1]["right"]:
                 print(rows[-1])
-    caught, right = sum(bool(r["caught"]) for r in rows), sum(bool(r["right"]) for r in rows)
-    kinds = Counter(str(r["planted"]) for r in rows)
-    summary = {
-        "planted": len(rows),
-        "caught": caught,
-        "cause_right": right,
-        "seconds": round(sum(float(str(r["seconds"])) for r in rows), 1),
-        "kinds": {
-            kind: {
-                "planted": n,
-                "caught": sum(bool(r["caught"]) for r in rows if r["planted"] == kind),
-                "cause_right": sum(bool(r["right"]) for r in rows if r["planted"] == kind),
-            }
-            for kind, n in sorted(kinds.items())
-        },
-    }
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "planted_wrong_maps.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    with (args.out / "planted_wrong_maps.csv").open("w", newline="", encoding="utf-8") as file:
+    return rows
+
+
+def wrong_declarations(seed: int) -> tuple[list[dict[str, Any]], dict[str, bool]]:
+    """Plant slips into declarations, one row for each; and which of the right declarations pass."""
+    rng, rows, passes = np.random.default_rng(seed), [], {}
+    for name, declaration in right():
+        passes[name] = _refused(declaration.typed(), seed) is None
+        for slip in slips(name, declaration, rng):
+            start = time.perf_counter()
+            error = _refused(slip.declaration.typed(), seed)
+            rows.append(
+                {
+                    "model": name,
+                    "generator": error.generator if error else "",
+                    "planted": slip.kind,
+                    "expected": " or ".join(slip.fields),
+                    "caught": error is not None,
+                    "cause": str(error).partition("cause: ")[2].partition(";")[0],
+                    "right": error is not None and error.field in slip.fields,
+                    "field": error.field if error else "",
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+            )
+            if not rows[-1]["right"]:
+                print(rows[-1])
+    return rows, passes
+
+
+def _refused(env: gymnasium.Env[Any, Any], seed: int) -> SymmetryError | None:
+    try:
+        check_environment(env, steps=20, episodes=2, seed=seed)
+    except SymmetryError as error:
+        return error
+    return None
+
+
+def _counts(rows: list[dict[str, Any]], right: str) -> dict[str, Any]:
+    def count(some: list[dict[str, Any]]) -> dict[str, int]:
+        return {"planted": len(some), "caught": sum(r["caught"] for r in some), right: sum(r["right"] for r in some)}
+
+    kinds = {kind: count([r for r in rows if r["planted"] == kind]) for kind in sorted({str(r["planted"]) for r in rows})}
+    return {**count(rows), "seconds": round(sum(r["seconds"] for r in rows), 1), "kinds": kinds}
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    print(f"{caught} of {len(rows)} caught, the cause right in {right}, {summary['seconds']} s")
+
+
+def main() -> None:
+    """Plant, verify, count, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results/check"), help="folder for the JSON and CSV files")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--most", type=int, default=3, help="slips of each kind for each generator")
+    args = parser.parse_args()
+    maps = wrong_maps(args.seed, args.most)
+    declarations, passes = wrong_declarations(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    summary = {
+        **_counts(maps, "cause_right"),
+        "declarations": {**_counts(declarations, "field_right"), "right_ones": len(passes), "pass": sum(passes.values())},
+    }
+    (args.out / "planted_wrong_maps.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    _write(args.out / "planted_wrong_maps.csv", maps)
+    _write(args.out / "planted_wrong_declarations.csv", declarations)
+    print(f"maps: {summary['caught']} of {summary['planted']} caught, the cause right in {summary['cause_right']}")
+    told = summary["declarations"]
+    print(f"declarations: {told['caught']} of {told['planted']} refused, the field right in {told['field_right']}; ", end="")
+    print(f"{told['pass']} of {told['right_ones']} right ones pass")
 
 
 if __name__ == "__main__":

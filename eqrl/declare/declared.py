@@ -57,6 +57,9 @@ def representation(
     Raises:
         DeclarationError: naming the first entry that no field describes, or the first field that finds no room.
     """
+    check_space(what, space)
+    if isinstance(declared, Mapping):
+        raise DeclarationError(f"{what} is a mapping, but the {what} space is {space}; give a list of fields")
     if isinstance(declared, Representation):
         made = declared.with_group(group)
     else:
@@ -69,17 +72,67 @@ def representation(
         except ValueError as error:
             raise DeclarationError(f"{what}: {error}") from error
     _check_frames(what, made)
-    if not isinstance(space, spaces.Box):
-        raise DeclarationError(
-            f"the {what} space is {space}, and fields describe vectors: only a Box can be typed"
-            + ("; leave action= out, the observation alone is typed then" if what == "action" else "")
-        )
-    if space.shape is None or len(space.shape) != 1:
-        raise DeclarationError(
-            f"the {what} space has shape {space.shape}; flatten it first (gymnasium.wrappers.FlattenObservation)"
-        )
+    assert space.shape is not None
     _check_size(what, made, space.shape[0], parts)
     return made
+
+
+def check_space(what: str, space: gymnasium.Space[Any]) -> None:
+    """Refuse a space that fields cannot describe.
+
+    Args:
+        what: ``"observation"``, ``"observation['camera']"`` or ``"action"``, for messages.
+        space: the space.
+
+    Raises:
+        DeclarationError: naming the space and what to do.
+    """
+    if isinstance(space, spaces.Box) and space.shape is not None and len(space.shape) == 1:
+        return
+    raise DeclarationError(f"{what} is {_in_words(space)}; {_advice(what, space)}")
+
+
+def _in_words(space: gymnasium.Space[Any]) -> str:
+    if is_image(space):
+        return f"an image, {space}, and fields describe vectors"
+    if isinstance(space, spaces.Box):
+        return f"a Box of shape {space.shape}, and fields describe vectors"
+    if isinstance(space, spaces.Dict):
+        return f"a Dict with the keys {', '.join(map(repr, space.spaces))}, and nested dicts cannot be typed"
+    if isinstance(space, spaces.Tuple):
+        return f"a Tuple of {len(space.spaces)} spaces, which has no names to declare fields by"
+    return f"{space}, and fields describe vectors: only a Box can be typed"
+
+
+def _advice(what: str, space: gymnasium.Space[Any]) -> str:
+    if what == "action":
+        discrete = isinstance(space, spaces.Discrete)
+        return "leave action= out, the observation alone is typed then" if discrete else "make the actions one flat Box"
+    key = what.removeprefix("observation")
+    without = "leave it out (gymnasium.wrappers.FilterObservation)" if key else "leave it out of the observation"
+    if is_image(space):
+        return f"{without}, or observe features of it that turn as vectors do"
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        return f"{without}, or flatten it to a Box of ones and zeros (gymnasium.wrappers.FlattenObservation)"
+    order = ", then ".join(f"{name} ({size})" for name, size in flat_parts(space))
+    listed = f" and list the fields in the order in which that lays them out: {order}" if order else ""
+    return f"flatten the observation first (gymnasium.wrappers.FlattenObservation){listed}"
+
+
+def is_image(space: gymnasium.Space[Any]) -> bool:
+    """Whether a space holds pictures."""
+    return isinstance(space, spaces.Box) and space.shape is not None and len(space.shape) > 1 and space.dtype == np.uint8
+
+
+def flat_parts(space: gymnasium.Space[Any], name: str = "") -> list[tuple[str, int]]:
+    """Names and sizes of the leaves of a nested space, as ``gymnasium.spaces.flatten`` lays them out; none for a single leaf."""
+    if isinstance(space, spaces.Dict):
+        inside = [(f"{name}/{key}" if name else str(key), s) for key, s in space.spaces.items()]
+    elif isinstance(space, spaces.Tuple):
+        inside = [(f"{name}[{i}]", s) for i, s in enumerate(space.spaces)]
+    else:
+        return [(name, int(spaces.flatdim(space)))] if name and space.is_np_flattenable else []
+    return [part for key, s in inside for part in flat_parts(s, key)]
 
 
 def _named(fields: Sequence[Field], entities: Sequence[EntitySet]) -> tuple[EntitySet, ...]:

@@ -15,7 +15,6 @@ import mujoco
 import numpy as np
 
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.matching import match
 from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.ready_made import as_images, element_of, model_hash
 from eqrl.declare.task import Kept, candidates, derivation_of, keep, why_not
@@ -23,6 +22,7 @@ from eqrl.declare.trial import drift, try_motion
 from eqrl.declare.world import MujocoWorld, VectorWorld, world_of
 from eqrl.declare.wrapper import observation_matrix
 from eqrl.symmetry.morphology import Symmetry
+from eqrl.symmetry.proof.matching import match
 
 MUJOCO = (
     "Ant-v5",

@@ -12,7 +12,6 @@ import numpy as np
 from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.matching import Match, match, turning_vectors
 from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.stretches import fields_from_matrices
@@ -24,6 +23,7 @@ from eqrl.symmetry import Field
 from eqrl.symmetry.group import Connected
 from eqrl.symmetry.morphology import Symmetry, world_rotation
 from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
+from eqrl.symmetry.proof.matching import Match, match, turning_vectors
 
 _FEW = 5
 _ATTEMPTS = 6  # each with up to twice the states

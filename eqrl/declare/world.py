@@ -5,7 +5,6 @@ The user's environment is never stepped: a twin with its own simulation and its 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ import numpy as np
 
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.motion import Floats, State
+from eqrl.declare.twin import simulation_of, twin_of, without_arguments
 
 _OBSERVERS = ("_get_obs", "_get_ob", "_get_observation", "get_obs")
 _POSES = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
@@ -62,7 +62,7 @@ def world_of(env: gymnasium.Env[Any, Any]) -> World:
         DeclarationError: if the state can be neither read nor set.
     """
     base = env.unwrapped
-    if isinstance(getattr(base, "model", None), mujoco.MjModel) and isinstance(getattr(base, "data", None), mujoco.MjData):
+    if simulation_of(base) is not None:
         return MujocoWorld(base)
     if hasattr(base, "state") or type(base).__module__.startswith("gymnasium.envs.classic_control"):
         return VectorWorld(base)
@@ -73,10 +73,11 @@ def world_of(env: gymnasium.Env[Any, Any]) -> World:
 
 
 class _World:
-    def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
-        self.env = _twin(base)
-        self._observer: Callable[[], Any] | None = next(
-            (getattr(self.env, name) for name in _OBSERVERS if callable(getattr(self.env, name, None))), None
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        self.env = env
+        env.action_space = _plain(env.action_space)
+        self.observer: Callable[[], Any] | None = next(
+            (getattr(env, name) for name in _OBSERVERS if without_arguments(getattr(env, name, None))), None
         )
 
     def random_action(self) -> Any:
@@ -102,11 +103,12 @@ class _World:
 
     def observe(self, state: State) -> Floats:
         self.set(state)
-        if self._observer is None:
+        if self.observer is None:
             raise DeclarationError(
-                f"{type(self.env).__name__} has no method that observes a state ({', '.join(_OBSERVERS)}), which inference needs"
+                f"{type(self.env).__name__} has no method that observes a state without arguments ({', '.join(_OBSERVERS)}), which "
+                "inference needs"
             )
-        return self._finite(self._observer())
+        return self._finite(self.observer())
 
     def step(self, state: State, action: Any) -> Outcome:
         self.set(state)
@@ -137,21 +139,31 @@ class _World:
 
 
 class MujocoWorld(_World):
-    """An environment with ``model`` and ``data``."""
+    """An environment with a MuJoCo simulation, whether it is its ``model`` and ``data`` or something that it holds.
 
-    @property
-    def model(self) -> mujoco.MjModel:
-        """The compiled model."""
-        return self.env.model  # type: ignore[attr-defined]
+    Attributes:
+        model: the twin's model.
+        data: the twin's simulation.
+        stack: the twin with the wrappers that were given.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None) -> None:
+        self.stack, data = twin_of(env, model)
+        assert data is not None
+        self.data: mujoco.MjData = data
+        self.model: mujoco.MjModel = data.model
+        # the solver's usual accuracy differs by 5e-7 between mirror images of a humanoid that lies on the ground
+        self.model.opt.tolerance, self.model.opt.iterations = 1e-15, 500
+        super().__init__(self.stack.unwrapped)
 
     def get(self) -> State:
         """The state of the simulation."""
-        d: mujoco.MjData = self.env.data  # type: ignore[attr-defined]
+        d = self.data
         return State(d.qpos.copy(), d.qvel.copy(), d.act.copy(), d.ctrl.copy())
 
     def set(self, state: State) -> None:
         """Continue from a state, with everything that MuJoCo derives from it, and a cold solver."""
-        m, d = self.model, self.env.data  # type: ignore[attr-defined]
+        m, d = self.model, self.data
         mujoco.mj_resetData(m, d)
         d.qpos[:], d.qvel[:], d.act[:], d.ctrl[:] = state.qpos, state.qvel, state.act, state.ctrl
         mujoco.mj_forward(m, d)
@@ -160,25 +172,25 @@ class MujocoWorld(_World):
 
     def spread(self, rng: np.random.Generator, n: int) -> list[State]:
         """Random states; a third of them fast, another third in any pose, with joints at their limits and beyond."""
-        m, found = self.model, []
-        for k in range(n):
-            state = self.draw(rng)
-            qpos = state.qpos.copy()
-            if k % 3 == 2:
-                for j in range(m.njnt):
-                    at = int(m.jnt_qposadr[j])
-                    if m.jnt_type[j] == _POSES[0]:  # any side up and close to the ground, so that every body touches it
-                        qpos[at + 2] *= rng.uniform(0.4, 1.0)
-                        qpos[at + 3 : at + 7] = rng.standard_normal(4)
-                        qpos[at + 3 : at + 7] /= np.linalg.norm(qpos[at + 3 : at + 7])
-                    elif m.jnt_limited[j] and m.jnt_type[j] != _POSES[1]:
-                        low, high = m.jnt_range[j]
-                        # past a limit more often than not: a force that only limits show has to be seen
-                        qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
-            # entries that differ by noise alone would look alike
-            qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
-            found.append(State(qpos, qvel, state.act, state.ctrl))
-        return found
+        return [self.disturbed(self.draw(rng), k, rng) for k in range(n)]
+
+    def disturbed(self, state: State, k: int, rng: np.random.Generator) -> State:
+        """A state as the k-th of those that are spread."""
+        m, qpos = self.model, state.qpos.copy()
+        if k % 3 == 2:
+            for j in range(m.njnt):
+                at = int(m.jnt_qposadr[j])
+                if m.jnt_type[j] == _POSES[0]:  # any side up and close to the ground, so that every body touches it
+                    qpos[at + 2] *= rng.uniform(0.4, 1.0)
+                    qpos[at + 3 : at + 7] = rng.standard_normal(4)
+                    qpos[at + 3 : at + 7] /= np.linalg.norm(qpos[at + 3 : at + 7])
+                elif m.jnt_limited[j] and m.jnt_type[j] != _POSES[1]:
+                    low, high = m.jnt_range[j]
+                    # past a limit more often than not: a force that only limits show has to be seen
+                    qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
+        # entries that differ by noise alone would look alike
+        qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
+        return State(qpos, qvel, state.act, state.ctrl)
 
     def difference(self, a: State, b: State) -> float:
         """As for vectors, but a quaternion and its opposite are the same pose."""
@@ -195,12 +207,12 @@ class VectorWorld(_World):
     """An environment with a ``state`` vector, as Gymnasium's classic control."""
 
     def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(base)
+        super().__init__(twin_of(base)[0])
         self.env.action_space.seed(0)
         observation = self.env.reset(seed=0)[0]
         # many observe the state itself, and have no method for that
-        if self._observer is None and np.array_equal(observation, np.asarray(self.get().qpos, dtype=np.float32)):
-            self._observer = lambda: self.get().qpos
+        if self.observer is None and np.array_equal(observation, np.asarray(self.get().qpos, dtype=np.float32)):
+            self.observer = lambda: self.get().qpos
 
     def get(self) -> State:
         """The vector as positions."""
@@ -212,21 +224,6 @@ class VectorWorld(_World):
         self.env.state = state.qpos.copy()  # type: ignore[attr-defined]
         if hasattr(self.env, "steps_beyond_terminated"):
             self.env.steps_beyond_terminated = None
-
-
-def _twin(base: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    # not deepcopy: Gymnasium's environments rebuild themselves from their arguments and would forget a changed model
-    twin: Any = object.__new__(type(base))
-    twin.__dict__.update({k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(base).items()})
-    if isinstance(getattr(base, "data", None), mujoco.MjData):
-        twin.model = copy.copy(twin.model)
-        # the solver's usual accuracy differs by 5e-7 between mirror images of a humanoid that lies on the ground
-        twin.model.opt.tolerance, twin.model.opt.iterations = 1e-15, 500
-        twin.data = mujoco.MjData(twin.model)
-    twin.render_mode = None
-    twin._np_random, twin._np_random_seed = None, None
-    twin.action_space = _plain(base.action_space)
-    return twin  # type: ignore[no-any-return]
 
 
 def _plain(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from eqrl.declare.declared import Declared, group_of, part_names, representation
+from eqrl.declare.declared import Declared, check_space, flat_parts, group_of, part_names, representation
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.motion import Floats, Motion
@@ -151,10 +151,17 @@ def _declared(
     group: Group | str | Sequence[str] | None,
     entities: Sequence[EntitySet],
 ) -> Types:
+    if isinstance(env.observation_space, spaces.Dict):
+        keys = ", ".join(f"{key!r}: [...]" for key in env.observation_space.spaces)
+        raise DeclarationError(
+            f"the observation is a Dict with several entries; declare the fields of each, observation={{{keys}}}, or flatten it "
+            "first (gymnasium.wrappers.FlattenObservation)"
+        )
     chosen = group_of(group, observation, action)  # type: ignore[arg-type]
     made = representation("observation", observation, chosen, entities, env.observation_space, part_names(env))
     if action is None:
         if not isinstance(env.action_space, spaces.Discrete):
+            check_space("action", env.action_space)
             raise DeclarationError(
                 f"observation= is declared, but not how the action of size {env.action_space.shape} turns; "
                 "add action=[Field('force', '1x1o')] for instance"
@@ -172,12 +179,20 @@ def _declared_dict(
 ) -> tuple[Types, spaces.Dict]:
     space = env.observation_space
     if not isinstance(space, spaces.Dict):
+        check_space("observation", space)
         raise DeclarationError(f"observation= is a mapping, but the observation space is {space}; give a list of fields")
     for key in (*space.spaces, *observation):
         if key not in space.spaces:
             raise DeclarationError(f"the observation has no entry {key!r}; {suggestion(key, space.spaces)}")
         if key not in observation:
             raise DeclarationError(f"nothing describes the entry {key!r} of the observation")
+    if nested := next((k for k, s in space.spaces.items() if isinstance(s, spaces.Dict | spaces.Tuple)), None):
+        order = ", then ".join(f"{name} ({size})" for name, size in flat_parts(space))
+        raise DeclarationError(
+            f"observation[{nested!r}] is a {type(space.spaces[nested]).__name__} within the Dict, and nested spaces cannot be typed; "
+            f"flatten the observation first, with_symmetry(gymnasium.wrappers.FlattenObservation(env), observation=[...], ...), and "
+            f"list the fields in the order in which that lays them out: {order}"
+        )
     chosen = group_of(group, *observation.values(), action)  # type: ignore[arg-type]
     made = {k: representation(f"observation[{k!r}]", observation[k], chosen, entities, s) for k, s in space.spaces.items()}
     typed = spaces.Dict({k: _typed(made[k], space.spaces[k], f"observation[{k!r}]") for k in space.spaces})

@@ -127,12 +127,12 @@ class Channels(nn.Module):
         axial: list[Tensor] = []
         factors = []
         if self.mix_polar is not None:
-            own, left, right, factor = mixed.pop(0).split([self.own_polar, self.pp, self.pp, self.pa], dim=-3)
+            own, left, right, factor = torch.split(mixed.pop(0), [self.own_polar, self.pp, self.pp, self.pa], dim=-3)
             polar.append(own)
             axial.append(_cross(left, right))
             factors.append(factor)
         if self.mix_axial is not None:
-            own, left, right, factor = mixed.pop(0).split([self.own_axial, self.aa, self.aa, self.pa], dim=-3)
+            own, left, right, factor = torch.split(mixed.pop(0), [self.own_axial, self.aa, self.aa, self.pa], dim=-3)
             axial = [own, *axial, _cross(left, right)]
             factors.append(factor)
         if self.pa:

@@ -47,7 +47,7 @@ class Ensemble:
         lent = [module._parameters[name] for module, name in first]
         try:
             for (module, name), tensor in zip(first, stacked, strict=True):
-                module._parameters[name] = tensor  # type: ignore[assignment]  # a tensor serves as well
+                module._parameters[name] = tensor  # a plain tensor serves as well
             y: Tensor = self.members[0](x)
             return y
         finally:

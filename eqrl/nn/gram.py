@@ -62,7 +62,8 @@ class Gram(ExactModule):
         along: Tensor | None = None  # minus what n's own gradient is to be multiplied with
         grad: Tensor | None = None
         if grad_products is not None:
-            matrix = (grad_products.index_select(-2, self.product) * self.count).unflatten(-2, (v.shape[-3], v.shape[-3], 1))
+            matrix = grad_products.index_select(-2, self.product) * self.count
+            matrix = matrix.view(*v.shape[:-3], v.shape[-3], v.shape[-3], 1, v.shape[-1])
             grad = (matrix * v.unsqueeze(-4)).sum(-3)
             along = (grad_products * products).sum(-2, keepdim=True).unsqueeze(-2)
         if grad_divided is not None:

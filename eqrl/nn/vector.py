@@ -127,7 +127,7 @@ class Vector(Backbone):
         rows = x.index_select(1, self.index).mT.contiguous()
         if self.signs is not None:
             rows = rows * self.signs
-        even, odd_rows, *vectors = rows.split(self.sizes)
+        even, odd_rows, *vectors = torch.split(rows, self.sizes)
         v: Tensor | None = None
         if (channels := self.channels) is not None:
             v, products = channels(vectors)
@@ -170,7 +170,8 @@ class Vector(Backbone):
             rows.append(even.new_zeros(*even.shape[:-2], n_vectors * self.space, even.shape[-1]))
         elif n_vectors and v is not None:
             coefficients = even[..., self.out_even :, :] if odd is None else self._coefficients(even, odd)
-            vectors = coefficients.unflatten(-2, (n_vectors, -1, 1)) * v.unsqueeze(-4)
+            shape = (*coefficients.shape[:-2], n_vectors, v.shape[-3], 1, v.shape[-1])
+            vectors = coefficients.reshape(shape) * v.unsqueeze(-4)
             rows.append(vectors.sum(-3).flatten(-3, -2))
         return torch.cat(rows, dim=-2)
 

@@ -11,6 +11,8 @@ import numpy as np
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import Group
+from eqrl.symmetry.proof.declarations import Examined, declared_world
+from eqrl.symmetry.proof.verdict import Cause
 from eqrl.symmetry.proof.worlds import Episode, Gap, SymmetricWorld, check_deterministic, flatten, gaps, play, random_episode
 from eqrl.symmetry.spaces import representation_of
 
@@ -45,10 +47,12 @@ def check_environment(
 
     From random states and with random actions the environment is stepped twice, as it is and transformed by each
     generator (rotations by a generic 37 degrees), and state, observation, reward and termination are compared after
-    every step.
+    every step. An environment that was typed from outside, by ``with_symmetry`` or with ``TypedBox``, is checked on a twin of
+    its MuJoCo simulation: states are turned by the model's own symmetry, observations and actions as they are declared.
 
     Args:
-        env: an environment with typed spaces and the methods of :class:`SymmetricWorld`; wrappers are ignored.
+        env: an environment with typed spaces that has the methods of :class:`SymmetricWorld` or a MuJoCo simulation. Of an
+            environment with these methods wrappers are ignored; otherwise the outermost layer with typed spaces is checked.
         steps: control steps to compare from each state.
         episodes: number of random states for each generator.
         atol: tolerance on the state (float64). Where a robot is chaotic, 100 times the divergence after a nudge of
@@ -61,26 +65,17 @@ def check_environment(
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
-        TypeError: if the environment lacks the methods.
+        TypeError: if the environment has neither these methods nor a simulation that can be set, or its actions are discrete.
         ValueError: if the spaces declare no symmetry, or the same state and actions give different outcomes.
         SymmetryError: naming the generator, the field, the step and the size of the first violation, and its cause where
             changing one thing of the world makes it disappear.
     """
-    world = env.unwrapped
+    world = declared_world(env)
     observation_rep = representation_of(world.observation_space)
     action_rep = representation_of(world.action_space)
     if observation_rep.group != action_rep.group:
         raise ValueError(
             f"the observation space declares group {observation_rep.group}, the action space {action_rep.group}; declare one group on both"
-        )
-    if not isinstance(world, SymmetricWorld):
-        missing = [
-            m
-            for m in ("get_state", "set_state", "transform_state", "state_difference", "nudge_state", "observe", "contacts")
-            if not hasattr(world, m)
-        ]
-        raise TypeError(
-            f"{type(world).__name__} cannot be checked: it lacks {', '.join(missing)} (see eqrl.symmetry.SymmetricWorld)"
         )
     generators = (group or observation_rep.group).generators
     if not generators:
@@ -91,6 +86,8 @@ def check_environment(
     world.action_space.seed(seed)
     reports = []
     for name, g in generators:
+        if isinstance(world, Examined) and (objection := world.examine(name, g)) is not None:
+            raise SymmetryError(objection.field, name, 0, objection.size, _hint(objection.cause))
         error, contacts, compared = 0.0, 0, 0
         for number in range(episodes):
             episode = random_episode(world, seed + number, int(rng.integers(0, 20)), steps)
@@ -113,7 +110,11 @@ def _explained(error: SymmetryError, world: Any, episode: Episode, g: Element, g
     cause = diagnose_world(world, episode, g, gap, atol)
     if cause is None:
         return error
-    return SymmetryError(error.field, error.generator, error.step, error.size, f"cause: {cause.id}; {cause.fix}")
+    return SymmetryError(error.field, error.generator, error.step, error.size, _hint(cause))
+
+
+def _hint(cause: Cause) -> str:
+    return f"cause: {cause.id}; {cause.fix}"
 
 
 __all__ = ["GeneratorReport", "SymmetricWorld", "check_environment", "flatten"]

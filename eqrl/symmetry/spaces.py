@@ -140,6 +140,6 @@ def untyped(space: gymnasium.Space[Any]) -> bool:
 
 def _untyped(what: str, space: gymnasium.Space[Any]) -> str:
     return (
-        f"{what} is a {type(space).__name__} that does not say how it turns; "
-        "make it a TypedBox: TypedBox(Representation((Field('position', '1x1o'), ...), group=SO2), low, high)"
+        f"{what} is a {type(space).__name__} that does not say how it turns; type the environment with eqrl.with_symmetry(env), which "
+        "knows Gymnasium's own and takes declared fields for any other, or make the space a TypedBox: TypedBox(Representation((Field('position', '1x1o'), ...), group=SO2), low, high)"
     )

@@ -260,3 +260,75 @@ def test_what_is_typed_already_says_so():
 def test_no_symmetry_is_a_warning():
     with pytest.warns(SymmetryWarning, match="the group is trivial|no symmetry"):
         with_symmetry(Plain(), [Field("all", "5x0e")], [Field("a", "2x0e")])
+
+
+def _space(**spaces):
+    return gymnasium.spaces.Dict(spaces)
+
+
+_VECTOR = gymnasium.spaces.Box(-1, 1, (3,))
+
+
+@pytest.mark.parametrize(
+    ("space", "observation", "message"),
+    [
+        (
+            _space(robot=_space(arm=_VECTOR, hand=_VECTOR), goal=_VECTOR),
+            {},
+            r"\['robot'\] is a Dict.*robot/arm \(3\), then robot/hand",
+        ),
+        (_space(pair=gymnasium.spaces.Tuple((_VECTOR, _VECTOR)), goal=_VECTOR), {}, r"\['pair'\] is a Tuple.*pair\[0\] \(3\)"),
+        (
+            gymnasium.spaces.Tuple((_VECTOR, _space(a=_VECTOR))),
+            None,
+            r"a Tuple of 2 spaces.*FlattenObservation.*\[1\]/a \(3\)",
+        ),
+        (gymnasium.spaces.Tuple((_VECTOR, _space(a=_VECTOR))), {}, r"a Tuple of 2 spaces.*FlattenObservation"),
+        (
+            _space(eye=gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8), goal=_VECTOR),
+            {},
+            r"\['eye'\] is an image.*FilterObservation",
+        ),
+        (
+            _space(gear=gymnasium.spaces.Discrete(4), goal=_VECTOR),
+            {},
+            r"\['gear'\] is Discrete\(4\).*flatten it to a Box of ones",
+        ),
+        (gymnasium.spaces.MultiDiscrete([2, 3]), None, r"observation is MultiDiscrete.*FlattenObservation"),
+        (_space(a=_VECTOR, b=_VECTOR), None, r"a Dict with several entries.*'a': \[...\], 'b': \[...\]"),
+    ],
+)
+def test_spaces_that_fields_cannot_describe_are_refused_with_key_and_fix(space, observation, message):
+    class Shaped(gymnasium.Env):
+        observation_space = space
+        action_space = _VECTOR
+
+    fields = [Field("v", "1x1o")]
+    keys = space.spaces if isinstance(space, gymnasium.spaces.Dict) else ("x",)
+    declared = fields if observation is None else dict.fromkeys(keys, fields)
+    with pytest.raises(DeclarationError, match=message):
+        with_symmetry(Shaped(), observation=declared, action=fields, group="O3")
+
+
+def test_nested_dicts_are_typed_after_flattening():
+    class Nested(gymnasium.Env):
+        observation_space = _space(goal=_VECTOR, robot=_space(arm=_VECTOR))
+        action_space = _VECTOR
+
+    flat = gymnasium.wrappers.FlattenObservation(Nested())
+    env = with_symmetry(
+        flat, observation=[Field("goal", "1x1o"), Field("arm", "1x1o")], action=[Field("v", "1x1o")], group="O3"
+    )
+    assert env.observation_space.representation.dim == 6
+
+
+@pytest.mark.parametrize(
+    "space", [gymnasium.spaces.MultiDiscrete([2, 2]), gymnasium.spaces.Tuple((_VECTOR,)), _space(a=_VECTOR)]
+)
+def test_actions_that_fields_cannot_describe_are_refused(space):
+    class Acting(gymnasium.Env):
+        observation_space = _VECTOR
+        action_space = space
+
+    with pytest.raises(DeclarationError, match="make the actions one flat Box"):
+        with_symmetry(Acting(), observation=[Field("v", "1x1o")], group="O3")

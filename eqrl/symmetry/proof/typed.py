@@ -9,6 +9,7 @@ import numpy as np
 
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.group import Group
+from eqrl.symmetry.proof.declarations import Examined, Objection
 from eqrl.symmetry.proof.resets import SAMPLES, reset_difference
 from eqrl.symmetry.proof.verdict import Cause, Verdict, Verdicts
 from eqrl.symmetry.proof.world_causes import diagnose_world
@@ -49,6 +50,10 @@ def prove_world(
     for name, g in (group or rep.group).generators:
         errors = dict.fromkeys(map(int, steps), 0.0)
         first: tuple[Episode, Gap] | None = None
+        objection = world.examine(name, g) if isinstance(world, Examined) else None
+        if objection is not None:
+            verdicts.append(_objected(name, g, steps, objection))
+            continue
         for episode, original in zip(episodes, played, strict=True):
             for gap in gaps(world, episode, original, g, tolerance):
                 if gap.step in errors:
@@ -74,6 +79,19 @@ def prove_world(
             )
         )
     return Verdicts(tuple(verdicts))
+
+
+def _objected(name: str, g: Element, steps: Sequence[int], objection: Objection) -> Verdict:
+    return Verdict(
+        name=name,
+        kind="morphology" if g.h else "world",
+        errors=dict.fromkeys(map(int, steps), objection.size),
+        holds=False,
+        contacts=0,
+        field=objection.field,
+        step=0,
+        cause=objection.cause,
+    )
 
 
 def _reset_remark(rep: Representation, resets: np.ndarray, g: Element) -> tuple[str, ...]:

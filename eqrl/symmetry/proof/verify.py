@@ -14,13 +14,12 @@ from eqrl.symmetry.group import Group
 from eqrl.symmetry.morphology.derivation import Derivation, Level
 from eqrl.symmetry.morphology.derive import derive, load
 from eqrl.symmetry.morphology.symmetry import Symmetry
+from eqrl.symmetry.proof.declarations import declared_world, declaring_layer
 from eqrl.symmetry.proof.model import ROTATION, generators_of, prove
 from eqrl.symmetry.proof.silence import silenced
 from eqrl.symmetry.proof.tasks import TaskProof, is_mujoco_env
 from eqrl.symmetry.proof.typed import prove_world
 from eqrl.symmetry.proof.verdict import Verdicts
-from eqrl.symmetry.proof.worlds import SymmetricWorld
-from eqrl.symmetry.spaces import UntypedSpaceError, representation_of
 
 _STATES_PER_EPISODE = 4  # an episode of an environment has random steps before it, and costs as much as several states
 
@@ -50,10 +49,11 @@ def verify(
     copy of the model or of the map.
 
     A Gymnasium environment with a MuJoCo model is compared in action bounds, reward and termination besides, at its own
-    frame skip; an environment with typed spaces that can be set to a state (as eqrl's) in all that it declares.
+    frame skip; an environment with typed spaces, its own or those of a wrapper such as ``with_symmetry``, in all that it
+    declares: observations and actions turn as declared, states as the model's own symmetry says.
 
     Args:
-        target: a model, an ``MjSpec``, the path of a model file, or an environment (wrappers are ignored; it is reset).
+        target: a model, an ``MjSpec``, the path of a model file, or an environment (it is reset, unless it is typed from outside).
         symmetries: what to prove: by default what ``derive`` finds in the model, or what the environment's spaces declare.
         level: ``"kinematic"`` compares how bodies move, without forces.
         states: number of random states; of an environment that is played in episodes a quarter as many of these.
@@ -91,20 +91,15 @@ def verify(
 
 
 def is_typed_world(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment declares its symmetry and can be set to a state."""
-    world = env.unwrapped
-    try:
-        representation_of(world.observation_space)
-        representation_of(world.action_space)
-    except UntypedSpaceError:
-        return False
-    return isinstance(world, SymmetricWorld)
+    """Whether an environment declares how its observations turn, in its own spaces or in those of a wrapper."""
+    return declaring_layer(env) is not None
 
 
 def _environment(env: gymnasium.Env[Any, Any], symmetries: Any, level: Level, options: dict[str, Any]) -> Verdicts:
-    world: Any = env.unwrapped
     if is_typed_world(env) and (symmetries is None or isinstance(symmetries, Group)):
-        return prove_world(world, symmetries, **{**options, "states": max(1, options["states"] // _STATES_PER_EPISODE)})
+        states = max(1, options["states"] // _STATES_PER_EPISODE)
+        return prove_world(declared_world(env), symmetries, **{**options, "states": states})
+    world: Any = env.unwrapped
     if not is_mujoco_env(world):
         raise TypeError(
             f"{type(world).__name__} has neither a MuJoCo model and set_state nor typed spaces and the methods of SymmetricWorld, "

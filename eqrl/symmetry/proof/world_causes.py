@@ -10,17 +10,16 @@ import numpy as np
 
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.proof.converged import converged, with_exact_solver
-from eqrl.symmetry.proof.corrections import AXIAL, POLAR
 from eqrl.symmetry.proof.interventions import part_interventions, world_interventions
 from eqrl.symmetry.proof.root_terms import root_interventions
+from eqrl.symmetry.proof.typing_causes import typing_cause
 from eqrl.symmetry.proof.verdict import Cause
 from eqrl.symmetry.proof.worlds import Episode, Gap, ModelledWorld, flatten, gaps, play
-from eqrl.symmetry.representation import Field, Representation
-from eqrl.symmetry.spaces import TypedBox, representation_of
+from eqrl.symmetry.representation import Representation
+from eqrl.symmetry.spaces import representation_of
 
 _MORE_STEPS = 5
 _GENTLE = 0.05
-_FLOAT32 = 1e-5
 
 
 def diagnose_world(world: Any, episode: Episode, g: Element, gap: Gap, atol: float) -> Cause | None:
@@ -85,33 +84,14 @@ def _has_vectors(rep: Representation) -> bool:
 
 
 def _typing_cause(world: Any, episode: Episode, g: Element, name: str) -> Cause:
-    """Whether the other parity explains the observation."""
-    space = world.observation_space
-    if isinstance(space, TypedBox):
-        rep = representation_of(space)
-        for i, field in enumerate(rep.fields):
-            if field.name != name:
-                continue
-            other = replace(rep, fields=(*rep.fields[:i], _other_parity(field), *rep.fields[i + 1 :]))
-            if _explains(world, episode, g, other, name):
-                vector = "x1" in field.irreps
-                cause = AXIAL if field.irreps.endswith("o") or not vector else POLAR
-                return replace(cause, fix=f"declare field {name} as {_other_parity(field).irreps} instead of {field.irreps}")
-    return Cause(
-        f"type of observation {name}", f"field {name} does not turn as its irreps say; compare frame, order and signs"
-    )
+    """What explains the observations of the episode's states."""
+    rep = representation_of(world.observation_space)
+    states = [step.state for step in play(world, episode.start, episode.actions)]
+    before = np.stack([_observed(world, state) for state in states])
+    after = np.stack([_observed(world, world.transform_state(state, g)) for state in states])
+    return typing_cause(rep, name, g, before, after)
 
 
-def _other_parity(field: Field) -> Field:
-    flipped = field.irreps.translate(str.maketrans("eo", "oe"))
-    return replace(field, irreps=flipped, role="" if "1e" in flipped else field.role)
-
-
-def _explains(world: Any, episode: Episode, g: Element, rep: Representation, name: str) -> bool:
-    where = rep.slices[name]
-    world.set_state(episode.start)
-    here = flatten(world.observe()).astype(np.float64)
-    world.set_state(world.transform_state(episode.start, g))
-    there = flatten(world.observe())
-    expected = rep.transform(here, g)
-    return bool((np.abs(expected - there)[where] <= _FLOAT32 * np.maximum(1.0, np.abs(expected[where]))).all())
+def _observed(world: Any, state: Any) -> np.ndarray:
+    world.set_state(state)
+    return flatten(world.observe()).astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.declare.motion import Floats
+Floats = NDArray[np.float64]
 
 _SAME = 1e-7  # relative to the largest size of an entry, or 1
 _LARGEST_FIT = 48  # entries that are fitted together; more would need too many samples
