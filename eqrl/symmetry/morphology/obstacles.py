@@ -208,14 +208,14 @@ class Obstacles:
             self._say(root, min(lacking, key=lambda m: (len(m.lacking), lacks_mirror and not _mirrors(m))))
 
     def _supported(self, match: PartialMatch) -> bool:
-        """Whether more joints meet other ones exactly than parts lack an image."""
+        """Whether as many joints meet other ones exactly as parts lack an image."""
         m, d, G = self.parts.model, self.parts.data, match.G
         meeting = 0
         for i, (j, sign) in match.joints.items():
             det = np.linalg.det(G[:3, :3]) if m.jnt_type[i] == HINGE else 1.0
             tilt = np.linalg.norm(sign * det * G[:3, :3] @ d.xaxis[i] - d.xaxis[j]) if m.jnt_type[i] in (HINGE, SLIDE) else 0.0
             meeting += i != j and max(float(tilt), anchor_gap(self.parts, i, j, G) / self.parts.size) < _MEETS
-        return meeting > len(match.lacking)
+        return meeting >= len(match.lacking)
 
     def _say(self, root: int, match: PartialMatch) -> None:
         frame = self.parts.poses[root][:3, :3]
