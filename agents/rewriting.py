@@ -110,8 +110,8 @@ def _first(env: Any, inherited: dict[What, bool]) -> str | None:
         if not wanted:
             return None
         below = [inner, *(deeper for _, deeper in layers[depth + 1 :])]
-        if (what := _rewritten(layer, below, wanted)) is not None:
-            return _message(layer, what)
+        if (rewritten := _rewritten(layer, below, wanted)) is not None:
+            return _message(layer, rewritten)
     return None
 
 
