@@ -228,9 +228,7 @@ def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
     ):
         if _is_typed(env):
             return usual
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SymmetryWarning)
-            typed = _typed(env, config.env)
+        typed = _typed(env, config.env)
     group = representation_of(typed.observation_space).group
     if group == TRIVIAL:
         notes = typed.types.notes if isinstance(typed, WithSymmetry) else ()
@@ -256,7 +254,6 @@ def _single(
 def _is_typed(env: gymnasium.Env[Any, Any]) -> bool:
     try:
         representation_of(env.observation_space)
-        representation_of(env.action_space)
     except UntypedSpaceError:
         return False
     return True
@@ -276,7 +273,10 @@ def _typed(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, Any]
             f"--network {STOCK_POLICY} trains Stable-Baselines3's own policy"
         )
     try:
-        return eqrl.with_symmetry(env)
+        with warnings.catch_warnings():
+            # that there is none is told where a network needs one
+            warnings.simplefilter("ignore", SymmetryWarning)
+            return eqrl.with_symmetry(env)
     except (DeclarationError, CannotTypeError) as error:
         raise UsageError(
             f"environment {env_id} cannot be typed without a declaration: {error}; register an environment that is wrapped in "

@@ -49,7 +49,10 @@ def _elsewhere(tmp_path, monkeypatch):
         ("train --mirror-loss -1", ["'mirror_loss'", "at least 0"]),
         ("train --mirror-loss much", ["'mirror_loss'", "a number", "'much'"]),
         ("train --miror-loss 1", ["'--miror-loss'", "'--mirror-loss'"]),
-        ("train --env Pendulum-v1 --rotations 0 --network MlpPolicy --mirror-loss 1", ["Pendulum-v1", "TypedBox"]),
+        (
+            "train --env MountainCarContinuous-v0 --rotations 0 --network MlpPolicy --mirror-loss 1",
+            ["MountainCarContinuous-v0", "nothing to turn"],
+        ),
         ("train -params rollout_buffer_class:SymetricRolloutBuffer", ["'SymetricRolloutBuffer'", "'SymmetricRolloutBuffer'"]),
         ("train -params rollout_buffer_class:HerReplayBuffer", ["'HerReplayBuffer'", "SymmetricRolloutBuffer"]),
         (
@@ -61,7 +64,8 @@ def _elsewhere(tmp_path, monkeypatch):
             ["SymmetricReplayBuffer", "SymmetricDictReplayBuffer"],
         ),
         ("train --policy-kwargs network_kwarg:1", ["'network_kwarg'", "'network_kwargs'"]),
-        ("train --env Pendulum-v1", ["Pendulum-v1", "TypedBox"]),
+        ("train --env MountainCarContinuous-v0", ["MountainCarContinuous-v0", "no symmetry", "docs/your_environment.md"]),
+        ("train --env CartPole-v1", ["CartPole-v1", "Discrete(2)", "--network MlpPolicy"]),
         ("train --env tests/Point-v0 --env-kwargs cube:true", ["tests/Point-v0", "the action space", "TypedBox"]),
         ("train --env tests/Point-v0", ["tests/Point-v0", "'scene_rotation'", "--rotations 0"]),
         ("train --device nonsense", ["'device'", "'nonsense'"]),
