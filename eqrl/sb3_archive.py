@@ -210,8 +210,9 @@ class _Archive:
             if not isinstance(group, dict):
                 raise self.error(f"{member} is no state of the optimiser of the configured model")
             for name, value in ours.items():
-                # other versions of PyTorch have other options, and kernels do not change what is computed
-                theirs = value if name in KERNEL_OPTIONS else group.get(name, value)
+                theirs = group.get(name, value)  # other versions of PyTorch have other options
+                if name in KERNEL_OPTIONS and (theirs is None or isinstance(theirs, bool)):
+                    continue  # that is not what is computed, and ours stays
                 if name in ("lr", "initial_lr"):
                     if not _is_amount(theirs):
                         raise self.error(f"{member}: its learning rate is no number")

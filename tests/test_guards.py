@@ -245,7 +245,7 @@ WEIGHTS = [
     ("ppo", "log_std"),
     ("ppo", "features_extractor.norm.running_gain"),
     ("sac", "actor.backbone.net.0.weight"),
-    ("sac", "actor.features_extractor.norm.running_shift"),
+    ("sac", "actor.features_extractor.norm.running_moments"),
     ("sac", "critic.qf1.net.2.weight"),
     ("sac", "critic_target.qf0.net.0.weight"),
     ("sac", "log_ent_coef"),

@@ -174,7 +174,9 @@ def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any])
     """PyTorch takes anything and fails at the next step only, or not at all."""
     own = optimizer.state_dict()["param_groups"]
     for group, configured in zip(state["param_groups"], own, strict=True):
-        group.update({option: configured[option] for option in KERNEL_OPTIONS & {*group} & {*configured}})
+        for option in KERNEL_OPTIONS & {*configured}:
+            if group.get(option) is None or isinstance(group[option], bool):
+                group[option] = configured[option]
         # only the learning rate follows a schedule, all else is configured
         wrong = [k for k in {*group, *configured} if k != "lr" and (k not in group or group[k] != configured.get(k, group))]
         if wrong or not isinstance(group["lr"], float) or not math.isfinite(group["lr"]):
