@@ -77,10 +77,7 @@ def make_env(
         UsageError: if the environment refuses an option.
     """
     options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
-    if not isinstance(options.get("render_mode"), str | None):  # Gymnasium takes its word for it
-        raise UsageError(
-            f"environment option 'render_mode': {options['render_mode']!r} is not the name of a mode; give rgb_array"
-        )
+    _check_render_mode(options)
     # an evaluation never stops a training: its diverged episode has ended, and failed
     on_divergence: OnDivergence = "reset" if evaluation else config.on_divergence
     n_envs = n_envs or config.n_envs or 1
@@ -101,6 +98,14 @@ def make_env(
             env = importlib.import_module("eqrl.agents").RandomRotation(env)
     # outermost: SB3 takes the observations of a replay buffer from this wrapper
     return env if evaluation else normalised_rewards(config, env)
+
+
+def _check_render_mode(options: Mapping[str, Any]) -> None:
+    """Gymnasium takes the user's word for it."""
+    if not isinstance(options.get("render_mode"), str | None):
+        raise UsageError(
+            f"environment option 'render_mode': {options['render_mode']!r} is not the name of a mode; give rgb_array"
+        )
 
 
 def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
@@ -222,6 +227,7 @@ def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
         UsageError: if the environment was typed from outside and has no symmetry.
     """
     usual = str(preset.get("network", _FALLBACK["network"]))
+    _check_render_mode(config.env_kwargs)
     with (
         one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)),
         closing(gymnasium.make(config.env, **_member(config.env_kwargs, 0))) as env,

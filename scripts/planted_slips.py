@@ -141,7 +141,7 @@ def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, 
             e = spec.add_equality(
                 name=f"{x}_equality", type=mujoco.mjtEq.mjEQ_JOINT, name1=f"{x}_joint", name2=f"{before}_joint"
             )
-            e.objtype, e.active = mujoco.mjtObj.mjOBJ_JOINT, False
+            e.objtype, e.active = mujoco.mjtObj.mjOBJ_JOINT, True
             e.data[:5] = [0.1 * flip * n[19], 0.5 * sign * n[20], 0.0, 0.0, 0.0]
             t = spec.add_tendon(name=f"{x}_tendon", stiffness=n[21], damping=0.1 * n[22], limited=True, margin=0.01 * n[23])
             t.range, t.springlength, t.frictionloss = [-1.0, 1.0], [-0.1, 0.1], 0.1 * n[0]

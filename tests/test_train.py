@@ -184,7 +184,8 @@ def test_without_a_configuration_it_is_the_default_job(monkeypatch):
         pass
 
     def create(config):
-        assert config.env_kwargs == {"target_sector": [-15, 15], "heading": [-15, 15]}
+        assert config.env_kwargs == {"target_sector": [-15, 15], "heading": [-15, 15], "success_bonus": 30.0}
+        assert config.network == "regular"
         assert config.n_timesteps == DEFAULT_JOB["n_timesteps"]
         raise Reached
 
