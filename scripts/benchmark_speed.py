@@ -2,14 +2,12 @@
 
     python scripts/benchmark_speed.py --json results/speed.json
 
-The ratios, each from interleaved repetitions on the same machine and thread count:
+Off-policy updates have ``benchmark_off_policy.py``. The ratios, each from interleaved repetitions on the same machine and thread count:
 
 - ``env_ratio``: steps/s of our ``VecEnv`` with observation, reward and resets, over bare ``mujoco.batch`` stepping of
   the same model.
 - ``ppo_ratio``: end-to-end steps/s of ``PPO.learn`` over that bare rate, for the ``frame``, ``vector`` and ``regular`` networks
   (the last with the exchange of legs) and for SB3's ``MlpPolicy`` with the same hidden sizes.
-- ``sac_ratio``: gradient updates/s of SAC with the ``vector`` network over SB3's ``MlpPolicy`` on Reach with hindsight
-  replay.
 - ``networks``: forward+backward at batch 256 and forward at batch 1, as multiples of a torch MLP 2x256 on the same input
   (10 scalars and 10 vectors in, 2 scalars and 2 vectors out; for the finite groups 40 joint coordinates in and 8 out, which
   the group permutes with signs). ``infer_b1_frozen`` is the latter after ``freeze()``.
@@ -33,10 +31,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from stable_baselines3 import PPO, SAC, HerReplayBuffer
+from stable_baselines3 import PPO
 
 import eqrl
-from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy
+from eqrl.agents import EquivariantPolicy
 from eqrl.nn import Regular, build
 from eqrl.symmetry import O3, SO2, EntitySet, Field, Generator, Group, Representation, finite_group
 from eqrl.tables import print_table
@@ -61,19 +59,16 @@ def main() -> int:
     steps = stepping(args.n_envs, args.threads, rounds, 20 if args.quick else 150)
     bare = steps["bare"]
     ppo = ppo_rates(args.n_envs, args.threads, 1 if args.quick else 3, 1 if args.quick else 6)
-    sac = sac_rates(1 if args.quick else 7, 40 if args.quick else 250)
     torch.set_num_threads(1)
     networks = network_costs(rounds=2 if args.quick else 15, repeats=3 if args.quick else 20)
     result: dict[str, Any] = {
         "env_ratio": steps["vec_env"] / bare,
         "ppo_ratio": {name: rate / bare for name, rate in ppo.items()},
-        "sac_ratio": sac["vector"] / sac["mlp"],
         "networks": networks,
         "absolute": {
             "bare_steps_per_s": bare,
             "vec_env_steps_per_s": steps["vec_env"],
             "ppo_steps_per_s": ppo,
-            "sac_updates_per_s": sac,
         },
         "setup": {
             "n_envs": args.n_envs,
@@ -160,30 +155,6 @@ def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str
     return interleaved(jobs, rounds)
 
 
-def sac_rates(rounds: int, updates: int) -> dict[str, float]:
-    """Gradient updates/s of SAC on replayed goals, batch 256."""
-
-    def model(name: str) -> SAC:
-        env = eqrl.make_vec("eqrl/Reach-v0", 8, seed=0, n_threads=1)
-        policy: Any = "MultiInputPolicy" if name == "mlp" else EquivariantSACPolicy
-        options = {"net_arch": HIDDEN} if name == "mlp" else {"network": name, "network_kwargs": {"hidden": HIDDEN}}
-        agent = SAC(
-            policy, env, policy_kwargs=options, replay_buffer_class=HerReplayBuffer, batch_size=256, learning_starts=500, seed=0, device="cpu"
-        )  # fmt: skip
-        agent.learn(600)
-        return agent
-
-    def job(agent: SAC) -> Callable[[], float]:
-        def run() -> float:
-            start = time.perf_counter()
-            agent.train(gradient_steps=updates, batch_size=256)
-            return updates / (time.perf_counter() - start)
-
-        return run
-
-    return interleaved({name: job(model(name)) for name in ("vector", "mlp")}, rounds)
-
-
 def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
     """Cost of every backbone relative to a torch MLP 2x256 on the same input, one thread."""
     nets: dict[str, tuple[torch.nn.Module, int]] = {}
@@ -268,10 +239,6 @@ def show(result: dict[str, Any]) -> None:
     for name, ratio in result["ppo_ratio"].items():
         table.add_row(f"PPO.learn, {name}", f"{absolute['ppo_steps_per_s'][name]:,.0f}", f"{ratio:.2f}")
     print_table(console, table)
-    console.print(
-        f"SAC updates/s, vector over MlpPolicy (sac_ratio): {result['sac_ratio']:.2f} "
-        f"({absolute['sac_updates_per_s']['vector']:.0f} / {absolute['sac_updates_per_s']['mlp']:.0f})"
-    )
     table = Table(title="Networks, multiples of a torch MLP 2x256, 1 thread")
     for column in ("network", "parameters", "forward+backward B=256", "forward B=1", "frozen"):
         table.add_column(column, justify="left" if column == "network" else "right")
