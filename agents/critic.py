@@ -71,16 +71,19 @@ class EquivariantCritic(BaseModel):
 
     def values(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
         """The same as one tensor, shape ``(n_critics, B, outputs)``."""
-        of_actor = self.training and actions.grad_fn is not None
+        of_actor = self._is_actors_loss(actions)
         features = self.features_extractor(obs) if of_actor else features_in_step(self, obs)
         return self.ensemble(self._input(features, actions), constant=of_actor)
 
     def q1_forward(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
         """Value of the first Q-function alone, shape ``(B, 1)``."""
         x = self._input(self.features_extractor(obs), actions)
-        with constants(self.q_networks[:1] if self.training and actions.grad_fn is not None else []):
+        with constants(self.q_networks[:1] if self._is_actors_loss(actions) else []):
             value: Tensor = self.q_networks[0](x)
         return value
+
+    def _is_actors_loss(self, actions: Tensor) -> bool:
+        return self.training and actions.grad_fn is not None
 
     def _input(self, features: Tensor, actions: Tensor) -> Tensor:
         return torch.cat([features, self.geometry.project(actions)], dim=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ class Ensemble:
             constant: treat the parameters as constants: gradients flow to the input alone.
         """
         if not self.together or torch.compiler.is_compiling():
-            with constants(self.members) if constant else _nothing():
+            with constants(self.members) if constant else nullcontext():
                 return torch.stack([member(x) for member in self.members])
         stacked = self._stacked(constant or not torch.is_grad_enabled())
         # the first member lends its structure
@@ -84,11 +84,6 @@ def constants(modules: Sequence[nn.Module]) -> Iterator[None]:
     finally:
         for parameter in learnt:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 class _Rows(torch.autograd.Function):

@@ -44,10 +44,6 @@ class Layout:
         """All coordinates: even, odd, then the components of polar and of axial vectors, one vector after another."""
         return self.even + self.odd + [i for vector in self.polar + self.axial for i in vector]
 
-    def by_component(self, vectors: list[tuple[int, ...]]) -> Tensor:
-        """Coordinates of vectors, all x before all y: shape ``(space * n,)``, int64."""
-        return torch.tensor([v[i] for i in range(self.space) for v in vectors], dtype=torch.int64)
-
     def sign_of(self, index: Tensor) -> Tensor:
         """Signs of the given coordinates, float64."""
         return torch.tensor(self.signs, dtype=torch.float64)[index]
