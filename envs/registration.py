@@ -86,7 +86,7 @@ def make_vec(
     """
     from stable_baselines3.common.vec_env import VecMonitor
 
-    from eqrl.envs.sb3 import TaskVecEnv
+    from eqrl.envs.forms.sb3 import TaskVecEnv
 
     if env_id not in ENVIRONMENTS:
         raise ValueError(f"environment {env_id!r} is not one of eqrl's; {suggestion(env_id, ENVIRONMENTS)}")

@@ -24,7 +24,7 @@ import eqrl
 from eqrl.config import STOCK_POLICY, Config
 from eqrl.declare import DeclarationError, SymmetryWarning, WithSymmetry
 from eqrl.declare.layout import CannotTypeError
-from eqrl.envs.divergence import OnDivergence, watched
+from eqrl.envs.core.divergence import OnDivergence, watched
 from eqrl.errors import UsageError, suggestion
 from eqrl.hints import argument_hint, known_arguments, one_line
 from eqrl.hyperparams import ALGORITHMS, algorithm_arguments, normalised_rewards

@@ -14,7 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from eqrl.build import make_env, make_model, resolve
 from eqrl.checkpoint.parameters import optimizers_of
 from eqrl.config import Config
-from eqrl.envs.simulation import Simulation
+from eqrl.envs.core.simulation import Simulation
 from eqrl.guards import Guard, TrainingDiverged
 from eqrl.guards.parameters import Gradients, all_finite, leaves, named_numbers
 

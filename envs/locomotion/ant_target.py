@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import mujoco
 import numpy as np
 
-from eqrl.envs.breaking import Breaking
-from eqrl.envs.gym_env import TaskEnv
-from eqrl.envs.layout import yaw_quaternion
-from eqrl.envs.locomotion import quadruped
-from eqrl.envs.rendering import marker
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector, check_size
-from eqrl.envs.vector_env import TaskVectorEnv
+from eqrl.envs.core.breaking import Breaking
+from eqrl.envs.core.layout import yaw_quaternion
+from eqrl.envs.core.rendering import marker
+from eqrl.envs.core.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector, check_size
+from eqrl.envs.forms.single import TaskEnv
+from eqrl.envs.forms.vector import TaskVectorEnv
+from eqrl.envs.robots import quadruped
 from eqrl.symmetry import Element, Field, Representation, TypedBox
 
 # the task's own state: what a new target needs is kept there too, so that it turns with the scene

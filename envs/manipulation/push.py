@@ -9,14 +9,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from eqrl.envs.breaking import Breaking
-from eqrl.envs.gym_env import TaskEnv
-from eqrl.envs.layout import Coordinates, FreeBody, StateLayout, yaw_quaternion
-from eqrl.envs.manipulation.effector import add_effector, velocity_command
-from eqrl.envs.manipulation.shapes import SHAPES
-from eqrl.envs.models import add_floor, look_at, new_spec
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector, check_size
-from eqrl.envs.vector_env import TaskVectorEnv
+from eqrl.envs.core.breaking import Breaking
+from eqrl.envs.core.layout import Coordinates, FreeBody, StateLayout, yaw_quaternion
+from eqrl.envs.core.task import Floats, Observation, Outcome, Task, World, check_in, check_range, check_sector, check_size
+from eqrl.envs.forms.single import TaskEnv
+from eqrl.envs.forms.vector import TaskVectorEnv
+from eqrl.envs.scenes.effectors import add_effector, velocity_command
+from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
+from eqrl.envs.scenes.shapes import SHAPES
 from eqrl.symmetry import O2, SO2, Element, Field, Representation, TypedBox
 
 _HALF_HEIGHT = 0.02

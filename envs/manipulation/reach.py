@@ -9,14 +9,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from eqrl.envs.breaking import Breaking
-from eqrl.envs.gym_env import TaskEnv
-from eqrl.envs.layout import Coordinates, StateLayout
-from eqrl.envs.manipulation.effector import add_effector, velocity_command
-from eqrl.envs.models import add_floor, look_at, new_spec
-from eqrl.envs.rendering import marker
-from eqrl.envs.task import Floats, Observation, Outcome, Task, World, check_in, check_sector, check_size
-from eqrl.envs.vector_env import TaskVectorEnv
+from eqrl.envs.core.breaking import Breaking
+from eqrl.envs.core.layout import Coordinates, StateLayout
+from eqrl.envs.core.rendering import marker
+from eqrl.envs.core.task import Floats, Observation, Outcome, Task, World, check_in, check_sector, check_size
+from eqrl.envs.forms.single import TaskEnv
+from eqrl.envs.forms.vector import TaskVectorEnv
+from eqrl.envs.scenes.effectors import add_effector, velocity_command
+from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
 from eqrl.symmetry import O3, Element, Field, Representation, TypedBox
 
 _CENTRE = np.array([0.0, 0.0, 0.6])  # of the workspace, above the floor that is only drawn

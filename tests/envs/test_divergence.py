@@ -13,7 +13,7 @@ import eqrl
 from eqrl.build import make_env, resolve
 from eqrl.checkpoint.environment import capture, restore
 from eqrl.config import Config
-from eqrl.envs.divergence import DivergenceError, WatchDivergence, watched
+from eqrl.envs.core.divergence import DivergenceError, WatchDivergence, watched
 from eqrl.errors import UsageError
 
 PLANTS = ["qvel", "qpos"]

@@ -76,7 +76,7 @@ def test_the_check_fails_on_a_broken_world(env_id, kind):
 def test_the_check_fails_on_a_pyramidal_cone():
     import mujoco
 
-    from eqrl.envs.simulation import Simulation
+    from eqrl.envs.core.simulation import Simulation
 
     env = gymnasium.make("eqrl/Push-v0").unwrapped
     env.task.model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL

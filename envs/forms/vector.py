@@ -9,10 +9,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.infos import info_columns, with_rows
-from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.simulation import Simulation
-from eqrl.envs.task import Observation, Task
+from eqrl.envs.core.infos import info_columns, with_rows
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.simulation import Simulation
+from eqrl.envs.core.task import Observation, Task
 
 
 class TaskVectorEnv(VectorEnv[Any, Any, Any]):

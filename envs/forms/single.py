@@ -11,10 +11,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.infos import info_rows
-from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.simulation import Simulation, State
-from eqrl.envs.task import Task
+from eqrl.envs.core.infos import info_rows
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.simulation import Simulation, State
+from eqrl.envs.core.task import Task
 from eqrl.symmetry import Element
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from eqrl.envs.breaking import Breaking
-from eqrl.envs.layout import StateLayout
+from eqrl.envs.core.breaking import Breaking
+from eqrl.envs.core.layout import StateLayout
 from eqrl.symmetry import Element, Group, Representation, TypedBox
 
 Floats = NDArray[np.float64]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.envs.infos import info_rows, with_rows
-from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.simulation import Simulation
-from eqrl.envs.task import Observation, Task
+from eqrl.envs.core.infos import info_rows, with_rows
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.simulation import Simulation
+from eqrl.envs.core.task import Observation, Task
 
 Indices = None | int | Iterable[int]
 

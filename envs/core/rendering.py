@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.simulation import Simulation
+from eqrl.envs.core.simulation import Simulation
 
 DEFAULT_SIZE = (480, 360)
 _MODES = ("human", "rgb_array")

@@ -12,8 +12,8 @@ from gymnasium.utils import seeding
 from mujoco.batch import Batch
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.divergence import BatchWatch, check_on_divergence
-from eqrl.envs.task import Bools, Floats, Observation, Outcome, Task, World
+from eqrl.envs.core.divergence import BatchWatch, check_on_divergence
+from eqrl.envs.core.task import Bools, Floats, Observation, Outcome, Task, World
 from eqrl.symmetry import Element, about_gravity
 
 _POSITIONS_AND_VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL

@@ -9,8 +9,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from eqrl.envs.layout import Coordinates, FreeBody, StateLayout
-from eqrl.envs.models import add_floor, look_at, new_spec
+from eqrl.envs.core.layout import Coordinates, FreeBody, StateLayout
+from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
 from eqrl.symmetry import EntitySet, Field, Generator, Group
 
 N_LEGS = 4
