@@ -25,6 +25,7 @@ from eqrl.config import STOCK_POLICY, Config
 from eqrl.declare import DeclarationError, SymmetryWarning, WithSymmetry
 from eqrl.declare.layout import CannotTypeError
 from eqrl.envs.core.divergence import OnDivergence, watched
+from eqrl.envs.registration import ENVIRONMENTS, task_class
 from eqrl.errors import UsageError, suggestion
 from eqrl.hints import argument_hint, known_arguments, one_line
 from eqrl.hyperparams import ALGORITHMS, algorithm_arguments, normalised_rewards
@@ -337,8 +338,10 @@ def _check_network(name: str) -> None:
 def _argument_hint(text: str, env_id: str) -> str:
     """Add the closest known option to Python's message about an unexpected one."""
     known = {"scene_rotation", "goal_rotation", "max_episode_steps"} if env_id.startswith("eqrl/") else set()
-    creator: Any = gymnasium.spec(env_id).entry_point
+    spec = gymnasium.spec(env_id)
+    creator: Any = spec.entry_point
     if isinstance(creator, str):
         creator = gymnasium.envs.registration.load_env_creator(creator)
-    known |= known_arguments(creator, getattr(creator, "task_class", None))
-    return argument_hint(text, known - {"render_mode", "width", "height"})
+    task = task_class(ENVIRONMENTS[env_id].task) if env_id in ENVIRONMENTS else None
+    known |= known_arguments(creator, task)
+    return argument_hint(text, known - {"render_mode", "width", "height", "task"})

@@ -21,8 +21,10 @@ def known_arguments(*owners: Any) -> set[str]:
     known: set[str] = set()
     for owner in owners:
         for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
-            if "__init__" in vars(base):
-                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            if "__init__" in vars(base) or "__signature__" in vars(base):
+                parameters = inspect.signature(
+                    (vars(base).get("__signature__") and base) or vars(base)["__init__"]
+                ).parameters.values()
                 known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return known - {"self"}
 

@@ -1,42 +1,42 @@
-"""How a MuJoCo state turns: the typed layout of ``qpos`` and ``qvel``.
+"""How a MuJoCo state turns: the typed layout of ``qpos``, ``qvel`` and the poses of mocap bodies.
 
 MuJoCo mixes conventions that a symmetry has to keep apart: the position and linear velocity of a free joint
 are world vectors, its quaternion is a pose, its angular velocity lies in the body's own frame and is axial,
-hinges are (pseudo)scalars that a relabelling may exchange.
+slides along the world's axes are a vector, a hinge about the vertical measures an angle from a fixed direction, all
+other hinges are (pseudo)scalars that a relabelling may exchange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation
+from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
 Floats = NDArray[np.float64]
+Reflection = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class FreeBody:
-    """A body on a free joint.
+class Body:
+    """A body whose orientation is part of the state.
 
     Attributes:
         name: of the body, for messages.
-        qpos: address of its seven coordinates.
-        dof: address of its six velocities.
         frame: entity set of size 3 whose matrix O_h moves the body's own axes, or None if no element names it.
         reflection: diagonal of the O_h that goes with every mirror of the world, for a body that is its own mirror
             image and has no frame; None if it is not.
     """
 
     name: str
-    qpos: int
-    dof: int
     frame: str | None = None
-    reflection: tuple[float, float, float] | None = None
+    reflection: Reflection | None = None
 
     def own_axes(self, g: Element) -> Floats:
         """The matrices O_h that move the body's axes, shape ``(*batch, 3, 3)``.
@@ -53,6 +53,81 @@ class FreeBody:
                 raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
             return np.broadcast_to(np.eye(3), g.R.shape)
         return np.where(mirrored, np.diag(self.reflection), np.eye(3))
+
+
+@dataclass(frozen=True)
+class FreeBody:
+    """A body on a free joint.
+
+    Attributes:
+        body: the body.
+        qpos: address of its seven coordinates.
+        dof: address of its six velocities.
+    """
+
+    body: Body
+    qpos: int
+    dof: int
+
+
+@dataclass(frozen=True)
+class BallJoint:
+    """A ball joint, whose quaternion is relative to the parent.
+
+    Attributes:
+        body: the body that it turns.
+        qpos: address of its quaternion.
+        dof: address of its angular velocity, along the body's own axes.
+        rest: the body's orientation in the world at quaternion 1 where its parent stands still, ``(3, 3)``; None where the
+            parent moves, and turns as this body does.
+    """
+
+    body: Body
+    qpos: int
+    dof: int
+    rest: Floats | None = None
+
+
+@dataclass(frozen=True)
+class YawHinge:
+    """A hinge about the vertical on a body of the world: its coordinate measures from a fixed direction, so a turn adds to it.
+
+    Attributes:
+        name: of the joint.
+        body: the body that it turns.
+        qpos: address of its coordinate.
+        dof: address of its velocity.
+        sense: 1 for an axis that points up, -1 for one that points down.
+        zero: the coordinate at which the body has its orientation ``rest``.
+        rest: that orientation in the world, ``(3, 3)``.
+    """
+
+    name: str
+    body: Body
+    qpos: int
+    dof: int
+    sense: float
+    zero: float
+    rest: Floats
+
+    def moved(self, g: Element) -> tuple[Floats, Floats]:
+        """Sign and offset of the affine map of the angle, each of shape ``(*batch,)``."""
+        turned = g.R.numpy() @ self.rest @ np.swapaxes(self.body.own_axes(g), -1, -2) @ self.rest.T
+        sign = np.sign(np.linalg.det(g.R.numpy()[..., :2, :2]))
+        return sign, np.arctan2(turned[..., 1, 0], turned[..., 0, 0])
+
+
+@dataclass(frozen=True)
+class MocapBody:
+    """A body whose pose is an input: a goal, a hole, a hanger.
+
+    Attributes:
+        body: the body.
+        index: its number among the mocap bodies.
+    """
+
+    body: Body
+    index: int
 
 
 @dataclass(frozen=True)
@@ -77,15 +152,49 @@ class StateLayout:
 
     Attributes:
         bodies: free bodies.
-        coordinates: all other joints.
+        coordinates: hinges and slides, but for those in ``yaws``.
         entities: entity sets that the coordinates repeat over.
         group: the group that acts.
+        yaws: hinges about the vertical on bodies of the world.
+        balls: ball joints.
+        mocap: mocap bodies.
     """
 
     bodies: Sequence[FreeBody]
     coordinates: Sequence[Coordinates]
     entities: Sequence[EntitySet]
     group: Group
+    yaws: Sequence[YawHinge] = ()
+    balls: Sequence[BallJoint] = ()
+    mocap: Sequence[MocapBody] = ()
+
+    @classmethod
+    def of(
+        cls,
+        model: mujoco.MjModel,
+        group: Group,
+        *,
+        entities: Sequence[EntitySet] = (),
+        members: Mapping[str, Sequence[str]] | None = None,
+        reflections: Mapping[str, Reflection] | None = None,
+    ) -> StateLayout:
+        """The layout of a model, read from its joints.
+
+        Args:
+            model: the model.
+            group: the group that acts. Where it comes from :func:`eqrl.derive`, its entity sets say where joints go; otherwise slides of
+                bodies of the world are vectors, hinges about the vertical there are angles, and other joints are scalars.
+            entities: entity sets of ``members``.
+            members: for an entity set, the bodies on slides that are its members, in order; ``{"hands": ("left", "right")}``.
+            reflections: for a body that is its own mirror image, the diagonal that a mirror of the world applies to its
+                own axes; it counts for the bodies that hang on it too.
+
+        Raises:
+            ValueError: naming a joint or body that the group cannot act on as it is declared.
+        """
+        from eqrl.envs.core.joints import read_layout
+
+        return read_layout(model, group, tuple(entities), dict(members or {}), dict(reflections or {}))
 
     @cached_property
     def _joints(self) -> Representation:
@@ -104,23 +213,19 @@ class StateLayout:
         out = np.array(np.broadcast_to(qpos, (*_batch(qpos, g), qpos.shape[-1])))
         if self.coordinates:
             out[..., self._qpos] = self._joints.transform(qpos[..., self._qpos], g)
-        R = g.R.numpy()
-        for body in self.bodies:
-            at = body.qpos
-            out[..., at : at + 3] = _apply(R, qpos[..., at : at + 3])
-            axes = R @ quaternion_to_matrix(qpos[..., at + 3 : at + 7]) @ np.swapaxes(body.own_axes(g), -1, -2)
-            out[..., at + 3 : at + 7] = matrix_to_quaternion(axes)
+        for free in self.bodies:
+            at = free.qpos
+            position, pose = slice(at, at + 3), slice(at + 3, at + 7)
+            out[..., position], out[..., pose] = _moved(free.body, qpos[..., position], qpos[..., pose], g)
+        for ball in self.balls:
+            pose, own = slice(ball.qpos, ball.qpos + 4), ball.body.own_axes(g)
+            parent = own if ball.rest is None else ball.rest.T @ g.R.numpy() @ ball.rest
+            turned = parent @ quaternion_to_matrix(qpos[..., pose]) @ np.swapaxes(own, -1, -2)
+            out[..., pose] = matrix_to_quaternion(turned)
+        for yaw in self.yaws:
+            sign, offset = yaw.moved(g)
+            out[..., yaw.qpos] = yaw.zero + sign * (qpos[..., yaw.qpos] - yaw.zero) + yaw.sense * offset
         return out
-
-    def qpos_difference(self, a: Floats, b: Floats) -> dict[str, float]:
-        """Largest absolute difference of each part; a quaternion and its opposite are the same pose."""
-        found = {c.field.name: _largest(a[..., list(c.qpos)] - b[..., list(c.qpos)]) for c in self.coordinates}
-        for body in self.bodies:
-            p, q = slice(body.qpos, body.qpos + 3), slice(body.qpos + 3, body.qpos + 7)
-            sign = np.where((a[..., q] * b[..., q]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
-            found[f"{body.name} position"] = _largest(a[..., p] - b[..., p])
-            found[f"{body.name} orientation"] = _largest(a[..., q] - sign * b[..., q])
-        return found
 
     def transform_qvel(self, qvel: Floats, g: Element) -> Floats:
         """Velocities (or accelerations) of the transformed world, shape ``(n, nv)``."""
@@ -128,13 +233,46 @@ class StateLayout:
         if self.coordinates:
             out[..., self._dof] = self._joints.transform(qvel[..., self._dof], g)
         R = g.R.numpy()
-        for body in self.bodies:
-            at = body.dof
+        for free in self.bodies:
+            at = free.dof
             out[..., at : at + 3] = _apply(R, qvel[..., at : at + 3])
-            own = body.own_axes(g)
-            axial = np.sign(np.linalg.det(own))[..., None, None] * own
-            out[..., at + 3 : at + 6] = _apply(axial, qvel[..., at + 3 : at + 6])
+            out[..., at + 3 : at + 6] = _apply(_axial(free.body.own_axes(g)), qvel[..., at + 3 : at + 6])
+        for ball in self.balls:
+            spin = slice(ball.dof, ball.dof + 3)
+            out[..., spin] = _apply(_axial(ball.body.own_axes(g)), qvel[..., spin])
+        for yaw in self.yaws:
+            out[..., yaw.dof] = yaw.moved(g)[0] * qvel[..., yaw.dof]
         return out
+
+    def transform_mocap(self, position: Floats, quaternion: Floats, g: Element) -> tuple[Floats, Floats]:
+        """Poses of the mocap bodies in the transformed world, shapes ``(n, nmocap, 3)`` and ``(n, nmocap, 4)``."""
+        position, quaternion = position.copy(), quaternion.copy()
+        for mocap in self.mocap:
+            at = (..., mocap.index, slice(None))
+            position[at], quaternion[at] = _moved(mocap.body, position[at], quaternion[at], g)
+        return position, quaternion
+
+    def qpos_difference(self, a: Floats, b: Floats) -> dict[str, float]:
+        """Largest absolute difference of each part; a quaternion and its opposite are the same pose, so are full turns."""
+        differences = {c.field.name: _largest(a[..., list(c.qpos)] - b[..., list(c.qpos)]) for c in self.coordinates}
+        for yaw in self.yaws:
+            turn = a[..., yaw.qpos] - b[..., yaw.qpos]
+            differences[yaw.name] = _largest(turn - 2 * np.pi * np.round(turn / (2 * np.pi)))
+        for free in self.bodies:
+            p = slice(free.qpos, free.qpos + 3)
+            differences[f"{free.body.name} position"] = _largest(a[..., p] - b[..., p])
+            q = slice(free.qpos + 3, free.qpos + 7)
+            differences[f"{free.body.name} orientation"] = _pose_difference(a[..., q], b[..., q])
+        for ball in self.balls:
+            q = slice(ball.qpos, ball.qpos + 4)
+            differences[f"{ball.body.name} orientation"] = _pose_difference(a[..., q], b[..., q])
+        return differences
+
+
+def _moved(body: Body, position: Floats, quaternion: Floats, g: Element) -> tuple[Floats, Floats]:
+    R = g.R.numpy()
+    axes = R @ quaternion_to_matrix(quaternion) @ np.swapaxes(body.own_axes(g), -1, -2)
+    return _apply(R, position), matrix_to_quaternion(axes)
 
 
 def _batch(x: Floats, g: Element) -> tuple[int, ...]:
@@ -146,44 +284,15 @@ def _apply(matrix: Floats, x: Floats) -> Floats:
     return moved
 
 
+def _axial(matrix: Floats) -> Floats:
+    axial: Floats = np.sign(np.linalg.det(matrix))[..., None, None] * matrix
+    return axial
+
+
 def _largest(x: Floats) -> float:
     return float(np.abs(x).max(initial=0.0))
 
 
-def quaternion_to_matrix(q: Floats) -> Floats:
-    """Rotation matrices ``(*batch, 3, 3)`` of unit quaternions ``(*batch, 4)`` in MuJoCo's order w, x, y, z."""
-    w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return np.stack(rows, axis=-1).reshape(*q.shape[:-1], 3, 3)
-
-
-def matrix_to_quaternion(matrix: Floats) -> Floats:
-    """Unit quaternions ``(*batch, 4)`` of rotation matrices ``(*batch, 3, 3)``, accurate for every angle.
-
-    Takes the eigenvector of the largest eigenvalue of the 4x4 form of Bar-Itzhack (2000), which has no branch to lose
-    digits in.
-    """
-    m = matrix
-    t = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
-    k = np.zeros((*m.shape[:-2], 4, 4))
-    k[..., 0, 0] = t[0] + t[1] + t[2]
-    k[..., 1, 1] = t[0] - t[1] - t[2]
-    k[..., 2, 2] = t[1] - t[0] - t[2]
-    k[..., 3, 3] = t[2] - t[0] - t[1]
-    k[..., 1, 0] = m[..., 2, 1] - m[..., 1, 2]
-    k[..., 2, 0] = m[..., 0, 2] - m[..., 2, 0]
-    k[..., 3, 0] = m[..., 1, 0] - m[..., 0, 1]
-    k[..., 2, 1] = m[..., 1, 0] + m[..., 0, 1]
-    k[..., 3, 1] = m[..., 2, 0] + m[..., 0, 2]
-    k[..., 3, 2] = m[..., 2, 1] + m[..., 1, 2]
-    q: Floats = np.linalg.eigh(k)[1][..., -1]  # eigh reads the lower triangle only
-    return q * np.where(q[..., :1] < 0, -1.0, 1.0)
-
-
-def yaw_quaternion(angle: float) -> Floats:
-    """Quaternion of a rotation about +z by ``angle`` radians."""
-    return np.array([np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)])
+def _pose_difference(a: Floats, b: Floats) -> float:
+    sign = np.where((a * b).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    return _largest(a - sign * b)

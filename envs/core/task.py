@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,13 +13,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from eqrl.envs.core.breaking import Breaking
+from eqrl.envs.core.arguments import Argument, choice, number
+from eqrl.envs.core.breaking import KINDS, Breaking
 from eqrl.envs.core.layout import StateLayout
-from eqrl.symmetry import Element, Group, Representation, TypedBox
+from eqrl.envs.core.world import World
+from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Observation = NDArray[np.float32] | dict[str, NDArray[np.float32]]
+Fields = tuple[Field, ...]
 
 
 @dataclass
@@ -27,30 +31,35 @@ class Outcome:
     Attributes:
         rewards: each reward term by name, shape ``(n,)``; the reward is their sum in this order.
         success: whether the task is solved now, shape ``(n,)``.
-        terminated: whether the episode ends (not by its time limit), shape ``(n,)``.
+        terminated: whether the episode ends (not by its time limit), shape ``(n,)``; nowhere by default.
         metrics: further numbers for ``info``, such as distances, shape ``(n,)`` each.
         redraw: simulations whose goal is to be drawn anew, shape ``(n,)``, or None for none.
         diverged: simulations whose physics diverged, shape ``(n,)``, or None for none; tasks leave it alone.
     """
 
-    rewards: dict[str, Floats]
+    rewards: dict[str, NDArray[Any]]
     success: Bools
-    terminated: Bools
+    terminated: Bools = None  # type: ignore[assignment]  # filled below
     metrics: dict[str, Floats] = field(default_factory=dict)
     redraw: Bools | None = None
     diverged: Bools | None = None
 
+    def __post_init__(self) -> None:
+        """Episodes end nowhere unless the task says so."""
+        if self.terminated is None:
+            self.terminated = np.zeros(len(self.success), dtype=bool)
+
     def without(self, diverged: Bools) -> Outcome:
         """The same with nothing earned, reached or ended where the physics diverged."""
 
-        def kept(values: Floats) -> Floats:
+        def sound(values: Floats) -> Floats:
             return np.where(diverged, 0.0, values)
 
         return Outcome(
-            rewards={name: kept(values) for name, values in self.rewards.items()},
+            rewards={name: sound(values) for name, values in self.rewards.items()},
             success=self.success & ~diverged,
             terminated=self.terminated & ~diverged,
-            metrics={name: kept(values) for name, values in self.metrics.items()},
+            metrics={name: sound(values) for name, values in self.metrics.items()},
             redraw=None if self.redraw is None else self.redraw & ~diverged,
             diverged=diverged,
         )
@@ -64,72 +73,115 @@ class Outcome:
         return total
 
 
-@dataclass
-class World:
-    """The arrays of a batch of simulations that tasks read and write, all with the leading axis ``n``.
-
-    Attributes:
-        qpos: positions, ``(n, nq)``, writable.
-        qvel: velocities, ``(n, nv)``, writable.
-        ctrl: controls, ``(n, nu)``, writable.
-        xfrc: external wrenches, ``(n, nbody, 6)``, writable.
-        derived: the bound MjData fields that the task asked for, current with the state.
-        variables: the task's own state, ``(n, variables.dim)``, writable; what is not in the simulation, such as
-            a target.
-    """
-
-    qpos: Floats
-    qvel: Floats
-    ctrl: Floats
-    xfrc: Floats
-    derived: dict[str, Floats]
-    variables: Floats
-
-
 class Task(ABC):
-    """A task: its model, spaces, symmetry, and what reset, control, observation and reward mean.
+    """A task in words: its model, fields and reward terms by name, and what reset, control, observation and reward mean.
 
-    All methods take the whole batch; only :meth:`reset` draws for one simulation at a time, from that simulation's
-    own random numbers, so that a batch and single environments give the same bits.
+    Methods that take ``world`` work on all simulations at once, those that take ``sim`` on one (``sim`` is ``world[i]``): what draws
+    random numbers works on one at a time, from that simulation's own, so that a batch and single environments give the same bits.
+    Tables in the class's docstring are made from what it declares.
 
     Attributes:
         frame_skip: physics steps a control step.
-        derived: names of MjData fields that the task reads.
-        main_body: id of the body that wind blows on.
+        main_body: name of the body that wind blows on.
+        observation: fields of the observation; ``{key: fields}`` for a dict observation.
+        action: fields of the action, each entry within [-1, 1], vectors in the unit ball.
+        variables: fields of the task's own state: what is not in the simulation, such as a target. Positions are relative to the
+            world's origin. It turns with the scene, and is saved with it.
+        entities: entity sets that the fields repeat over.
+        rewards: what each reward term is, by name.
+        metrics: what each further number in ``info`` is, by name.
+        arguments: the declared arguments by name, those of base classes included.
         model: the compiled model.
-        group: the declared symmetry group.
         layout: how the simulation's state turns.
-        variable_representation: how the task's own state turns; positions are relative to the world's origin.
+        variable_representation: how the task's own state turns.
         observation_space: typed box, or a dict of typed boxes.
         action_space: typed box.
+        asymmetry: what the arguments ``breaking`` and ``breaking_size`` ask for.
     """
 
     frame_skip: ClassVar[int]
-    derived: ClassVar[tuple[str, ...]] = ()
-    main_body: int = 1
+    main_body: ClassVar[str]
+    observation: ClassVar[Fields | Mapping[str, Fields]]
+    action: ClassVar[Fields]
+    variables: ClassVar[Fields] = ()
+    entities: ClassVar[tuple[EntitySet, ...]] = ()
+    rewards: ClassVar[Mapping[str, str]]
+    metrics: ClassVar[Mapping[str, str]] = {}
+    arguments: ClassVar[dict[str, Argument[Any]]]
+
+    breaking = choice(*KINDS, description="what breaks the symmetry of the world")
+    breaking_size = number(
+        0.0, "by how much: gravity tilts by so many rad; wind blows along +x with so many weights of the main body"
+    )
 
     model: mujoco.MjModel
-    group: Group
     layout: StateLayout
     variable_representation: Representation
     observation_space: TypedBox | spaces.Dict
     action_space: TypedBox
-    breaking: Breaking
+    asymmetry: Breaking
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the class the signature and the docstring that follow from what it declares."""
+        super().__init_subclass__(**kwargs)
+        attributes = [attribute for base in cls.__mro__ for attribute in vars(base).items()]
+        cls.arguments = {name: argument for name, argument in reversed(attributes) if isinstance(argument, Argument)}
+        parameters = [
+            inspect.Parameter(a.name, inspect.Parameter.KEYWORD_ONLY, default=a.default) for a in cls.arguments.values()
+        ]
+        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        if cls.__doc__ and hasattr(cls, "observation"):
+            from eqrl.envs.core.documentation import with_tables
+
+            cls.__doc__ = with_tables(cls)
+
+    def __init__(self, **arguments: Any) -> None:
+        declared = self.arguments
+        for name in arguments:
+            if name not in declared:
+                raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
+        for name, argument in declared.items():
+            setattr(self, name, argument.value(arguments.get(name, argument.default)))
+        self.asymmetry = Breaking(self.breaking, self.breaking_size)
+        self.model = self.build().compile()
+        self.break_symmetry()
+        self.layout = self.state_layout()
+        self.variable_representation = self._typed(self.variables)
+        self.action_space = TypedBox(self._typed(self.action), -1.0, 1.0)
+        if isinstance(self.observation, Mapping):
+            self.observation_space = spaces.Dict({k: TypedBox(self._typed(f)) for k, f in self.observation.items()})
+        else:
+            self.observation_space = TypedBox(self._typed(self.observation))
+
+    # ------------------------------------------------------------------ the scene
+    @abstractmethod
+    def build(self) -> mujoco.MjSpec:
+        """The model, from the arguments."""
 
     @property
-    def dt(self) -> float:
-        """Seconds a control step."""
-        return float(self.model.opt.timestep) * self.frame_skip
+    def group(self) -> Group:
+        """The declared symmetry group; by default the one that the model itself has."""
+        from eqrl.envs.robots.derived import group_of
 
+        return group_of(self.model)
+
+    def state_layout(self) -> StateLayout:
+        """How the simulation's state turns; by default read from the model."""
+        return StateLayout.of(self.model, self.group)
+
+    def break_symmetry(self) -> None:
+        """Change the compiled model as ``breaking`` asks."""
+        self.asymmetry.apply_to_model(self.model)
+
+    # ------------------------------------------------------------------ episodes
     @abstractmethod
-    def reset(self, world: World, i: int, rng: np.random.Generator, options: dict[str, Any]) -> None:
-        """Draw an initial state for simulation ``i`` and write it into the world.
+    def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
+        """Draw an initial state and write it into the simulation, whose state is the model's default at entry.
 
         Args:
-            world: its state is the model's default at entry.
-            i: the simulation.
+            sim: one simulation.
             rng: its random numbers.
-            options: the options given to ``reset``, checked by :meth:`check_options`.
+            options: the values of those arguments that may differ from episode to episode.
         """
 
     @abstractmethod
@@ -137,92 +189,42 @@ class Task(ABC):
         """Turn actions, shape ``(n, action dim)``, into controls."""
 
     @abstractmethod
-    def observe(self, world: World) -> Observation:
-        """Observations, float32, freshly allocated."""
+    def observe(self, world: World) -> Mapping[str, Any]:
+        """``{field: array}``, or ``{key: {field: array}}`` for a dict observation; shapes ``(n, *)``."""
 
     @abstractmethod
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward, success and termination after a step; may update the task's variables."""
 
-    def after_reset(self, world: World, ids: NDArray[np.int64]) -> None:
+    def after_reset(self, sim: World) -> None:
         """Fill variables that derive from the reset state (after scene and goal rotations); default: nothing."""
 
-    def redraw(self, world: World, i: int, rng: np.random.Generator) -> None:
-        """Draw a new goal for simulation ``i`` in the middle of its episode."""
+    def redraw(self, sim: World, rng: np.random.Generator) -> None:
+        """Draw a new goal in the middle of an episode."""
         raise NotImplementedError(f"{type(self).__name__} does not redraw its goal")
 
-    def rotate_goal(self, world: World, i: int, g: Element) -> None:
-        """Turn the goal of simulation ``i`` alone, the rest of the scene stays."""
+    def rotate_goal(self, sim: World, g: Element) -> None:
+        """Turn the goal alone, the rest of the scene stays."""
         raise NotImplementedError(f"{type(self).__name__} has no goal to rotate")
 
-    def draw_markers(self, scene: mujoco.MjvScene, world: World, i: int) -> None:
-        """Add the goal of simulation ``i`` to a rendered scene; default: nothing."""
+    def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
+        """Add the goal to a rendered scene; default: nothing."""
 
-    def options(self) -> tuple[str, ...]:
-        """Names of the reset options that the task itself understands."""
-        return ()
+    # ------------------------------------------------------------------ what follows from the declarations
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the arguments that may differ from episode to episode, read from what ``reset`` was given.
 
+        Raises:
+            ValueError: naming an option and its value.
+        """
+        declared = {name: a for name, a in self.arguments.items() if a.per_episode}
+        return {n: a.value(given[n]) if n in given else getattr(self, n) for n, a in declared.items()}
 
-def check_in(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Refuse a value that is not one of the allowed words.
+    @property
+    def dt(self) -> float:
+        """Seconds a control step."""
+        return float(self.model.opt.timestep) * self.frame_skip
 
-    Raises:
-        ValueError: naming the argument, the value and what is allowed.
-    """
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(map(repr, allowed))}")
-    return value
-
-
-def check_size(name: str, value: Any, least: float = 0.0) -> float:
-    """Read a number that is at least ``least``.
-
-    Raises:
-        ValueError: naming the argument and the value.
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not least <= number < np.inf:
-        raise ValueError(f"{name}={value!r} must be a finite number >= {least:g}")
-    return number
-
-
-def check_range(name: str, value: Any) -> tuple[float, float]:
-    """Read a range of lengths.
-
-    Raises:
-        ValueError: naming the argument and the value.
-    """
-    try:
-        low, high = (float(v) for v in value)
-    except (TypeError, ValueError):
-        low, high = np.nan, np.nan
-    if not 0.0 < low <= high < np.inf:
-        raise ValueError(f"{name}={value!r} must be two lengths in metres with 0 < low <= high, such as (0.5, 1.0)")
-    return (low, high)
-
-
-def check_sector(name: str, value: Any) -> tuple[float, float]:
-    """Read a sector of directions: ``"uniform"`` or a pair of degrees.
-
-    Returns:
-        Lower and upper angle in radians.
-
-    Raises:
-        ValueError: naming the argument and the value.
-    """
-    if isinstance(value, str) and value == "uniform":
-        return (-np.pi, np.pi)
-    try:
-        low, high = (float(v) for v in value)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name}={value!r} is not a sector; give 'uniform' or two angles in degrees, such as (-15, 15)"
-        ) from None
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high <= low + 360.0):
-        raise ValueError(
-            f"{name}={value!r} is not a sector; the angles must be finite, in order and at most 360 degrees apart"
-        )
-    return (float(np.deg2rad(low)), float(np.deg2rad(high)))
+    def _typed(self, fields: Fields) -> Representation:
+        used = {f.entities for f in fields} | {f.frame for f in fields}
+        return Representation(fields, tuple(e for e in self.entities if e.name in used), self.group)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeVar
 
@@ -68,6 +69,8 @@ class Field:
         horizontal: store only x and y of each ``l=1`` irrep; for things that live in the plane.
         role: ``"heading"`` or ``"goal"`` for the vector that a heading-frame or goal-frame network turns into;
             networks without a preferred direction ignore it.
+        unit: of its numbers, such as ``"m/s"``; for tables, no part of equality.
+        description: what it is, in a few words; likewise.
     """
 
     name: str
@@ -76,6 +79,8 @@ class Field:
     frame: str = WORLD
     horizontal: bool = False
     role: Literal["", "heading", "goal"] = ""
+    unit: str = attribute(default="", compare=False)
+    description: str = attribute(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse irreps that e3nn cannot read, and a plane without vectors."""

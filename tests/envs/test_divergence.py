@@ -114,7 +114,7 @@ def test_the_outcome_of_the_last_substep_counts_too():
     env.reset()
     simulation = env.venv.simulation
     simulation.watch.remember()
-    simulation.world.qvel[1, 4] = np.inf
+    simulation.world.data.qvel[1, 4] = np.inf
     assert simulation.watch.diverged().tolist() == [False, True, False]
 
 
