@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import io
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -127,40 +127,42 @@ def export_policy(model: BaseAlgorithm, path: str | Path) -> Path:
             ``.onnx`` needs, is not installed.
     """
     path = Path(path)
-    content_of = writer(path)
+    write = writer(path)
     policy = DeterministicPolicy(model)
-    with _one_line(policy.backbone.label), torch.no_grad():
-        content = content_of(policy)
-    write_whole(path, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # PyTorch names what is inside of a .pt2 file after the file
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
+        written = Path(aside) / path.name
+        with _one_line(policy.backbone.label), torch.no_grad():
+            write(policy, written)
+        write_whole(path, written.read_bytes())
     return path
 
 
-def writer(path: Path) -> Callable[[DeterministicPolicy], bytes]:
-    """What makes the content of a file of that kind.
+def writer(path: Path) -> Callable[[DeterministicPolicy, Path], None]:
+    """What writes a file of that kind.
 
     Raises:
         UsageError: for another kind of file, or if what it needs is not installed.
     """
     if path.suffix == ".pt2":
-        return _pt2
+        return _write_pt2
     if path.suffix != ".onnx":
         raise UsageError(f"file {path}: unknown kind {path.suffix!r}; use .onnx or .pt2")
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(f"file {path}: ONNX needs {' and '.join(missing)}; pip install 'eqrl[export]', or write a .pt2 file")
-    return _onnx
+    return _write_onnx
 
 
-def _pt2(policy: DeterministicPolicy) -> bytes:
+def _write_pt2(policy: DeterministicPolicy, path: Path) -> None:
     example = policy.example()
     program = torch.export.export(policy, (example,), dynamic_shapes=(_free_batch(example),))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # with paths of this machine
-    content = io.BytesIO()
-    torch.export.save(program, content, extra_files={"eqrl.json": json.dumps(policy.description(), indent=2)})
-    return content.getvalue()
+    torch.export.save(program, path, extra_files={"eqrl.json": json.dumps(policy.description(), indent=2)})
 
 
-def _onnx(policy: DeterministicPolicy) -> bytes:
+def _write_onnx(policy: DeterministicPolicy, path: Path) -> None:
     example = policy.example()
     program = torch.onnx.export(
         policy,
@@ -176,7 +178,7 @@ def _onnx(policy: DeterministicPolicy) -> bytes:
     for node in program.model.graph:  # stack traces, with paths of this machine
         node.metadata_props.clear()
     program.model.metadata_props.update(policy.description())
-    return bytes(program.model_proto.SerializeToString())
+    program.save(path)
 
 
 def _free_batch(example: Tensor | Mapping[str, Tensor]) -> Any:

@@ -44,7 +44,7 @@ ALLOWED = {
 
 
 def sources():
-    """Every Python file of the installed packages, and of scripts/ in a checkout, by the name that it has in a checkout."""
+    """Every Python file of the installed packages, and of what a checkout runs besides, by the name that it has in a checkout."""
     found = {}
     for package in ("eqrl", "eqrl.envs", "eqrl.agents"):
         for root in importlib.import_module(package).__path__:
@@ -52,8 +52,9 @@ def sources():
             if (Path(root) / "__init__.py").is_file():
                 for path in Path(root).rglob("*.py"):
                     found[f"{package.removeprefix('eqrl.')}/{path.relative_to(root)}"] = path
-    scripts = Path(__file__).parents[1] / "scripts"
-    found.update({f"scripts/{path.relative_to(scripts)}": path for path in scripts.rglob("*.py")})
+    root = Path(__file__).parents[1]
+    for folder in ("scripts", "tests/faults"):
+        found.update({str(path.relative_to(root)): path for path in (root / folder).rglob("*.py")})
     return found
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import eqrl
 import eqrl.runs.callbacks as callbacks
-import eqrl.train as training
 from eqrl.checkpoint.store import Store
 from eqrl.commands import main as command
+from eqrl.runs import session
 from faults.children import in_child
 from faults.disk import tamper
 from faults.fingerprint import differences, fingerprint
@@ -89,7 +89,7 @@ def _train(job: Job, folder: Path, prepare: Callable[[], Any], *, quickly: bool 
     def work() -> int:
         if quickly:
             callbacks.RETRY_SECONDS = 0.1
-            training._PATIENCE = 0.3
+            session._PATIENCE = 0.3
         prepare()
         return command(job.command(folder))
 
@@ -156,9 +156,9 @@ def _files_may_not_grow(job: Job, reference: Reference, folder: Path, rng: rando
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             save_at_last(self, *args)
 
-        save_at_last = training._Session._save_at_last
+        save_at_last = session.Session._save_at_last
         callbacks.Every._on_step = limited  # type: ignore[method-assign]
-        training._Session._save_at_last = patient  # type: ignore[method-assign]
+        session.Session._save_at_last = patient  # type: ignore[method-assign]
 
     status = in_child(_train(job, folder, prepare), output, kill_after=_PATIENCE, errors=errors)
     what = f"{limit} bytes a file from step {begin} for {length:.1f} s"
@@ -177,7 +177,7 @@ def _full_at_the_end(job: Job, reference: Reference, folder: Path, *, give_up: b
     result = folder.with_suffix(".code")
 
     def prepare() -> None:
-        save_at_last, save = training._Session._save_at_last, Store.save
+        save_at_last, save = session.Session._save_at_last, Store.save
         last = [False]
 
         def at_last(self: Any, *args: Any) -> None:
@@ -189,7 +189,7 @@ def _full_at_the_end(job: Job, reference: Reference, folder: Path, *, give_up: b
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return save(store, *args)
 
-        training._Session._save_at_last = at_last  # type: ignore[method-assign]
+        session.Session._save_at_last = at_last  # type: ignore[method-assign]
         Store.save = refused  # type: ignore[method-assign]
 
     child = os.fork()

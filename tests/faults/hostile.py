@@ -21,6 +21,7 @@ from eqrl.checkpoint.manifest import Entry
 from eqrl.commands import main as command
 from eqrl.errors import UsageError
 from faults.children import KILLED, in_child
+from faults.damage import die_at_save
 from faults.forge import DELETED, Forgery, archive, claiming, npy_header, tensor_file
 from faults.jobs import Job, off_policy, ppo, register_gymnasium_environments
 from faults.kills import runs_in
@@ -94,8 +95,6 @@ def run(work: Path, seed: int, odd_values: int, most: int | None = None) -> dict
 
 
 def _interrupted(job: Job, folder: Path) -> Path:
-    from faults.damage import die_at_save
-
     def train() -> int:
         die_at_save(6)
         return command(job.command(folder))

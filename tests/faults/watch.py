@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-import eqrl.train as training
 from eqrl.checkpoint.store import Store
+from eqrl.runs import session
 
 PHASES = ("start", "training", "save", "latest", "prune", "best", "resume", "zero-shot", "end")
 IN_A_SAVE = ("save", "latest", "prune", "best")
@@ -61,7 +61,7 @@ class Watch:
             (Store, "save_best", "best"),
             (Store, "sweep", "resume"),
             (Store, "resume", "resume"),
-            (training._Session, "_zero_shot", "zero-shot"),
+            (session.Session, "_zero_shot", "zero-shot"),
         ):
             self._mark(owner, method, phase, entered)
         resume, on_step, numbers = Store.resume, BaseCallback.on_step, self._numbers

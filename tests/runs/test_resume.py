@@ -25,6 +25,7 @@ from eqrl.runs.config import Config
 from eqrl.runs.folder import RunFolder, load_run, unfinished
 from eqrl.runs.interrupt import StopOnSignal
 from eqrl.runs.logs import Table, read_rows
+from eqrl.runs.session import Session
 from eqrl.train import resume, train
 
 typed_env.register()
@@ -313,22 +314,19 @@ def test_a_moved_log_folder_is_found(tmp_path):
 @pytest.mark.parametrize("place", ["in the last checkpoint", "in the evaluation at the end"])
 def test_a_signal_at_the_end_loses_nothing(tmp_path, capsys, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
-    import eqrl.train as training
-
-    session = training._Session
     name = "_save" if place == "in the last checkpoint" else "_zero_shot"
-    original = getattr(session, name)
+    original = getattr(Session, name)
 
     def signalled(self, *args):
         if name == "_zero_shot" or self.model.num_timesteps >= 2000:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, *args)
 
-    monkeypatch.setattr(session, name, signalled)
+    monkeypatch.setattr(Session, name, signalled)
     before = signal.getsignal(signal.SIGTERM)
     assert main(COMMAND.split()) == 75
     assert signal.getsignal(signal.SIGTERM) is before
-    monkeypatch.setattr(session, name, original)
+    monkeypatch.setattr(Session, name, original)
     run = RunFolder(tmp_path / "logs/ppo/tests-Point-v0_1")
     assert run.checkpoints.steps()[0] >= 2000
     assert "has not ended" in run.readme.read_text()
@@ -400,11 +398,10 @@ def test_runs_that_share_a_tensorboard_folder_hide_nothing_of_each_other(tmp_pat
 
 def test_learning_goes_on_while_the_disk_is_full(tmp_path, capsys, monkeypatch):
     import eqrl.runs.callbacks
-    import eqrl.train as training
     from eqrl.checkpoint import store
 
     monkeypatch.setattr(eqrl.runs.callbacks, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(training, "_PATIENCE", 0.01)
+    monkeypatch.setattr("eqrl.runs.session._PATIENCE", 0.01)
     write, calls = store.write_arrays, []
 
     def full(path, arrays):
