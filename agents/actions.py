@@ -17,10 +17,9 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.nn.constants import ExactModule
-from eqrl.symmetry import Group, Representation, orbits, representation_of, vector_blocks
-from eqrl.symmetry.spaces import check_round
+from eqrl.symmetry import Group, representation_of, vector_blocks
+from eqrl.symmetry.bounds import check_box
 
 # Largest length after squashing: its float32 inverse is still accurate, and a box clip never touches the ball.
 _INSIDE = 1.0 - 1e-6
@@ -28,7 +27,6 @@ _INSIDE = 1.0 - 1e-6
 # means far out on the flat part of the squash would make its importance ratios explode.
 _LONGEST_MEAN = 3.0
 _TINY = 1e-12
-_INFINITE = 1e12
 
 
 class ActionGeometry(ExactModule):
@@ -149,48 +147,3 @@ class ActionGeometry(ExactModule):
     def _length(self, u: Tensor) -> Tensor:
         """Length of each coordinate's block, a hair above zero so that its gradient at the origin is zero."""
         return (u.square() @ self.same + _TINY).sqrt()
-
-
-def check_box(box: spaces.Box, representation: Representation, group: Group | None = None) -> None:
-    """Refuse an action box that the group does not map to itself, for clipping to it would break the symmetry.
-
-    Args:
-        box: the action space.
-        representation: how actions turn.
-        group: the group, by default the representation's own.
-
-    Raises:
-        BreaksSymmetryError: naming the field, its bounds and the generator.
-    """
-    group = group or representation.group
-    try:
-        check_round(box, representation)
-    except ValueError as error:
-        raise BreaksSymmetryError(str(error)) from error
-    low = np.clip(box.low.astype(np.float64), -_INFINITE, _INFINITE)
-    high = np.clip(box.high.astype(np.float64), -_INFINITE, _INFINITE)
-    vectors = np.zeros(representation.dim, dtype=bool)
-    for block in vector_blocks(representation):
-        vectors[block] = True
-    for name, element in group.generators:
-        matrix = representation.matrix(element).numpy()
-        up, down = matrix.clip(min=0.0), matrix.clip(max=0.0)
-        moved_low, moved_high = up @ low + down @ high, up @ high + down @ low
-        wrong = ~vectors & ~(np.isclose(moved_low, low) & np.isclose(moved_high, high))
-        _refuse(box, representation, wrong, name)
-    # vectors that are exchanged need equal radii; check_round has seen to it that each is a ball
-    index = orbits(representation, group).index.numpy()
-    for orbit in np.unique(index[vectors]):
-        members = vectors & (index == orbit)
-        _refuse(box, representation, members & ~np.isclose(high, high[members].min()), "the exchange of vectors")
-
-
-def _refuse(box: spaces.Box, representation: Representation, wrong: np.ndarray, cause: str) -> None:
-    if not wrong.any():
-        return
-    first = int(np.flatnonzero(wrong)[0])
-    field = next(n for n, s in representation.slices.items() if s.start <= first < s.stop)
-    raise BreaksSymmetryError(
-        f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
-        "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"
-    )

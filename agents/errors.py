@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from eqrl.symmetry.errors import BreaksSymmetryError
 
-class BreaksSymmetryError(ValueError):
-    """An option or a space would silently break the symmetry; the message says why and what to do instead."""
+__all__ = ["BreaksSymmetryError", "refuse_sde"]
 
 
 def refuse_sde(use_sde: bool) -> None:

@@ -6,7 +6,7 @@ pass, whose backward pass also starts the gradient of the term. Gradient clippin
 of SB3 is copied, and SB3's classes stay as they are.
 
 The loss measures a policy by the map that it is trained with. If that map is wrong, the loss still goes to zero;
-``eqrl.symmetry.measure_behaviour`` measures it in the world instead.
+``eqrl.proof.measure_behaviour`` measures it in the world instead.
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 
-from eqrl.errors import suggestion
-from eqrl.hints import known_arguments
+from eqrl.errors import known_arguments, suggestion
 from eqrl.nn import BACKBONES
 from eqrl.symmetry import Representation, UntypedSpaceError, representation_of
 

@@ -14,8 +14,8 @@ from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.networks import GroupChoice
 from eqrl.agents.options import representation_in
 from eqrl.errors import suggestion
+from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry import GROUPS, Element, Group
-from eqrl.symmetry.check_policy import transform_observation
 
 Observations = Any  # a tensor of shape (B, dim), or a dict of them
 

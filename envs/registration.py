@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from eqrl.errors import suggestion
-from eqrl.hints import argument_hint, known_arguments
+from eqrl.errors import argument_hint, known_arguments, suggestion
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

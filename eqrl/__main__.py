@@ -2,7 +2,7 @@
 
 import sys
 
-from eqrl.cli import main
+from eqrl.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,9 +1,14 @@
-"""Errors that a person can act upon, in one line."""
+"""Errors that a person can act upon, in one line. Imports nothing heavy but Gymnasium."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
 
 
 class UsageError(Exception):
@@ -30,3 +35,51 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"choose from {', '.join(words)}" if words else "there are none"
+
+
+def known_arguments(*owners: Any) -> set[str]:
+    """Names of the arguments of classes, those of their base classes included.
+
+    Args:
+        owners: classes; whatever is not one is skipped.
+    """
+    known: set[str] = set()
+    for owner in owners:
+        for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
+            # a class may say by __signature__ what its __init__ reads
+            described = base if "__signature__" in vars(base) else vars(base).get("__init__")
+            if described is not None:
+                parameters = inspect.signature(described).parameters.values()
+                known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return known - {"self"}
+
+
+def argument_hint(text: str, known: Iterable[str]) -> str:
+    """Python's message about an unexpected argument in words that name the closest known one; other messages as they are.
+
+    Args:
+        text: the message of a ``TypeError``.
+        known: what would have been right.
+    """
+    if "unexpected keyword argument" not in text:
+        return text
+    # newer Pythons add a guess of their own behind the name
+    wrong = text.split("unexpected keyword argument", 1)[1].split("'")[1]
+    return f"it has no option {wrong!r}; {suggestion(wrong, known)}"
+
+
+@contextmanager
+def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn the errors of a constructor into one line that says what was being made."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (gymnasium.error.Error, TypeError, ValueError, AssertionError, KeyError, FileNotFoundError, MemoryError) as error:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        text = text.removeprefix(f"{what.split()[-1]}: ")
+        raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):  # PyTorch has no MemoryError of its own
+            raise
+        raise UsageError(f"{what}: it is too large for the memory of this machine; make it smaller") from error

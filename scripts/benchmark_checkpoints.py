@@ -26,10 +26,10 @@ from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from eqrl.build import make_env, make_model, resolve
 from eqrl.checkpoint import Description, Store
 from eqrl.checkpoint.replay import _columns
-from eqrl.config import DEFAULT_JOB, Config
+from eqrl.runs.build import make_env, make_model, resolve
+from eqrl.runs.config import DEFAULT_JOB, Config
 from eqrl.tables import print_table
 from eqrl.threads import ShareCores
 from eqrl.versions import versions

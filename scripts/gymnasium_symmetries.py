@@ -16,9 +16,9 @@ import gymnasium
 import yaml
 
 from eqrl.declare.find import CLASSIC, MUJOCO, elliptic_drift, find, kept_by_task
-from eqrl.declare.motion import motion_of
-from eqrl.declare.task import derivation_of
-from eqrl.declare.world import MujocoWorld
+from eqrl.derivation.remembered import derivation_of
+from eqrl.proof.declared.motion import motion_of
+from eqrl.proof.declared.world import MujocoWorld
 
 ROOT = Path(__file__).parents[1]
 

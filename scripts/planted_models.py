@@ -24,7 +24,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.symmetry import derive, verify
+from eqrl import derive, verify
 
 Floats = NDArray[np.float64]
 

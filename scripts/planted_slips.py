@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.symmetry import derive
+from eqrl import derive
 
 Floats = NDArray[np.float64]
 _G, _J, _T = mujoco.mjtGeom, mujoco.mjtJoint, mujoco.mjtTrn

@@ -31,9 +31,10 @@ from numpy.typing import ArrayLike, NDArray
 from planted_declarations import right, slips
 from planted_models import plant
 
-from eqrl.symmetry import SymmetryError, check_environment, derive, verify
-from eqrl.symmetry.morphology import Derivation, Symmetry
-from eqrl.symmetry.morphology.derivation import key
+from eqrl import check_environment, derive, verify
+from eqrl.derivation import Derivation, Symmetry
+from eqrl.derivation.derivation import key
+from eqrl.symmetry import SymmetryError
 
 Floats = NDArray[np.float64]
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from planted_models import PLANTED, closed
 
-from eqrl.symmetry import derive, verify
+from eqrl import derive, verify
 
 Floats = NDArray[np.float64]
 

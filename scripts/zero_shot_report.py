@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eqrl.report import PALETTE, Curve, draw_polar, figure, save_figure
-from eqrl.statistics import bootstrap_interval, interquartile_mean
+from eqrl.evaluation.figures import PALETTE, Curve, draw_polar, figure, save_figure
+from eqrl.evaluation.statistics import bootstrap_interval, interquartile_mean
 from eqrl.versions import versions_text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import stable_baselines3
 
-from eqrl.symmetry import check_policy
+from eqrl import check_policy
 
 SCRIPTS = Path(__file__).parents[1] / "scripts" / "drop_in"
 GUIDE = Path(__file__).parents[1] / "docs" / "drop_in.md"

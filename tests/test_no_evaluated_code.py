@@ -31,8 +31,8 @@ UNPICKLING_METHODS = {"load", "load_replay_buffer", "load_from_pkl", "load_from_
 
 # file, what is found there: why it may be there
 ALLOWED = {
-    ("eqrl/sb3_archive.py", "load"): "Stable-Baselines3's own load, reached only with trusted=True",
-    ("scripts/faults/forge.py", "import pickle"): "makes the hostile files that nothing may unpickle",
+    ("eqrl/loading/archive.py", "load"): "Stable-Baselines3's own load, reached only with trusted=True",
+    ("tests/faults/forge.py", "import pickle"): "makes the hostile files that nothing may unpickle",
     **{
         (
             f"scripts/drop_in/{name}.py",
@@ -44,7 +44,7 @@ ALLOWED = {
 
 
 def sources():
-    """Every Python file of the installed packages, and of scripts/ in a checkout, by the name that it has in a checkout."""
+    """Every Python file of the installed packages, and of what a checkout runs besides, by the name that it has in a checkout."""
     found = {}
     for package in ("eqrl", "eqrl.envs", "eqrl.agents"):
         for root in importlib.import_module(package).__path__:
@@ -52,8 +52,9 @@ def sources():
             if (Path(root) / "__init__.py").is_file():
                 for path in Path(root).rglob("*.py"):
                     found[f"{package.removeprefix('eqrl.')}/{path.relative_to(root)}"] = path
-    scripts = Path(__file__).parents[1] / "scripts"
-    found.update({f"scripts/{path.relative_to(scripts)}": path for path in scripts.rglob("*.py")})
+    root = Path(__file__).parents[1]
+    for folder in ("scripts", "tests/faults"):
+        found.update({str(path.relative_to(root)): path for path in (root / folder).rglob("*.py")})
     return found
 
 
@@ -152,7 +153,7 @@ def forbidden(text):
 
 def test_nothing_that_is_shipped_evaluates_code():
     files = sources()
-    assert {"eqrl/cli.py", "eqrl/symmetry/group.py", "envs/task.py", "agents/critic.py"} <= set(files)
+    assert {"eqrl/commands/entry.py", "eqrl/symmetry/group.py", "envs/task.py", "agents/critic.py"} <= set(files)
     found, used = [], set()
     for name, path in sorted(files.items()):
         scan = Scan()
@@ -169,7 +170,7 @@ def test_nothing_that_is_shipped_evaluates_code():
 
 def test_the_exception_is_behind_trusted():
     """The one call of Stable-Baselines3's ``load`` stands in a function that is called once, below ``if trusted``."""
-    tree = ast.parse(sources()["eqrl/sb3_archive.py"].read_text(encoding="utf-8"))
+    tree = ast.parse(sources()["eqrl/loading/archive.py"].read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     holders = [f.name for f in functions if "load" in forbidden(ast.unparse(f))]
     assert holders == ["_run_archive"]

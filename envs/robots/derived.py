@@ -14,7 +14,7 @@ _GROUPS: dict[str, Group] = {}
 
 def group_of(model: mujoco.MjModel) -> Group:
     """The exact symmetry group of a model, as :func:`eqrl.derive` finds it; cached by the model's checksum."""
-    from eqrl.symmetry.morphology import derive
+    from eqrl.derivation import derive
 
     checksum = _checksum(model)
     if checksum not in _GROUPS:

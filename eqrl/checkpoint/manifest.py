@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eqrl.checkpoint.files import is_plain_file, sha256
 from eqrl.errors import UsageError
+from eqrl.files.atomic import is_plain_file, sha256
 
 NAME = "manifest.json"
 FORMAT = "eqrl-checkpoint-2"

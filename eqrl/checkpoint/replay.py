@@ -20,9 +20,9 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
 from eqrl.checkpoint.arrays import read_arrays, write_arrays
-from eqrl.checkpoint.files import HIDDEN, whole_file
 from eqrl.checkpoint.manifest import Entry
 from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
+from eqrl.files.atomic import HIDDEN, whole_file
 
 _CHUNK_BYTES = 32 << 20
 _NAME = re.compile(r"rows_(\d{12})_(\d{12})_[0-9a-f]{12}\.npz")

@@ -25,7 +25,6 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from eqrl.checkpoint.arrays import read_arrays, write_arrays
 from eqrl.checkpoint.environment import capture, restore
-from eqrl.checkpoint.files import is_plain_file, remove_folder, sweep, whole_folder, write_whole
 from eqrl.checkpoint.manifest import NAME, DamagedCheckpointError, Entry, Manifest
 from eqrl.checkpoint.parameters import (
     decode,
@@ -41,6 +40,7 @@ from eqrl.checkpoint.replay import ReplayLog, end_episodes, mutable_part, restor
 from eqrl.checkpoint.training import capture_randomness, capture_training, restore_training
 from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
 from eqrl.errors import UsageError
+from eqrl.files.atomic import is_plain_file, remove_folder, sweep, whole_folder, write_whole
 
 POLICY, TRAINING, STATE, STATE_ARRAYS, EPISODES = (
     "policy.safetensors",

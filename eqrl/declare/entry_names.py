@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from eqrl.declare.motion import Floats, State
-from eqrl.declare.world import MujocoWorld
+from eqrl.proof.declared.motion import Floats, State
+from eqrl.proof.declared.world import MujocoWorld
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 

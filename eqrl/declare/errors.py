@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from eqrl.symmetry.errors import DeclarationError
 
-class DeclarationError(ValueError):
-    """A declared symmetry does not fit the environment; the message names the entry, the sizes and the fix."""
+__all__ = ["DeclarationError", "SymmetryWarning"]
 
 
 class SymmetryWarning(UserWarning):

@@ -15,14 +15,15 @@ import mujoco
 import numpy as np
 
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.ready_made import as_images, element_of, model_hash
-from eqrl.declare.task import Kept, candidates, derivation_of, keep, why_not
+from eqrl.declare.task import Kept, candidates, keep, why_not
 from eqrl.declare.trial import drift, try_motion
-from eqrl.declare.world import MujocoWorld, VectorWorld, world_of
 from eqrl.declare.wrapper import observation_matrix
-from eqrl.symmetry.morphology import Symmetry
-from eqrl.symmetry.proof.matching import match
+from eqrl.derivation import Symmetry
+from eqrl.derivation.remembered import derivation_of
+from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+from eqrl.proof.declared.world import MujocoWorld, VectorWorld, world_of
+from eqrl.proof.matching import match
 
 MUJOCO = (
     "Ant-v5",

@@ -12,18 +12,19 @@ import numpy as np
 from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.stretches import fields_from_matrices
-from eqrl.declare.task import candidates, derivation_of
+from eqrl.declare.task import candidates
 from eqrl.declare.trial import try_motion
 from eqrl.declare.types import Sets, Types, build, plain
-from eqrl.declare.world import MujocoWorld, World, world_of
+from eqrl.derivation import Symmetry, world_rotation
+from eqrl.derivation.derivation import Level, closure, identity, key
+from eqrl.derivation.remembered import derivation_of
+from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+from eqrl.proof.declared.world import MujocoWorld, World, world_of
+from eqrl.proof.matching import Match, match, turning_vectors
 from eqrl.symmetry import Field
 from eqrl.symmetry.group import Connected
-from eqrl.symmetry.morphology import Symmetry, world_rotation
-from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
-from eqrl.symmetry.proof.matching import Match, match, turning_vectors
 
 _FEW = 5
 _ATTEMPTS = 6  # each with up to twice the states

@@ -13,10 +13,10 @@ import mujoco
 import numpy as np
 
 from eqrl.declare.links import link_images
-from eqrl.declare.motion import Floats, qpos_map, qvel_map
 from eqrl.declare.types import QUATERNION, Sets
+from eqrl.derivation import Symmetry
+from eqrl.proof.declared.motion import Floats, qpos_map, qvel_map
 from eqrl.symmetry import Field
-from eqrl.symmetry.morphology import Symmetry
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _MIRROR_Y = np.diag([1.0, -1.0, 1.0])

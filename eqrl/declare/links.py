@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.symmetry.morphology import Symmetry
+from eqrl.derivation import Symmetry
 
 
 def link_images(symmetry: Symmetry) -> NDArray[np.int64]:

@@ -21,10 +21,10 @@ import yaml
 
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.links import link_images
-from eqrl.declare.motion import Floats, Motion, State, motion_of
 from eqrl.declare.types import Sets, Types, build, plain
+from eqrl.derivation import Symmetry, identity
+from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
 from eqrl.symmetry import Field
-from eqrl.symmetry.morphology import Symmetry, identity
 
 # as numbers: MuJoCo's enumerations are not equal to them
 _TURNING = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))

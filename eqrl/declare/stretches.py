@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.motion import Floats
 from eqrl.declare.types import QUATERNION, Sets
+from eqrl.proof.declared.motion import Floats
 from eqrl.symmetry import Field
 
 

@@ -7,7 +7,6 @@ turns the world too, also appears as the exchange of legs that leaves the world 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -15,11 +14,11 @@ import mujoco
 import numpy as np
 
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.motion import Floats, Motion, motion_of
 from eqrl.declare.trial import try_motion
-from eqrl.declare.world import World
-from eqrl.symmetry.morphology import Derivation, Symmetry, world_rotation
-from eqrl.symmetry.morphology.derivation import Level, closure, identity, key
+from eqrl.derivation import Derivation, Symmetry, world_rotation
+from eqrl.derivation.derivation import Level, closure, identity, key
+from eqrl.proof.declared.motion import Floats, Motion, motion_of
+from eqrl.proof.declared.world import World
 
 _FEW = 5  # samples that weed out most candidates
 _MOST_TRIED = 256
@@ -40,23 +39,6 @@ class Kept:
     generators: tuple[Symmetry, ...]
     order: int
     refused: tuple[tuple[str, str], ...]
-
-
-def derivation_of(model: mujoco.MjModel) -> Derivation:
-    """The derivation of a model, remembered: a vector environment asks for the same model many times."""
-    from eqrl.symmetry.morphology.derive import derive
-
-    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    key = hashlib.sha256(buffer.tobytes()).hexdigest()
-    if key not in _DERIVED:
-        if len(_DERIVED) >= 16:
-            _DERIVED.clear()
-        _DERIVED[key] = derive(model)
-    return _DERIVED[key]
-
-
-_DERIVED: dict[str, Derivation] = {}
 
 
 def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetry]:

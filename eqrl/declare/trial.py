@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from eqrl.declare.motion import Floats, Motion, State
-from eqrl.declare.world import World
+from eqrl.proof.declared.motion import Floats, Motion, State
+from eqrl.proof.declared.world import World
 
 _STATE, _OBSERVATION, _REWARD = 1e-8, 1e-6, 1e-6
 _KICK = 4.0

@@ -16,16 +16,18 @@ from gymnasium.utils import RecordConstructorArgs
 from eqrl.declare.declared import Declared, check_space, flat_parts, group_of, part_names, representation
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
-from eqrl.declare.motion import Floats, Motion
 from eqrl.declare.proposal import Proposal
 from eqrl.declare.ready_made import GeneratorSpec, Spec, ready_made_types, signed, spec_of, specs
-from eqrl.declare.task import candidates, derivation_of, keep
+from eqrl.declare.task import candidates, keep
 from eqrl.declare.trial import try_motion
 from eqrl.declare.types import Sets, Types, build, plain
-from eqrl.declare.world import MujocoWorld, world_of
+from eqrl.derivation import Symmetry
+from eqrl.derivation.remembered import derivation_of
 from eqrl.errors import suggestion
-from eqrl.symmetry import EntitySet, Field, Group, Representation, TypedBox, representation_of
-from eqrl.symmetry.morphology import Symmetry
+from eqrl.proof.declared.motion import Floats, Motion
+from eqrl.proof.declared.world import MujocoWorld, world_of
+from eqrl.symmetry import EntitySet, Field, Group, Representation, TypedBox, direct_sum, representation_of
+from eqrl.symmetry.bounds import check_box
 from eqrl.symmetry.spaces import untyped
 
 ObservationLike: TypeAlias = Declared | Mapping[str, Declared] | Proposal
@@ -196,8 +198,6 @@ def _declared_dict(
     chosen = group_of(group, *observation.values(), action)  # type: ignore[arg-type]
     made = {k: representation(f"observation[{k!r}]", observation[k], chosen, entities, s) for k, s in space.spaces.items()}
     typed = spaces.Dict({k: _typed(made[k], space.spaces[k], f"observation[{k!r}]") for k in space.spaces})
-    from eqrl.symmetry import direct_sum
-
     if action is None:
         raise DeclarationError("declare action= too")
     return Types(direct_sum(made), representation("action", action, chosen, entities, env.action_space)), typed
@@ -366,8 +366,6 @@ def _typed(rep: Representation, space: gymnasium.Space[Any], what: str) -> Typed
 
 
 def _typed_action(rep: Representation, space: gymnasium.Space[Any]) -> TypedBox:
-    from eqrl.agents.actions import check_box  # needs PyTorch, which a declaration alone does not
-
     assert isinstance(space, spaces.Box)
     check_box(space, rep)
     return _typed(rep, space, "action")

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eqrl.checkpoint.files import whole_folder
 from eqrl.checkpoint.parameters import encode
+from eqrl.files.atomic import whole_folder
 from eqrl.versions import versions
 
 

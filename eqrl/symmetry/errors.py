@@ -1,4 +1,4 @@
-"""What a failed symmetry check raises."""
+"""What is raised where a symmetry does not hold, would be broken, or is declared wrongly."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ class SymmetryError(AssertionError):
         super().__init__(
             f"{field} breaks under {generator!r}: difference {size:.3g} at step {step}" + (f"; {hint}" if hint else "")
         )
+
+
+class BreaksSymmetryError(ValueError):
+    """An option or a space would silently break the symmetry; the message says why and what to do instead."""
+
+
+class DeclarationError(ValueError):
+    """A declared symmetry does not fit the environment; the message names the entry, the sizes and the fix."""

@@ -12,6 +12,7 @@ import torch
 from stable_baselines3.common.distributions import kl_divergence
 from toy_envs import PointMass, Reach, Walker
 
+from eqrl import check_policy
 from eqrl.agents import (
     EquivariantPolicy,
     EquivariantSACPolicy,
@@ -20,7 +21,6 @@ from eqrl.agents import (
     MirrorLossPPO,
     MirrorLossSAC,
 )
-from eqrl.symmetry import check_policy
 
 contrib = pytest.importorskip("sb3_contrib")
 POLICIES = (EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, EquivariantTQCPolicy)

@@ -10,8 +10,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from toy_envs import PointMass, Reach, Walker
 
 from eqrl.agents import EquivariantPolicy, RandomRotation
+from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry import SO3, TRIVIAL
-from eqrl.symmetry.check_policy import transform_observation
 
 
 def pair(env, length=7, **options):

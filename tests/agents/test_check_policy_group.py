@@ -8,8 +8,8 @@ from toy_envs import Walker
 from typed_env import Point
 
 from eqrl.agents import EquivariantPolicy
+from eqrl.proof.check_policy import check_policy
 from eqrl.symmetry import SO2, TRIVIAL, Representation, TypedBox
-from eqrl.symmetry.check_policy import check_policy
 from eqrl.symmetry.errors import SymmetryError
 
 

@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from toy_envs import PointMass, Reach, Walker
 
+from eqrl import measure_behaviour
 from eqrl.agents import (
     BreaksSymmetryError,
     EquivariantPolicy,
@@ -22,7 +23,7 @@ from eqrl.agents import (
     MirrorLossSAC,
     MirrorLossTD3,
 )
-from eqrl.symmetry import SO2, measure_behaviour
+from eqrl.symmetry import SO2
 
 EXACT = {MirrorLossPPO: EquivariantPolicy, MirrorLossSAC: EquivariantSACPolicy, MirrorLossTD3: EquivariantTD3Policy}
 ALGOS = list(EXACT)

@@ -18,6 +18,7 @@ from toy_envs import PointMass, Reach, Walker
 
 from eqrl.agents import BallNoise, BreaksSymmetryError, EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, preset
 from eqrl.agents.networks import choose_networks
+from eqrl.proof.check_policy import check_policy
 from eqrl.symmetry import (
     SO3,
     TRIVIAL,
@@ -29,7 +30,6 @@ from eqrl.symmetry import (
     UntypedSpaceError,
     finite_group,
 )
-from eqrl.symmetry.check_policy import check_policy
 from eqrl.symmetry.errors import SymmetryError
 
 ENVS = [PointMass, Walker, Reach]

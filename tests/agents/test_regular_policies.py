@@ -5,9 +5,9 @@ import torch
 from stable_baselines3 import PPO, SAC, TD3
 
 import eqrl
+from eqrl import check_policy
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy
 from eqrl.nn import Backbone
-from eqrl.symmetry import check_policy
 
 POLICIES = {
     PPO: (EquivariantPolicy, {"n_steps": 32, "batch_size": 64}),

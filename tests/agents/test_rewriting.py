@@ -20,8 +20,9 @@ from stable_baselines3.common.vec_env import (
 from toy_envs import PointMass, Reach
 
 import eqrl
+from eqrl import check_policy
 from eqrl.agents import BreaksSymmetryError, EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, RandomRotation
-from eqrl.symmetry import TypedBox, check_policy
+from eqrl.symmetry import TypedBox
 
 ON = {"n_steps": 16, "batch_size": 16, "n_epochs": 1, "device": "cpu", "seed": 0}
 OFF = {"learning_starts": 10, "buffer_size": 100, "batch_size": 8, "device": "cpu", "seed": 0}

@@ -12,9 +12,9 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from torch import nn
 from toy_envs import PointMass, Reach, Walker
 
+from eqrl import check_policy
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy
 from eqrl.nn import BACKBONES
-from eqrl.symmetry import check_policy
 
 POLICIES = {PPO: EquivariantPolicy, SAC: EquivariantSACPolicy, TD3: EquivariantTD3Policy}
 

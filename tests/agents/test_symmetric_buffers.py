@@ -26,8 +26,8 @@ from eqrl.agents import (
     SymmetricRolloutBuffer,
     first_ratios,
 )
+from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry import O2, SO2, SO3, TRIVIAL, Group, TypedBox, orbits
-from eqrl.symmetry.check_policy import transform_observation
 
 STOCK = {
     SymmetricReplayBuffer: ReplayBuffer,

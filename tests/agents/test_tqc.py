@@ -11,9 +11,9 @@ from plane import C4, Plane
 from stable_baselines3 import HerReplayBuffer
 from toy_envs import PointMass, Reach, Walker
 
+from eqrl import check_policy
 from eqrl.agents import EquivariantTQCPolicy, OffPolicyMirrorLoss, SymmetricReplayBuffer
-from eqrl.symmetry import check_policy
-from eqrl.symmetry.check_policy import transform_observation
+from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry.errors import SymmetryError
 
 SMALL = {"network_kwargs": {"hidden": (16, 16)}, "n_quantiles": 5}

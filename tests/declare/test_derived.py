@@ -10,11 +10,11 @@ from eqrl import with_symmetry
 from eqrl.declare import DeclarationError, SymmetryWarning
 from eqrl.declare.layout import CannotTypeError, inertia_matrix, standard_fields
 from eqrl.declare.links import link_images
-from eqrl.declare.motion import motion_of, pose_matrix, qpos_map
 from eqrl.declare.ready_made import spec_of
-from eqrl.declare.task import derivation_of
 from eqrl.declare.types import Sets
-from eqrl.symmetry.morphology.symmetry import quaternions, rotations
+from eqrl.derivation.remembered import derivation_of
+from eqrl.derivation.symmetry import quaternions, rotations
+from eqrl.proof.declared.motion import motion_of, pose_matrix, qpos_map
 
 EQUAL = [
     (
@@ -133,7 +133,7 @@ def test_a_mirror_is_its_own_inverse_on_quaternions():
 def test_states_and_positions_turn_alike():
     model = gymnasium.make("Ant-v5").unwrapped.model
     rng = np.random.default_rng(1)
-    from eqrl.declare.motion import State
+    from eqrl.proof.declared.motion import State
 
     for symmetry in derivation_of(model).elements():
         matrix, offset = qpos_map(symmetry)

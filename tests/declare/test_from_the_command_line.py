@@ -7,9 +7,9 @@ from stable_baselines3 import PPO
 
 from eqrl import with_symmetry
 from eqrl.agents import EquivariantPolicy
-from eqrl.config import Config
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate
+from eqrl.runs.config import Config
 from eqrl.symmetry import UntypedSpaceError
 from eqrl.train import resume, train
 

@@ -8,11 +8,11 @@ from gymnasium.spaces import Box
 
 from eqrl import infer_types, with_symmetry
 from eqrl.declare import DeclarationError, SymmetryWarning
-from eqrl.declare.motion import motion_of
-from eqrl.declare.task import derivation_of
-from eqrl.declare.world import world_of
+from eqrl.derivation.remembered import derivation_of
+from eqrl.proof.declared.motion import motion_of
+from eqrl.proof.declared.world import world_of
+from eqrl.proof.matching import match, turning_vectors
 from eqrl.symmetry import TRIVIAL
-from eqrl.symmetry.proof.matching import match, turning_vectors
 
 
 def held_out(env, proposal, n=40, seed=99):

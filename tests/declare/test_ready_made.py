@@ -11,7 +11,7 @@ from eqrl.declare import SymmetryWarning
 from eqrl.declare.find import CLASSIC, MUJOCO, find
 from eqrl.declare.ready_made import as_images, signed, specs
 from eqrl.declare.trial import try_motion
-from eqrl.declare.world import world_of
+from eqrl.proof.declared.world import world_of
 from eqrl.symmetry import TRIVIAL, TypedBox
 
 ALL = (*MUJOCO, *CLASSIC)

@@ -7,9 +7,9 @@ from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from eqrl import infer_types, with_symmetry
+from eqrl import check_policy, infer_types, with_symmetry
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy
-from eqrl.symmetry import UntypedSpaceError, check_policy
+from eqrl.symmetry import UntypedSpaceError
 
 
 def small():

@@ -10,11 +10,11 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import eqrl
-from eqrl.build import make_env, resolve
 from eqrl.checkpoint.environment import capture, restore
-from eqrl.config import Config
 from eqrl.envs.core.divergence import DivergenceError, WatchDivergence, watched
 from eqrl.errors import UsageError
+from eqrl.runs.build import make_env, resolve
+from eqrl.runs.config import Config
 
 PLANTS = ["qvel", "qpos"]
 KICK = 12

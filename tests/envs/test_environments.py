@@ -10,7 +10,8 @@ from gymnasium.utils.env_checker import check_env as gym_check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import eqrl
-from eqrl.symmetry import SymmetryError, about_gravity, check_environment, representation_of
+from eqrl import check_environment
+from eqrl.symmetry import SymmetryError, about_gravity, representation_of
 
 IDS = sorted(eqrl.ENVIRONMENTS)
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [

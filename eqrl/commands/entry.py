@@ -1,0 +1,84 @@
+"""The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``, ``eqrl check``.
+
+Errors that a person can repair are one line on stderr and exit code 2. Other exit codes: 1, a check found something that does not
+hold; 3, a guard stopped a training whose numbers were no longer finite; 75, a training was stopped by a signal, has saved everything and can be resumed; 130, Ctrl-C outside of a training.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import IO, Any, cast
+
+from rich.console import Console
+
+from eqrl.commands.console import Unfailing, standard_output
+from eqrl.commands.exit_codes import INTERRUPTED
+from eqrl.errors import UsageError, suggestion
+from eqrl.evaluation.headless import choose_renderer
+
+Command = Callable[[Sequence[str], Console], int]
+_PYTHONS_OWN = warnings.showwarning
+
+# each is a module of this package with a function ``command``
+COMMANDS: Mapping[str, str] = {
+    "train": "train an agent and evaluate it on rotated worlds",
+    "evaluate": "play a run's agent on the same episodes under every rotation",
+    "export": "write a run's policy as an ONNX or torch.export file",
+    "check": "derive the symmetry of a model or environment and prove it on the simulator",
+}
+_USAGE = """usage: eqrl COMMAND [options]
+
+commands:
+{commands}
+
+'eqrl COMMAND --help' lists the options; 'eqrl train' without options trains the default job."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: command and options, by default those of the process.
+
+    Returns:
+        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 3 for a training
+        that diverged, 75 for one that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    choose_renderer()
+    with warnings.catch_warnings():
+        if warnings.showwarning is _PYTHONS_OWN:  # else somebody collects them
+            warnings.showwarning = _one_line_warning
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(_USAGE.format(commands="\n".join(f"  {name:<10} {about}" for name, about in COMMANDS.items())))
+            return 0
+        if argv[0] == "--version":
+            print(f"eqrl {version('eqrl')}")
+            return 0
+        if argv[0] not in COMMANDS:
+            raise UsageError(f"unknown command {argv[0]!r}; {suggestion(argv[0], COMMANDS)}")
+        return _command(argv[0])(argv[1:], standard_output())
+    except UsageError as error:
+        print(f"eqrl: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("eqrl: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _command(name: str) -> Command:
+    """What runs a command. Its module is imported only now: what the others need takes seconds."""
+    return cast(Command, importlib.import_module(f"eqrl.commands.{name}").command)
+
+
+def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    print(f"eqrl: warning: {' '.join(str(message).split())}", file=cast(IO[str], Unfailing(sys.stderr)))

@@ -1,0 +1,182 @@
+"""``eqrl evaluate``: play the same episodes under every rotation with the agent of a run; :func:`evaluate` does it from Python."""
+
+# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from eqrl.commands.options import RUN, Parser, add_options, check_file
+from eqrl.errors import UsageError
+from eqrl.evaluation.figures import plot_zero_shot, sector_width
+from eqrl.evaluation.protocol import ZeroShot
+from eqrl.loading import load
+from eqrl.runs.build import import_packages
+from eqrl.runs.config import Config, convert_options, option
+from eqrl.runs.zero_shot import evaluate_model, write_json
+from eqrl.tables import print_table
+
+_ABOUT = """Play the same episodes under every rotation with the agent of a run."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``eqrl evaluate``."""
+
+    rotations: int = option(12, "what to evaluate", "number of equally spaced angles", metavar="N")
+    episodes: int = option(20, "what to evaluate", "episodes at each angle", metavar="N")
+    protocol: Literal["scene", "goal"] = option(
+        "scene", "what to evaluate", "turn the whole scene (an exact agent loses nothing) or the goal only"
+    )
+    checkpoint: str = option("last", "what to evaluate", "last, best or a number of steps", metavar="WHICH")
+    seed: int = option(10_000, "what to evaluate", "seed of the first episode; the same episodes are played at every angle")
+    num_threads: int | None = option(None, "what to evaluate", "threads for simulation and PyTorch", metavar="N")
+    device: str | None = option(None, "what to evaluate", "PyTorch device")
+    gym_packages: list[str] | None = option(
+        None, "what to evaluate", "packages to import first because they register the environment", metavar="PACKAGE"
+    )
+    config: str | None = option(
+        None, "zip files of Stable-Baselines3", "the configuration that the model was trained with", metavar="FILE"
+    )
+    trusted: bool = option(
+        False, "zip files of Stable-Baselines3", "run the code in the file: who made it can do with this computer what you can"
+    )
+    json: str | None = option(None, "what to write", "file for the numbers", metavar="FILE")
+    plot: str | None = option(None, "what to write", "file for a polar figure, .png, .svg or .pdf", metavar="FILE")
+    video: str | None = option(None, "what to write", "file for a short film, .mp4 or .gif", metavar="FILE")
+
+    def __post_init__(self) -> None:
+        """Convert every value."""
+        convert_options(self)
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    rotations: int = 12,
+    episodes: int = 20,
+    protocol: Literal["scene", "goal"] = "scene",
+    checkpoint: str | int = "last",
+    seed: int = 10_000,
+    device: str | None = None,
+    config: Config | str | Path | None = None,
+    trusted: bool = False,
+) -> ZeroShot:
+    """Play the same episodes under every rotation with the agent of a run.
+
+    Args:
+        run: a run folder, or a ``.zip`` file of Stable-Baselines3.
+        rotations: number of equally spaced angles, beginning with 0.
+        episodes: episodes at each angle.
+        protocol: ``"scene"`` turns goal and initial state together, ``"goal"`` the goal only.
+        checkpoint: ``"last"``, ``"best"`` or a number of steps.
+        seed: of the first episode.
+        device: PyTorch device, the run's own by default.
+        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it.
+        trusted: for a ``.zip`` file, **run the code in it**, see :func:`eqrl.load`.
+
+    Raises:
+        UsageError: if there is no model, or its environment cannot be turned.
+    """
+    model, found = _load(run, checkpoint, device, config, trusted)
+    return evaluate_model(model, found, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
+
+
+def table(result: ZeroShot, console: Console) -> None:
+    """Print a result: a row for each angle."""
+    what = (
+        f"{result.protocol} turned, {{}} episodes at each angle" if len(result.angles_deg) > 1 else "not turned, {} episodes"
+    )
+    columns = Table(title=what.format(result.returns.shape[1]), title_justify="left")
+    for name in ("angle", "return", "success", "95% interval", "retention", "equivariance error"):
+        columns.add_column(name, justify="right")
+    intervals = result.success_interval()
+    for i, angle in enumerate(result.angles_deg):
+        columns.add_row(
+            f"{angle:.0f}°",
+            f"{result.mean_return[i]:.2f}",
+            "-" if result.success is None else f"{result.success[i]:.2f}",
+            "-" if intervals is None else f"{intervals[i][0]:.2f} .. {intervals[i][1]:.2f}",
+            "-" if result.retention is None else f"{result.retention[i]:.2f}",
+            "-" if result.equivariance_error is None else f"{result.equivariance_error[i]:.1e}",
+        )
+    print_table(console, columns)
+
+
+def command(argv: Sequence[str], console: Console) -> int:
+    """``eqrl evaluate``."""
+    parser = Parser("eqrl evaluate", _ABOUT)
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    add_options(parser, Options)
+    given = parser.read(argv)
+    run_command(given.pop("run"), Options(**given), console)
+    return 0
+
+
+def run_command(run: str, options: Options, console: Console) -> ZeroShot:
+    """What ``eqrl evaluate`` does: load, play, print, write.
+
+    Raises:
+        UsageError: for anything that the user can repair; files are checked before the episodes are played.
+    """
+    check_file(options.json, (".json",))
+    check_file(options.plot, (".png", ".svg", ".pdf"))
+    check_file(options.video, (".mp4", ".gif"))
+    import_packages(options.gym_packages)
+    if options.num_threads is not None:
+        torch.set_num_threads(options.num_threads)
+    model, config = _load(run, options.checkpoint, options.device, options.config, options.trusted)
+    config = config.replace(num_threads=options.num_threads or config.num_threads)
+    console.print(f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})", soft_wrap=True)
+    result = evaluate_model(
+        model, config, rotations=options.rotations, episodes=options.episodes, protocol=options.protocol, seed=options.seed
+    )
+    table(result, console)
+    if options.json:
+        extra = {"run": str(run), "env": config.env, "algo": config.algo, "network": config.network}
+        write_json(
+            result, options.json, **extra, checkpoint=options.checkpoint, timesteps=model.num_timesteps, seed=options.seed
+        )
+        console.print(f"numbers  {options.json}", markup=False, soft_wrap=True)
+    if options.plot:
+        plot_zero_shot({str(config.network): result}, options.plot, title=config.env, width=sector_width(config.env_kwargs))
+        console.print(f"figure   {options.plot}", markup=False, soft_wrap=True)
+    if options.video:
+        from eqrl.evaluation.video import record
+
+        record(
+            model,
+            config.env,
+            {**config.env_kwargs, **config.eval_env_kwargs},
+            options.video,
+            protocol=options.protocol,
+            seed=options.seed,
+        )
+        console.print(f"video    {options.video}", markup=False, soft_wrap=True)
+    return result
+
+
+def _load(
+    run: str | Path, checkpoint: str | int, device: str | None, config: Config | str | Path | None, trusted: bool
+) -> tuple[BaseAlgorithm, Config]:
+    """A model and the environment to play it in.
+
+    Raises:
+        UsageError: if only code in a file would know the environment.
+    """
+    if Path(run).suffix == ".zip" and config is None and trusted:
+        raise UsageError(
+            f"{run} does not say which environment to play; give --config FILE with the one that it was trained in"
+        )
+    model, found = load(run, checkpoint, device, config=config, trusted=trusted)
+    assert found is not None  # only a zip file without configuration has none
+    return model, found

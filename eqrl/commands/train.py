@@ -1,0 +1,59 @@
+"""``eqrl train``: begin a run, or go on with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from eqrl.commands.exit_codes import RESUME_ME
+from eqrl.commands.options import Parser, add_options
+from eqrl.errors import UsageError
+from eqrl.runs.config import DEFAULT_JOB, Config, merged, read_config_file
+
+_ABOUT = """Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and both win
+over the preset of the algorithm and environment. Without options it trains the default job: PPO with the frame network
+runs a four-legged robot to targets in one 30 degree sector, and is then tested on 12 rotations of that world."""
+
+
+def command(argv: Sequence[str], console: Console) -> int:
+    """``eqrl train``."""
+    parser = Parser("eqrl train", _ABOUT)
+    files = parser.add_argument_group("start from")
+    files.add_argument("--config", metavar="FILE", help="options from a .yaml, .toml or .json file")
+    files.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    files.add_argument("--new", action="store_true", help="begin another run, even if the same command was interrupted before")
+    add_options(parser, Config)
+    given = parser.read(argv)
+    file, run, new = given.pop("config"), given.pop("resume"), given.pop("new")
+    if file and run:
+        raise UsageError("--config and --resume exclude each other: a run folder has its configuration with it")
+    if run and new:
+        raise UsageError("--new and --resume exclude each other")
+    if run:
+        checked = Config.from_dict(given, "the command line")
+        from eqrl.runs.training import resume
+
+        changes = {name: getattr(checked, name) for name in given}
+        return RESUME_ME if resume(run, console, **changes).interrupted else 0
+    stored = read_config_file(file) if file else {}
+    if stored.get("gym_packages") and "gym_packages" not in given:
+        from eqrl.runs.build import refuse_imports
+
+        refuse_imports(Config.from_dict({"gym_packages": stored["gym_packages"]}, file).gym_packages, file)
+    default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
+    config = Config.from_dict(merged(default, stored, given), "the command line")
+    from eqrl.runs.build import resolve
+    from eqrl.runs.folder import unfinished
+    from eqrl.runs.training import resume, train
+
+    drawn = config.seed < 0
+    config = resolve(config)
+    if not (new or drawn) and (found := unfinished(config)):
+        console.print(
+            f"go on    {escape(str(found[-1]))}: the same command was interrupted there (--new begins another run)",
+            highlight=False,
+        )
+        return RESUME_ME if resume(found[-1], console).interrupted else 0
+    return RESUME_ME if train(config, console).interrupted else 0

@@ -1,0 +1,94 @@
+"""Which symmetry of a model a declared generator means.
+
+A generator says what it does to the world and to entity sets that only the declaration knows. The model's symmetries that
+do the same to the world are its candidates; the one that explains most of what is observed is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from eqrl.derivation import Derivation, Symmetry
+from eqrl.derivation.derivation import key, world_motion
+from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+
+_SAME = 1e-6
+_MOST = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A symmetry that moves the world as a declared generator does.
+
+    Attributes:
+        motion: what it does to states.
+        but_for: what breaks it, empty if the model keeps it.
+    """
+
+    motion: Motion
+    but_for: str = ""
+
+
+def counterparts(derivation: Derivation, R: Floats) -> list[Candidate]:
+    """Symmetries of a model with a given action on the world, the exact ones first; without any, those that it nearly keeps.
+
+    Args:
+        derivation: of the model.
+        R: action on world vectors, ``(3, 3)``.
+    """
+    exact = [Candidate(m) for s in _with_world(derivation, derivation.elements("dynamic"), R) for m in _motions(s)]
+    if exact:
+        return exact[:_MOST]
+    nearly: list[Candidate] = []
+    for miss in derivation.near_misses:
+        nearly += [Candidate(m, str(miss)) for s in _with_world(derivation, (miss.symmetry,), R) for m in _motions(s)]
+    known = {key(c.motion.symmetry) for c in nearly if c.motion.symmetry is not None}
+    for s in _with_world(derivation, derivation.elements("kinematic"), R):
+        if key(s) not in known:
+            nearly += [Candidate(m, "bodies move so, but their masses, inertias or drives differ") for m in _motions(s)]
+    return nearly[:_MOST]
+
+
+def what_there_is(derivation: Derivation) -> str:
+    """The symmetries of a model in words."""
+    turns = {"1": (), "SO2": ("rotations about gravity",), "SO3": ("all rotations",)}[derivation.world.connected]
+    names = [*turns, *(s.name for s in derivation.dynamic)]
+    misses = "".join(f"; {m}" for m in derivation.near_misses)
+    return (f"it has {', '.join(names)}" if names else "it has none") + misses
+
+
+def _with_world(derivation: Derivation, elements: tuple[Symmetry, ...], R: Floats) -> Iterator[Symmetry]:
+    """Elements, each with a turn of the world that makes its action on the world the wanted one, if there is such a turn."""
+    for element in elements:
+        turn = R @ element.R.T
+        if np.abs(turn - np.eye(3)).max() < _SAME:
+            yield element
+        elif _in_world(turn, derivation.world.connected):
+            yield world_motion(derivation.model, turn, name=element.name).compose(element, element.name)
+
+
+def _in_world(turn: Floats, connected: str) -> bool:
+    if connected == "1" or np.linalg.det(turn) < 0:
+        return False
+    return connected == "SO3" or abs(turn[2, 2] - 1.0) < _SAME
+
+
+def _motions(symmetry: Symmetry) -> Iterator[Motion]:
+    """Its action on states; a quaternion and its opposite are one pose, so that with quaternions there are two."""
+    motion = motion_of(symmetry)
+    yield motion
+    m = symmetry.model
+    if m.nq > m.nv:
+        starts = [int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == 0 else 0) for j in range(m.njnt) if int(m.jnt_type[j]) < 2]
+        signs = np.ones(m.nq)
+        for at in starts:
+            signs[at : at + 4] = -1.0
+
+        def opposite(state: State) -> State:
+            moved = motion.state(state)
+            return State(moved.qpos * signs, moved.qvel, moved.act, moved.ctrl)
+
+        yield Motion(motion.name, motion.R, opposite, motion.control, symmetry)

@@ -1,0 +1,102 @@
+"""Prove the symmetry that an environment's typed spaces declare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eqrl.proof.causes.environments import diagnose_world
+from eqrl.proof.objections import Examined, Objection
+from eqrl.proof.resets import SAMPLES, reset_difference
+from eqrl.proof.verdict import Cause, Verdict, Verdicts
+from eqrl.proof.worlds import Episode, Gap, check_deterministic, flatten, gaps, play, random_episode
+from eqrl.symmetry.element import Element
+from eqrl.symmetry.group import Group
+from eqrl.symmetry.representation import Representation
+from eqrl.symmetry.spaces import representation_of
+
+
+def prove_world(
+    world: Any,
+    group: Group | None = None,
+    *,
+    states: int = 4,
+    steps: Sequence[int] = (1, 10, 50),
+    seed: int = 0,
+    tolerance: float = 1e-8,
+    diagnosing: bool = True,
+) -> Verdicts:
+    """Compare state, observation, reward and termination of an environment with those of its transformed self.
+
+    Args:
+        world: an environment with typed spaces and the methods of ``SymmetricWorld``.
+        group: by default the one that the spaces declare.
+        states: number of episodes.
+        steps: control steps after which errors are reported.
+        seed: of resets and actions.
+        tolerance: on the state.
+        diagnosing: whether to look for causes.
+    """
+    rng = np.random.default_rng(seed)
+    world.action_space.seed(seed)
+    episodes = [random_episode(world, seed + i, int(rng.integers(0, 20)), max(steps)) for i in range(states)]
+    played = [play(world, e.start, e.actions) for e in episodes]
+    check_deterministic(world, played[0], play(world, episodes[0].start, episodes[0].actions))
+    rep = representation_of(world.observation_space)
+    resets = np.stack([flatten(world.reset(seed=seed + i)[0]) for i in range(SAMPLES)]).astype(np.float64)
+    verdicts = []
+    for name, g in (group or rep.group).generators:
+        errors = dict.fromkeys(map(int, steps), 0.0)
+        first: tuple[Episode, Gap] | None = None
+        objection = world.examine(name, g) if isinstance(world, Examined) else None
+        if objection is not None:
+            verdicts.append(_objected(name, g, steps, objection))
+            continue
+        for episode, original in zip(episodes, played, strict=True):
+            for gap in gaps(world, episode, original, g, tolerance):
+                if gap.step in errors:
+                    errors[gap.step] = max(errors[gap.step], gap.error)
+                if gap.field is not None and (first is None or gap.step < first[1].step):
+                    first = episode, gap
+        cause: Cause | None = None
+        if first is not None and diagnosing:
+            cause = diagnose_world(world, first[0], g, first[1], tolerance) or Cause(
+                "unknown", f"{first[1].field} differs first"
+            )
+        verdicts.append(
+            Verdict(
+                name=name,
+                kind="morphology" if g.h else "world",
+                errors=errors,
+                holds=first is None,
+                contacts=max(step.contacts for trace in played for step in trace),
+                field=first[1].field if first else None,
+                step=first[1].step if first else None,
+                cause=cause,
+                remarks=_reset_remark(rep, resets, g),
+            )
+        )
+    return Verdicts(tuple(verdicts))
+
+
+def _objected(name: str, g: Element, steps: Sequence[int], objection: Objection) -> Verdict:
+    return Verdict(
+        name=name,
+        kind="morphology" if g.h else "world",
+        errors=dict.fromkeys(map(int, steps), objection.size),
+        holds=False,
+        contacts=0,
+        field=objection.field,
+        step=0,
+        cause=objection.cause,
+    )
+
+
+def _reset_remark(rep: Representation, resets: np.ndarray, g: Element) -> tuple[str, ...]:
+    found = reset_difference(resets, lambda x: rep.transform(x, g))
+    if found is None:
+        return ()
+    field = next(name for name, where in rep.slices.items() if where.start <= found[0] < where.stop)
+    return (f"reset not invariant: {field} of the first observation is distributed otherwise in the transformed world",)

@@ -1,0 +1,1 @@
+"""Training runs: configuration, environments and models made of it, training, and what lies in a run folder."""

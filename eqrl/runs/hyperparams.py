@@ -1,0 +1,116 @@
+"""Hyperparameters: from the plain values of a configuration to the arguments of an algorithm of Stable-Baselines3."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from eqrl.errors import UsageError, one_line, suggestion
+from eqrl.runs.algorithms import ALGORITHMS, known_hyperparams
+from eqrl.runs.buffers import BUFFERS, buffer_named, check_buffer
+from eqrl.runs.config import STOCK_POLICY, Config
+from eqrl.runs.ranges import check_value, train_frequency
+from eqrl.runs.values import convert, fitting
+
+_NOISE = ("sigma", "limit")
+_NORMALIZE = {"norm_obs": bool, "norm_reward": bool, "clip_reward": float, "gamma": float, "epsilon": float}
+
+
+def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
+    """Arguments of the algorithm's constructor.
+
+    Raises:
+        UsageError: for an unknown hyperparameter, or a value of the wrong type or that is not possible.
+    """
+    known = known_hyperparams(config.algo)
+    parameters = inspect.signature(ALGORITHMS[config.algo].__init__).parameters
+    found: dict[str, Any] = {}
+    for name, value in config.hyperparams.items():
+        if name not in known:
+            raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
+        if name != "normalize":
+            found[name] = _argument(name, value, parameters[name].annotation)
+            check_value(name, found[name])
+    if "train_freq" in found:
+        found["train_freq"] = train_frequency(found["train_freq"], env.num_envs)
+    if not isinstance(noise := found.get("action_noise"), ActionNoise | None):
+        found["action_noise"] = _action_noise(noise, config, env)
+    check_buffer(found, env)
+    return found
+
+
+def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
+    """The environment with rewards scaled by the running spread of returns, if hyperparameter ``normalize`` asks for it.
+
+    A reward is the same in every turned world, so this keeps the symmetry; the observations stay as they are.
+
+    Raises:
+        UsageError: if observations are to be normalised too, which nothing outside the policy may do.
+    """
+    value = config.hyperparams.get("normalize")
+    if not value:
+        return env
+    fix = "give normalize:{norm_obs: false, norm_reward: true}, in quotes, for the rewards alone"
+    if value is True or (isinstance(value, Mapping) and value.get("norm_obs")):
+        if config.network == STOCK_POLICY:
+            why = "would scale observations outside the policy, and a run folder keeps nothing that lies outside of it"
+        else:
+            why = (
+                "would scale observations component by component, which breaks the symmetry; "
+                "the policy normalises its observations itself"
+            )
+        raise UsageError(f"hyperparameter 'normalize' {why}; leave it out, or {fix}")
+    if not isinstance(value, Mapping):
+        raise UsageError(f"hyperparameter 'normalize': {value!r} is not a table of options; {fix}")
+    options = {}
+    for name, entry in value.items():
+        if name not in _NORMALIZE:
+            raise UsageError(f"hyperparameter 'normalize': no option {name!r}; {suggestion(name, _NORMALIZE)}")
+        with one_line(f"hyperparameter 'normalize', option {name!r}"):
+            options[name] = convert(entry, _NORMALIZE[name])
+    default = inspect.signature(ALGORITHMS[config.algo].__init__).parameters["gamma"].default
+    gamma = config.hyperparams.get("gamma", default)
+    return VecNormalize(env, **{"gamma": gamma, **options, "norm_obs": False})
+
+
+def _argument(name: str, value: Any, hint: Any) -> Any:
+    """Values that YAML cannot hold (schedules, pairs, classes), and the type of all others."""
+    if name in BUFFERS:
+        return buffer_named(name, value)
+    if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
+        try:
+            start = float(value.removeprefix("lin_"))
+        except ValueError:
+            raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
+        check_value(name, start)
+        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains a little beyond the end
+    if name == "train_freq" and isinstance(value, list):
+        return value
+    with one_line(f"hyperparameter {name!r}"):
+        return fitting(value, hint)
+
+
+def _action_noise(options: Any, config: Config, env: VecEnv) -> ActionNoise:
+    """Noise from a table of its arguments."""
+    if not isinstance(options, Mapping):
+        raise UsageError(
+            f"hyperparameter 'action_noise': {options!r} is not a table of options, give for instance {{sigma: 0.1}}"
+        )
+    values = {}
+    for name, value in options.items():
+        if name not in _NOISE:
+            raise UsageError(f"hyperparameter 'action_noise': no option {name!r}; {suggestion(name, _NOISE)}")
+        with one_line(f"hyperparameter 'action_noise', option {name!r}"):
+            values[name] = convert(value, float)
+        check_value(f"action_noise.{name}", values[name])
+    if config.network != STOCK_POLICY:
+        noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **values)
+        return noise
+    dim = int(np.prod(env.action_space.shape or ()))
+    return NormalActionNoise(np.zeros(dim), np.full(dim, values.get("sigma", 0.1)))

@@ -1,0 +1,297 @@
+"""One stretch of training in a run folder: train, save, evaluate, report."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.vec_env import VecEnv
+
+from eqrl.checkpoint import DamagedCheckpointError, Description, Store
+from eqrl.checkpoint.training import restore_randomness
+from eqrl.errors import UsageError
+from eqrl.evaluation.figures import plot_zero_shot, sector_width
+from eqrl.evaluation.protocol import ZeroShot
+from eqrl.guards import Guard
+from eqrl.runs.callbacks import Checkpoints, Equivariance, Evaluate
+from eqrl.runs.config import Config
+from eqrl.runs.folder import RunFolder
+from eqrl.runs.interrupt import StopOnSignal, StoppedBySignal
+from eqrl.runs.logs import Board, Forgiving, Table
+from eqrl.runs.progress import ShowProgress
+from eqrl.runs.refusals import RefusedInTraining, refused
+from eqrl.runs.summary import readme
+from eqrl.runs.zero_shot import evaluate_model, write_json
+from eqrl.threads import ShareCores, simulating
+from eqrl.versions import versions
+
+_PATIENCE = 5.0  # seconds between attempts to write the last checkpoint to a full disk
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended.
+
+    Attributes:
+        path: its folder.
+        model: the trained model.
+        config: its resolved configuration.
+        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return`` (means over
+            the angles), ``retention_min`` and ``equivariance_error`` (largest).
+        zero_shot: the zero-shot evaluation, or None if there was none.
+        interrupted: whether it was stopped by a signal and can be resumed.
+    """
+
+    path: Path
+    model: BaseAlgorithm
+    config: Config
+    metrics: dict[str, float] = field(default_factory=dict)
+    zero_shot: ZeroShot | None = None
+    interrupted: bool = False
+
+
+@dataclass
+class Session:
+    """One stretch of training within a run folder.
+
+    ``inexact`` says why a resumed run will not be the same to the bit; ``kept`` is what the checkpoint holds besides the model.
+    """
+
+    config: Config
+    folder: RunFolder
+    model: BaseAlgorithm
+    eval_env: VecEnv
+    console: Console
+    inexact: str | None = None
+    kept: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Set up what is beside the training."""
+        config = self.config
+        self.store = Store(self.folder.path, config.keep_checkpoints)
+        self.about = Description(config.to_dict(), versions(), self.inexact)
+        self._learning = False
+        self._begin = time.monotonic()
+        table = self.folder.path / "evaluations.csv"
+        self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
+        self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
+        self.guard = Guard(config.env, self.folder.path, self._last)
+        if self.kept:
+            self._go_on_from(self.kept["progress"])
+
+    def _go_on_from(self, progress: Any) -> None:
+        """What is beside the training, as it was in a checkpoint."""
+        try:
+            self._begin -= float(progress["seconds"])
+            for name, callback in self._stateful().items():
+                callback.load_state_dict(progress[name])
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DamagedCheckpointError(
+                f"the newest checkpoint of {self.folder.path} does not fit the run: its progress is damaged: {error!r}"
+            ) from None
+
+    def run(self) -> Run:
+        """Train, save, evaluate, report."""
+        self._say(
+            f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed {self.config.seed}"
+        )
+        since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.kept else ""
+        self._say(f"run      {self._name}{since}")
+        if self.inexact:
+            self._say(
+                f"note     after an interruption it will go on with new episodes, not to the bit: {escape(self.inexact)}"
+            )
+        try:
+            self.model.set_logger(self._logger())
+            return self._run()
+        except OSError as error:
+            if self._learning:  # an environment's own: what is written there is forgiven or waited for
+                raise
+            raise UsageError(
+                f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in "
+                f"{self._last()}: make room, then eqrl train --resume {self.folder.path}"
+            ) from None
+        finally:
+            if hasattr(self.model, "_logger"):
+                self.model.logger.close()
+
+    def _run(self) -> Run:
+        self.folder.write("README.md", readme(self.folder, self.config))
+        first = self.model.num_timesteps
+        with StopOnSignal() as stop:
+            if first < (self.config.n_timesteps or 0):
+                self._learn(stop)
+            elif self.kept:  # values that wait for the logger belong to the row of the evaluation at the end
+                restore_randomness(self.model, self.kept["randomness"])
+            if self.model.num_timesteps > first or not self.store.steps():
+                self._save_at_last(stop)
+                self.evaluate.write_table()  # again, if the disk was full when the last row came
+        metrics = {"timesteps": float(self.model.num_timesteps), "seconds": self._clock()}
+        result, stopped = None, stop.stopped
+        if not stopped:
+            self._say(f"trained  {self.model.num_timesteps:,} steps in {metrics['seconds']:.0f} s")
+            try:
+                with StopOnSignal(at_once=True):
+                    result = self._zero_shot(metrics)
+                    self.folder.write("result.json", json.dumps(metrics, indent=1) + "\n")
+            except StoppedBySignal:
+                stopped = not self.folder.result_file.exists()
+        if stopped:
+            self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
+            self._say(f"resume   eqrl train --resume {self._name}, or the same command again (without --new)")
+        self.folder.write("README.md", readme(self.folder, self.config, None if stopped else metrics, result))
+        return Run(self.folder.path, self.model, self.config, metrics, result, stopped)
+
+    def _learn(self, stop: StopOnSignal) -> None:
+        """Train to the end, or until a signal."""
+        total, threads = self.config.n_timesteps or 0, torch.get_num_threads()
+        updates = self.model._n_updates
+        progress = ShowProgress(total, self.console)
+        cores = ShareCores()  # now: it remembers how many threads there are for updates
+        try:
+            with self.guard, simulating():
+                self._learning = True
+                self.model.learn(
+                    total - self.model.num_timesteps,
+                    callback=CallbackList([cores, *self._callbacks(stop, progress)]),
+                    log_interval=1 if self.config.algo == "ppo" else 20,
+                    reset_num_timesteps=False,
+                )
+            self._learning = False
+        except StoppedBySignal:
+            self._learning = False
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            if self.model._n_updates > updates or not refused(error):
+                raise
+            raise RefusedInTraining(
+                f"{self.config.algo} refuses to train on {self.config.env}: {error}; change that with -params or --n-envs"
+            ) from error
+        finally:
+            torch.set_num_threads(threads)
+            progress.close()
+
+    def _callbacks(self, stop: StopOnSignal, progress: ShowProgress) -> list[Any]:
+        randomness = self.kept["randomness"] if self.kept else None
+        return [
+            self.guard,
+            Checkpoints(self.config.save_freq or 0, self._save, stop, randomness, self._say),
+            self.evaluate,
+            self.equivariance,
+            *([progress] if self.config.progress else []),
+        ]
+
+    # ------------------------------------------------------------------ what is kept
+    def _stateful(self) -> dict[str, Any]:
+        return {"evaluate": self.evaluate, "equivariance": self.equivariance, "guard": self.guard}
+
+    def _save(self) -> None:
+        self.guard.check()
+        progress = {name: callback.state_dict() for name, callback in self._stateful().items()}
+        self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
+
+    def _save_at_last(self, stop: StopOnSignal) -> None:
+        """Save what has been trained, however long a full disk takes; only a signal gives up."""
+        before = stop.stopped
+        while True:
+            try:
+                return self._save()
+            except OSError as error:
+                if stop.stopped and not before:
+                    raise KeyboardInterrupt from None
+                self._say(
+                    f"[yellow]warning[/]  the last checkpoint cannot be written ({error.strerror or error}); make room under "
+                    f"{self._name}: it is tried again every {_PATIENCE:g} s. Ctrl-C gives up what is newer than {escape(self._last())}"
+                )
+                time.sleep(_PATIENCE)
+
+    def _save_best(self, row: Mapping[str, float]) -> None:
+        try:
+            self.store.save_best(self.model, self.about, {"evaluation": {k: v for k, v in row.items() if math.isfinite(v)}})
+        except OSError as error:
+            self._say(f"[yellow]warning[/]  the best model so far cannot be written ({error.strerror or error})")
+
+    def _last(self) -> str:
+        steps = self.store.steps()
+        return str(self.store.at(steps[0])) if steps else "none yet"
+
+    def _clock(self) -> float:
+        """Seconds of training, all stretches together."""
+        return time.monotonic() - self._begin
+
+    def _logger(self) -> Logger:
+        since = self.model.num_timesteps if self.kept else None
+        writers: list[KVWriter] = [Forgiving(Table(self.folder.path / "progress.csv", since), "progress.csv")]
+        if self.config.tensorboard_log != "off":
+            board = self.config.tensorboard_log
+            name = f"{self.config.algo}_{self.folder.path.name}"
+            place = self.folder.board(Path(board), name) if board else self.folder.path / "tensorboard"
+            writers.append(Forgiving(Board(place, since), "the TensorBoard log"))
+        return Logger(str(self.folder.path), writers)
+
+    def _zero_shot(self, metrics: dict[str, float]) -> ZeroShot | None:
+        if self.config.rotations == 0:
+            return None
+        result = evaluate_model(
+            self.model, self.config, rotations=self.config.rotations, episodes=self.config.eval_episodes, protocol="scene"
+        )
+        numbers, picture = self.folder.path / "zero_shot.json", self.folder.path / "zero_shot.png"
+        write_json(
+            result, numbers, env=self.config.env, algo=self.config.algo, network=self.config.network, run=str(self.folder.path)
+        )
+        picture.unlink(missing_ok=True)  # in somebody else's folder it may be a link to a file of ours
+        turned = len(result.angles_deg) > 1
+        if turned:
+            width = sector_width(self.config.env_kwargs)
+            plot_zero_shot({str(self.config.network): result}, picture, title=self.config.env, width=width)
+        metrics.update(result.summary())
+        _log_zero_shot(self.model, result)
+        self._report(result)
+        if turned:
+            self._say(f"figure   {escape(str(picture))}")
+        self._say(f"numbers  {escape(str(numbers))}")
+        self._say(f"again    eqrl evaluate {self._name}")
+        return result
+
+    def _report(self, result: ZeroShot) -> None:
+        numbers = result.summary()
+        turned = len(result.angles_deg) > 1
+        parts = [f"{len(result.angles_deg)} rotations of the scene" if turned else "the scene as it is"]
+        if "success" in numbers:
+            assert result.success is not None  # summary took it from there
+            parts.append(
+                f"success {numbers['success']:.2f} (least {result.success.min():.2f}, unturned {result.success[0]:.2f})"
+            )
+        else:
+            parts.append(f"return {numbers['return']:.2f}")
+        if "equivariance_error" in numbers:
+            parts.append(f"equivariance error {numbers['equivariance_error']:.1e}")
+        self._say("result   " + ", ".join(parts))
+
+    @property
+    def _name(self) -> str:
+        return escape(str(self.folder.path))  # rich takes [...] for markup
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _log_zero_shot(model: BaseAlgorithm, result: ZeroShot) -> None:
+    for i, angle in enumerate(result.angles_deg):
+        model.logger.record(f"zero_shot/return_at_{angle:03.0f}", float(result.mean_return[i]))
+        if result.success is not None:
+            model.logger.record(f"zero_shot/success_at_{angle:03.0f}", float(result.success[i]))
+    for name, value in result.summary().items():
+        if math.isfinite(value):
+            model.logger.record(f"zero_shot/{name}", value)
+    model.logger.dump(model.num_timesteps)

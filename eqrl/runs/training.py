@@ -1,0 +1,186 @@
+"""Begin a training, or go on with one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.markup import escape
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from eqrl.checkpoint import rehearse
+from eqrl.errors import UsageError
+from eqrl.files.lock import locked
+from eqrl.runs.build import make_env, make_model, refuse_imports, resolve, turnable
+from eqrl.runs.changes import forbidden_changes
+from eqrl.runs.config import DEFAULT_JOB, Config, merged
+from eqrl.runs.folder import RunFolder
+from eqrl.runs.logs import read_rows
+from eqrl.runs.refusals import RefusedInTraining
+from eqrl.runs.session import Run, Session
+from eqrl.runs.values import plain
+from eqrl.versions import different_versions
+
+
+def train(config: Config | None = None, console: Console | None = None) -> Run:
+    """Train an agent and evaluate it on rotated worlds.
+
+    Args:
+        config: what to train; by default the job of ``eqrl train`` without options, ``eqrl.runs.config.DEFAULT_JOB``.
+        console: where progress is printed; nothing is printed without one.
+
+    Returns:
+        The run: its folder, model and final numbers.
+
+    Raises:
+        UsageError: if something does not fit, before any file is written; or during training if the environment or the
+            training produces a NaN, with the last good model kept.
+    """
+    config = resolve(Config.from_dict(DEFAULT_JOB) if config is None else config)
+    return _begin(None, config, console or Console(quiet=True))
+
+
+def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
+    """Continue a run in its folder, from its newest undamaged checkpoint.
+
+    On a CPU, with the same versions and number of threads, the result is the same to the bit as that of a run that was never
+    interrupted. A run that is finished is returned as it is.
+
+    Args:
+        path: the run folder.
+        console: where progress is printed.
+        changes: options of the run. Some may differ from what it was begun with, such as a larger ``n_timesteps``.
+
+    Raises:
+        UsageError: if it is not a run folder, is being trained by another process, or an option differs that may not.
+    """
+    folder = RunFolder.open(path, empty=True)
+    console = console or Console(quiet=True)
+    with locked(folder.path):
+        store = folder.checkpoints
+        store.sweep()
+        if not store.steps():
+            if read_rows(folder.path / "progress.csv"):
+                raise UsageError(f"{path} has been trained, but its checkpoints are gone; begin another run")
+            written = folder.written_config()
+            if "gym_packages" not in changes:
+                refuse_imports(written.gym_packages, f"the configuration of {path}")
+            return _begin(folder, _changed(path, written, changes), console)
+        place, manifest = store.newest(complete=True)
+        stored = folder.stored_config(place, manifest)
+        if "gym_packages" not in changes:
+            refuse_imports(stored.gym_packages, f"the configuration of {path}")
+        config = resolve(_changed(path, stored, changes))
+        _use_threads(config)
+        env = make_env(config, seed=config.seed)
+        model = make_model(config, env)
+        _check_turning(config)
+        with closing(env), closing(_evaluation_env(config)) as eval_env:
+            kept = store.resume(model, place, manifest)
+            if model.num_timesteps >= (config.n_timesteps or 0) and folder.result_file.exists():
+                return _finished(folder, model, config, console)
+            _tell_versions(folder, manifest.versions)
+            folder.result_file.unlink(missing_ok=True)
+            if config != stored:
+                folder.write_config(config)
+            session = Session(config, folder, model, eval_env, console, manifest.inexact, kept)
+            session.store.log.entries = store.log.entries
+            return session.run()
+
+
+def _begin(folder: RunFolder | None, config: Config, console: Console) -> Run:
+    """Train from the beginning, in a new folder or in one that was killed before its first checkpoint."""
+    config = resolve(config)
+    _use_threads(config)
+    env = make_env(config, seed=config.seed)
+    model = make_model(config, env)
+    _check_turning(config)
+    with closing(env), closing(_evaluation_env(config)) as eval_env:
+        if folder is not None:
+            return Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+        folder = RunFolder.create(config)  # only now: whatever does not fit has been refused
+        try:
+            with locked(folder.path):
+                folder.describe(config)
+                return Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+        except RefusedInTraining:
+            shutil.rmtree(folder.path)  # nothing has been trained, and the same command would go on with it
+            raise
+
+
+def _inexact(config: Config, env: VecEnv) -> str | None:
+    """Why the environment cannot go on from a checkpoint to the bit, or None if it can."""
+    if isinstance(env.unwrapped, DummyVecEnv):
+        return rehearse(lambda seed: make_env(config, 1, seed))
+    return None  # eqrl's own batch, which the tests rehearse
+
+
+def _tell_versions(folder: RunFolder, kept: Mapping[str, str]) -> None:
+    if found := different_versions(kept):
+        warnings.warn(
+            f"{folder.path} goes on with other versions, from the same state but perhaps not to the bit: {'; '.join(found)}",
+            stacklevel=3,
+        )
+
+
+def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Config:
+    """A stored configuration with the options that may change changed.
+
+    Raises:
+        UsageError: with all differences that are not possible.
+    """
+    given = {name: plain(value) for name, value in changes.items() if name != "seed" or value >= 0}
+    wanted = Config.from_dict(merged(stored.to_dict(), given), "the changes")
+    if found := forbidden_changes(stored, wanted):
+        raise UsageError(
+            f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run"
+        )
+    return wanted
+
+
+def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:
+    """A run with nothing left to do."""
+    console.print(
+        f"run      {escape(str(folder.path))} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on",
+        soft_wrap=True,
+    )
+    try:
+        metrics = {
+            str(name): float(value) for name, value in json.loads(folder.result_file.read_text(encoding="utf-8")).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{folder.result_file} is damaged ({error}); delete it, and the run is evaluated again") from None
+    return Run(folder.path, model, config, metrics)
+
+
+def _evaluation_env(config: Config) -> VecEnv:
+    return make_env(config, config.eval_episodes, evaluation=True)
+
+
+def _check_turning(config: Config) -> None:
+    """Refuse, before the training and not after it, a zero-shot evaluation that the environment does not offer."""
+    if config.rotations == 0 or not turnable(config):
+        return
+    try:
+        make_env(config, 1, evaluation=True, scene_rotation=np.zeros(1)).close()
+    except UsageError as error:
+        if "scene_rotation" not in str(error):
+            raise
+        raise UsageError(
+            f"environment {config.env} cannot be turned for the zero-shot evaluation, it has no option 'scene_rotation'; "
+            "add the option to it or leave the evaluation out with --rotations 0"
+        ) from None
+
+
+def _use_threads(config: Config) -> None:
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)

@@ -1,0 +1,157 @@
+"""Values of options: from text, from files and back, without ever evaluating code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+
+from eqrl.files.plain_files import parse_yaml
+
+_WORDS: Mapping[str, Any] = {"true": True, "false": False, "none": None, "null": None}
+
+_TIGHT_KEY = re.compile(r"([{,]\s*[\w'\"]+):(?=\S)")  # YAML wants a space behind most colons, a shell user none
+
+
+class ConversionError(ValueError):
+    """A value does not have the type that an option needs."""
+
+
+def parse(text: str) -> Any:
+    """Read a Python or YAML literal; whatever is not one stays text.
+
+    ``"3e-4"``, ``"[1, 2]"``, ``"(-15, 15)"``, ``"{hidden: [64]}"``, ``"true"`` and ``"uniform"`` all mean what they look
+    like.
+    """
+    if text.strip().lower() in _WORDS:
+        return _WORDS[text.strip().lower()]
+    try:
+        return plain(ast.literal_eval(text.strip()))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # unhashable keys, thousands of brackets
+        return _flow(text)
+
+
+def _flow(text: str) -> Any:
+    """YAML's tables and lists, which need no quotes inside: a shell strips those."""
+    if not text.strip().startswith(("{", "[")):
+        return text
+    try:
+        return plain(parse_yaml(_TIGHT_KEY.sub(r"\1: ", text)))
+    except ValueError:
+        return text
+
+
+def parse_pair(text: str) -> tuple[str, Any]:
+    """Read ``key:value`` (or ``key=value``).
+
+    Raises:
+        ConversionError: if there is no key.
+    """
+    positions = [p for p in (text.find(":"), text.find("=")) if p > 0]
+    if not positions:
+        raise ConversionError(f"expected key:value, got {text!r}")
+    cut = min(positions)
+    return text[:cut].strip(), parse(text[cut + 1 :])
+
+
+def plain(value: Any) -> Any:
+    """The same value out of dicts, lists, numbers and text only, so that YAML and JSON give it back unchanged."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(v) for v in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return value
+
+
+def convert(value: Any, hint: Any) -> Any:
+    """Give a value the type of an option.
+
+    Numbers that mean the same are accepted (``1e6`` or ``"1e6"`` for an integer); a wrong type is not.
+
+    Args:
+        value: from the command line, a file or Python.
+        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of these ``| None``.
+
+    Raises:
+        ConversionError: in words that fit behind the option's name.
+    """
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [h for h in get_args(hint) if h is not type(None)]
+        return None if value is None else convert(value, inner[0])
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ConversionError(f"expected one of {', '.join(get_args(hint))}, got {value!r}")
+        return value
+    kind = get_origin(hint) or hint
+    converted = _CONVERTERS[kind](value)
+    if converted is None:
+        raise ConversionError(f"expected {_NAMES[kind]}, got {value!r}")
+    return converted
+
+
+def fitting(value: Any, hint: Any) -> Any:
+    """Give a plain value a type out of the signature of a class that is not ours.
+
+    Args:
+        value: anything; what is not plain stays as it is.
+        hint: any annotation; where it allows nothing that this module knows, the value stays as it is.
+
+    Raises:
+        ConversionError: in words that fit behind the name.
+    """
+    hints = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    kinds = [kind for kind in (bool, int, float, str, dict) if kind in (get_origin(h) or h for h in hints)]
+    if not kinds or not isinstance(value, (bool, int, float, str, list, Mapping, type(None))):
+        return value
+    if value is None and type(None) in hints:
+        return None
+    reason = ConversionError()
+    for kind in kinds:
+        try:
+            return convert(value, kind)
+        except ConversionError as error:
+            reason = error
+    raise reason
+
+
+def _integer(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, np.integer, np.floating)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # a whole number may be too long for a float
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _flag(value: Any) -> bool | None:
+    value = parse(value) if isinstance(value, str) else value
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _table(value: Any) -> dict[str, Any] | None:
+    return plain(value) if isinstance(value, Mapping) else None
+
+
+def _texts(value: Any) -> list[str] | None:
+    value = [value] if isinstance(value, str) else value
+    return list(value) if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value) else None
+
+
+_CONVERTERS: Mapping[Any, Any] = {int: _integer, float: _number, bool: _flag, str: _text, dict: _table, list: _texts}
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys and values", list: "names"}

@@ -1,0 +1,40 @@
+"""The zero-shot evaluation of a model in memory: the same episodes under every rotation, and the numbers as a file."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from eqrl.errors import UsageError
+from eqrl.evaluation.protocol import ZeroShot, zero_shot
+from eqrl.files.atomic import write_whole
+from eqrl.runs.build import make_env, turnable
+from eqrl.runs.config import Config
+
+
+def evaluate_model(
+    model: BaseAlgorithm,
+    config: Config,
+    *,
+    rotations: int,
+    episodes: int,
+    protocol: Literal["scene", "goal"],
+    seed: int = 10_000,
+) -> ZeroShot:
+    """Play the same episodes under every rotation with a model in memory; arguments as of :func:`eqrl.evaluate.evaluate`."""
+    for name, value in (("rotations", rotations), ("episodes", episodes)):
+        if value < 1:
+            raise UsageError(f"option {name!r}: {value} is too small, give at least 1")
+    if protocol not in ("scene", "goal"):
+        raise UsageError(f"option 'protocol': expected scene or goal, got {protocol!r}")
+    make = partial(make_env, config, evaluation=True)
+    return zero_shot(model, make, rotations, episodes, protocol, seed, turnable(config))
+
+
+def write_json(result: ZeroShot, path: str | Path, **extra: Any) -> None:
+    """Write the numbers, as a whole or not at all."""
+    write_whole(Path(path), json.dumps({**result.to_json(), **extra}, indent=2) + "\n")

@@ -1,0 +1,60 @@
+"""Bounds of actions: a box that the group does not map to itself would break the symmetry as soon as something clips to it."""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from eqrl.symmetry.errors import BreaksSymmetryError
+from eqrl.symmetry.group import Group
+from eqrl.symmetry.orbits import orbits
+from eqrl.symmetry.representation import Representation
+from eqrl.symmetry.spaces import check_round, vector_blocks
+
+_INFINITE = 1e12
+
+
+def check_box(box: spaces.Box, representation: Representation, group: Group | None = None) -> None:
+    """Refuse an action box that the group does not map to itself, for clipping to it would break the symmetry.
+
+    Args:
+        box: the action space.
+        representation: how actions turn.
+        group: the group, by default the representation's own.
+
+    Raises:
+        BreaksSymmetryError: naming the field, its bounds and the generator.
+    """
+    group = group or representation.group
+    try:
+        check_round(box, representation)
+    except ValueError as error:
+        raise BreaksSymmetryError(str(error)) from error
+    low = np.clip(box.low.astype(np.float64), -_INFINITE, _INFINITE)
+    high = np.clip(box.high.astype(np.float64), -_INFINITE, _INFINITE)
+    vectors = np.zeros(representation.dim, dtype=bool)
+    for block in vector_blocks(representation):
+        vectors[block] = True
+    for name, element in group.generators:
+        matrix = representation.matrix(element).numpy()
+        up, down = matrix.clip(min=0.0), matrix.clip(max=0.0)
+        moved_low, moved_high = up @ low + down @ high, up @ high + down @ low
+        wrong = ~vectors & ~(np.isclose(moved_low, low) & np.isclose(moved_high, high))
+        _refuse(box, representation, wrong, name)
+    # vectors that are exchanged need equal radii; check_round has seen to it that each is a ball
+    index = orbits(representation, group).index.numpy()
+    for orbit in np.unique(index[vectors]):
+        members = vectors & (index == orbit)
+        _refuse(box, representation, members & ~np.isclose(high, high[members].min()), "the exchange of vectors")
+
+
+def _refuse(box: spaces.Box, representation: Representation, wrong: NDArray[np.bool_], cause: str) -> None:
+    if not wrong.any():
+        return
+    first = int(np.flatnonzero(wrong)[0])
+    field = next(n for n, s in representation.slices.items() if s.start <= first < s.stop)
+    raise BreaksSymmetryError(
+        f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
+        "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"
+    )
