@@ -65,13 +65,12 @@ def page(tasks: Mapping[str, type[Task]]) -> str:
 
 def _actions(task: type[Task]) -> str:
     dim = Representation(task.action, task.entities).dim
-    return "\n".join(
-        [
-            f"`TypedBox(-1, 1, ({dim},))`; vectors are sampled from and clipped to the unit ball.",
-            "",
-            *_table(task, {"": task.action}, "action"),
-        ]
+    ball = (
+        "; vectors are sampled from and clipped to the unit ball"
+        if any(d > 0 for f in task.action for d, _ in f.copies)
+        else ""
     )
+    return "\n".join([f"`TypedBox(-1, 1, ({dim},))`{ball}.", "", *_table(task, {"": task.action}, "action")])
 
 
 def _observations(task: type[Task]) -> str:
@@ -97,7 +96,8 @@ def _table(task: type[Task], boxes: Mapping[str, tuple[Field, ...]], what: str) 
                 + (", horizontal" if f.horizontal else "")
                 + (f", over {f.entities}" if f.entities else "")
             )
-            cells = [num, f.description, f"`{f.name}`", irreps, f.frame, f.unit]
+            turns = any(degree > 0 for degree, _ in f.copies)  # a scalar has no frame
+            cells = [num, f.description, f"`{f.name}`", irreps, f.frame if turns else "", f.unit]
             if keyed:
                 cells.insert(0, f"`{key}`" if k == 0 else "")
             rows.append("| " + " | ".join(cells) + " |")
