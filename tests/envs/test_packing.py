@@ -44,5 +44,5 @@ def test_keys_are_checked_like_fields():
     pack = Packer(spaces.Dict({"observation": BOX}), 3)
     with pytest.raises(ValueError, match="lacks key 'observation'"):
         pack({})
-    with pytest.raises(ValueError, match="has key 'observatoin'.*did you mean 'observation'"):
+    with pytest.raises(ValueError, match=r"has key 'observatoin'.*did you mean 'observation'"):
         pack({"observation": GOOD, "observatoin": GOOD})

@@ -99,7 +99,7 @@ def test_full_turns_of_a_yaw_hinge_are_kept():
     qpos = np.array([[0.0, 0.0, 9.0]])
     turned = layout.transform_qpos(qpos, TURN)
     assert turned[0, 2] == pytest.approx(9.0 + np.deg2rad(37.0))
-    assert layout.qpos_difference(turned, turned + [[0.0, 0.0, 2 * np.pi]])["yaw"] < 1e-12
+    assert layout.qpos_difference(turned, turned + np.array([0.0, 0.0, 2 * np.pi]))["yaw"] < 1e-12
 
 
 def test_the_group_that_the_quadruped_states_is_the_one_that_its_model_has():
