@@ -97,6 +97,10 @@ class Derivation:
     def _kinematic_elements(self) -> tuple[Symmetry, ...]:
         return closure(self.kinematic, self.identity)
 
+    def contains(self, symmetry: Symmetry, level: Level = "dynamic") -> bool:
+        """Whether a symmetry is an element of the finite part."""
+        return key(symmetry) in {key(s) for s in self.elements(level)}
+
     @cached_property
     def _dynamic_elements(self) -> tuple[Symmetry, ...]:
         return closure(self.dynamic, self.identity)
