@@ -21,8 +21,8 @@ from eqrl.errors import UsageError
 from eqrl.evaluation.figures import plot_zero_shot, sector_width
 from eqrl.evaluation.protocol import ZeroShot
 from eqrl.loading import load
-from eqrl.runs.build import import_packages
 from eqrl.runs.config import Config, convert_options, option
+from eqrl.runs.packages import import_packages
 from eqrl.runs.zero_shot import evaluate_model, write_json
 
 _ABOUT = """Play the same episodes under every rotation with the agent of a run."""
