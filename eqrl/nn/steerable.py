@@ -156,17 +156,11 @@ def _irreps(rep: Representation, group: Group, mirrors: bool) -> tuple[list[tupl
         than square where horizontal vectors get a vertical component 0.
     """
     found: list[tuple[tuple[int, int], list[int]]] = []
-    start = 0
-    for field in rep.fields:
-        for _ in range(rep.count(field)):
-            for degree, parity in field.copies:
-                width = 2 if field.horizontal else 2 * degree + 1
-                where = list(range(start, start + width))
-                start += width
-                if field.frame != WORLD or group == TRIVIAL:
-                    found += [((0, 1), [i]) for i in where]
-                else:
-                    found.append(((degree, parity if mirrors else 1), where))
+    for block in rep.blocks():
+        if block.frame != WORLD or group == TRIVIAL:
+            found += [((0, 1), [i]) for i in block.where]
+        else:
+            found.append(((block.degree, block.parity if mirrors else 1), list(block.where)))
     found.sort(key=lambda entry: entry[0])
     matrix = torch.zeros(rep.dim, sum(2 * d + 1 for (d, _), _ in found), dtype=torch.float64)
     column = 0
