@@ -14,12 +14,14 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from eqrl.agents.errors import BreaksSymmetryError
+from eqrl.nn import cleared
 from eqrl.nn.constants import ExactModule
-from eqrl.symmetry import Group, Representation, orbits, representation_of, vector_blocks
+from eqrl.symmetry import Group, Representation, exchanges, orbits, representation_of, vector_blocks
 from eqrl.symmetry.spaces import check_round
 
 # Largest length after squashing: its float32 inverse is still accurate, and a box clip never touches the ball.
@@ -85,15 +87,15 @@ class ActionGeometry(ExactModule):
         r = self._length(u)
         return self._squash(u, r, r.tanh())
 
-    def squash_with_log_det(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def squash_with_log_det(self, u: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``squash`` and ``log_det`` at once, which is cheaper than one after the other."""
         if not self.any_squashed:
             return u, u.new_zeros(u.shape[:-1])
         if not self.has_vectors:
-            return self._squash_scalars(u), self._along(u).sum(-1) + self.log_volume
+            return self._squash_scalars(u), self._total(self._along(u), valid)
         r = self._length(u)
         short = r.tanh()
-        return self._squash(u, r, short), self._log_det(r, short)
+        return self._squash(u, r, short), self._log_det(r, short, valid)
 
     def bound(self, mean: Tensor) -> Tensor:
         """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction."""
@@ -112,12 +114,17 @@ class ActionGeometry(ExactModule):
         factor = torch.atanh(r.clamp(max=_INSIDE)) / r
         return a * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
-    def log_det(self, u: Tensor) -> Tensor:
-        """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``."""
+    def log_det(self, u: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``.
+
+        Args:
+            u: unbounded vectors.
+            valid: entries that count, ``(B, dim)``, bool; None for all.
+        """
         if not self.any_squashed:
             return u.new_zeros(u.shape[:-1])
         r = self._length(u)
-        return self._log_det(r, r.tanh())
+        return self._log_det(r, r.tanh(), valid)
 
     def project(self, a: Tensor) -> Tensor:
         """Shorten vectors that reach out of their ball; scalars are left alone."""
@@ -135,12 +142,18 @@ class ActionGeometry(ExactModule):
         factor = short.clamp(max=_INSIDE) / r * self.radius
         return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
-    def _log_det(self, r: Tensor, short: Tensor) -> Tensor:
+    def _log_det(self, r: Tensor, short: Tensor, valid: Tensor | None) -> Tensor:
         # every coordinate carries its share of its block, so that one sum over coordinates serves all block sizes
         terms = self.share * self._along(r) + (1.0 - self.share) * (short / r).log()
         if not self.all_squashed:
             terms = torch.where(self.squashed, terms, 0.0)
-        return terms.sum(-1) + self.log_volume
+        return self._total(terms, valid)
+
+    def _total(self, terms: Tensor, valid: Tensor | None) -> Tensor:
+        """Log-determinant of squash and scaling from what each coordinate gives to that of the squash."""
+        if valid is None:
+            return terms.sum(-1) + self.log_volume
+        return cleared(terms + self.radius.log(), valid).sum(-1)
 
     def _along(self, r: Tensor) -> Tensor:
         """``log(1 - tanh(r)^2)``, accurate for any r."""
@@ -172,7 +185,7 @@ def check_box(box: spaces.Box, representation: Representation, group: Group | No
     vectors = np.zeros(representation.dim, dtype=bool)
     for block in vector_blocks(representation):
         vectors[block] = True
-    for name, element in group.generators:
+    for name, element in (*group.generators, *exchanges(representation)):
         matrix = representation.matrix(element).numpy()
         up, down = matrix.clip(min=0.0), matrix.clip(max=0.0)
         moved_low, moved_high = up @ low + down @ high, up @ high + down @ low
@@ -185,12 +198,39 @@ def check_box(box: spaces.Box, representation: Representation, group: Group | No
         _refuse(box, representation, members & ~np.isclose(high, high[members].min()), "the exchange of vectors")
 
 
+def check_padding(box: spaces.Box, padded: NDArray[np.bool_], representation: Representation, unit: bool) -> None:
+    """Refuse a box in which the entries of padding cannot be zero.
+
+    Args:
+        box: the action space.
+        padded: entries that may be padding, shape ``(dim,)``, bool.
+        representation: how actions turn.
+        unit: whether the algorithm works in units of the bounds, so that its zero is the middle of the box.
+
+    Raises:
+        ValueError: naming the field and its bounds.
+    """
+    low, high = np.clip(box.low, -_INFINITE, _INFINITE), np.clip(box.high, -_INFINITE, _INFINITE)
+    wrong = padded & (~np.isclose(low, -high) if unit else (low > 0.0) | (high < 0.0))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        field = _field_at(representation, first)
+        need = "symmetric bounds, [-r, r]" if unit else "bounds on both sides of 0"
+        raise ValueError(
+            f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}; its slots may be padding, "
+            f"whose actions are 0, so give it {need}"
+        )
+
+
 def _refuse(box: spaces.Box, representation: Representation, wrong: np.ndarray, cause: str) -> None:
     if not wrong.any():
         return
     first = int(np.flatnonzero(wrong)[0])
-    field = next(n for n, s in representation.slices.items() if s.start <= first < s.stop)
     raise BreaksSymmetryError(
-        f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
+        f"action field {_field_at(representation, first)!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
         "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"
     )
+
+
+def _field_at(representation: Representation, coordinate: int) -> str:
+    return next(name for name, where in representation.slices.items() if where.start <= coordinate < where.stop)
