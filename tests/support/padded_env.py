@@ -21,6 +21,7 @@ def representations(slots: int = 5, exchangeable: bool = True, group: Group = O2
     observed = EntitySet("swarm", ("member",) * slots, mask="real", exchangeable=exchangeable)
     fields = (
         Field("goal", "1x1o", role="goal"),
+        Field("course", "1x1o", role="heading"),
         Field("height", "1x0e"),
         Field("real", "1x0e", entities="swarm"),
         Field("leader", f"{slots}x0e", entities="swarm", role="parent"),
@@ -47,7 +48,9 @@ class Swarm(gymnasium.Env[Array, Array]):
         observation, action = representations(slots, exchangeable)
         self.observation_space = TypedBox(observation)
         self.action_space = TypedBox(action, -1.0, 1.0)
+        self.representation = observation
         self.slots, self.filler, self.length = slots, filler, length
+        self.garbage = np.random.default_rng(0)  # apart, so that it changes nothing else
         self.acted: list[Array] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -73,7 +76,7 @@ class Swarm(gymnasium.Env[Array, Array]):
     def _observe(self) -> Array:
         edges = adjacency([-1] + [0] * (self.n - 1), self.slots)
         per_member = (np.ones((self.n, 1)), None, self.x, self.v, self.x[:, :2] - self.v[:, :2], self.charge)
-        parts = [self.goal, self.x.mean(0)[2:]]
+        parts = [self.goal, self.v.mean(0), self.x.mean(0)[2:]]
         for values in per_member:
             if values is None:
                 parts.append(edges.ravel())
@@ -82,7 +85,7 @@ class Swarm(gymnasium.Env[Array, Array]):
             padded[: self.n] = values
             parts.append(padded.ravel())
         x = np.concatenate(parts).astype(np.float32)
-        return with_garbage(self.observation_space.representation, x, self.filler, self.np_random) if self.filler else x
+        return with_garbage(self.representation, x, self.filler, self.garbage) if self.filler else x
 
 
 def with_garbage(rep: Representation, x: Any, size: float, rng: np.random.Generator, masks: Any = None) -> Any:
@@ -95,7 +98,7 @@ def with_garbage(rep: Representation, x: Any, size: float, rng: np.random.Genera
         rng: random numbers.
         masks: which slots of the swarm are real, ``(..., slots)``; None to read it from the vectors.
     """
-    rows = np.array(x.detach() if isinstance(x, torch.Tensor) else x)
+    rows = x.detach().numpy().copy() if isinstance(x, torch.Tensor) else np.array(x)
     real = rows[..., rep.slices["real"]] if masks is None else np.asarray(masks)
     padding = real < 0.5
     for field in rep.fields:
