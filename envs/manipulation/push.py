@@ -93,7 +93,7 @@ class Push(Task):
     def build(self) -> mujoco.MjSpec:
         """The object and the effector on a table."""
         spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
-        stiff = {"solref": [0.012, 1.0]}
+        stiff: dict[str, Any] = {"solref": [0.012, 1.0]}
         add_floor(spec, 0.4, check=0.1, contype=_TABLE, conaffinity=_OBJECT, **stiff)
         add_effector(
             spec, dims=2, radius=0.02, height=_HALF_HEIGHT, gain=20.0, mass=0.3,
