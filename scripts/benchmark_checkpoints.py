@@ -26,12 +26,10 @@ from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from eqrl.checkpoint import Description, Store
-from eqrl.checkpoint.replay import _columns
-from eqrl.runs.build import make_env, make_model, resolve
-from eqrl.runs.config import DEFAULT_JOB, Config
-from eqrl.tables import print_table
+from eqrl.checkpoint import Description, Store, buffer_bytes
+from eqrl.commands import print_table
 from eqrl.threads import ShareCores
+from eqrl.train import DEFAULT_JOB, Config, make_env, make_model, resolve
 from eqrl.versions import versions
 
 
@@ -90,7 +88,7 @@ def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
     }
     if isinstance(model, OffPolicyAlgorithm):
         assert model.replay_buffer is not None
-        size = sum(column.nbytes for column in _columns(model.replay_buffer).values())
+        size = buffer_bytes(model.replay_buffer)
         found |= {"buffer_bytes": size, "extra_memory_share": (peak() - before) / size}
         again = make_model(config, env)
         start = time.perf_counter()

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmark_zero_shot import PROTOCOLS, Job, Task, work_through
+from zero_shot_jobs import PROTOCOLS, Job, Task, work_through
 from zero_shot_report import Heading, write_report
 
 TASK = Task(

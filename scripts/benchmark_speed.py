@@ -35,9 +35,9 @@ from stable_baselines3 import PPO
 
 import eqrl
 from eqrl.agents import EquivariantPolicy
+from eqrl.commands import print_table
 from eqrl.nn import Regular, build
 from eqrl.symmetry import O3, SO2, EntitySet, Field, Generator, Group, Representation, finite_group
-from eqrl.tables import print_table
 from eqrl.threads import ShareCores
 
 ANT = "eqrl/AntTarget-v0"

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import yaml
 
-from eqrl.declare.find import CLASSIC, MUJOCO, elliptic_drift, find, kept_by_task
-from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.declared.motion import motion_of
-from eqrl.proof.declared.world import MujocoWorld
+from eqrl.declare import CLASSIC, MUJOCO, describe_model, find_symmetries
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,40 +29,6 @@ def _list(dumper: Rows, data: list[Any]) -> yaml.Node:
 
 
 Rows.add_representer(list, _list)
-
-
-def model_part(name: str) -> dict[str, Any]:
-    """What the model alone has, and each generator's drift with elliptic friction cones."""
-    env = gymnasium.make(name)
-    started = time.perf_counter()
-    derivation = derivation_of(env.unwrapped.model)  # type: ignore[attr-defined]
-    seconds = time.perf_counter() - started
-    world = MujocoWorld(env.unwrapped)
-    kept, nearly = kept_by_task(env)
-    return {
-        "seconds_to_derive": round(seconds, 3),
-        "world": derivation.world.connected,
-        "kinematic": {"group": derivation.group("kinematic").name, "order": derivation.order("kinematic")},
-        "dynamic": {"group": derivation.group("dynamic").name, "order": derivation.order("dynamic")},
-        "generators": [
-            {
-                "name": s.name,
-                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(world, motion_of(s)), strict=True)),
-            }
-            for s in derivation.dynamic
-        ],
-        "task_order": kept.order,
-        "near_misses": [
-            {
-                "name": m.name,
-                "differs": [str(d) for d in m.discrepancies],
-                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(world, motion_of(m.symmetry)), strict=True)),
-                "task_keeps_it_approximately": not reason,
-            }
-            for m, (_, reason) in zip(derivation.near_misses, nearly, strict=True)
-        ],
-        "not_kept_by_task": [f"{n}: {r}" for n, r in kept.refused if "world turned" not in n],
-    }
 
 
 def row(name: str, found: dict[str, Any], model: dict[str, Any] | None) -> str:
@@ -88,8 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     table, summary = [], {}
     for name in (*MUJOCO, *CLASSIC):
-        found = find(name)
-        model = model_part(name) if name in MUJOCO else None
+        found = find_symmetries(name)
+        model = describe_model(name) if name in MUJOCO else None
         table.append(row(name, found, model))
         print(table[-1], flush=True)
         generators = [{k: v for k, v in g.items() if k != "element"} for g in found["generators"]]

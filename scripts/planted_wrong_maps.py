@@ -33,7 +33,6 @@ from planted_models import plant
 
 from eqrl import check_environment, derive, verify
 from eqrl.derivation import Derivation, Symmetry
-from eqrl.derivation.derivation import key
 from eqrl.symmetry import SymmetryError
 
 Floats = NDArray[np.float64]
@@ -92,10 +91,9 @@ def models() -> Iterator[tuple[str, mujoco.MjModel]]:
 def plants(name: str, model: mujoco.MjModel, rng: np.random.Generator, most: int = 3) -> Iterator[Plant]:
     """Wrong maps and broken worlds of one model, at most ``most`` of each kind for each generator."""
     derivation = derive(model)
-    known = {key(s) for s in derivation.elements()}
     for symmetry in derivation.dynamic:
         for kind, expected, wrong in _wrong_maps(model, symmetry, rng, most):
-            if key(wrong) not in known or isinstance(wrong, SpinForgotten):
+            if not derivation.contains(wrong) or isinstance(wrong, SpinForgotten):
                 yield Plant(name, kind, expected, (model, wrong))
     yield from _broken_worlds(name, model, derivation)
 

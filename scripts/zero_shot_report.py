@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from zero_shot_jobs import Job
 
-from eqrl.evaluation.figures import PALETTE, Curve, draw_polar, figure, save_figure
-from eqrl.evaluation.statistics import bootstrap_interval, interquartile_mean
+from eqrl.evaluation import (
+    PALETTE,
+    Curve,
+    bootstrap_interval,
+    draw_polar,
+    figure,
+    interquartile_mean,
+    save_figure,
+)
 from eqrl.versions import versions_text
-
-if TYPE_CHECKING:
-    from benchmark_zero_shot import Job
 
 Row = dict[str, Any]
 _THRESHOLD = 0.9

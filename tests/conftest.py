@@ -3,7 +3,7 @@
 import os
 import signal
 
-from eqrl.evaluation.headless import choose_renderer
+from eqrl.headless import choose_renderer
 
 choose_renderer()
 

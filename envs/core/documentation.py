@@ -28,6 +28,16 @@ _SHARED = {
     "on_divergence": ('"stop"', 'when the physics diverges: an error; or `"reset"` to end the episode', ""),
 }
 
+_SECTION, _SUBSECTION = "\n## ", "\n### "
+_HEAD = """# Environments
+
+Each is written once for a batch of simulations on `mujoco.batch` and comes as `gymnasium.make(id)`, `gymnasium.make_vec(id)` and
+`eqrl.make_vec(id, n_envs)` with the same bits. `scene_rotation` turns the whole scene, `goal_rotation` the goal alone; `breaking` with
+`breaking_size` breaks the symmetry by a known amount. [A new environment](new_environment.md) takes sixty lines.
+
+This page is made from what the tasks declare, by `python scripts/document_environments.py`.
+"""
+
 
 def with_tables(task: type[Task]) -> str:
     """The docstring of a task's class with the sections that its declarations fill."""
@@ -45,33 +55,24 @@ def with_tables(task: type[Task]) -> str:
 
 def page(tasks: Mapping[str, type[Task]]) -> str:
     """One page of documentation for several environments, by their ids."""
-    contents = "\n".join(f"- [{env_id}](#{env_id.lower().replace('/', '')})" for env_id in tasks)
-    chapters = [
-        f"## {env_id}\n\n{(task.__doc__ or '').replace(chr(10) + '## ', chr(10) + '### ')}"
+    rows = [
+        f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {(task.__doc__ or '').splitlines()[0].rstrip('.')} |"
         for env_id, task in tasks.items()
     ]
-    return "\n".join(
-        [
-            "# Environments",
-            "",
-            "Made from what each task declares, by `python scripts/document_environments.py`.",
-            "",
-            contents,
-            "",
-            *chapters,
-        ]
-    )
+    chapters = [
+        f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()
+    ]
+    return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *chapters])
 
 
 def _actions(task: type[Task]) -> str:
     dim = Representation(task.action, task.entities).dim
-    return "\n".join(
-        [
-            f"`TypedBox(-1, 1, ({dim},))`; vectors are sampled from and clipped to the unit ball.",
-            "",
-            *_table(task, {"": task.action}, "action"),
-        ]
+    ball = (
+        "; vectors are sampled from and clipped to the unit ball"
+        if any(d > 0 for f in task.action for d, _ in f.copies)
+        else ""
     )
+    return "\n".join([f"`TypedBox(-1, 1, ({dim},))`{ball}.", "", *_table(task, {"": task.action}, "action")])
 
 
 def _observations(task: type[Task]) -> str:
@@ -97,7 +98,8 @@ def _table(task: type[Task], boxes: Mapping[str, tuple[Field, ...]], what: str) 
                 + (", horizontal" if f.horizontal else "")
                 + (f", over {f.entities}" if f.entities else "")
             )
-            cells = [num, f.description, f"`{f.name}`", irreps, f.frame, f.unit]
+            turns = any(degree > 0 for degree, _ in f.copies)  # a scalar has no frame
+            cells = [num, f.description, f"`{f.name}`", irreps, f.frame if turns else "", f.unit]
             if keyed:
                 cells.insert(0, f"`{key}`" if k == 0 else "")
             rows.append("| " + " | ".join(cells) + " |")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eqrl.envs.core.arguments import Argument, choice, number
 from eqrl.envs.core.breaking import KINDS, Breaking
-from eqrl.envs.core.layout import StateLayout
+from eqrl.envs.core.layout import Reflection, StateLayout
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
 
@@ -90,6 +90,7 @@ class Task(ABC):
         variables: fields of the task's own state: what is not in the simulation, such as a target. Positions are relative to the
             world's origin. It turns with the scene, and is saved with it.
         entities: entity sets that the fields repeat over.
+        members: for an entity set, the bodies on slides that are its members, in order; ``{"hands": ("left", "right")}``.
         rewards: what each reward term is, by name.
         metrics: what each further number in ``info`` is, by name.
         arguments: the declared arguments by name, those of base classes included.
@@ -107,6 +108,7 @@ class Task(ABC):
     action: ClassVar[Fields]
     variables: ClassVar[Fields] = ()
     entities: ClassVar[tuple[EntitySet, ...]] = ()
+    members: ClassVar[Mapping[str, Sequence[str]]] = {}
     rewards: ClassVar[Mapping[str, str]]
     metrics: ClassVar[Mapping[str, str]] = {}
     arguments: ClassVar[dict[str, Argument[Any]]]
@@ -126,8 +128,10 @@ class Task(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the class the signature and the docstring that follow from what it declares."""
         super().__init_subclass__(**kwargs)
-        attributes = [attribute for base in cls.__mro__ for attribute in vars(base).items()]
-        cls.arguments = {name: argument for name, argument in reversed(attributes) if isinstance(argument, Argument)}
+        declared: dict[str, Argument[Any]] = {}
+        for base in cls.__mro__:  # a class's own arguments come first, and win over those of its bases
+            declared |= {n: a for n, a in vars(base).items() if isinstance(a, Argument) and n not in declared}
+        cls.arguments = declared
         parameters = [
             inspect.Parameter(a.name, inspect.Parameter.KEYWORD_ONLY, default=a.default) for a in cls.arguments.values()
         ]
@@ -167,9 +171,15 @@ class Task(ABC):
 
         return group_of(self.model)
 
+    @property
+    def reflections(self) -> Mapping[str, Reflection]:
+        """For a body that is its own mirror image, the diagonal that a mirror of the world applies to its own axes."""
+        return {}
+
     def state_layout(self) -> StateLayout:
         """How the simulation's state turns; by default read from the model."""
-        return StateLayout.of(self.model, self.group)
+        sets = tuple(e for e in self.entities if e.name in self.members)
+        return StateLayout.of(self.model, self.group, entities=sets, members=self.members, reflections=self.reflections)
 
     def break_symmetry(self) -> None:
         """Change the compiled model as ``breaking`` asks."""

@@ -8,11 +8,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from eqrl.envs.core.arguments import choice, lengths, number, sector
-from eqrl.envs.core.layout import StateLayout
-from eqrl.envs.core.rendering import add_marker
-from eqrl.envs.core.task import Floats, Outcome, Task
-from eqrl.envs.core.world import World
+from eqrl.envs.core import Outcome, StateLayout, Task, World, add_marker, choice, lengths, number, sector
+from eqrl.envs.core.task import Floats
 from eqrl.envs.robots import quadruped
 from eqrl.symmetry import Element, Field
 from eqrl.symmetry.quaternions import yaw_quaternion

@@ -9,10 +9,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.core.arguments import angle, choice, lengths, named, number, sector
-from eqrl.envs.core.layout import StateLayout
-from eqrl.envs.core.task import Floats, Outcome, Task
-from eqrl.envs.core.world import World
+from eqrl.envs.core import Outcome, Task, World, angle, choice, lengths, named, number, sector
+from eqrl.envs.core.layout import Reflection
+from eqrl.envs.core.task import Floats
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import angle_between, distance, dot, flat_direction
@@ -94,7 +93,7 @@ class Push(Task):
     def build(self) -> mujoco.MjSpec:
         """The object and the effector on a table."""
         spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
-        stiff = {"solref": [0.012, 1.0]}
+        stiff: dict[str, Any] = {"solref": [0.012, 1.0]}
         add_floor(spec, 0.4, check=0.1, contype=_TABLE, conaffinity=_OBJECT, **stiff)
         add_effector(
             spec, dims=2, radius=0.02, height=_HALF_HEIGHT, gain=20.0, mass=0.3,
@@ -114,10 +113,10 @@ class Push(Task):
         """O(2) for shapes that are their own mirror image."""
         return O2 if self.shape.mirror else SO2
 
-    def state_layout(self) -> StateLayout:
+    @property
+    def reflections(self) -> dict[str, Reflection]:
         """The object's own axes follow a mirror of the world where its shape has one."""
-        reflections = {"object": (-1.0, 1.0, 1.0)} if self.shape.mirror else {}
-        return StateLayout.of(self.model, self.group, reflections=reflections)
+        return {"object": (-1.0, 1.0, 1.0)} if self.shape.mirror else {}
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
         """Draw the object's heading, the goal pose, and where the effector starts."""

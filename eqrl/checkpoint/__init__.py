@@ -3,6 +3,7 @@
 from eqrl.checkpoint.callback import SaveTraining
 from eqrl.checkpoint.environment import capture, rehearse, restore
 from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
+from eqrl.checkpoint.replay import buffer_bytes
 from eqrl.checkpoint.store import CheckpointWarning, Description, Store, load_checkpoint
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Manifest",
     "SaveTraining",
     "Store",
+    "buffer_bytes",
     "capture",
     "load_checkpoint",
     "rehearse",

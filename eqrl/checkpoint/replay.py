@@ -178,6 +178,11 @@ def span(name: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def buffer_bytes(buffer: ReplayBuffer) -> int:
+    """Memory in bytes that the arrays of a replay buffer take, as far as a checkpoint stores them row by row."""
+    return sum(column.nbytes for column in _columns(buffer).values())
+
+
 def _columns(buffer: ReplayBuffer) -> dict[str, NDArray[Any]]:
     """The ring's arrays by name, without those that are rewritten later."""
     rings: dict[str, Any] = {"observations": buffer.observations}

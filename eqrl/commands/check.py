@@ -26,8 +26,9 @@ from eqrl.proof.model import generators_of
 from eqrl.proof.silence import silenced
 from eqrl.proof.tasks import is_mujoco_env
 from eqrl.proof.verify import is_typed_world, verify
-from eqrl.runs.build import check_environment_id, import_packages
 from eqrl.runs.config import convert_options, option
+from eqrl.runs.environments import check_environment_id
+from eqrl.runs.packages import import_packages
 from eqrl.symmetry import representation_of
 
 _ABOUT = """Derive the symmetry of a MuJoCo model, or read what an environment declares, and prove it on the simulator:

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from eqrl.commands.tables import print_table
 from eqrl.derivation import NearMiss
 from eqrl.files.atomic import write_whole
 from eqrl.proof import Verdict, Verdicts
-from eqrl.tables import print_table
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rich.console import Console
 from eqrl.commands.console import Unfailing, standard_output
 from eqrl.commands.exit_codes import INTERRUPTED
 from eqrl.errors import UsageError, suggestion
-from eqrl.evaluation.headless import choose_renderer
+from eqrl.headless import choose_renderer
 
 Command = Callable[[Sequence[str], Console], int]
 _PYTHONS_OWN = warnings.showwarning

@@ -16,14 +16,14 @@ from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.commands.options import RUN, Parser, add_options, check_file
+from eqrl.commands.tables import print_table
 from eqrl.errors import UsageError
 from eqrl.evaluation.figures import plot_zero_shot, sector_width
 from eqrl.evaluation.protocol import ZeroShot
 from eqrl.loading import load
-from eqrl.runs.build import import_packages
 from eqrl.runs.config import Config, convert_options, option
+from eqrl.runs.packages import import_packages
 from eqrl.runs.zero_shot import evaluate_model, write_json
-from eqrl.tables import print_table
 
 _ABOUT = """Play the same episodes under every rotation with the agent of a run."""
 

@@ -14,8 +14,8 @@ from rich.markup import escape
 from eqrl.agents.export import ACTION, export_policy, sizes_of, writer
 from eqrl.commands.options import RUN, Parser, add_options
 from eqrl.loading import load
-from eqrl.runs.build import import_packages
 from eqrl.runs.config import convert_options, option
+from eqrl.runs.packages import import_packages
 from eqrl.symmetry import representation_of
 
 _ABOUT = """Write the deterministic policy of a run as one file that needs neither eqrl nor Stable-Baselines3."""

@@ -39,13 +39,13 @@ def command(argv: Sequence[str], console: Console) -> int:
         return RESUME_ME if resume(run, console, **changes).interrupted else 0
     stored = read_config_file(file) if file else {}
     if stored.get("gym_packages") and "gym_packages" not in given:
-        from eqrl.runs.build import refuse_imports
+        from eqrl.runs.packages import refuse_imports
 
         refuse_imports(Config.from_dict({"gym_packages": stored["gym_packages"]}, file).gym_packages, file)
     default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
     config = Config.from_dict(merged(default, stored, given), "the command line")
-    from eqrl.runs.build import resolve
     from eqrl.runs.folder import unfinished
+    from eqrl.runs.resolution import resolve
     from eqrl.runs.training import resume, train
 
     drawn = config.seed < 0

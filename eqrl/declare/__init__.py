@@ -2,17 +2,22 @@
 
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
 from eqrl.declare.inference import infer_types
+from eqrl.declare.of_gymnasium import CLASSIC, MUJOCO, describe_model, find_symmetries
 from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.types import Types
 from eqrl.declare.wrapper import WithSymmetry, with_symmetry
 
 __all__ = [
+    "CLASSIC",
+    "MUJOCO",
     "DeclarationError",
     "Proposal",
     "SymmetryWarning",
     "Types",
     "Unexplained",
     "WithSymmetry",
+    "describe_model",
+    "find_symmetries",
     "infer_types",
     "with_symmetry",
 ]

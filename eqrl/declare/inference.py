@@ -18,7 +18,8 @@ from eqrl.declare.task import candidates
 from eqrl.declare.trial import try_motion
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.derivation import Symmetry, world_rotation
-from eqrl.derivation.derivation import Level, closure, identity, key
+from eqrl.derivation.discrepancy import Level
+from eqrl.derivation.elements import closure, identity, key
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
 from eqrl.proof.declared.world import MujocoWorld, World, world_of

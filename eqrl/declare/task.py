@@ -16,7 +16,8 @@ import numpy as np
 from eqrl.declare.layout import CannotTypeError
 from eqrl.declare.trial import try_motion
 from eqrl.derivation import Derivation, Symmetry, world_rotation
-from eqrl.derivation.derivation import Level, closure, identity, key
+from eqrl.derivation.discrepancy import Level
+from eqrl.derivation.elements import closure, identity, key
 from eqrl.proof.declared.motion import Floats, Motion, motion_of
 from eqrl.proof.declared.world import World
 
@@ -44,18 +45,18 @@ class Kept:
 def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetry]:
     """All elements of the finite part, each with the world turned by quarter turns; those that move the world least first."""
     turns = (0, 1, 2, 3) if derivation.world.connected != "1" else (0,)
-    generators = [s.name for s in derivation.generators(level)]
-    found = []
+    generators = derivation.generators(level)
+    found: list[tuple[Symmetry, bool]] = []
     for element in derivation.elements(level):
         for k in turns:
             turn = f"world turned by {90 * k} degrees"
             name = turn if element.is_identity else f"{element.name}, {turn}"
             turned = _quarter_turns(derivation.model, k).compose(element, name) if k else element
             if not turned.is_identity:
-                found.append(turned)
+                found.append((turned, k == 0 and element in generators))
     # fewest changes of the world first; then what the derivation calls a generator
-    found.sort(key=lambda s: (np.linalg.norm(s.R - np.eye(3)), s.name not in generators))
-    return found[:_MOST_TRIED]
+    found.sort(key=lambda f: (np.linalg.norm(f[0].R - np.eye(3)), not f[1]))
+    return [symmetry for symmetry, _ in found[:_MOST_TRIED]]
 
 
 def keep(

@@ -13,7 +13,7 @@ from eqrl.derivation.connections import Connections
 from eqrl.derivation.discrepancy import Discrepancy
 from eqrl.derivation.matching import Match
 from eqrl.derivation.model_parts import Parts
-from eqrl.derivation.naming import name_of
+from eqrl.derivation.naming import Named, exchange_of, isometry
 from eqrl.derivation.sensors import sensors
 from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.symmetry import Floats, Ints, Symmetry
@@ -85,7 +85,7 @@ class Assembly:
         )
         if kind == "world" and not symmetry.relabels_nothing:
             kind = "morphology"  # what is bolted to the world is relabelled by what moves the world
-        named = replace(symmetry, name=self.name(symmetry), kind=kind)
+        named = self.named(replace(symmetry, kind=kind))
         self._connections[named] = connections
         return named
 
@@ -126,20 +126,24 @@ class Assembly:
             out[1 + rows] = np.array(there[1:])[columns]
         return out
 
-    def name(self, s: Symmetry) -> str:
+    def named(self, s: Symmetry) -> Symmetry:
+        """A symmetry with its name and rank."""
+        named = self._name(s)
+        return replace(s, name=named.name, rank=named.rank)
+
+    def _name(self, s: Symmetry) -> Named:
         """Name of a symmetry, by what it does to the root of the first tree that it touches."""
         roots = [r for r in self.parts.floating if not np.allclose(s.frames[r], np.eye(4), atol=1e-6)]
         roots = roots or [r for r in self.parts.floating if s.bodies[r] != r] or [0]
         root = roots[0]
         if s.bodies[root] != root:
-            return f"exchange of {self.parts.body_name(root)} and {self.parts.body_name(int(s.bodies[root]))}"
+            return exchange_of(self.parts.body_name(root), self.parts.body_name(int(s.bodies[root])))
         frame, own = self.parts.poses[root][:3, :3], self.moved(s)[root][:3, :3]
         if root == 0:
             own = s.R
-        name = name_of(frame.T @ own @ frame)
-        if name != "exchange":
-            return name
+        if (moves := isometry(frame.T @ own @ frame)) is not None:
+            return moves
         moved = [h for h in self.parts.heads if s.bodies[h] != h]
         if not moved:
-            return "identity"
-        return f"exchange of {self.parts.body_name(moved[0])} and {self.parts.body_name(int(s.bodies[moved[0]]))}"
+            return Named("identity")
+        return exchange_of(self.parts.body_name(moved[0]), self.parts.body_name(int(s.bodies[moved[0]])))

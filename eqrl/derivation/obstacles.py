@@ -12,7 +12,7 @@ from eqrl.derivation.assembly import Assembly
 from eqrl.derivation.discrepancy import Discrepancy, NearMiss, listed
 from eqrl.derivation.matching import Match, anchor_gap
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
-from eqrl.derivation.naming import name_of
+from eqrl.derivation.naming import isometry
 from eqrl.derivation.partial_matching import PartialMatch, PartialMatcher
 from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.skeleton import Skeleton, most_fit
@@ -219,7 +219,8 @@ class Obstacles:
 
     def _say(self, root: int, match: PartialMatch) -> None:
         frame = self.parts.poses[root][:3, :3]
-        name = name_of(frame.T @ match.G[:3, :3] @ frame)
+        moves = isometry(frame.T @ match.G[:3, :3] @ frame)
+        name = moves.name if moves else "exchange"
         what = f"{self.parts.body_name(root)}: {name}" if root else name
         self.lacks.append((len(match.lacking), f"in the way of the {what}: {listed(tuple(match.lacking))}"))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import mujoco
 import numpy as np
@@ -20,6 +20,9 @@ Ints = NDArray[np.int64]
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _INTEGRATOR, _DC_MOTOR = int(mujoco.mjtDyn.mjDYN_INTEGRATOR), int(mujoco.mjtDyn.mjDYN_DCMOTOR)
+
+Rank: TypeAlias = tuple[int, bool, int]
+_UNRANKED: Rank = (1_000, True, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class Symmetry:
         sensor_matrix: linear part of the action on sensor data, ``(nsensordata, nsensordata)``.
         sensor_offset: its offset, ``(nsensordata,)``.
         reference: configuration relative to which positions are measured, ``(nq,)``.
+        rank: how soon people would choose it as a generator, smaller ones first.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Symmetry:
     sensor_matrix: Floats
     sensor_offset: Floats
     reference: Floats
+    rank: Rank = _UNRANKED
 
     # ------------------------------------------------------------------ what it does to a state
     def qpos(self, qpos: ArrayLike) -> Floats:

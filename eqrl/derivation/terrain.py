@@ -12,8 +12,9 @@ import mujoco
 import numpy as np
 
 from eqrl.derivation.candidates import AXIAL
-from eqrl.derivation.derivation import Derivation, closure, key, world_motion
+from eqrl.derivation.derivation import Derivation
 from eqrl.derivation.discrepancy import NONE, Discrepancy, NearMiss
+from eqrl.derivation.elements import closure, key, world_motion
 from eqrl.derivation.model_parts import HFIELD, PLANE, Parts
 from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.symmetry import Floats, Symmetry

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.errors import UsageError
-from eqrl.evaluation.headless import choose_renderer
 from eqrl.evaluation.protocol import Protocol
+from eqrl.headless import choose_renderer
 from eqrl.rng import preserved_rng
 
 _BORDER = 4  # even, as the codec wants the sizes

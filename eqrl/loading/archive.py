@@ -29,8 +29,10 @@ from eqrl.errors import UsageError
 from eqrl.files.tensor_file import StoredTensor, TensorFileError, read_tensor_file
 from eqrl.files.zip_members import ZIP_ERRORS, read_member
 from eqrl.runs.algorithms import ALGORITHMS
-from eqrl.runs.build import make_env, make_model, resolve
 from eqrl.runs.config import Config, read_config_file
+from eqrl.runs.environments import make_env
+from eqrl.runs.models import make_model
+from eqrl.runs.resolution import resolve
 
 _DATA, _VARIABLES = "data", "pytorch_variables.pth"
 _ROOM: Mapping[str, int] = {_DATA: 2**22, "_stable_baselines3_version": 2**10, "system_info.txt": 2**16}

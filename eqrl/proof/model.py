@@ -9,7 +9,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from eqrl.derivation.derivation import Derivation, Level, world_motion, world_rotation
+from eqrl.derivation.derivation import Derivation
+from eqrl.derivation.discrepancy import Level
+from eqrl.derivation.elements import world_motion, world_rotation
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.diagnosis import diagnose
 from eqrl.proof.causes.kinematics import kinematic_gaps

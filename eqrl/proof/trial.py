@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.derivation.derivation import identity
+from eqrl.derivation.elements import identity
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.converged import described_otherwise
 from eqrl.proof.differences import column_names, differences

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import gymnasium
 import mujoco
 
-from eqrl.derivation.derivation import Derivation, Level
+from eqrl.derivation.derivation import Derivation
 from eqrl.derivation.derive import derive, load
+from eqrl.derivation.discrepancy import Level
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.declarations import declared_world, declaring_layer
 from eqrl.proof.model import ROTATION, generators_of, prove

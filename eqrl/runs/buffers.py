@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
@@ -12,6 +11,7 @@ from stable_baselines3.common.buffers import DictReplayBuffer, DictRolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY
 
+from eqrl import agents
 from eqrl.errors import UsageError, known_arguments, one_line, suggestion
 from eqrl.runs.ranges import check_value
 from eqrl.runs.values import fitting
@@ -53,7 +53,7 @@ def buffer_named(name: str, value: Any) -> type | None:
         return None
     if value not in BUFFERS[name]:
         raise UsageError(f"hyperparameter {name!r}: {value!r} is unknown; {suggestion(str(value), BUFFERS[name])}")
-    kind: type = HerReplayBuffer if value == "HerReplayBuffer" else getattr(importlib.import_module("eqrl.agents"), value)
+    kind: type = HerReplayBuffer if value == "HerReplayBuffer" else getattr(agents, value)
     return kind
 
 

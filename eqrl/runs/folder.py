@@ -19,10 +19,11 @@ from eqrl.checkpoint.store import CheckpointWarning, Store, is_checkpoint, load_
 from eqrl.errors import UsageError
 from eqrl.files.atomic import write_whole
 from eqrl.files.lock import is_taken
-from eqrl.runs.build import make_env, make_model
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import Config, read_config_file
+from eqrl.runs.environments import make_env
 from eqrl.runs.logs import read_rows
+from eqrl.runs.models import make_model
 from eqrl.versions import different_versions, versions_text
 
 _CHECKSUM = b"# SHA-256 of the lines above: "

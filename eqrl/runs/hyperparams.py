@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from eqrl.agents import BallNoise
 from eqrl.errors import UsageError, one_line, suggestion
 from eqrl.runs.algorithms import ALGORITHMS, known_hyperparams
 from eqrl.runs.buffers import BUFFERS, buffer_named, check_buffer
@@ -110,7 +110,7 @@ def _action_noise(options: Any, config: Config, env: VecEnv) -> ActionNoise:
             values[name] = convert(value, float)
         check_value(f"action_noise.{name}", values[name])
     if config.network != STOCK_POLICY:
-        noise: ActionNoise = importlib.import_module("eqrl.agents").BallNoise(env.action_space, **values)
+        noise: ActionNoise = BallNoise(env.action_space, **values)
         return noise
     dim = int(np.prod(env.action_space.shape or ()))
     return NormalActionNoise(np.zeros(dim), np.full(dim, values.get("sigma", 0.1)))

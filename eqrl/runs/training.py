@@ -20,12 +20,15 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from eqrl.checkpoint import rehearse
 from eqrl.errors import UsageError
 from eqrl.files.lock import locked
-from eqrl.runs.build import make_env, make_model, refuse_imports, resolve, turnable
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import DEFAULT_JOB, Config, merged
+from eqrl.runs.environments import make_env, turnable
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.logs import read_rows
+from eqrl.runs.models import make_model
+from eqrl.runs.packages import refuse_imports
 from eqrl.runs.refusals import RefusedInTraining
+from eqrl.runs.resolution import resolve
 from eqrl.runs.session import Run, Session
 from eqrl.runs.values import plain
 from eqrl.versions import different_versions

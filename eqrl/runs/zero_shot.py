@@ -12,8 +12,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from eqrl.errors import UsageError
 from eqrl.evaluation.protocol import ZeroShot, zero_shot
 from eqrl.files.atomic import write_whole
-from eqrl.runs.build import make_env, turnable
 from eqrl.runs.config import Config
+from eqrl.runs.environments import make_env, turnable
 
 
 def evaluate_model(

@@ -134,7 +134,7 @@ def test_video(tmp_path):
     # a process of its own, because MuJoCo chooses its renderer when it is imported
     path = tmp_path / "a.mp4"
     program = f"""
-from eqrl.evaluation.headless import choose_renderer
+from eqrl.headless import choose_renderer
 choose_renderer()
 import sys
 import eqrl

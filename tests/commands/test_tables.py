@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from eqrl.tables import print_table
+from eqrl.commands.tables import print_table
 
 NAME = "exchange of front_left_shoulder_yaw_joint_link and front_right_shoulder_yaw_joint_link"
 

@@ -8,7 +8,7 @@ import pytest
 
 from eqrl import with_symmetry
 from eqrl.declare import SymmetryWarning
-from eqrl.declare.find import CLASSIC, MUJOCO, find
+from eqrl.declare.of_gymnasium import CLASSIC, MUJOCO, find_symmetries
 from eqrl.declare.ready_made import as_images, signed, specs
 from eqrl.declare.trial import try_motion
 from eqrl.proof.declared.world import world_of
@@ -36,7 +36,7 @@ def without_numbers(data):
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_data_is_found_again(name):
-    found, spec = without_numbers(find(name)), specs()[name]
+    found, spec = without_numbers(find_symmetries(name)), specs()[name]
     assert found["environment"] == spec.environment
     assert [(g["name"], g["holds"] == "exactly") for g in found["generators"]] == [(g.name, g.exact) for g in spec.generators]
     for mine, theirs in zip(found["generators"], spec.generators, strict=True):

@@ -13,8 +13,9 @@ import eqrl
 from eqrl.checkpoint.environment import capture, restore
 from eqrl.envs.core.divergence import DivergenceError, WatchDivergence, watched
 from eqrl.errors import UsageError
-from eqrl.runs.build import make_env, resolve
 from eqrl.runs.config import Config
+from eqrl.runs.environments import make_env
+from eqrl.runs.resolution import resolve
 
 PLANTS = ["qvel", "qpos"]
 KICK = 12

@@ -28,9 +28,10 @@ from eqrl.checkpoint.training import capture_training
 from eqrl.checkpoint.values import Arrays, pack
 from eqrl.commands import main as command
 from eqrl.errors import UsageError
-from eqrl.runs.build import make_env, make_model
 from eqrl.runs.config import Config
+from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder
+from eqrl.runs.models import make_model
 from faults.children import in_child
 from faults.fingerprint import differences, fingerprint, flatten
 from faults.jobs import Job, off_policy, ppo

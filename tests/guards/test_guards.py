@@ -15,8 +15,10 @@ from eqrl.checkpoint.parameters import optimizers_of
 from eqrl.envs.core.simulation import Simulation
 from eqrl.guards import Guard, TrainingDiverged
 from eqrl.guards.parameters import Gradients, all_finite, leaves, named_numbers
-from eqrl.runs.build import make_env, make_model, resolve
 from eqrl.runs.config import Config
+from eqrl.runs.environments import make_env
+from eqrl.runs.models import make_model
+from eqrl.runs.resolution import resolve
 
 typed_env.register()
 HYPERPARAMS = {

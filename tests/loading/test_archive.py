@@ -26,8 +26,10 @@ from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate
 from eqrl.files.plain_files import LARGEST_FILE
 from eqrl.files.tensor_file import StoredTensor, TensorFileError, read_tensor_file
-from eqrl.runs.build import make_env, make_model, resolve
 from eqrl.runs.config import Config, read_config_file
+from eqrl.runs.environments import make_env
+from eqrl.runs.models import make_model
+from eqrl.runs.resolution import resolve
 from eqrl.train import train
 
 typed_env.register()

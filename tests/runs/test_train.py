@@ -15,9 +15,11 @@ import typed_env
 from eqrl.checkpoint import load_checkpoint
 from eqrl.commands import main
 from eqrl.errors import UsageError
-from eqrl.runs.build import make_env, make_model, resolve
 from eqrl.runs.config import DEFAULT_JOB, Config
+from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder, load_run
+from eqrl.runs.models import make_model
+from eqrl.runs.resolution import resolve
 from eqrl.train import resume, train
 
 typed_env.register()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eqrl.derivation.assembly import Assembly
 from eqrl.derivation.connections import actuation_of
-from eqrl.derivation.derivation import Discrepancy
+from eqrl.derivation.discrepancy import Discrepancy
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.symmetry import Symmetry, quaternions, rotations

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.derivation.derivation import Discrepancy, Level
+from eqrl.derivation.discrepancy import Discrepancy, Level
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.attributes import attribute_intervention, discrepancies
 from eqrl.proof.causes.corrections import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eqrl.derivation import Derivation, Symmetry
-from eqrl.derivation.derivation import key, world_motion
+from eqrl.derivation.elements import key, world_motion
 from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
 
 _SAME = 1e-6

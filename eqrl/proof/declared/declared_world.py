@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eqrl.derivation.derivation import identity
+from eqrl.derivation.elements import identity
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.causes.declared_types import agree, agreeing, typing_cause
 from eqrl.proof.declared.counterparts import Candidate, counterparts, what_there_is

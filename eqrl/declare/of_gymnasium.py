@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ _STATES = 64
 _NEARLY_SAME = 0.02  # how far observations of approximate images may be off
 
 
-def find(name: str) -> dict[str, Any]:
+def find_symmetries(name: str) -> dict[str, Any]:
     """What a data file holds: environment, model, fields, and the generators that hold exactly or approximately.
 
     Args:
@@ -77,6 +78,44 @@ def find(name: str) -> dict[str, Any]:
         data["fields"] = dict(_FIELDS[name])
     data["generators"] = _of_model(world) if isinstance(world, MujocoWorld) else _of_vector(world)  # type: ignore[arg-type]
     return data
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """What the model of an environment of Gymnasium alone has, and each generator's drift with elliptic friction cones.
+
+    Args:
+        name: id of one of ``MUJOCO``.
+    """
+    env = gymnasium.make(name)
+    world = MujocoWorld(env.unwrapped)
+    started = time.perf_counter()
+    derivation = derivation_of(world.model)
+    seconds = time.perf_counter() - started
+    kept, nearly = kept_by_task(env)
+    return {
+        "seconds_to_derive": round(seconds, 3),
+        "world": derivation.world.connected,
+        "kinematic": {"group": derivation.group("kinematic").name, "order": derivation.order("kinematic")},
+        "dynamic": {"group": derivation.group("dynamic").name, "order": derivation.order("dynamic")},
+        "generators": [
+            {
+                "name": s.name,
+                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(world, motion_of(s)), strict=True)),
+            }
+            for s in derivation.dynamic
+        ],
+        "task_order": kept.order,
+        "near_misses": [
+            {
+                "name": m.name,
+                "differs": [str(d) for d in m.discrepancies],
+                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(world, motion_of(m.symmetry)), strict=True)),
+                "task_keeps_it_approximately": not reason,
+            }
+            for m, (_, reason) in zip(derivation.near_misses, nearly, strict=True)
+        ],
+        "not_kept_by_task": [f"{n}: {r}" for n, r in kept.refused if "world turned" not in n],
+    }
 
 
 def kept_by_task(env: gymnasium.Env[Any, Any]) -> tuple[Kept, list[tuple[Symmetry, str]]]:

@@ -1,0 +1,100 @@
+"""From a configuration to a model; whatever does not fit is refused before any work is done."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+import gymnasium
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from eqrl.agents import (
+    EquivariantPolicy,
+    EquivariantSACPolicy,
+    EquivariantTD3Policy,
+    MirrorLossPPO,
+    MirrorLossSAC,
+    MirrorLossTD3,
+)
+from eqrl.agents.stock_options import activation_named
+from eqrl.errors import UsageError, one_line, suggestion
+from eqrl.runs.algorithms import ALGORITHMS
+from eqrl.runs.config import STOCK_POLICY, Config
+from eqrl.runs.hyperparams import algorithm_arguments
+from eqrl.runs.values import fitting
+
+_POLICIES: Mapping[str, Any] = {"ppo": EquivariantPolicy, "sac": EquivariantSACPolicy, "td3": EquivariantTD3Policy}
+_WITH_MIRROR_LOSS: Mapping[str, Any] = {"ppo": MirrorLossPPO, "sac": MirrorLossSAC, "td3": MirrorLossTD3}
+_WIDEST = 16_384
+
+
+def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
+    """The model of a run, with fresh parameters.
+
+    Raises:
+        UsageError: for an unknown hyperparameter, an untyped space, bounds that are not a ball, ...
+    """
+    algorithm = ALGORITHMS[config.algo]
+    kwargs = _named_optimizer(dict(config.policy_kwargs))
+    if config.network == STOCK_POLICY:
+        policy: Any = "MultiInputPolicy" if isinstance(env.observation_space, gymnasium.spaces.Dict) else STOCK_POLICY
+        kwargs = _named_activation(kwargs)
+    else:
+        policy = _POLICIES[config.algo]
+        known = policy.options()
+        types_of = get_type_hints(policy.__init__)
+        for name, value in kwargs.items():
+            if name not in known:
+                raise UsageError(f"the policy has no option {name!r}; {suggestion(name, known)}")
+            with one_line(f"option {name!r} of the policy"):
+                kwargs[name] = fitting(value, types_of.get(name))
+        kwargs = {"network": config.network, "group": config.group, **kwargs}
+    _refuse_huge(kwargs, "policy_kwargs")
+    hyperparams = algorithm_arguments(config, env)
+    if config.mirror_loss > 0.0:
+        algorithm = _WITH_MIRROR_LOSS[config.algo]
+        hyperparams["mirror_coef"] = config.mirror_loss
+        hyperparams["mirror_group"] = None if config.group in ("auto", "full") else config.group
+    try:
+        torch.empty(0, device="cpu" if config.device == "auto" else config.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"option 'device': {config.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    with one_line(f"{config.algo} with network {config.network} on {config.env}"):
+        model = algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
+    # a rollout buffer that evaluates the policy has to be told of it
+    if (bind := getattr(getattr(model, "rollout_buffer", None), "bind", None)) is not None:
+        bind(model.policy)
+    return model
+
+
+def _named_activation(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of SB3's own policy, with the activation that a name stands for."""
+    if not isinstance(name := kwargs.get("activation_fn"), str):
+        return kwargs
+    with one_line("policy_kwargs"):
+        return {**kwargs, "activation_fn": activation_named(name)}
+
+
+def _named_optimizer(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a policy, with the optimizer of PyTorch that a name stands for."""
+    if not isinstance(name := kwargs.get("optimizer_class"), str):
+        return kwargs
+    known = {kind.__name__: kind for kind in vars(torch.optim).values() if inspect.isclass(kind)}
+    if name not in known:
+        raise UsageError(f"policy_kwargs: unknown optimizer_class {name!r}; {suggestion(name, known)}")
+    return {**kwargs, "optimizer_class": known[name]}
+
+
+def _refuse_huge(value: Any, name: str) -> None:
+    """Refuse layers that no memory holds: the system would kill the process instead of telling."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            _refuse_huge(entry, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            _refuse_huge(entry, name)
+    elif isinstance(value, int) and value > _WIDEST:
+        raise UsageError(f"option {name!r}: {value:,} is too large, give at most {_WIDEST:,}")
