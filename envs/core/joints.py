@@ -61,7 +61,7 @@ class _Reader:
             if kind == _FREE:
                 self.free.append(FreeBody(self.body(body), qpos, dof))
             elif kind == _BALL:
-                rest = self._rotation(body) if self._parent_stands(body) else None
+                rest = None if self._parent_turns(body) else self._rotation(body)
                 self.balls.append(BallJoint(self.body(body), qpos, dof, rest))
             elif "joints" in self.group.relabels or not self._parent_stands(body):
                 scalars.append(j)
@@ -95,6 +95,16 @@ class _Reader:
 
     def _parent_stands(self, body: int) -> bool:
         return int(self.model.body_weldid[self.model.body_parentid[body]]) == 0
+
+    def _parent_turns(self, body: int) -> bool:
+        """Whether its parent hangs on more than slides, which leave an orientation alone."""
+        parent = self.model.body_weldid[self.model.body_parentid[body]]
+        while parent != 0:
+            first, count = int(self.model.body_jntadr[parent]), int(self.model.body_jntnum[parent])
+            if any(int(self.model.jnt_type[j]) != _SLIDE for j in range(first, first + count)):
+                return True
+            parent = self.model.body_weldid[self.model.body_parentid[parent]]
+        return False
 
     def _rotation(self, body: int) -> Floats:
         return np.array(self.data.xmat[body].reshape(3, 3))

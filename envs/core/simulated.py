@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.core.task import Floats, Outcome, Task
 from eqrl.symmetry import TypedBox
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from eqrl.envs.core.simulation import Simulation
 
 
 class Simulated(Protocol):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import eqrl
 import mujoco
 import numpy as np
+
+import eqrl
 from eqrl.envs import register
 from eqrl.envs.core.arguments import number
 from eqrl.envs.core.layout import StateLayout
