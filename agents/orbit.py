@@ -9,13 +9,13 @@ import numpy as np
 from gymnasium import spaces
 from torch import Tensor
 
-from eqrl.agents.actions import check_box
 from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.networks import GroupChoice
 from eqrl.agents.options import representation_in
 from eqrl.errors import suggestion
 from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry import GROUPS, Element, Group
+from eqrl.symmetry.bounds import check_box
 
 Observations = Any  # a tensor of shape (B, dim), or a dict of them
 
