@@ -17,6 +17,7 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from eqrl.nn import cleared
 from eqrl.nn.constants import ExactModule
 from eqrl.symmetry import Group, representation_of, vector_blocks
 from eqrl.symmetry.bounds import check_box
@@ -83,18 +84,22 @@ class ActionGeometry(ExactModule):
         r = self._length(u)
         return self._squash(u, r, r.tanh())
 
-    def squash_with_log_det(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def squash_with_log_det(self, u: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``squash`` and ``log_det`` at once, which is cheaper than one after the other."""
         if not self.any_squashed:
             return u, u.new_zeros(u.shape[:-1])
         if not self.has_vectors:
-            return self._squash_scalars(u), self._along(u).sum(-1) + self.log_volume
+            return self._squash_scalars(u), self._total(self._along(u), valid)
         r = self._length(u)
         short = r.tanh()
-        return self._squash(u, r, short), self._log_det(r, short)
+        return self._squash(u, r, short), self._log_det(r, short, valid)
 
     def bound(self, mean: Tensor) -> Tensor:
-        """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction."""
+        """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction.
+
+        Without this, PPO's importance ratios explode once a policy has learnt to act at full length: on the flat part of ``tanh``
+        float32 cannot tell noise apart.
+        """
         if not self.any_squashed:
             return mean
         r = self._length(mean)
@@ -110,12 +115,17 @@ class ActionGeometry(ExactModule):
         factor = torch.atanh(r.clamp(max=_INSIDE)) / r
         return a * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
-    def log_det(self, u: Tensor) -> Tensor:
-        """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``."""
+    def log_det(self, u: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``.
+
+        Args:
+            u: unbounded vectors.
+            valid: entries that count, ``(B, dim)``, bool; None for all.
+        """
         if not self.any_squashed:
             return u.new_zeros(u.shape[:-1])
         r = self._length(u)
-        return self._log_det(r, r.tanh())
+        return self._log_det(r, r.tanh(), valid)
 
     def project(self, a: Tensor) -> Tensor:
         """Shorten vectors that reach out of their ball; scalars are left alone."""
@@ -133,12 +143,18 @@ class ActionGeometry(ExactModule):
         factor = short.clamp(max=_INSIDE) / r * self.radius
         return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
-    def _log_det(self, r: Tensor, short: Tensor) -> Tensor:
+    def _log_det(self, r: Tensor, short: Tensor, valid: Tensor | None) -> Tensor:
         # every coordinate carries its share of its block, so that one sum over coordinates serves all block sizes
         terms = self.share * self._along(r) + (1.0 - self.share) * (short / r).log()
         if not self.all_squashed:
             terms = torch.where(self.squashed, terms, 0.0)
-        return terms.sum(-1) + self.log_volume
+        return self._total(terms, valid)
+
+    def _total(self, terms: Tensor, valid: Tensor | None) -> Tensor:
+        """Log-determinant of squash and scaling from what each coordinate gives to that of the squash."""
+        if valid is None:
+            return terms.sum(-1) + self.log_volume
+        return cleared(terms + self.radius.log(), valid).sum(-1)
 
     def _along(self, r: Tensor) -> Tensor:
         """``log(1 - tanh(r)^2)``, accurate for any r."""

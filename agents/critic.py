@@ -14,7 +14,7 @@ from torch import Tensor
 from eqrl.agents.actions import ActionGeometry
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import Networks
-from eqrl.nn import Ensemble, constants
+from eqrl.nn import Ensemble, cleared, constants
 from eqrl.symmetry import scalars
 
 
@@ -52,6 +52,7 @@ class EquivariantCritic(BaseModel):
     ) -> None:
         super().__init__(observation_space, action_space, features_extractor=features_extractor)
         self.geometry = ActionGeometry(action_space, networks.widest_group, unit=True)
+        self.padding = networks.action_padding(action_space, unit=True)
         in_rep, out_rep = networks.observation_and_action, scalars("q", outputs, networks.observation.group)
         self.q_networks = []
         for i in range(n_critics):
@@ -86,6 +87,9 @@ class EquivariantCritic(BaseModel):
         return self.training and actions.grad_fn is not None
 
     def _input(self, features: Tensor, actions: Tensor) -> Tensor:
+        if self.padding is not None:
+            # where TD3 adds noise to its targets, for instance
+            actions = cleared(actions, self.padding.valid(features))
         return torch.cat([features, self.geometry.project(actions)], dim=-1)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from eqrl.agents.actions import ActionGeometry
+from eqrl.nn import cleared
 from eqrl.symmetry import Group, orbits
 
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
@@ -21,6 +22,9 @@ class EquivariantGaussian(Distribution):
 
     Where nothing is squashed (joint torques under PPO) this is SB3's diagonal Gaussian with tied widths, at its
     cost. It has ``log_prob(g a | g s) = log_prob(a | s)`` exactly.
+
+    Entries of padding are no part of it: they are exactly zero in every action and count neither in densities nor in
+    entropies. Only in TRPO's divergence, a mean over entries, they count as entries that never differ.
 
     Args:
         geometry: blocks and radii of the action space.
@@ -35,29 +39,32 @@ class EquivariantGaussian(Distribution):
         self.orbits = found.count
         self.mean = torch.zeros(0)
         self.log_std = torch.zeros(0)
+        self.valid: Tensor | None = None
 
     def proba_distribution_net(self, log_std_init: float = 0.0) -> nn.Parameter:  # type: ignore[override]
         """State-independent log-widths, one per orbit, shape ``(orbits,)``."""
         return nn.Parameter(torch.full((self.orbits,), float(log_std_init)))
 
-    def proba_distribution(self, mean: Tensor, log_std: Tensor) -> EquivariantGaussian:
+    def proba_distribution(self, mean: Tensor, log_std: Tensor, valid: Tensor | None = None) -> EquivariantGaussian:
         """Set the parameters.
 
         Args:
             mean: means before squashing, shape ``(B, dim)``.
             log_std: log-widths, shape ``(orbits,)`` or ``(B, orbits)``.
+            valid: entries that are no padding, shape ``(B, dim)``, bool; None if all are real.
         """
         if self.orbit.device != mean.device:
             self.orbit = self.orbit.to(mean.device)
-        self.mean = mean
+        self.valid = valid
+        self.mean = cleared(mean, valid)
         self.log_std = log_std.index_select(-1, self.orbit)
         return self
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-density of squashed actions of shape ``(B, dim)``, shape ``(B,)``."""
-        u = self.geometry.unsquash(actions)
+        u = self.geometry.unsquash(cleared(actions, self.valid))
         log_density = self._log_density((u - self.mean) * (-self.log_std).exp())
-        return log_density - self.geometry.log_det(u) if self.geometry.any_squashed else log_density
+        return log_density - self.geometry.log_det(u, self.valid) if self.geometry.any_squashed else log_density
 
     def entropy(self) -> Tensor:
         """Differential entropy, shape ``(B,)``.
@@ -65,9 +72,9 @@ class EquivariantGaussian(Distribution):
         It is exact without squash. With it, one reparameterised sample stands for the mean of the Jacobian: unbiased,
         and with a gradient, which SB3's estimate for squashed Gaussians (entropy ``None``) lacks under PPO.
         """
-        entropy = (self.log_std + (0.5 + _HALF_LOG_TAU)).sum(-1)
+        entropy = cleared(self.log_std + (0.5 + _HALF_LOG_TAU), self.valid).sum(-1)
         if self.geometry.any_squashed:
-            return entropy + self.geometry.log_det(self._draw())
+            return entropy + self.geometry.log_det(self._draw(), self.valid)
         return entropy.expand(self.mean.shape[:1])
 
     def sample(self) -> Tensor:
@@ -84,7 +91,7 @@ class EquivariantGaussian(Distribution):
 
         The squash is a bijection, so a KL divergence of two such Gaussians, which TRPO bounds, is that of the actions.
         """
-        return Normal(self.mean, self.log_std.exp().expand_as(self.mean))
+        return Normal(self.mean, cleared(self.log_std, self.valid).exp().expand_as(self.mean))
 
     def __copy__(self) -> Self:
         """The same parameters in an object of its own, for TRPO's old distribution."""
@@ -94,23 +101,30 @@ class EquivariantGaussian(Distribution):
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the parameters of the last batch: tensors inside a gradient's graph cannot be copied in depth."""
-        return {**self.__dict__, "mean": torch.zeros(0), "log_std": torch.zeros(0)}
+        return {**self.__dict__, "mean": torch.zeros(0), "log_std": torch.zeros(0), "valid": None}
 
     def _log_density(self, z: Tensor) -> Tensor:
         """Log-density of the Gaussian, before the squash, at noise ``z`` in units of its widths."""
-        return -0.5 * z.square().sum(-1) - self.log_std.sum(-1) - _HALF_LOG_TAU * self.geometry.dim
+        if self.valid is None:
+            return -0.5 * z.square().sum(-1) - self.log_std.sum(-1) - _HALF_LOG_TAU * self.geometry.dim
+        return cleared(-0.5 * z.square() - self.log_std - _HALF_LOG_TAU, self.valid).sum(-1)
 
     def _draw(self) -> Tensor:
-        return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
+        return self.mean + self.log_std.exp() * self._noise()
 
-    def actions_from_params(self, mean: Tensor, log_std: Tensor, deterministic: bool = False) -> Tensor:
+    def _noise(self) -> Tensor:
+        return cleared(torch.randn_like(self.mean), self.valid)
+
+    def actions_from_params(
+        self, mean: Tensor, log_std: Tensor, valid: Tensor | None = None, deterministic: bool = False
+    ) -> Tensor:
         """Actions, given the parameters."""
-        return self.proba_distribution(mean, log_std).get_actions(deterministic=deterministic)
+        return self.proba_distribution(mean, log_std, valid).get_actions(deterministic=deterministic)
 
-    def log_prob_from_params(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+    def log_prob_from_params(self, mean: Tensor, log_std: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Reparameterised actions and their log-density, without a lossy inversion of the squash."""
-        self.proba_distribution(mean, log_std)
-        z = torch.randn_like(self.mean)
-        actions, log_det = self.geometry.squash_with_log_det(self.mean + self.log_std.exp() * z)
+        self.proba_distribution(mean, log_std, valid)
+        z = self._noise()
+        actions, log_det = self.geometry.squash_with_log_det(self.mean + self.log_std.exp() * z, self.valid)
         # the noise is known, so nothing has to be inverted, neither the squash nor mean and width
         return actions, self._log_density(z) - log_det

@@ -111,7 +111,10 @@ class MirrorLoss(BaseAlgorithm):
         images = self._images(_length(observations))
         turned = [self._orbit.observations(observations, g) for g in images]
         here, *there = mean(_joined([observations, *turned])).chunk(1 + len(images))
-        losses = [mse_loss(a, self._orbit.actions(here, g)) for a, g in zip(there, images, strict=True)]
+        losses = [
+            _mean_square(a, self._orbit.actions(here, g), self._orbit.valid(x))
+            for a, g, x in zip(there, images, turned, strict=True)
+        ]
         return torch.stack(losses).mean()
 
     def _value_loss(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor:
@@ -237,6 +240,11 @@ def _replaced(owner: Any, method: str, wrapper: Callable[[Function], Function]) 
             delattr(owner, method)
         else:
             setattr(owner, method, own)
+
+
+def _mean_square(a: Tensor, b: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean square difference of those entries that are no padding."""
+    return mse_loss(a, b) if valid is None else mse_loss(a[valid], b[valid])
 
 
 def _length(observations: Any) -> int:

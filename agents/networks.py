@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
+import numpy as np
+from gymnasium import spaces
 
 from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.options import network_options, representation_in
 from eqrl.errors import suggestion
-from eqrl.nn import BACKBONES, Backbone, build
+from eqrl.nn import BACKBONES, Backbone, Padding, build
 from eqrl.nn.mlp import MLP
-from eqrl.symmetry import GROUPS, Group, Representation
+from eqrl.symmetry import GROUPS, Group, Representation, mask_index
+from eqrl.symmetry.bounds import check_padding
 
 GroupChoice = Group | str
 
@@ -81,6 +84,20 @@ class Networks:
         fields = (*self.observation.fields, *(replace(f, name=f"action/{f.name}", role="") for f in self.action.fields))
         return Representation(fields, tuple(known.values()), self.observation.group)
 
+    def action_padding(self, action_space: spaces.Box, *, unit: bool) -> Padding | None:
+        """Which entries of an action are padding, by the masks of the observation; None if there is none.
+
+        Args:
+            action_space: the box of actions.
+            unit: whether the algorithm's actions are in units of their bounds.
+
+        Raises:
+            ValueError: if the bounds of such entries do not leave them at zero, or sets differ in size.
+        """
+        index = mask_index(self.action, self.observation)
+        check_padding(action_space, np.any(index >= 0, axis=1), self.action, unit)
+        return Padding.of(self.action, self.observation)
+
     def actor(self, out_rep: Representation, gain: float) -> Backbone:
         """A network from the features to ``out_rep``, whose last layer starts with the given gain."""
         options = {"output_gain": gain, **self.network_kwargs}
@@ -98,7 +115,7 @@ class Networks:
             ("critic", self.critic_network, self.critic_kwargs, self.critic_group),
         ):
             shown = ", ".join(f"{k}={v}" for k, v in options.items())
-            lines.append(f"{part + ':':<8}{name}({shown}), commutes with {group}")
+            lines.append(f"{part + ':':<8}{name}({shown}), commutes with {group}{_exchange(name, self.observation)}")
         return "\n".join(lines)
 
 
@@ -143,6 +160,17 @@ def choose_networks(
         critic_options = network_options("critic_kwargs", critic_network, critic_kwargs)
     actor_group, critic_group = (_choose_group(group, name, observation) for name in (network, critic_network))
     return Networks(observation, action, network, actor_options, critic_network, critic_options, actor_group, critic_group)
+
+
+def _exchange(network: str, observation: Representation) -> str:
+    """What a network makes of exchangeable sets, in words."""
+    names = [repr(e.name) for e in observation.entities if e.exchangeable]
+    if not names or network not in BACKBONES:
+        return ""
+    held = (
+        "and with every exchange" if BACKBONES[network].exchanges else "but gives each slot weights of its own, not exchange"
+    )
+    return f", {held} of {', '.join(names)}"
 
 
 def _choose_group(choice: GroupChoice, network: str, observation: Representation) -> Group:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from gymnasium import Space
 from numpy.typing import NDArray
 from stable_baselines3.common.noise import ActionNoise
 
-from eqrl.symmetry import TypedBox, vector_blocks
+from eqrl.symmetry import representation_of, vector_blocks
 
 
 class BallNoise(ActionNoise):
@@ -21,12 +24,12 @@ class BallNoise(ActionNoise):
         limit: longest noise vector, and largest noise of a scalar, in the same units.
     """
 
-    def __init__(self, action_space: TypedBox, sigma: float = 0.1, limit: float = 0.5) -> None:
+    def __init__(self, action_space: Space[Any], sigma: float = 0.1, limit: float = 0.5) -> None:
         super().__init__()
         self.sigma, self.limit = sigma, limit
-        dim = action_space.representation.dim
-        self._same = np.eye(dim)
-        for block in vector_blocks(action_space.representation):
+        representation = representation_of(action_space)
+        self._same = np.eye(representation.dim)
+        for block in vector_blocks(representation):
             self._same[np.ix_(block, block)] = 1.0
 
     def __call__(self) -> NDArray[np.float32]:

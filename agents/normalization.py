@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
+from eqrl.nn import Padding, cleared
 from eqrl.symmetry import Group, Representation, orbits
 
 _ZERO = 1e-9
@@ -27,7 +28,8 @@ class RunningNorm(nn.Module):
     ``collect`` only gathers statistics; ``commit`` makes them effective. The two are apart because PPO compares
     log-probabilities across a rollout and its training: within one such cycle the normaliser must not move.
 
-    Entities that are masked as padding do not count and stay zero; the mask itself is passed on unchanged.
+    Slots of padding do not count, whatever stands in them, and become zero. Masks and edges are passed on unchanged. The
+    entities of an exchangeable set share their statistics.
 
     Args:
         representation: how the input turns.
@@ -45,7 +47,6 @@ class RunningNorm(nn.Module):
     offset: Tensor
     fixed: Tensor
     block: Tensor
-    mask: Tensor
 
     def __init__(
         self,
@@ -58,17 +59,19 @@ class RunningNorm(nn.Module):
         group = group or representation.group
         found = orbits(representation, group)
         block, self._blocks = _mixed_blocks(representation, group)
-        mask, fixed = _masks(representation)
+        fixed = torch.zeros(representation.dim, dtype=torch.bool)
+        for name in representation.markers:
+            fixed[representation.slices[name]] = True
         self.clip = clip
         self.until = until
         self._any_vector = self._blocks < representation.dim
-        self._any_mask = bool((mask >= 0).any())
+        self.padding = Padding.of(representation, representation)
         self.register_buffer("running_moments", torch.zeros(3, found.count, dtype=torch.float64))
         self.register_buffer("running_shift", torch.zeros(representation.dim))
         self.register_buffer("running_gain", torch.ones(representation.dim))
         self.register_buffer("pending", torch.zeros(3, found.count, dtype=torch.float64))
         size = torch.bincount(found.index, minlength=found.count)
-        constants = {"orbit": found.index, "size": size, "offset": found.offset, "fixed": fixed, "block": block, "mask": mask}
+        constants = {"orbit": found.index, "size": size, "offset": found.offset, "fixed": fixed, "block": block}
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -82,8 +85,8 @@ class RunningNorm(nn.Module):
             Normalised features, shape ``(B, dim)``.
         """
         y = (x - self.running_shift) * self.running_gain
-        if self._any_mask:
-            y = y * self._weights(x)
+        if self.padding is not None:
+            y = cleared(y, self.padding.valid(x))
         if not self._any_vector:
             return y.clamp(-self.clip, self.clip)
         length = y.new_zeros(y.shape[0], self._blocks).index_add_(1, self.block, y.square())
@@ -98,10 +101,10 @@ class RunningNorm(nn.Module):
         The very first batch takes effect at once, since there is nothing to be consistent with.
         """
         wide = x.double()
-        if self._any_mask:
-            weights = self._weights(wide)
-            wide = wide * weights
-            number = weights.sum(0)
+        if self.padding is not None:
+            valid = self.padding.valid(x)
+            wide = cleared(wide, valid)
+            number = valid.double().sum(0)
         else:
             number = torch.full_like(wide[0], len(wide))
         self.pending.index_add_(1, self.orbit, torch.stack([number, wide.sum(0), wide.square().sum(0)]))
@@ -133,9 +136,6 @@ class RunningNorm(nn.Module):
         """Number of observations in effect; padded entities do not count."""
         return float((self.running_moments[0] / self.size).max())
 
-    def _weights(self, x: Tensor) -> Tensor:
-        return torch.where(self.mask >= 0, x.index_select(1, self.mask.clamp_min(0)), 1.0)
-
 
 def _mixed_blocks(representation: Representation, group: Group) -> tuple[Tensor, int]:
     """Smallest blocks of coordinates whose lengths the group preserves while it moves blocks to blocks.
@@ -149,19 +149,3 @@ def _mixed_blocks(representation: Representation, group: Group) -> tuple[Tensor,
         together = together + touched @ touched.T + touched.T @ touched
     count, index = connected_components(together, directed=False)
     return torch.as_tensor(index, dtype=torch.int64), int(count)
-
-
-def _masks(representation: Representation) -> tuple[Tensor, Tensor]:
-    """For each coordinate where its mask lies (-1: none), and whether it belongs to a mask itself."""
-    where = torch.full((representation.dim,), -1, dtype=torch.int64)
-    fixed = torch.zeros(representation.dim, dtype=torch.bool)
-    for entity_set in representation.entities:
-        if entity_set.mask is None:
-            continue
-        start = representation.slices[entity_set.mask].start
-        fixed[representation.slices[entity_set.mask]] = True
-        for field in representation.fields:
-            if field.entities == entity_set.name and field.name != entity_set.mask:
-                entity = torch.arange(entity_set.size).repeat_interleave(field.width)
-                where[representation.slices[field.name]] = start + entity
-    return where, fixed

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium import spaces
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.networks import GroupChoice
 from eqrl.agents.options import representation_in
 from eqrl.errors import suggestion
+from eqrl.nn import Padding
 from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry import GROUPS, Element, Group
 from eqrl.symmetry.bounds import check_box
@@ -54,6 +56,7 @@ class Orbit:
         assert isinstance(action_space, spaces.Box)  # representation_in takes no other action space
         check_box(action_space, self._action, self.group)
         self._observation_space = observation_space
+        self._padding = Padding.of(self._action, observation)
 
     def draw(self, n: int) -> Element:
         """``n`` uniform elements, from NumPy's global generator as everything that SB3's buffers draw."""
@@ -71,6 +74,14 @@ class Orbit:
     def actions(self, actions: Tensor, g: Element) -> Tensor:
         """``g a`` for a batch of actions of shape ``(B, action_dim)``."""
         return self._action.transform(actions, g)
+
+    def valid(self, observations: Observations) -> Tensor | None:
+        """Entries of the actions that are no padding, shape ``(B, action_dim)``, bool; None if nothing is ever padding."""
+        if self._padding is None:
+            return None
+        if isinstance(observations, dict):
+            observations = torch.cat([observations[key] for key in sorted(observations)], dim=-1)
+        return self._padding.valid(observations)
 
 
 def _chosen(choice: GroupChoice | None, declared: Group) -> Group:

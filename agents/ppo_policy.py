@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
@@ -122,6 +123,8 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         self.geometry = ActionGeometry(self.action_space, self.networks.widest_group, unit=False)
         distribution = EquivariantGaussian(self.geometry, self.networks.actor_group)
         self.action_dist = distribution
+        assert isinstance(self.action_space, spaces.Box)
+        self.action_padding = self.networks.action_padding(self.action_space, unit=False)
         self.log_std = distribution.proba_distribution_net(self.log_std_init)
         # a small last layer makes the first actions nearly independent of the observation (Andrychowicz et al., 2021)
         self.action_net = self.networks.actor(self.networks.action, gain=0.01)
@@ -170,7 +173,8 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
 
     def _distribution(self, features: Tensor) -> EquivariantGaussian:
         assert isinstance(self.action_dist, EquivariantGaussian)
-        return self.action_dist.proba_distribution(self.geometry.bound(self.action_net(features)), self.log_std)
+        valid = None if self.action_padding is None else self.action_padding.valid(features)
+        return self.action_dist.proba_distribution(self.geometry.bound(self.action_net(features)), self.log_std, valid)
 
     def _features(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         pi = self.pi_features_extractor(obs)

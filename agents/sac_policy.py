@@ -14,8 +14,10 @@ from stable_baselines3.sac.policies import LOG_STD_MAX, LOG_STD_MIN, SACPolicy
 from torch import Tensor
 
 from eqrl.agents.actions import ActionGeometry
+from eqrl.agents.algorithm import calling_algorithm
 from eqrl.agents.critic import features_in_step
 from eqrl.agents.distributions import EquivariantGaussian
+from eqrl.agents.entropy_target import EntropyTarget
 from eqrl.agents.errors import refuse_sde
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import GroupChoice, Networks, choose_networks
@@ -46,22 +48,32 @@ class EquivariantSACActor(BasePolicy):
         self.geometry = ActionGeometry(action_space, networks.widest_group, unit=True)
         self.action_dist = EquivariantGaussian(self.geometry, networks.actor_group)
         self.log_std_init = log_std_init
+        self.padding = networks.action_padding(action_space, unit=True)
+        self.entropy_target = None if self.padding is None else EntropyTarget(self.geometry.dim)
         widths = Field("log_std", f"{self.action_dist.orbits}x0e")
         action = networks.action
         self.backbone = networks.actor(Representation((*action.fields, widths), action.entities, action.group), gain=0.1)
 
     def forward(self, obs: PyTorchObs, deterministic: bool = False) -> Tensor:
         """Actions in units of their bounds, shape ``(B, action_dim)``."""
-        mean, log_std, _ = self.get_action_dist_params(obs)
-        return self.action_dist.actions_from_params(mean, log_std, deterministic=deterministic)
+        mean, log_std, padding = self.get_action_dist_params(obs)
+        return self.action_dist.actions_from_params(mean, log_std, deterministic=deterministic, **padding)
 
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Reparameterised actions ``(B, action_dim)`` and their log-probabilities ``(B,)``."""
-        return self.action_dist.log_prob_from_params(*self._parameters_of(features_in_step(self, obs)))
+        features = features_in_step(self, obs)
+        padding = self._padding_of(features)
+        if self.entropy_target is not None and self.training and torch.is_grad_enabled():
+            self.entropy_target.set(calling_algorithm(self), padding["valid"])
+        return self.action_dist.log_prob_from_params(*self._parameters_of(features), **padding)
 
     def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Means ``(B, action_dim)`` before squashing, log-widths ``(B, orbits)``, and nothing more."""
-        return *self._parameters_of(self.features_extractor(obs)), {}
+        """Means ``(B, action_dim)`` before squashing, log-widths ``(B, orbits)``, and as ``valid`` what is no padding."""
+        features: Tensor = self.features_extractor(obs)
+        return *self._parameters_of(features), self._padding_of(features)
+
+    def _padding_of(self, features: Tensor) -> dict[str, Tensor]:
+        return {} if self.padding is None else {"valid": self.padding.valid(features)}
 
     def _parameters_of(self, features: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = self.backbone(features).split([self.geometry.dim, self.action_dist.orbits], dim=-1)
@@ -77,7 +89,8 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
 
     With it ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``Q(g s, g a) = Q(s, a)`` hold for
     every g in ``policy.group`` and any weights. SAC's ``target_entropy="auto"`` is minus the number of action entries,
-    which is meant for a cube; a ball is smaller, so a somewhat lower target asks for the same randomness.
+    which is meant for a cube; a ball is smaller, so a somewhat lower target asks for the same randomness. Where slots of the
+    action are padding, each sample has the share of the target that belongs to its real entries.
 
     Statistics of the observations are gathered from the minibatches of gradient steps.
 

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
@@ -20,6 +22,7 @@ from eqrl.agents.features import TypedFeatures
 from eqrl.agents.networks import Networks
 from eqrl.agents.rewriting import refuse_rewritten, typed
 from eqrl.agents.stock_options import STOCK_OPTIONS, Options, translated
+from eqrl.nn import Padding
 from eqrl.symmetry import Group
 
 # options of PyTorch's Adam that say how it computes, not what
@@ -124,6 +127,8 @@ class OffPolicyMixin(SymmetricPolicy):
     """What SAC and TD3 share besides: invariant Q-functions."""
 
     action_space: spaces.Box
+    actor: Any
+    critic: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if (n_critics := self._own_parameters["n_critics"]) < 1:
@@ -134,6 +139,32 @@ class OffPolicyMixin(SymmetricPolicy):
         """Create networks and optimizers; called by the base class."""
         self._choose_kernel()
         super()._build(lr_schedule)  # type: ignore[misc]
+
+    def unscale_action(self, scaled_action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions in the environment's units.
+
+        The algorithm itself asks for them when it explores. Then its actions may be drawn from the whole box, or hold added
+        noise, neither of which knows what is padding: those entries are set to zero, also in the array that was given,
+        because the algorithm stores that one in its replay buffer.
+        """
+        explorer = sys._getframe(1).f_locals.get("self")
+        if isinstance(explorer, BaseAlgorithm) and self._action_padding is not None:
+            observations = explorer._last_obs
+            assert observations is not None  # the algorithm explores from them
+            scaled_action[~self._valid_entries(observations)] = 0.0
+        return super().unscale_action(scaled_action)
+
+    @torch.no_grad()
+    def _valid_entries(self, observations: Any) -> NDArray[np.bool_]:
+        assert self._action_padding is not None
+        extractor = self.actor.features_extractor
+        assert isinstance(extractor, TypedFeatures)
+        return self._action_padding.valid(extractor.flatten(self.obs_to_tensor(observations)[0])).cpu().numpy()
+
+    @property
+    def _action_padding(self) -> Padding | None:
+        padding: Padding | None = self.critic.padding
+        return padding
 
     def make_critic(self, features_extractor: TypedFeatures | None = None) -> EquivariantCritic:
         """Create the Q-functions; called by the base class."""

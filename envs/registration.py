@@ -13,39 +13,59 @@ from eqrl.errors import argument_hint, known_arguments, suggestion
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
+    from eqrl.envs.core.task import Task
+
 
 @dataclass(frozen=True)
 class Registered:
-    """Where an environment lives; strings, so that registration imports nothing heavy.
+    """A registered environment.
 
     Attributes:
-        module: module of its classes.
-        name: stem of the class names: ``<name>Env``, ``<name>VectorEnv`` and the task ``<name>``.
+        task: where its task is, ``"module:Class"``, so that registration imports nothing heavy; or the class itself.
         max_episode_steps: time limit in control steps.
     """
 
-    module: str
-    name: str
+    task: str | type[Task]
     max_episode_steps: int
 
 
-ENVIRONMENTS = {
-    "eqrl/AntTarget-v0": Registered("eqrl.envs.locomotion.ant_target", "AntTarget", 300),
-    "eqrl/Reach-v0": Registered("eqrl.envs.manipulation.reach", "Reach", 50),
-    "eqrl/Push-v0": Registered("eqrl.envs.manipulation.push", "Push", 100),
-}
+ENVIRONMENTS: dict[str, Registered] = {}
+
+
+def register(env_id: str, task: str | type[Task], *, max_episode_steps: int) -> None:
+    """Register a task with Gymnasium and eqrl: ``gymnasium.make``, ``gymnasium.make_vec``, :func:`make_vec` and ``eqrl train`` know it then.
+
+    Args:
+        env_id: such as ``"eqrl/Push-v0"``.
+        task: where its class is, ``"eqrl.envs.manipulation.push:Push"``, or the class itself.
+        max_episode_steps: time limit in control steps.
+    """
+    ENVIRONMENTS[env_id] = Registered(task, max_episode_steps)
+    gymnasium.register(
+        env_id,
+        entry_point="eqrl.envs.forms.single:TaskEnv",
+        vector_entry_point="eqrl.envs.forms.vector:TaskVectorEnv",
+        max_episode_steps=max_episode_steps,
+        kwargs={"task": task},
+    )
 
 
 def register_all() -> None:
     """Register every environment with Gymnasium, once."""
-    for env_id, where in ENVIRONMENTS.items():
-        if env_id not in gymnasium.registry:
-            gymnasium.register(
-                env_id,
-                entry_point=f"{where.module}:{where.name}Env",
-                vector_entry_point=f"{where.module}:{where.name}VectorEnv",
-                max_episode_steps=where.max_episode_steps,
-            )
+    if "eqrl/Push-v0" in gymnasium.registry:
+        return
+    register("eqrl/AntTarget-v0", "eqrl.envs.locomotion.ant_target:AntTarget", max_episode_steps=300)
+    register("eqrl/Reach-v0", "eqrl.envs.manipulation.reach:Reach", max_episode_steps=50)
+    register("eqrl/Push-v0", "eqrl.envs.manipulation.push:Push", max_episode_steps=100)
+
+
+def task_class(task: str | type[Task]) -> type[Task]:
+    """The class of a task, imported where it is given by its place."""
+    if not isinstance(task, str):
+        return task
+    module, _, name = task.partition(":")
+    imported: type[Task] = getattr(importlib.import_module(module), name)
+    return imported
 
 
 def make_vec(
@@ -66,7 +86,7 @@ def make_vec(
     """Make an SB3 vector environment that steps all its members in one native batch.
 
     Args:
-        env_id: an id of eqrl, such as ``"eqrl/AntTarget-v0"``.
+        env_id: a registered id, such as ``"eqrl/AntTarget-v0"``.
         n_envs: number of environments.
         seed: environment ``i`` is seeded with ``seed + i``.
         n_threads: threads for the physics, 0 for all cores.
@@ -85,21 +105,21 @@ def make_vec(
     """
     from stable_baselines3.common.vec_env import VecMonitor
 
-    from eqrl.envs.sb3 import TaskVecEnv
+    from eqrl.envs.forms.sb3 import TaskVecEnv
 
     if env_id not in ENVIRONMENTS:
         raise ValueError(f"environment {env_id!r} is not one of eqrl's; {suggestion(env_id, ENVIRONMENTS)}")
-    where = ENVIRONMENTS[env_id]
-    task_class = getattr(importlib.import_module(where.module), where.name)
+    registered = ENVIRONMENTS[env_id]
+    kind = task_class(registered.task)
     try:
-        task = task_class(**task_arguments)
+        task = kind(**task_arguments)
     except TypeError as error:
-        raise ValueError(f"{env_id}: {argument_hint(str(error), known_arguments(task_class))}") from error
+        raise ValueError(f"{env_id}: {argument_hint(str(error), known_arguments(kind))}") from error
     env = TaskVecEnv(
         task,
         n_envs,
         n_threads,
-        max_episode_steps=max_episode_steps or where.max_episode_steps,
+        max_episode_steps=max_episode_steps or registered.max_episode_steps,
         render_mode=render_mode,
         scene_rotation=scene_rotation,
         goal_rotation=goal_rotation,

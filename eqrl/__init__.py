@@ -3,7 +3,7 @@
 The names below are the public API. Each is imported when it is first used, so ``import eqrl`` only registers the environments with
 Gymnasium. What is not listed here may move between versions.
 
-- Environments: :data:`ENVIRONMENTS`, :func:`make_vec`.
+- Environments: :data:`ENVIRONMENTS`, :func:`make_vec`, :func:`register`.
 - Spaces that know their symmetry: :class:`TypedBox`, :class:`Representation`, :class:`Field`, :class:`EntitySet`,
   :func:`representation_of`; groups: :class:`Group`, :class:`Generator`, :class:`Element`, :func:`about_gravity`,
   :func:`finite_group`, :data:`SO2`, :data:`O2`, :data:`SO3`, :data:`O3`.
@@ -28,7 +28,7 @@ if not (_here / "envs").is_dir() and (_here.parent / "pyproject.toml").is_file()
     # Python runs in a checkout, whose eqrl/ shadows the installed package: envs/ and agents/ lie beside it there
     __path__.append(str(_here.parent))
 
-from eqrl.envs.registration import ENVIRONMENTS, make_vec, register_all  # noqa: E402
+from eqrl.envs.registration import ENVIRONMENTS, make_vec, register, register_all  # noqa: E402
 
 if TYPE_CHECKING:
     from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, EquivariantTQCPolicy
@@ -87,6 +87,7 @@ __all__ = [
     "load",
     "make_vec",
     "measure_behaviour",
+    "register",
     "representation_of",
     "verify",
     "with_symmetry",

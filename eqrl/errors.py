@@ -46,8 +46,10 @@ def known_arguments(*owners: Any) -> set[str]:
     known: set[str] = set()
     for owner in owners:
         for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
-            if "__init__" in vars(base):
-                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            # a class may say by __signature__ what its __init__ reads
+            described = base if "__signature__" in vars(base) else vars(base).get("__init__")
+            if described is not None:
+                parameters = inspect.signature(described).parameters.values()
                 known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return known - {"self"}
 

@@ -103,7 +103,7 @@ def stepping(n_envs: int, threads: int, rounds: int, steps: int) -> dict[str, fl
     env.reset()
     task = env.unwrapped.task  # type: ignore[attr-defined]
     batch = Batch(task.model, n_envs, threads)
-    batch.bind("qpos")[:] = env.unwrapped.simulation.world.qpos  # type: ignore[attr-defined]
+    batch.bind("qpos")[:] = env.unwrapped.simulation.world.data.qpos  # type: ignore[attr-defined]
     control = batch.bind("ctrl")
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, size=(steps, n_envs, task.model.nu)).astype(np.float32)

@@ -274,7 +274,7 @@ def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approxi
     base: Any = env.unwrapped
     if not untyped(base.observation_space):
         raise DeclarationError(
-            f"{type(base).__name__} is typed already, with group {representation_of(base.observation_space).group}"
+            f"{env.spec.id if env.spec else type(base).__name__} is typed already, with group {representation_of(base.observation_space).group}"
         )
     structure = getattr(base, "observation_structure", None)
     if not isinstance(getattr(base, "model", None), mujoco.MjModel) or structure is None:

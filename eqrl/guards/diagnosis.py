@@ -6,7 +6,7 @@ import math
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.envs.divergence import DivergenceError
+from eqrl.envs.core.divergence import DivergenceError
 from eqrl.guards.autopsy import autopsy
 from eqrl.guards.bundle import flat
 from eqrl.guards.data import first_bad, first_bad_observation

@@ -10,7 +10,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.envs.divergence import DivergenceError
+from eqrl.envs.core.divergence import DivergenceError
 from eqrl.guards.bundle import flat
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import Scene

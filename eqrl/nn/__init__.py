@@ -5,9 +5,11 @@ from eqrl.nn.ensemble import Ensemble, constants
 from eqrl.nn.frame import Frame, Goal, Heading
 from eqrl.nn.layout import Layout, layout
 from eqrl.nn.mlp import MLP
+from eqrl.nn.padding import Padding, cleared
 from eqrl.nn.registry import BACKBONES, build
 from eqrl.nn.regular import Regular
 from eqrl.nn.steerable import Steerable
+from eqrl.nn.tokens import Parts, Tokens, TokenSet, TokenTypes
 from eqrl.nn.turn import Turn
 from eqrl.nn.vector import Vector
 
@@ -20,11 +22,17 @@ __all__ = [
     "Goal",
     "Heading",
     "Layout",
+    "Padding",
+    "Parts",
     "Regular",
     "Steerable",
+    "TokenSet",
+    "TokenTypes",
+    "Tokens",
     "Turn",
     "Vector",
     "build",
+    "cleared",
     "constants",
     "layout",
 ]

@@ -59,11 +59,4 @@ def role_anchor(rep: Representation, role: str, backbone: str) -> str:
 def _starts(rep: Representation, field: Field) -> list[int]:
     if field.frame != WORLD:
         return []
-    found = []
-    start = rep.slices[field.name].start
-    for _ in range(rep.count(field)):
-        for degree, _parity in field.copies:
-            if degree == 1:
-                found.append(start)
-            start += 2 if field.horizontal else 2 * degree + 1
-    return found
+    return [block.where.start for block in rep.blocks() if block.field == field and block.degree == 1]

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from torch import Tensor
 
 from eqrl.nn.constants import ExactModule
+from eqrl.nn.padding import Padding, cleared
 from eqrl.nn.perceptron import Activation
 from eqrl.symmetry import GROUPS, Group, Representation
 
@@ -18,16 +19,22 @@ class Backbone(ExactModule):
     Backbones are plain torch modules: they can be saved, copied, pickled and converted to float64, where they
     are equivariant to 1e-10 for any weights and inputs.
 
+    Where entity sets of the input are masked, whatever stands in slots of padding reaches nothing, and outputs over
+    these sets are zero there. Subclasses need not care: they write ``_map``, which sees zeros.
+
     Attributes:
         in_rep: representation of the input.
         out_rep: representation of the output.
         group: the group that the network commutes with.
         hidden: widths of its hidden layers.
         stacks: whether its parameters may have a leading axis of members, which its output then has too.
+        exchanges: whether it commutes with every exchange of the entities of exchangeable sets, and does not know how many
+            slots there are. Networks that give each slot weights of its own do not.
     """
 
     label: ClassVar[str] = "backbone"
     stacks: ClassVar[bool] = False
+    exchanges: ClassVar[bool] = False
     default_hidden: ClassVar[tuple[int, ...]] = (256, 256)
 
     def __init__(
@@ -62,6 +69,8 @@ class Backbone(ExactModule):
         # both raise if a horizontal field would be tilted
         in_rep.with_group(self.group)
         out_rep.with_group(self.group)
+        self._padding_in = Padding.of(in_rep, in_rep)
+        self._padding_out = Padding.of(out_rep, in_rep)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -87,6 +96,13 @@ class Backbone(ExactModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs of shape ``(B, in_rep.dim)`` to outputs of shape ``(B, out_rep.dim)``."""
+        if self._padding_in is None:
+            return self._map(x)
+        y = self._map(cleared(x, self._padding_in.valid(x)))
+        return y if self._padding_out is None else cleared(y, self._padding_out.valid(x))
+
+    def _map(self, x: Tensor) -> Tensor:
+        """The same, where padding is zero in the input and may be anything in the output."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:

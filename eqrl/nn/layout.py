@@ -62,24 +62,19 @@ def layout(rep: Representation, group: Group, backbone: str) -> Layout:
     """
     mirrors = group in (O2, O3)
     found = Layout(space={TRIVIAL: 0, SO2: 2, O2: 2, SO3: 3, O3: 3}[group], signs=[1.0] * rep.dim)
-    start = 0
-    for entry in rep.fields:
-        for _ in range(rep.count(entry)):
-            for degree, parity in entry.copies:
-                width = 2 if entry.horizontal else 2 * degree + 1
-                where = tuple(range(start, start + width))
-                start += width
-                if entry.frame != WORLD or group == TRIVIAL:
-                    found.even += where
-                elif degree == 0:
-                    (found.odd if mirrors and parity == -1 else found.even).extend(where)
-                elif degree == 1:
-                    _sort_vector(found, where, mirrors and parity == 1)
-                else:
-                    raise ValueError(
-                        f"field {entry.name!r} holds {entry.irreps!r}; backbone {backbone!r} knows scalars and vectors "
-                        "only, take 'steerable' or 'frame' for l >= 2"
-                    )
+    for block in rep.blocks():
+        where = tuple(block.where)
+        if block.frame != WORLD or group == TRIVIAL:
+            found.even += where
+        elif block.degree == 0:
+            (found.odd if mirrors and block.parity == -1 else found.even).extend(where)
+        elif block.degree == 1:
+            _sort_vector(found, where, mirrors and block.parity == 1)
+        else:
+            raise ValueError(
+                f"field {block.field.name!r} holds {block.field.irreps!r}; backbone {backbone!r} knows scalars and vectors "
+                "only, take 'steerable' or 'frame' for l >= 2"
+            )
     return found
 
 

@@ -43,7 +43,6 @@ class MLP(Backbone):
                 "or take 'frame', 'vector' or 'steerable'"
             )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
+    def _map(self, x: Tensor) -> Tensor:
         y: Tensor = self.net(x)
         return y

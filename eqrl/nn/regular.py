@@ -107,8 +107,7 @@ class Regular(Backbone):
         self.net.freeze()
         return self
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
+    def _map(self, x: Tensor) -> Tensor:
         if not self.turns:
             y: Tensor = self.net(x)
             return y

@@ -108,8 +108,7 @@ class Steerable(Backbone):
                 "for the largest of these within the environment's group, or take 'frame', which averages over any finite part"
             )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``."""
+    def _map(self, x: Tensor) -> Tensor:
         h = torch.cat([x @ self.into, self.constant.expand(x.shape[0], -1)], dim=1)
         e: Tensor = self.embed(h)
         # bounded, so that the layers' products grow no faster than the input
@@ -156,17 +155,11 @@ def _irreps(rep: Representation, group: Group, mirrors: bool) -> tuple[list[tupl
         than square where horizontal vectors get a vertical component 0.
     """
     found: list[tuple[tuple[int, int], list[int]]] = []
-    start = 0
-    for field in rep.fields:
-        for _ in range(rep.count(field)):
-            for degree, parity in field.copies:
-                width = 2 if field.horizontal else 2 * degree + 1
-                where = list(range(start, start + width))
-                start += width
-                if field.frame != WORLD or group == TRIVIAL:
-                    found += [((0, 1), [i]) for i in where]
-                else:
-                    found.append(((degree, parity if mirrors else 1), where))
+    for block in rep.blocks():
+        if block.frame != WORLD or group == TRIVIAL:
+            found += [((0, 1), [i]) for i in block.where]
+        else:
+            found.append(((block.degree, block.parity if mirrors else 1), list(block.where)))
     found.sort(key=lambda entry: entry[0])
     matrix = torch.zeros(rep.dim, sum(2 * d + 1 for (d, _), _ in found), dtype=torch.float64)
     column = 0

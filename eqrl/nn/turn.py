@@ -100,26 +100,24 @@ class Turn(ExactModule):
 
 def _decompose(rep: Representation) -> tuple[Tensor, list[int]]:
     """Orthogonal basis (columns) of a representation and the weights of its invariants and pairs, in order."""
-    blocks: list[Tensor] = []
+    bases: list[Tensor] = []
     weights: list[int] = []
-    for field in rep.fields:
-        for _ in range(rep.count(field)):
-            for degree, _parity in field.copies:
-                width = 2 if field.horizontal else 2 * degree + 1
-                if field.frame != WORLD:
-                    blocks.append(torch.eye(width, dtype=torch.float64))
-                    weights += [0] * width
-                elif degree <= 1:
-                    blocks.append(torch.eye(width, dtype=torch.float64))
-                    weights += [0] if degree == 0 else [1] if field.horizontal else [1, 0]
-                else:
-                    block, found = _turning_basis(degree)
-                    blocks.append(block)
-                    weights += found
-    if not blocks:
+    for block in rep.blocks():
+        width = len(block.where)
+        if block.frame != WORLD:
+            bases.append(torch.eye(width, dtype=torch.float64))
+            weights += [0] * width
+        elif block.degree <= 1:
+            bases.append(torch.eye(width, dtype=torch.float64))
+            weights += [0] if block.degree == 0 else [1] if block.horizontal else [1, 0]
+        else:
+            basis, turning = _turning_basis(block.degree)
+            bases.append(basis)
+            weights += turning
+    if not bases:
         return torch.zeros(0, 0, dtype=torch.float64), weights
-    basis = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
-    return basis, weights
+    whole = torch.block_diag(*bases)  # type: ignore[no-untyped-call]
+    return whole, weights
 
 
 @lru_cache(maxsize=32)

@@ -17,8 +17,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from eqrl.agents import RandomRotation
 from eqrl.declare import DeclarationError, SymmetryWarning, with_symmetry
 from eqrl.declare.layout import CannotTypeError
-from eqrl.envs.divergence import OnDivergence, watched
-from eqrl.envs.registration import ENVIRONMENTS, make_vec
+from eqrl.envs.core.divergence import OnDivergence, watched
+from eqrl.envs.registration import ENVIRONMENTS, make_vec, task_class
 from eqrl.errors import UsageError, argument_hint, known_arguments, one_line, suggestion
 from eqrl.runs.config import STOCK_POLICY, Config
 from eqrl.runs.hyperparams import normalised_rewards
@@ -47,7 +47,7 @@ def make_env(
     n_envs = n_envs or config.n_envs or 1
     check_environment_id(config.env)
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
-        if config.env.startswith("eqrl/") and (evaluation or config.vec_env == "auto"):
+        if config.env in ENVIRONMENTS and (evaluation or config.vec_env == "auto"):
             env: VecEnv = make_vec(
                 config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **{"on_divergence": on_divergence, **options}
             )
@@ -84,7 +84,7 @@ def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env
 
 def turnable(config: Config) -> bool:
     """Whether rotations of the scene can be asked for; not of an environment that was typed from outside and has no such option."""
-    if config.env.startswith("eqrl/"):
+    if config.env in ENVIRONMENTS:
         return True
     options = _member({**config.env_kwargs, **config.eval_env_kwargs}, 0)
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
@@ -176,9 +176,10 @@ def _member(options: Mapping[str, Any], i: int) -> dict[str, Any]:
 
 def _argument_hint(text: str, env_id: str) -> str:
     """Add the closest known option to Python's message about an unexpected one."""
-    known = {"scene_rotation", "goal_rotation", "max_episode_steps"} if env_id.startswith("eqrl/") else set()
+    known = {"scene_rotation", "goal_rotation", "max_episode_steps"} if env_id in ENVIRONMENTS else set()
     creator: Any = gymnasium.spec(env_id).entry_point
     if isinstance(creator, str):
         creator = gymnasium.envs.registration.load_env_creator(creator)
-    known |= known_arguments(creator, getattr(creator, "task_class", None))
-    return argument_hint(text, known - {"render_mode", "width", "height"})
+    task = task_class(ENVIRONMENTS[env_id].task) if env_id in ENVIRONMENTS else None
+    known |= known_arguments(creator, task)
+    return argument_hint(text, known - {"render_mode", "width", "height", "task"})

@@ -7,6 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from eqrl.symmetry.errors import BreaksSymmetryError
+from eqrl.symmetry.exchange import exchanges
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.orbits import orbits
 from eqrl.symmetry.representation import Representation
@@ -36,7 +37,7 @@ def check_box(box: spaces.Box, representation: Representation, group: Group | No
     vectors = np.zeros(representation.dim, dtype=bool)
     for block in vector_blocks(representation):
         vectors[block] = True
-    for name, element in group.generators:
+    for name, element in (*group.generators, *exchanges(representation)):
         matrix = representation.matrix(element).numpy()
         up, down = matrix.clip(min=0.0), matrix.clip(max=0.0)
         moved_low, moved_high = up @ low + down @ high, up @ high + down @ low
@@ -49,12 +50,39 @@ def check_box(box: spaces.Box, representation: Representation, group: Group | No
         _refuse(box, representation, members & ~np.isclose(high, high[members].min()), "the exchange of vectors")
 
 
+def check_padding(box: spaces.Box, padded: NDArray[np.bool_], representation: Representation, unit: bool) -> None:
+    """Refuse a box in which the entries of padding cannot be zero.
+
+    Args:
+        box: the action space.
+        padded: entries that may be padding, shape ``(dim,)``, bool.
+        representation: how actions turn.
+        unit: whether the algorithm works in units of the bounds, so that its zero is the middle of the box.
+
+    Raises:
+        ValueError: naming the field and its bounds.
+    """
+    low, high = np.clip(box.low, -_INFINITE, _INFINITE), np.clip(box.high, -_INFINITE, _INFINITE)
+    wrong = padded & (~np.isclose(low, -high) if unit else (low > 0.0) | (high < 0.0))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        field = _field_at(representation, first)
+        need = "symmetric bounds, [-r, r]" if unit else "bounds on both sides of 0"
+        raise ValueError(
+            f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}; its slots may be padding, "
+            f"whose actions are 0, so give it {need}"
+        )
+
+
 def _refuse(box: spaces.Box, representation: Representation, wrong: NDArray[np.bool_], cause: str) -> None:
     if not wrong.any():
         return
     first = int(np.flatnonzero(wrong)[0])
-    field = next(n for n, s in representation.slices.items() if s.start <= first < s.stop)
     raise BreaksSymmetryError(
-        f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
+        f"action field {_field_at(representation, first)!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
         "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"
     )
+
+
+def _field_at(representation: Representation, coordinate: int) -> str:
+    return next(name for name, where in representation.slices.items() if where.start <= coordinate < where.stop)

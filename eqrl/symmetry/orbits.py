@@ -4,7 +4,8 @@ Anything diagonal that must commute with the group (a normaliser's scales, the w
 has to be constant on these orbits, and a constant offset may be added only where the group permutes
 coordinates without changing signs. Both facts are read off the matrices of the generators, so they hold for
 vectors (one scale for x, y and z; the vertical axis apart if the group keeps gravity), for mirrored joints
-(no offset) and for exchanged limbs (one statistic for all) alike.
+(no offset) and for exchanged limbs (one statistic for all) alike. The entities of an exchangeable set share
+their orbits too, whatever the group: each is as likely to stand in any slot.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from eqrl.symmetry.exchange import exchanges
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.representation import Representation
 
@@ -52,6 +54,10 @@ def orbits(representation: Representation, group: Group | None = None) -> Orbits
     for matrix in matrices:
         touched |= np.abs(matrix) > _ZERO
         permuted &= np.isclose(matrix.max(axis=0), 1.0, atol=_ZERO)
+    coordinates = torch.arange(representation.dim, dtype=torch.float64)
+    for _, exchange in exchanges(representation):
+        # a permutation without signs, so offsets stay allowed
+        touched[np.arange(representation.dim), representation.transform(coordinates, exchange).long().numpy()] = True
     count, index = connected_components(csr_array(touched), directed=False)
     offset = np.ones(count, dtype=bool)
     np.logical_and.at(offset, index, permuted)

@@ -8,20 +8,24 @@ irreps of each by ``D(R)``, where R is the world's matrix or, for a body-frame f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Any, Literal, TypeVar
+from dataclasses import field as attribute
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eqrl.symmetry.consistency import check_entity_set
 from eqrl.symmetry.element import Element, broadcast
 from eqrl.symmetry.group import TRIVIAL, Group
+from eqrl.symmetry.irreps import e3nn, irreps_matrix
 
 Array = TypeVar("Array", Tensor, NDArray[np.floating])
+Role = Literal["", "heading", "goal", "position", "parent"]
 WORLD = "world"
 
 
@@ -34,14 +38,18 @@ class EntitySet:
         kinds: the kind of each entity ("thigh", "shin"); its length is the size of the set. Only entities of one
             kind may be exchanged.
         edges: pairs of indices that are linked, such as limbs that share a joint.
-        mask: name of the ``0e`` field over this set that is 1 for real entities and 0 for padding, or None where
-            all are real. Padding is all zeros.
+        mask: name of the ``1x0e`` field over this set that is 1 for real entities and 0 for padding, or None where
+            all are real. What else stands in padded slots means nothing, and nothing reads it.
+        exchangeable: whether the entities of one kind may change places freely, as the points of an object may. Networks
+            on tokens honour this, and statistics are pooled over them. It is no part of the group, whose elements can be
+            listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
     """
 
     name: str
     kinds: tuple[str, ...]
     edges: tuple[tuple[int, int], ...] = ()
     mask: str | None = None
+    exchangeable: bool = False
 
     def __post_init__(self) -> None:
         """Refuse edges that point outside the set."""
@@ -67,7 +75,11 @@ class Field:
             body-frame quantity such as an IMU reading turns with that and not with the world.
         horizontal: store only x and y of each ``l=1`` irrep; for things that live in the plane.
         role: ``"heading"`` or ``"goal"`` for the vector that a heading-frame or goal-frame network turns into;
-            networks without a preferred direction ignore it.
+            networks without a preferred direction ignore it. ``"position"`` for the ``1x1o`` field over an entity set
+            that says where its entities are, from which networks on graphs find neighbours. ``"parent"`` for edges that
+            are data, see :mod:`eqrl.symmetry.edges`.
+        unit: of its numbers, such as ``"m/s"``; for tables, no part of equality.
+        description: what it is, in a few words; likewise.
     """
 
     name: str
@@ -75,12 +87,14 @@ class Field:
     entities: str | None = None
     frame: str = WORLD
     horizontal: bool = False
-    role: Literal["", "heading", "goal"] = ""
+    role: Role = ""
+    unit: str = attribute(default="", compare=False)
+    description: str = attribute(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse irreps that e3nn cannot read, and a plane without vectors."""
         try:
-            parsed = _e3nn().Irreps(self.irreps)
+            parsed = e3nn().Irreps(self.irreps)
         except (ValueError, AssertionError) as error:
             raise ValueError(
                 f"field {self.name!r}: {self.irreps!r} are not irreps; write for instance '2x0e + 1x1o'"
@@ -93,12 +107,42 @@ class Field:
     @cached_property
     def copies(self) -> tuple[tuple[int, int], ...]:
         """(l, parity) of every irrep of one entity, multiplicities written out."""
-        return tuple((ir.l, ir.p) for mul, ir in _e3nn().Irreps(self.irreps) for _ in range(mul))
+        return tuple((ir.l, ir.p) for mul, ir in e3nn().Irreps(self.irreps) for _ in range(mul))
 
     @cached_property
     def width(self) -> int:
         """Numbers per entity."""
         return sum(2 if self.horizontal else 2 * degree + 1 for degree, _ in self.copies)
+
+
+class Block(NamedTuple):
+    """One irrep of a vector: one copy in one entity of one field.
+
+    Attributes:
+        field: the field; its frame, its role and whether it is horizontal are those of the irrep.
+        entity: number of the entity in its set, 0 where the field does not repeat.
+        copy: number of the irrep in its entity.
+        degree: order l: 0 for scalars, 1 for vectors.
+        parity: 1 for even (true scalars, axial vectors), -1 for odd ones (pseudoscalars, polar vectors).
+        where: coordinates in the vector.
+    """
+
+    field: Field
+    entity: int
+    copy: int
+    degree: int
+    parity: int
+    where: range
+
+    @property
+    def frame(self) -> str:
+        """What moves it: the world, or the entity set of a body's axes."""
+        return self.field.frame
+
+    @property
+    def horizontal(self) -> bool:
+        """Whether only x and y of it are stored."""
+        return self.field.horizontal
 
 
 @dataclass(frozen=True)
@@ -128,38 +172,14 @@ class Representation:
                 raise ValueError(
                     f"field {field.name!r} repeats over {field.entities!r}, but the entity sets are {sorted(known)}"
                 )
+            if field.entities is None and field.role in ("position", "parent"):
+                raise ValueError(f"field {field.name!r} has role {field.role!r} and so needs an entity set, entities=...")
             if field.horizontal and field.frame == WORLD and not self.group.fixes_gravity:
                 raise ValueError(
                     f"field {field.name!r} is horizontal, but group {self.group} tilts the horizontal plane; use SO2 or O2"
                 )
         for entity_set in self.entities:
-            self._check_kinds(entity_set)
-            if entity_set.mask is not None:
-                self._check_mask(entity_set)
-
-    def _check_mask(self, entity_set: EntitySet) -> None:
-        found = next((f for f in self.fields if f.name == entity_set.mask), None)
-        if found is None:
-            raise ValueError(f"entity set {entity_set.name!r} is masked by field {entity_set.mask!r}, which does not exist")
-        if found.entities != entity_set.name or found.copies != ((0, 1),):
-            raise ValueError(
-                f"entity set {entity_set.name!r} is masked by field {found.name!r}, which must be '1x0e' over that set, "
-                f"but is {found.irreps!r} over {found.entities!r}"
-            )
-
-    def _check_kinds(self, entity_set: EntitySet) -> None:
-        for generator in self.group.finite:
-            matrix = np.array(dict(generator.h).get(entity_set.name, np.eye(entity_set.size)))
-            if len(matrix) != entity_set.size:
-                raise ValueError(
-                    f"generator {generator.name!r} relabels {len(matrix)} of {entity_set.name!r}, which has {entity_set.size} entities"
-                )
-            for i, j in np.argwhere(np.abs(matrix) > 1e-9):
-                if entity_set.kinds[i] != entity_set.kinds[j]:
-                    raise ValueError(
-                        f"generator {generator.name!r} exchanges {entity_set.kinds[j]!r} and {entity_set.kinds[i]!r} of entity set "
-                        f"{entity_set.name!r}; only entities of one kind are alike"
-                    )
+            check_entity_set(self, entity_set)
 
     # ------------------------------------------------------------------ layout
     @cached_property
@@ -199,6 +219,25 @@ class Representation:
                 return field
         raise KeyError(f"no field {name!r}; the fields are {[f.name for f in self.fields]}")
 
+    def blocks(self) -> Iterator[Block]:
+        """Every single irrep, in the order in which they lie in the vector."""
+        start = 0
+        for field in self.fields:
+            for entity in range(self.count(field)):
+                for copy, (degree, parity) in enumerate(field.copies):
+                    stop = start + (2 if field.horizontal else 2 * degree + 1)
+                    yield Block(field, entity, copy, degree, parity, range(start, stop))
+                    start = stop
+
+    @cached_property
+    def markers(self) -> frozenset[str]:
+        """Names of the fields that say which entities there are and how they are linked: masks, and edges that are data.
+
+        They follow an exchange of entities, but not the signs that may come with it, and are never normalised.
+        """
+        masks = {e.mask for e in self.entities if e.mask is not None}
+        return frozenset(masks | {f.name for f in self.fields if f.role == "parent"})
+
     def split(self, x: Array) -> dict[str, Array]:
         """Cut a vector of shape ``(*batch, dim)`` into its fields; views, not copies."""
         return {name: x[..., where] for name, where in self.slices.items()}
@@ -233,9 +272,15 @@ class Representation:
         for field in self.fields:
             count = self.count(field)
             block = x[..., self.slices[field.name]].reshape(*x.shape[:-1], count, field.width)
-            block = torch.einsum("...ij,...ej->...ei", self._irreps_matrix(field, g).to(x), block)
+            R = g.R if field.frame == WORLD else g.matrix(field.frame, 3)
+            block = torch.einsum("...ij,...ej->...ei", irreps_matrix(field.copies, R, field.horizontal).to(x), block)
             if field.entities is not None and field.entities in g.h:
-                block = torch.einsum("...ef,...fj->...ej", g.matrix(field.entities, count).to(x), block)
+                relabelling = g.matrix(field.entities, count).to(x)
+                if field.name in self.markers:
+                    relabelling = relabelling.abs()
+                block = torch.einsum("...ef,...fj->...ej", relabelling, block)
+                if field.role == "parent":  # the possible parents are entities too
+                    block = torch.einsum("...jf,...ef->...ej", relabelling, block)
             parts.append(block.flatten(-2))
         batch = broadcast(x.shape[:-1], g.batch_shape)
         return torch.cat([p.expand(*batch, p.shape[-1]) for p in parts], dim=-1) if parts else x
@@ -244,23 +289,6 @@ class Representation:
         """The whole action as orthogonal matrices, shape ``(*batch, dim, dim)``, float64."""
         eye = torch.eye(self.dim, dtype=torch.float64)
         return self._act(eye, g.reshape(*g.batch_shape, 1)).mT
-
-    @staticmethod
-    def _irreps_matrix(field: Field, g: Element) -> Tensor:
-        R = g.R if field.frame == WORLD else g.matrix(field.frame, 3)
-        det = torch.linalg.det(R)[..., None, None].sign()
-        blocks = []
-        for degree, parity in field.copies:
-            sign = det if parity == -1 else torch.ones_like(det)
-            if degree == 0:
-                blocks.append(sign)
-            elif degree == 1:
-                # R itself for polar vectors; det(R) R, the proper part, for axial ones
-                vector = R if parity == -1 else det * R
-                blocks.append(vector[..., :2, :2] if field.horizontal else vector)
-            else:
-                blocks.append(sign * _wigner(degree, det * R))
-        return _block_diagonal(blocks)
 
     # ------------------------------------------------------------------ sums and files
     def __add__(self, other: Representation) -> Representation:
@@ -311,38 +339,3 @@ def direct_sum(parts: Mapping[str, Representation]) -> Representation:
     for key in keys[1:]:
         total = total + parts[key].prefixed(key)
     return total
-
-
-def _e3nn() -> Any:
-    # takes as long to import as torch, and whoever derives or proves the symmetry of a model has no irreps
-    from e3nn import o3
-
-    return o3
-
-
-@lru_cache(maxsize=32)
-def _harmonic_points(degree: int) -> tuple[Tensor, Tensor]:
-    points = torch.as_tensor(np.random.default_rng(0).standard_normal((4 * degree + 4, 3)))
-    return points, torch.linalg.pinv(_e3nn().spherical_harmonics(degree, points, normalize=True))
-
-
-def _wigner(degree: int, rotation: Tensor) -> Tensor:
-    # e3nn's Wigner matrices come out of its default dtype's generators (1e-6 in a float32 session); solving
-    # Y(R p) = D Y(p) with e3nn's own polynomials gives the same matrices to 1e-14 whatever the default is.
-    points, inverse = _harmonic_points(degree)
-    turned = _e3nn().spherical_harmonics(degree, points.to(rotation) @ rotation.mT, normalize=True)
-    matrix: Tensor = inverse.to(rotation) @ turned
-    return matrix.mT
-
-
-def _block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
-    if len(blocks) == 1:
-        return blocks[0]
-    size = sum(b.shape[-1] for b in blocks)
-    out = blocks[0].new_zeros(*blocks[0].shape[:-2], size, size)
-    start = 0
-    for block in blocks:
-        stop = start + block.shape[-1]
-        out[..., start:stop, start:stop] = block
-        start = stop
-    return out

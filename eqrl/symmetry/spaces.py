@@ -84,16 +84,7 @@ class TypedBox(spaces.Box):
 
 def vector_blocks(representation: Representation) -> list[NDArray[np.int64]]:
     """Coordinates of every single irrep with ``l >= 1``; each such block must be bounded, scaled and squashed as one."""
-    found = []
-    for field in representation.fields:
-        start = representation.slices[field.name].start
-        for _ in range(representation.count(field)):
-            for degree, _parity in field.copies:
-                width = 2 if field.horizontal else 2 * degree + 1
-                if degree > 0:
-                    found.append(np.arange(start, start + width))
-                start += width
-    return found
+    return [np.array(block.where, dtype=np.int64) for block in representation.blocks() if block.degree > 0]
 
 
 def check_round(box: spaces.Box, representation: Representation) -> None:

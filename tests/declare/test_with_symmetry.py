@@ -252,7 +252,7 @@ def test_an_unknown_environment_says_what_to_do():
 
 
 def test_what_is_typed_already_says_so():
-    with pytest.raises(DeclarationError, match="ReachEnv is typed already, with group O3"):
+    with pytest.raises(DeclarationError, match="eqrl/Reach-v0 is typed already, with group O3"):
         with_symmetry(gymnasium.make("eqrl/Reach-v0"))
 
 

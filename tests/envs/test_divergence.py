@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import eqrl
 from eqrl.checkpoint.environment import capture, restore
-from eqrl.envs.divergence import DivergenceError, WatchDivergence, watched
+from eqrl.envs.core.divergence import DivergenceError, WatchDivergence, watched
 from eqrl.errors import UsageError
 from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
@@ -115,7 +115,7 @@ def test_the_outcome_of_the_last_substep_counts_too():
     env.reset()
     simulation = env.venv.simulation
     simulation.watch.remember()
-    simulation.world.qvel[1, 4] = np.inf
+    simulation.world.data.qvel[1, 4] = np.inf
     assert simulation.watch.diverged().tolist() == [False, True, False]
 
 

@@ -77,12 +77,12 @@ def test_the_check_fails_on_a_broken_world(env_id, kind):
 def test_the_check_fails_on_a_pyramidal_cone():
     import mujoco
 
-    from eqrl.envs.simulation import Simulation
+    from eqrl.envs.core.simulation import Simulation
 
     env = gymnasium.make("eqrl/Push-v0").unwrapped
     env.task.model.opt.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     env.simulation = Simulation(env.task, 1, 1)
-    env.task.goal_distance, env.task.sectors["target_sector"] = (0.1, 0.1), (0.0, 0.0)
+    env.task.goal_distance, env.task.target_sector = (0.1, 0.1), (0.0, 0.0)
     with pytest.raises(SymmetryError):
         # random actions seldom push; hold one direction from a pose that touches
         check_environment(_Pusher(env), episodes=3)

@@ -12,8 +12,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from eqrl.commands import main as command
-from eqrl.envs.sb3 import TaskVecEnv
-from eqrl.envs.simulation import Simulation
+from eqrl.envs.core.simulation import Simulation
+from eqrl.envs.forms.sb3 import TaskVecEnv
 from faults.children import in_child
 from faults.jobs import Job, off_policy, ppo
 from faults.kills import runs_in

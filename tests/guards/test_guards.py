@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from stable_baselines3.common.callbacks import BaseCallback
 
 from eqrl.checkpoint.parameters import optimizers_of
-from eqrl.envs.simulation import Simulation
+from eqrl.envs.core.simulation import Simulation
 from eqrl.guards import Guard, TrainingDiverged
 from eqrl.guards.parameters import Gradients, all_finite, leaves, named_numbers
 from eqrl.runs.config import Config

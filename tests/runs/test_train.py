@@ -198,7 +198,7 @@ def test_without_a_configuration_it_is_the_default_job(monkeypatch):
 
 def test_diverging_physics_stops_with_one_line_and_keeps_a_model(tmp_path, monkeypatch):
     """MuJoCo would reset such a simulation by itself and go on as if nothing had happened."""
-    from eqrl.envs.simulation import Simulation
+    from eqrl.envs.core.simulation import Simulation
 
     step, calls = Simulation.step, []
 

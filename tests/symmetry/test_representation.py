@@ -1,6 +1,8 @@
 """Representations: homomorphism, the axial rule, entity sets, frames, orbits, typed spaces."""
 
+import base64
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,3 +212,27 @@ def test_masks_are_part_of_the_entity_set():
     padded = EntitySet("limbs", ("torso", "leg", "leg"), edges=((0, 1), (0, 2)), mask="real")
     rep = Representation((Field("real", "0e", entities="limbs"), Field("p", "1o", entities="limbs")), (padded,), SO2)
     assert rep.prefixed("observation").entities[0].mask == "observation/real"
+
+
+# ---------------------------------------------------------------------- files
+# written by version 0.1.0, when entity sets were not exchangeable
+OLD = (
+    "gASV7AEAAAAAAACMHGVxcmwuc3ltbWV0cnkucmVwcmVzZW50YXRpb26UjA5SZXByZXNlbnRhdGlvbpSTlCmBlH2UKIwGZmllbGRzlGgAjAVGaWVsZJSTlCmB"
+    "lH2UKIwEbmFtZZSMBHJlYWyUjAZpcnJlcHOUjAQxeDBllIwIZW50aXRpZXOUjAVsaW1ic5SMBWZyYW1llIwFd29ybGSUjApob3Jpem9udGFslImMBHJvbGWU"
+    "jACUjAZjb3BpZXOUSwBLAYaUhZSMBXdpZHRolEsBdWJoBymBlH2UKGgKjARnb2FslGgMjAQxeDFvlGgOTmgQaBFoEoloE2gbaBVLAUr/////hpSFlGgYSwN1"
+    "YoaUaA5oAIwJRW50aXR5U2V0lJOUKYGUfZQoaApoD4wFa2luZHOUjANhcm2UaCWMA2xlZ5SHlIwFZWRnZXOUSwBLAoaUhZSMBG1hc2uUaAt1YoWUjAVncm91"
+    "cJSME2Vxcmwuc3ltbWV0cnkuZ3JvdXCUjAVHcm91cJSTlCmBlH2UKGgKjANTTzKUjAljb25uZWN0ZWSUaDOMBmZpbml0ZZQpdWKMA2RpbZRLBowGc2xpY2Vz"
+    "lH2UKGgLjAhidWlsdGluc5SMBXNsaWNllJOUSwBLA06HlFKUaBtoO0sDSwZOh5RSlHV1Yi4="
+)
+
+
+def test_pickles_without_the_new_attributes_still_load():
+    old = pickle.loads(base64.b64decode(OLD))
+    limbs = EntitySet("limbs", ("arm", "arm", "leg"), ((0, 2),), mask="real")
+    new = Representation((Field("real", "1x0e", "limbs"), Field("goal", "1x1o", role="goal")), (limbs,), SO2)
+    assert old == new
+    assert hash(old) == hash(new)
+    assert not old.entities[0].exchangeable
+    assert replace(old.entities[0], exchangeable=True) != limbs
+    assert old + new.prefixed("other") is not None
+    assert pickle.loads(pickle.dumps(replace(new, entities=(replace(limbs, exchangeable=True),)))) != new

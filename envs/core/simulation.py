@@ -12,8 +12,10 @@ from gymnasium.utils import seeding
 from mujoco.batch import Batch
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.divergence import BatchWatch, check_on_divergence
-from eqrl.envs.task import Bools, Floats, Observation, Outcome, Task, World
+from eqrl.envs.core.divergence import BatchWatch, check_on_divergence
+from eqrl.envs.core.packing import Observation, Packer
+from eqrl.envs.core.task import Bools, Floats, Outcome, Task
+from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, about_gravity
 
 _POSITIONS_AND_VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
@@ -28,6 +30,8 @@ class State:
         qpos: ``(n, nq)``.
         qvel: ``(n, nv)``.
         warmstart: the solver's starting point, an acceleration, ``(n, nv)``.
+        mocap_pos: positions of mocap bodies, ``(n, nmocap, 3)``.
+        mocap_quat: their quaternions, ``(n, nmocap, 4)``.
         time: seconds, ``(n,)``.
         variables: the task's own state, ``(n, dim)``.
         elapsed: control steps since reset, ``(n,)``.
@@ -36,6 +40,8 @@ class State:
     qpos: Floats
     qvel: Floats
     warmstart: Floats
+    mocap_pos: Floats
+    mocap_quat: Floats
     time: Floats
     variables: Floats
     elapsed: NDArray[np.int64]
@@ -75,14 +81,9 @@ class Simulation:
             "goal_rotation": _per_simulation("goal_rotation", goal_rotation, n),
         }
         self.batch = Batch(task.model, n, n_threads)
-        self.world = World(
-            qpos=self.batch.bind("qpos"),
-            qvel=self.batch.bind("qvel"),
-            ctrl=self.batch.bind("ctrl"),
-            xfrc=self.batch.bind("xfrc_applied"),
-            derived={name: self.batch.bind(name) for name in task.derived},
-            variables=np.zeros((n, task.variable_representation.dim)),
-        )
+        self.world = World(self.batch, task.model, task.layout, task.variable_representation)
+        self.pack = Packer(task.observation_space, n)
+        self.main_body = task.model.body(task.main_body).id
         self.contacts = self.batch.bind("ncon")
         self.on_divergence = check_on_divergence(on_divergence)
         self.divergences = 0
@@ -110,28 +111,30 @@ class Simulation:
         """
         ids = np.arange(self.n) if ids is None else ids
         self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
-        self.world.xfrc[ids] = 0.0
+        self.world.data.xfrc_applied[ids] = 0.0
         self.elapsed[ids] = 0
-        for k, i in enumerate(ids):
+        for k, i in enumerate(ids.tolist()):
             given = dict(options[k]) if options is not None else {}
             angles = {name: float(given.pop(name, self.rotations[name][i])) for name in _OPTIONS}
             for name, angle in angles.items():
                 if not np.isfinite(angle):
                     raise ValueError(f"reset option {name}={angle!r} must be a finite number of degrees")
-            if unknown := set(given) - set(self.task.options()):
+            chosen = self.task.options(given)
+            if unknown := set(given) - set(chosen):
                 raise ValueError(
-                    f"reset option {sorted(unknown)[0]!r} is not known; the options are {sorted({*self.task.options(), *_OPTIONS})}"
+                    f"reset option {sorted(unknown)[0]!r} is not known; the options are {sorted({*chosen, *_OPTIONS})}"
                 )
-            self.world.variables[i] = 0.0
-            self.task.reset(self.world, int(i), self.rngs[i], given)
+            self.world.variable_array[i] = 0.0
+            self.task.reset(self.world[i], self.rngs[i], chosen)
             if angles["scene_rotation"] % 360.0 != 0.0:
                 turn = about_gravity(np.deg2rad(angles["scene_rotation"]))
                 self._write(self.transform(self.get_state(np.array([i])), turn), np.array([i]))
             if angles["goal_rotation"] % 360.0 != 0.0:
-                self.task.rotate_goal(self.world, int(i), about_gravity(np.deg2rad(angles["goal_rotation"])))
-        self.task.breaking.apply_to_forces(self.task.model, self.world.xfrc, self.task.main_body)
+                self.task.rotate_goal(self.world[i], about_gravity(np.deg2rad(angles["goal_rotation"])))
+        self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
-        self.task.after_reset(self.world, ids)
+        for i in ids.tolist():
+            self.task.after_reset(self.world[i])
 
     def step(self, action: Floats) -> Outcome:
         """Advance all simulations by one control step.
@@ -157,7 +160,7 @@ class Simulation:
             outcome = outcome.without(diverged)
         if outcome.redraw is not None:
             for i in np.flatnonzero(outcome.redraw):
-                self.task.redraw(self.world, int(i), self.rngs[i])
+                self.task.redraw(self.world[int(i)], self.rngs[i])
         return outcome
 
     def _give_up(self, diverged: Bools, action: Floats) -> None:
@@ -169,18 +172,21 @@ class Simulation:
 
     def observe(self) -> Observation:
         """Observations of all simulations, freshly allocated."""
-        return self.task.observe(self.world)
+        return self.pack(self.task.observe(self.world))
 
     # ------------------------------------------------------------------ state and symmetry
     def get_state(self, ids: NDArray[np.int64] | None = None) -> State:
         """Copy the typed state."""
         ids = np.arange(self.n) if ids is None else ids
+        data = self.world.data
         return State(
-            qpos=self.world.qpos[ids].copy(),
-            qvel=self.world.qvel[ids].copy(),
-            warmstart=self.batch.bind("qacc_warmstart")[ids].copy(),
-            time=self.batch.bind("time")[ids].copy(),
-            variables=self.world.variables[ids].copy(),
+            qpos=data.qpos[ids].copy(),
+            qvel=data.qvel[ids].copy(),
+            warmstart=data.qacc_warmstart[ids].copy(),
+            mocap_pos=data.mocap_pos[ids].copy(),
+            mocap_quat=data.mocap_quat[ids].copy(),
+            time=data.time[ids].copy(),
+            variables=self.world.variable_array[ids].copy(),
             elapsed=self.elapsed[ids].copy(),
         )
 
@@ -194,7 +200,7 @@ class Simulation:
         """Everything that decides the next steps: physics, the task's own state, clocks, random numbers."""
         return {
             "physics": self.batch.state.copy(),
-            "variables": self.world.variables.copy(),
+            "variables": self.world.variable_array.copy(),
             "elapsed": self.elapsed.copy(),
             "random": list(self.rngs),
         }
@@ -205,7 +211,11 @@ class Simulation:
         Raises:
             ValueError: if it is that of another task or number of simulations.
         """
-        for name, own in (("physics", self.batch.state), ("variables", self.world.variables), ("elapsed", self.elapsed)):
+        for name, own in (
+            ("physics", self.batch.state),
+            ("variables", self.world.variable_array),
+            ("elapsed", self.elapsed),
+        ):
             if state[name].shape != own.shape:
                 raise ValueError(f"the {name} have shape {state[name].shape}, those of this simulation {own.shape}")
             own[...] = state[name]
@@ -216,8 +226,11 @@ class Simulation:
     def transform(self, state: State, g: Element) -> State:
         """The state of the transformed world."""
         layout = self.task.layout
+        mocap_pos, mocap_quat = layout.transform_mocap(state.mocap_pos, state.mocap_quat, g)
         return replace(
             state,
+            mocap_pos=mocap_pos,
+            mocap_quat=mocap_quat,
             qpos=layout.transform_qpos(state.qpos, g),
             qvel=layout.transform_qvel(state.qvel, g),
             warmstart=layout.transform_qvel(state.warmstart, g),
@@ -236,11 +249,14 @@ class Simulation:
         }
 
     def _write(self, state: State, ids: NDArray[np.int64]) -> None:
-        self.world.qpos[ids] = state.qpos
-        self.world.qvel[ids] = state.qvel
-        self.batch.bind("qacc_warmstart")[ids] = state.warmstart
-        self.batch.bind("time")[ids] = np.reshape(state.time, self.batch.bind("time")[ids].shape)
-        self.world.variables[ids] = state.variables
+        data = self.world.data
+        data.qpos[ids] = state.qpos
+        data.qvel[ids] = state.qvel
+        data.qacc_warmstart[ids] = state.warmstart
+        data.mocap_pos[ids] = state.mocap_pos
+        data.mocap_quat[ids] = state.mocap_quat
+        data.time[ids] = np.reshape(state.time, data.time[ids].shape)
+        self.world.variable_array[ids] = state.variables
         self.elapsed[ids] = state.elapsed
 
 

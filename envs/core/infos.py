@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from eqrl.envs.task import Bools, Observation, Outcome
+from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.task import Bools, Outcome
 
 
 def info_rows(outcome: Outcome) -> list[dict[str, Any]]:

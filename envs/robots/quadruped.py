@@ -9,8 +9,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from eqrl.envs.layout import Coordinates, FreeBody, StateLayout
-from eqrl.envs.models import add_floor, look_at, new_spec
+from eqrl.envs.core.layout import Body, Coordinates, FreeBody, StateLayout
+from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
 from eqrl.symmetry import EntitySet, Field, Generator, Group
 
 N_LEGS = 4
@@ -57,7 +57,13 @@ def build(gear: float, integrator: mujoco.mjtIntegrator, timestep: float) -> muj
     torso.add_geom(name="torso", type=sphere, size=[0.25, 0, 0], rgba=[0.24, 0.35, 0.52, 1], **shared)
     # which way the body points; massless and without contact, or it would break the exchange of legs
     torso.add_geom(
-        type=sphere, pos=[0.21, 0, 0.08], size=[0.07, 0, 0], rgba=[0.93, 0.55, 0.2, 1], contype=0, conaffinity=0, mass=0.0
+        type=sphere,
+        pos=[0.21, 0, 0.08],
+        size=[0.07, 0, 0],
+        rgba=[0.93, 0.55, 0.2, 1],
+        contype=0,
+        conaffinity=0,
+        mass=0.0,
     )
     torso.add_camera(
         name="track",
@@ -69,10 +75,14 @@ def build(gear: float, integrator: mujoco.mjtIntegrator, timestep: float) -> muj
     for i in range(N_LEGS):
         angle = np.pi / 4 + i * np.pi / 2
         leg = torso.add_body(name=f"leg_{i}", quat=[np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
-        leg.add_geom(type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.33, 0.46, 0.64, 1], **shared)
+        leg.add_geom(
+            type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.33, 0.46, 0.64, 1], **shared
+        )
         thigh = leg.add_body(name=f"thigh_{i}", pos=[_SEGMENT, 0, 0])
         thigh.add_joint(name=f"hip_{i}", axis=[0, 0, 1], range=_HIP_RANGE, limited=True, armature=1.0, damping=1.0)
-        thigh.add_geom(type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.42, 0.56, 0.74, 1], **shared)
+        thigh.add_geom(
+            type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.42, 0.56, 0.74, 1], **shared
+        )
         shin = thigh.add_body(name=f"shin_{i}", pos=[_SEGMENT, 0, 0])
         shin.add_joint(name=f"ankle_{i}", axis=[0, 1, 0], range=_ANKLE_RANGE, limited=True, armature=1.0, damping=1.0)
         shin.add_geom(
@@ -94,4 +104,4 @@ def layout(model: mujoco.MjModel) -> StateLayout:
         ids = [model.joint(f"{name}_{i}").id for i in range(N_LEGS)]
         qpos, dof = tuple(int(model.jnt_qposadr[j]) for j in ids), tuple(int(model.jnt_dofadr[j]) for j in ids)
         joints.append(Coordinates(Field(name, irreps, entities="legs"), qpos, dof))
-    return StateLayout((FreeBody("torso", 0, 0, "body"),), tuple(joints), (LEGS, BODY), GROUP)
+    return StateLayout((FreeBody(Body("torso", "body"), 0, 0),), tuple(joints), (LEGS, BODY), GROUP)

@@ -62,3 +62,10 @@ def look_at(position: tuple[float, float, float], target: tuple[float, float, fl
     right = np.cross([0.0, 0.0, 1.0], back)
     right /= np.linalg.norm(right)
     return [*right.tolist(), *np.cross(back, right).tolist()]
+
+
+def add_camera(
+    spec: mujoco.MjSpec, position: tuple[float, float, float], target: tuple[float, float, float], fovy: float
+) -> None:
+    """A camera that stands still and looks at ``target``, ``fovy`` degrees high."""
+    spec.worldbody.add_camera(name="fixed", pos=position, xyaxes=look_at(position, target), fovy=fovy)

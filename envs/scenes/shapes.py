@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from eqrl.envs.core.rendering import add_marker
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,19 @@ class Shape:
     boxes: tuple[tuple[float, float, float, float], ...]
     order: int
     mirror: bool
+
+    def add_to(self, body: Any, half_height: float, **geom: object) -> None:
+        """Add the shape to a body of a specification, in its x-y plane."""
+        for x, y, w, d in self.boxes:
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, pos=[x, y, 0], size=[w, d, half_height], **geom)
+
+    def draw(self, scene: mujoco.MjvScene, position: NDArray[Any], direction: NDArray[Any]) -> None:
+        """Draw it flat and translucent on the table, its +y axis along a direction; both of shape ``(2,)``."""
+        c, s = direction
+        turn = np.array([[s, c, 0.0], [-c, s, 0.0], [0.0, 0.0, 1.0]])
+        for x, y, w, d in self.boxes:
+            at = np.array([*position, 0.004]) + turn @ np.array([x, y, 0.0])
+            add_marker(scene, at, (w, d, 0.004), (0.2, 0.65, 0.35, 0.6), turn)
 
 
 def _centred(boxes: tuple[tuple[float, float, float, float], ...], order: int, mirror: bool) -> Shape:

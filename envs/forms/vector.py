@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.infos import info_columns, with_rows
-from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.simulation import Simulation
-from eqrl.envs.task import Observation, Task
+from eqrl.envs.core.infos import info_columns, with_rows
+from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.simulation import Simulation
+from eqrl.envs.core.task import Task
+from eqrl.envs.registration import task_class
 
 
 class TaskVectorEnv(VectorEnv[Any, Any, Any]):
@@ -21,6 +23,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
     The single spaces are typed; the batched spaces are plain boxes.
 
     Args:
+        task: the task's class, or where it is: ``"eqrl.envs.manipulation.push:Push"``.
         num_envs: number of environments.
         max_episode_steps: time limit in control steps; ``gymnasium.make_vec`` passes the registered one.
         n_threads: threads for the physics, 0 for all cores.
@@ -34,8 +37,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         task_arguments: the task's own arguments.
     """
 
-    task_class: ClassVar[type[Task]]
-    metadata = {
+    metadata: dict[str, Any] = {
         "render_modes": ["human", "rgb_array"],
         "render_fps": 20,
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -43,6 +45,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
 
     def __init__(
         self,
+        task: str | type[Task],
         num_envs: int = 1,
         max_episode_steps: int = 2**31,
         n_threads: int = 0,
@@ -54,7 +57,8 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         height: int = DEFAULT_SIZE[1],
         **task_arguments: Any,
     ) -> None:
-        self.task = self.task_class(**task_arguments)
+        self.task = task_class(task)(**task_arguments)
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / self.task.dt)}
         self.max_episode_steps = max_episode_steps
         self.simulation = Simulation(self.task, num_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
         self.num_envs = num_envs
@@ -71,7 +75,9 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes everywhere; environment ``i`` gets ``seed + i``, or the i-th of a list."""
         if seed is not None:
-            self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed)
+            self.simulation.seed(
+                [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+            )
         self.simulation.reset(options=[options or {}] * self.num_envs)
         self._last = self.simulation.observe()
         return self._last, {}

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.infos import info_rows
-from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.simulation import Simulation, State
-from eqrl.envs.task import Task
+from eqrl.envs.core.infos import info_rows
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.simulation import Simulation, State
+from eqrl.envs.core.task import Task
+from eqrl.envs.registration import task_class
 from eqrl.symmetry import Element
 
 
 class TaskEnv(gymnasium.Env[Any, Any]):
-    """Single environment of a task. Subclasses name the task and carry its documentation.
+    """Single environment of a task.
 
     Args:
+        task: the task's class, or where it is: ``"eqrl.envs.manipulation.push:Push"``.
         render_mode: ``"human"`` (a window), ``"rgb_array"`` or None; nothing touches a display unless asked to.
         width: of rendered frames, pixels.
         height: likewise.
@@ -32,11 +34,11 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         task_arguments: the task's own arguments.
     """
 
-    task_class: ClassVar[type[Task]]
-    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 20}
 
     def __init__(
         self,
+        task: str | type[Task],
         render_mode: str | None = None,
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
@@ -46,7 +48,8 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         **task_arguments: Any,
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
-        self.task = self.task_class(**task_arguments)
+        self.task = task_class(task)(**task_arguments)
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / self.task.dt)}
         self.simulation = Simulation(self.task, 1, 1, scene_rotation, goal_rotation, on_divergence)
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
@@ -144,7 +147,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         twin.task.model = model
         twin.simulation = Simulation(twin.task, 1, 1)
         if forces:
-            twin.simulation.world.xfrc[:] = self.simulation.world.xfrc
+            twin.simulation.world.data.xfrc_applied[:] = self.simulation.world.data.xfrc_applied
         return twin
 
     def contacts(self) -> int:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.envs.infos import info_rows, with_rows
-from eqrl.envs.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.simulation import Simulation
-from eqrl.envs.task import Observation, Task
+from eqrl.envs.core.infos import info_rows, with_rows
+from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.simulation import Simulation
+from eqrl.envs.core.task import Task
 
 Indices = None | int | Iterable[int]
 
@@ -138,7 +139,9 @@ class TaskVecEnv(VecEnv):
             f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
         )
 
-    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
+    ) -> list[Any]:
         """Call a method of the task (such as ``compute_reward``) once for each environment asked for."""
         method = getattr(self.task, method_name)
         return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]

@@ -8,9 +8,9 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.simulation import Simulation
+from eqrl.envs.core.simulation import Simulation
 
 DEFAULT_SIZE = (480, 360)
 _MODES = ("human", "rgb_array")
@@ -54,7 +54,7 @@ class BatchRenderer:
             self._renderer = self._make()
         camera: int | mujoco.MjvCamera = 0 if self._simulation.task.model.ncam else -1
         self._renderer.update_scene(data, camera)
-        self._simulation.task.draw_markers(self._renderer.scene, self._simulation.world, i)
+        self._simulation.task.draw_markers(self._renderer.scene, self._simulation.world[i])
         picture: NDArray[np.uint8] = self._renderer.render()
         return picture.copy()
 
@@ -66,7 +66,7 @@ class BatchRenderer:
         if self._viewer is None:
             self._viewer = viewer.launch_passive(self._simulation.task.model, data)
         self._viewer.user_scn.ngeom = 0
-        self._simulation.task.draw_markers(self._viewer.user_scn, self._simulation.world, i)
+        self._simulation.task.draw_markers(self._viewer.user_scn, self._simulation.world[i])
         self._viewer.sync()
 
     def close(self) -> None:
@@ -95,18 +95,30 @@ class BatchRenderer:
             raise RuntimeError(f"cannot render: {error}{hint}") from error
 
 
-def marker(
-    scene: mujoco.MjvScene, position: NDArray[np.float64], size: float, rgba: tuple[float, float, float, float]
+def add_marker(
+    scene: mujoco.MjvScene,
+    position: ArrayLike,
+    size: ArrayLike,
+    rgba: tuple[float, float, float, float],
+    axes: ArrayLike | None = None,
 ) -> None:
-    """Add a sphere to a scene, if it has room."""
+    """Add a sphere, or with ``axes`` a box, to a scene, if it has room.
+
+    Args:
+        scene: what is drawn.
+        position: of its centre, m.
+        size: radius of the sphere, or half widths of the box, m.
+        rgba: its colour.
+        axes: rotation matrix of the box, ``(3, 3)``.
+    """
     if scene.ngeom >= scene.maxgeom:
         return
     mujoco.mjv_initGeom(
         scene.geoms[scene.ngeom],
-        mujoco.mjtGeom.mjGEOM_SPHERE,
-        np.full(3, size),
+        mujoco.mjtGeom.mjGEOM_SPHERE if axes is None else mujoco.mjtGeom.mjGEOM_BOX,
+        np.broadcast_to(np.asarray(size, dtype=np.float64), 3),
         np.asarray(position, dtype=np.float64),
-        np.eye(3).flatten(),
+        np.asarray(np.eye(3) if axes is None else axes, dtype=np.float64).flatten(),
         np.asarray(rgba, dtype=np.float32),
     )
     scene.ngeom += 1

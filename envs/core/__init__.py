@@ -1,0 +1,22 @@
+"""What every environment is made of: tasks, their batch of simulations, and how its state turns."""
+
+from eqrl.envs.core.arguments import Argument, angle, choice, lengths, named, number, sector
+from eqrl.envs.core.layout import StateLayout
+from eqrl.envs.core.rendering import add_marker
+from eqrl.envs.core.task import Outcome, Task
+from eqrl.envs.core.world import World
+
+__all__ = [
+    "Argument",
+    "Outcome",
+    "StateLayout",
+    "Task",
+    "World",
+    "add_marker",
+    "angle",
+    "choice",
+    "lengths",
+    "named",
+    "number",
+    "sector",
+]

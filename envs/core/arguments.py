@@ -1,0 +1,132 @@
+"""Arguments of a task, declared with what they mean: read, checked and documented in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Argument(Generic[T]):
+    """One argument of a task, a class attribute; instances hold its checked value under the same name.
+
+    Attributes:
+        default: what a user would write.
+        read: checks what a user wrote and gives what the task computes with; raises ``ValueError`` that names the argument.
+        description: what it means.
+        unit: of what a user writes.
+        per_episode: whether ``reset(options={...})`` takes it too.
+        name: of the attribute.
+    """
+
+    default: Any
+    read: Callable[[str, Any], T]
+    description: str
+    unit: str = ""
+    per_episode: bool = False
+    name: str = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn the name of the attribute."""
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Argument[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Argument[T] | T:
+        """The declaration; an instance's own value comes before this."""
+        if instance is None:
+            return self
+        raise AttributeError(f"{owner.__name__} has not read its argument {self.name!r} yet")
+
+    def value(self, given: Any) -> T:
+        """Read a value, as the task computes with it.
+
+        Raises:
+            ValueError: naming the argument and the value.
+        """
+        return self.read(self.name, given)
+
+
+def choice(*words: str, description: str) -> Argument[str]:
+    """One of some words, the first by default."""
+    return named({word: word for word in words}, description)
+
+
+def named(values: Mapping[str, T], description: str) -> Argument[T]:
+    """One of some values, which users give by name; the first by default."""
+    default, *others = values
+
+    def read(name: str, value: Any) -> T:
+        if value not in values:
+            raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(map(repr, values))}")
+        return values[value]
+
+    words = ", ".join(f'`"{word}"`' for word in others)
+    return Argument(default, read, f"{description}, or {words}")
+
+
+def number(default: float, description: str, unit: str = "", least: float = 0.0) -> Argument[float]:
+    """A finite number that is at least ``least``."""
+
+    def read(name: str, value: Any) -> float:
+        try:
+            size = float(value)
+        except (TypeError, ValueError):
+            size = np.nan
+        if not least <= size < np.inf:
+            raise ValueError(f"{name}={value!r} must be a finite number >= {least:g}")
+        return size
+
+    return Argument(default, read, description, unit)
+
+
+def angle(default: float, description: str) -> Argument[float]:
+    """An angle in degrees, at least 0; the task computes with radians."""
+    degrees = number(default, description)
+    return Argument(default, lambda name, value: float(np.deg2rad(degrees.read(name, value))), description, "degrees")
+
+
+def lengths(default: tuple[float, float], description: str) -> Argument[tuple[float, float]]:
+    """A range of lengths in metres."""
+
+    def read(name: str, value: Any) -> tuple[float, float]:
+        try:
+            low, high = (float(v) for v in value)
+        except (TypeError, ValueError):
+            low, high = np.nan, np.nan
+        if not 0.0 < low <= high < np.inf:
+            raise ValueError(f"{name}={value!r} must be two lengths in metres with 0 < low <= high, such as (0.5, 1.0)")
+        return (low, high)
+
+    return Argument(default, read, description, "m")
+
+
+def sector(description: str) -> Argument[tuple[float, float]]:
+    """Directions about the vertical axis: ``"uniform"``, or lowest and highest angle in degrees; the task computes with radians.
+
+    ``reset(options={...})`` takes it too.
+    """
+
+    def read(name: str, value: Any) -> tuple[float, float]:
+        if isinstance(value, str) and value == "uniform":
+            return (-np.pi, np.pi)
+        try:
+            low, high = (float(v) for v in value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{name}={value!r} is not a sector; give 'uniform' or two angles in degrees, such as (-15, 15)"
+            ) from None
+        if not (np.isfinite(low) and np.isfinite(high) and low <= high <= low + 360.0):
+            raise ValueError(
+                f"{name}={value!r} is not a sector; the angles must be finite, in order and at most 360 degrees apart"
+            )
+        return (float(np.deg2rad(low)), float(np.deg2rad(high)))
+
+    return Argument("uniform", read, f'{description}, `"uniform"` or `(low, high)`', "degrees", per_episode=True)

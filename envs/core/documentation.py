@@ -1,0 +1,129 @@
+"""Documentation of a task, in the sections of Gymnasium's environment pages; all tables follow from what the task declares."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from eqrl.symmetry import Field, Representation
+
+if TYPE_CHECKING:
+    from eqrl.envs.core.task import Task
+
+_ORDER = (
+    "Description",
+    "Action space",
+    "Observation space",
+    "Rewards",
+    "Starting state",
+    "Episode end",
+    "Arguments",
+    "Version history",
+)
+# arguments of the forms, which every task has
+_SHARED = {
+    "scene_rotation": ("0.0", "turn of the whole initial scene about the vertical", "degrees"),
+    "goal_rotation": ("0.0", "turn of the goal alone", "degrees"),
+    "on_divergence": ('"stop"', 'when the physics diverges: an error; or `"reset"` to end the episode', ""),
+}
+
+_SECTION, _SUBSECTION = "\n## ", "\n### "
+_HEAD = """# Environments
+
+Each is written once for a batch of simulations on `mujoco.batch` and comes as `gymnasium.make(id)`, `gymnasium.make_vec(id)` and
+`eqrl.make_vec(id, n_envs)` with the same bits. `scene_rotation` turns the whole scene, `goal_rotation` the goal alone; `breaking` with
+`breaking_size` breaks the symmetry by a known amount. [A new environment](new_environment.md) takes sixty lines.
+
+This page is made from what the tasks declare, by `python scripts/document_environments.py`.
+"""
+
+
+def with_tables(task: type[Task]) -> str:
+    """The docstring of a task's class with the sections that its declarations fill."""
+    head, *parts = ("\n" + inspect.cleandoc(task.__doc__ or "")).split("\n## ")
+    sections = {title: text.strip("\n") for title, _, text in (part.partition("\n") for part in parts)}
+    sections |= {
+        "Action space": _actions(task),
+        "Observation space": _observations(task),
+        "Rewards": _rewards(task, sections.get("Rewards", "")),
+        "Arguments": _arguments(task),
+    }
+    titles = [*(t for t in _ORDER if t in sections), *(t for t in sections if t not in _ORDER)]
+    return "\n\n".join([head.strip("\n"), *(f"## {title}\n{sections[title]}" for title in titles)]) + "\n"
+
+
+def page(tasks: Mapping[str, type[Task]]) -> str:
+    """One page of documentation for several environments, by their ids."""
+    rows = [
+        f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {(task.__doc__ or '').splitlines()[0].rstrip('.')} |"
+        for env_id, task in tasks.items()
+    ]
+    chapters = [
+        f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()
+    ]
+    return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *chapters])
+
+
+def _actions(task: type[Task]) -> str:
+    dim = Representation(task.action, task.entities).dim
+    ball = (
+        "; vectors are sampled from and clipped to the unit ball"
+        if any(d > 0 for f in task.action for d, _ in f.copies)
+        else ""
+    )
+    return "\n".join([f"`TypedBox(-1, 1, ({dim},))`{ball}.", "", *_table(task, {"": task.action}, "action")])
+
+
+def _observations(task: type[Task]) -> str:
+    if isinstance(task.observation, Mapping):
+        return "\n".join(["A dict of typed boxes, float32.", "", *_table(task, task.observation, "observation")])
+    dim = Representation(task.observation, task.entities).dim
+    return "\n".join(
+        [f"`TypedBox(-inf, inf, ({dim},))`, float32.", "", *_table(task, {"": task.observation}, "observation")]
+    )
+
+
+def _table(task: type[Task], boxes: Mapping[str, tuple[Field, ...]], what: str) -> list[str]:
+    keyed = list(boxes) != [""]
+    columns = [*(["key"] if keyed else []), "num", what, "field", "irreps", "frame", "unit"]
+    rows = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for key, fields in boxes.items():
+        representation = Representation(fields, task.entities)
+        for k, f in enumerate(fields):
+            at = representation.slices[f.name]
+            num = str(at.start) if at.stop == at.start + 1 else f"{at.start}-{at.stop - 1}"
+            irreps = (
+                f"`{f.irreps}`"
+                + (", horizontal" if f.horizontal else "")
+                + (f", over {f.entities}" if f.entities else "")
+            )
+            turns = any(degree > 0 for degree, _ in f.copies)  # a scalar has no frame
+            cells = [num, f.description, f"`{f.name}`", irreps, f.frame if turns else "", f.unit]
+            if keyed:
+                cells.insert(0, f"`{key}`" if k == 0 else "")
+            rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def _rewards(task: type[Task], words: str) -> str:
+    terms = [f"- `{name}`: {meaning};" for name, meaning in task.rewards.items()]
+    metrics = [f"`{name}` ({meaning})" for name, meaning in task.metrics.items()]
+    lines = [
+        "The reward is the sum of the terms, each of which is in `info` as `reward_<term>`:",
+        *terms[:-1],
+        terms[-1][:-1] + ".",
+    ]
+    lines += ["", f"`info` also has {', '.join(['`is_success`', *metrics])}."]
+    return "\n".join([*lines, *(["", words] if words else [])])
+
+
+def _arguments(task: type[Task]) -> str:
+    rows = ["| name | default | meaning | unit |", "|---|---|---|---|"]
+    for name, a in task.arguments.items():
+        default = f'"{a.default}"' if isinstance(a.default, str) else str(a.default)
+        rows.append(f"| `{name}` | `{default}` | {a.description} | {a.unit} |")
+    rows += [f"| `{name}` | `{default}` | {meaning} | {unit} |" for name, (default, meaning, unit) in _SHARED.items()]
+    episode = [f"`{name}`" for name, a in task.arguments.items() if a.per_episode]
+    options = ", ".join([*episode, "`scene_rotation`", "`goal_rotation`"])
+    return "\n".join([*rows, "", f"`reset(options={{...}})` takes {options} for one episode."])

@@ -1,0 +1,1 @@
+"""Robots: their models, their symmetry, and the layout of their state."""

@@ -1,0 +1,57 @@
+"""What goals of several tasks share; sums over short rows are written out, for the same bits in every batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]) -> Floats:
+    """A point uniform in a ball about the origin whose azimuth lies in a sector, shape ``(3,)``."""
+    azimuth, height, length = rng.uniform(*sector), rng.uniform(-1.0, 1.0), radius * rng.random() ** (1 / 3)
+    flat = np.sqrt(1.0 - height * height)
+    point: Floats = length * np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), height])
+    return point
+
+
+def distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    """Distances between points of two or three coordinates, shape ``(*batch,)``."""
+    offset = a.astype(np.float64) - b.astype(np.float64)
+    squares = offset * offset
+    total = squares[..., 0] + squares[..., 1]
+    if offset.shape[-1] == 3:
+        total = total + squares[..., 2]
+    length: Floats = np.sqrt(total)
+    return length
+
+
+def dot(a: Floats, b: Floats) -> Floats:
+    """Products of vectors of three components, shape ``(n,)``."""
+    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+
+
+def flat_direction(vector: Floats) -> Floats:
+    """Unit vectors along the horizontal part of vectors, shape ``(n, 2)``."""
+    length = np.maximum(np.sqrt(vector[:, 0] * vector[:, 0] + vector[:, 1] * vector[:, 1]), 1e-9)
+    direction: Floats = vector[:, :2] / length[:, None]
+    return direction
+
+
+def angle_between(a: NDArray[Any], b: NDArray[Any], order: int) -> Floats:
+    """Angles between directions in the plane, rad, modulo the symmetry of a shape that ``order`` turns leave as it is.
+
+    Args:
+        a: unit vectors, ``(*batch, 2)``.
+        b: likewise.
+        order: number of turns.
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    sine = b[..., 0] * a[..., 1] - b[..., 1] * a[..., 0]
+    cosine = b[..., 0] * a[..., 0] + b[..., 1] * a[..., 1]
+    period, turn = 2 * np.pi / order, np.arctan2(sine, cosine)
+    angle: Floats = np.abs(turn - period * np.round(turn / period))
+    return angle

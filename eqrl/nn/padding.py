@@ -1,0 +1,60 @@
+"""Slots of padding in a batch of vectors: which coordinates are real, by the masks that the observation holds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from eqrl.nn.constants import ExactModule
+from eqrl.symmetry import Representation, mask_index
+
+_REAL = 0.5  # masks are 0 or 1
+
+
+class Padding(ExactModule):
+    """Tells the coordinates of a vector that belong to real entities.
+
+    Attributes:
+        dim: length of the vector.
+    """
+
+    first: Tensor
+    second: Tensor | None
+
+    def __init__(self, representation: Representation, observation: Representation) -> None:
+        """Look up where the masks stand.
+
+        Args:
+            representation: the vector.
+            observation: the vector that holds the masks, perhaps the same one.
+        """
+        super().__init__()
+        self.dim = representation.dim
+        index = torch.as_tensor(mask_index(representation, observation))
+        # coordinates without a mask read a one that is put behind the last coordinate
+        first, second = torch.where(index < 0, observation.dim, index).unbind(1)
+        self.register_constant("first", first.contiguous())
+        self.register_optional("second", second.contiguous() if bool((index[:, 1] >= 0).any()) else None)
+
+    @classmethod
+    def of(cls, representation: Representation, observation: Representation) -> Padding | None:
+        """The same, or None if nothing of the vector is masked."""
+        return cls(representation, observation) if bool((mask_index(representation, observation) >= 0).any()) else None
+
+    def valid(self, observation: Tensor) -> Tensor:
+        """Which coordinates are real.
+
+        Args:
+            observation: the vectors that hold the masks, shape ``(B, observation.dim)``, normalised or not.
+
+        Returns:
+            Booleans of shape ``(B, dim)``.
+        """
+        real = torch.cat([observation > _REAL, torch.ones_like(observation[:, :1], dtype=torch.bool)], dim=1)
+        valid = real.index_select(1, self.first)
+        return valid if self.second is None else valid & real.index_select(1, self.second)
+
+
+def cleared(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Vectors with zeros where they are not valid, whatever stands there; as they are if everything is valid."""
+    return x if valid is None else torch.where(valid, x, 0.0)

@@ -1,0 +1,78 @@
+"""Whether entity sets, the fields over them and the group that relabels them go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from eqrl.symmetry.representation import EntitySet, Representation
+
+_ZERO = 1e-9
+
+
+def check_entity_set(representation: Representation, entity_set: EntitySet) -> None:
+    """Refuse a set whose mask, edges or positions cannot be what they are called, or whom the group relabels wrongly.
+
+    Raises:
+        ValueError: naming the set, the field or generator, and the fix.
+    """
+    _check_relabelling(representation, entity_set)
+    if entity_set.mask is not None:
+        _check_mask(representation, entity_set)
+    _check_roles(representation, entity_set)
+
+
+def _check_relabelling(representation: Representation, entity_set: EntitySet) -> None:
+    edges = any(f.role == "parent" and f.entities == entity_set.name for f in representation.fields)
+    for generator in representation.group.finite:
+        matrix = np.array(dict(generator.h).get(entity_set.name, np.eye(entity_set.size)))
+        if len(matrix) != entity_set.size:
+            raise ValueError(
+                f"generator {generator.name!r} relabels {len(matrix)} of {entity_set.name!r}, which has {entity_set.size} entities"
+            )
+        for i, j in np.argwhere(np.abs(matrix) > _ZERO):
+            if entity_set.kinds[i] != entity_set.kinds[j]:
+                raise ValueError(
+                    f"generator {generator.name!r} exchanges {entity_set.kinds[j]!r} and {entity_set.kinds[i]!r} of entity set "
+                    f"{entity_set.name!r}; only entities of one kind are alike"
+                )
+            if entity_set.exchangeable and i != j:
+                raise ValueError(
+                    f"generator {generator.name!r} exchanges entities of {entity_set.name!r}, which is exchangeable: its entities "
+                    "change places freely anyway; leave the set out of the generator"
+                )
+        size = np.abs(matrix)
+        if (edges or entity_set.mask is not None) and np.any(np.minimum(size, np.abs(size - 1.0)) > _ZERO):
+            raise ValueError(
+                f"generator {generator.name!r} mixes the entities of {entity_set.name!r}, whose mask and edges can only "
+                "follow an exchange; give a signed permutation"
+            )
+
+
+def _check_mask(representation: Representation, entity_set: EntitySet) -> None:
+    mask = next((f for f in representation.fields if f.name == entity_set.mask), None)
+    if mask is None:
+        raise ValueError(f"entity set {entity_set.name!r} is masked by field {entity_set.mask!r}, which does not exist")
+    if mask.entities != entity_set.name or mask.copies != ((0, 1),):
+        raise ValueError(
+            f"entity set {entity_set.name!r} is masked by field {mask.name!r}, which must be '1x0e' over that set, "
+            f"but is {mask.irreps!r} over {mask.entities!r}"
+        )
+
+
+def _check_roles(representation: Representation, entity_set: EntitySet) -> None:
+    over = [f for f in representation.fields if f.entities == entity_set.name]
+    size = entity_set.size
+    for field in over:
+        if field.role == "position" and field.copies != ((1, -1),):
+            raise ValueError(f"field {field.name!r} has role 'position' and must be '1x1o', but is {field.irreps!r}")
+        if field.role == "parent" and field.copies != ((0, 1),) * size:
+            raise ValueError(
+                f"field {field.name!r} has role 'parent': one row for each of the {size} entities of {entity_set.name!r} and in "
+                f"it one entry for each possible parent, so it must be '{size}x0e', but is {field.irreps!r}; fill it with "
+                "eqrl.symmetry.adjacency(parents, size)"
+            )
+    if sum(f.role == "parent" for f in over) > 1:
+        raise ValueError(f"entity set {entity_set.name!r} has several fields with role 'parent'; its edges stand in one")

@@ -1,0 +1,64 @@
+"""Free exchange of the entities of exchangeable sets.
+
+An exchange is a group element as any other, ``Element(R, {set: permutation})``, and acts by ``Representation.transform``.
+There are n! of them, so they are drawn or given by generators, and never listed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eqrl.symmetry.element import Element
+from eqrl.symmetry.representation import EntitySet, Representation
+
+
+def exchanges(representation: Representation) -> tuple[tuple[str, Element], ...]:
+    """Named elements from which every free exchange is composed.
+
+    Of each kind of an exchangeable set these are the exchange of its first two entities, and a step of all of them round.
+    """
+    named = []
+    for entity_set in representation.entities:
+        for members in _alike(entity_set):
+            swap, cycle = members[[1, 0, *range(2, len(members))]], np.roll(members, 1)
+            for order in (swap, cycle) if len(members) > 2 else (swap,):
+                permutation = np.arange(entity_set.size)
+                permutation[members] = order
+                element = Element(torch.eye(3, dtype=torch.float64), {entity_set.name: _matrix(permutation)})
+                named.append((f"exchange of {entity_set.name}", element))
+    return tuple(named)
+
+
+def random_exchange(representation: Representation, *batch: int, rng: np.random.Generator | int | None = None) -> Element:
+    """Draw uniform exchanges of all exchangeable sets.
+
+    Args:
+        representation: whose sets.
+        batch: batch shape; none gives a single element.
+        rng: a NumPy generator or a seed.
+    """
+    rng = np.random.default_rng(rng)
+    h = {}
+    for entity_set in representation.entities:
+        if groups := _alike(entity_set):
+            permutation = np.broadcast_to(np.arange(entity_set.size), (*batch, entity_set.size)).copy()
+            for members in groups:
+                permutation[..., members] = rng.permuted(np.broadcast_to(members, (*batch, len(members))), axis=-1)
+            h[entity_set.name] = _matrix(permutation)
+    return Element(torch.eye(3, dtype=torch.float64).expand(*batch, 3, 3), h)
+
+
+def _alike(entity_set: EntitySet) -> list[NDArray[np.intp]]:
+    """The entities of each kind of which an exchangeable set has several."""
+    if not entity_set.exchangeable:
+        return []
+    kinds = np.array(entity_set.kinds)
+    groups = [np.flatnonzero(kinds == kind) for kind in dict.fromkeys(entity_set.kinds)]
+    return [members for members in groups if len(members) > 1]
+
+
+def _matrix(permutation: NDArray[np.intp]) -> Tensor:
+    return torch.eye(permutation.shape[-1], dtype=torch.float64)[torch.as_tensor(permutation)]

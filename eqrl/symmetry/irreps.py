@@ -1,0 +1,73 @@
+"""Matrices of irreps, and e3nn, which names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def e3nn() -> Any:
+    """The module ``e3nn.o3``, imported when it is needed."""
+    # takes as long to import as torch, and whoever derives or proves the symmetry of a model has no irreps
+    from e3nn import o3
+
+    return o3
+
+
+def irreps_matrix(copies: Sequence[tuple[int, int]], R: Tensor, horizontal: bool) -> Tensor:
+    """The block-diagonal action of isometries on a sum of irreps.
+
+    Args:
+        copies: (l, parity) of each irrep.
+        R: orthogonal matrices, shape ``(*batch, 3, 3)``.
+        horizontal: whether of each vector only x and y are stored.
+
+    Returns:
+        Matrices of shape ``(*batch, width, width)``.
+    """
+    det = torch.linalg.det(R)[..., None, None].sign()
+    blocks = []
+    for degree, parity in copies:
+        sign = det if parity == -1 else torch.ones_like(det)
+        if degree == 0:
+            blocks.append(sign)
+        elif degree == 1:
+            # R itself for polar vectors; det(R) R, the proper part, for axial ones
+            vector = R if parity == -1 else det * R
+            blocks.append(vector[..., :2, :2] if horizontal else vector)
+        else:
+            blocks.append(sign * _wigner(degree, det * R))
+    return _block_diagonal(blocks)
+
+
+@lru_cache(maxsize=32)
+def _harmonic_points(degree: int) -> tuple[Tensor, Tensor]:
+    points = torch.as_tensor(np.random.default_rng(0).standard_normal((4 * degree + 4, 3)))
+    return points, torch.linalg.pinv(e3nn().spherical_harmonics(degree, points, normalize=True))
+
+
+def _wigner(degree: int, rotation: Tensor) -> Tensor:
+    # e3nn's Wigner matrices come out of its default dtype's generators (1e-6 in a float32 session); solving
+    # Y(R p) = D Y(p) with e3nn's own polynomials gives the same matrices to 1e-14 whatever the default is.
+    points, inverse = _harmonic_points(degree)
+    turned = e3nn().spherical_harmonics(degree, points.to(rotation) @ rotation.mT, normalize=True)
+    matrix: Tensor = inverse.to(rotation) @ turned
+    return matrix.mT
+
+
+def _block_diagonal(blocks: Sequence[Tensor]) -> Tensor:
+    if len(blocks) == 1:
+        return blocks[0]
+    size = sum(b.shape[-1] for b in blocks)
+    out = blocks[0].new_zeros(*blocks[0].shape[:-2], size, size)
+    start = 0
+    for block in blocks:
+        stop = start + block.shape[-1]
+        out[..., start:stop, start:stop] = block
+        start = stop
+    return out

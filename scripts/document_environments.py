@@ -1,0 +1,21 @@
+"""Write docs/environments.md, the page of all environments, from what their tasks declare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eqrl import ENVIRONMENTS
+from eqrl.envs.core.documentation import page
+from eqrl.envs.registration import task_class
+
+PAGE = Path(__file__).parents[1] / "docs" / "environments.md"
+
+
+def environments_page() -> str:
+    """The page as it should be."""
+    return page({env_id: task_class(where.task) for env_id, where in ENVIRONMENTS.items() if env_id.startswith("eqrl/")})
+
+
+if __name__ == "__main__":
+    PAGE.write_text(environments_page(), encoding="utf-8")
+    print(f"wrote {PAGE.name}")

@@ -1,0 +1,45 @@
+"""Documentation follows from declarations, and the committed page is the one that they give."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import eqrl
+from eqrl.envs.registration import task_class
+
+ROOT = Path(__file__).parents[2]
+TASKS = {env_id: task_class(where.task) for env_id, where in eqrl.ENVIRONMENTS.items() if env_id.startswith("eqrl/")}
+
+
+def test_the_committed_page_is_current(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    sys.modules.pop("document_environments", None)
+    import document_environments
+
+    page = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+    assert page == document_environments.environments_page(), "run: python scripts/document_environments.py"
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_tables_name_every_field_term_and_argument(env_id):
+    task = TASKS[env_id]
+    boxes = task.observation.values() if isinstance(task.observation, dict) else [task.observation]
+    for field in (*task.action, *(f for fields in boxes for f in fields)):
+        assert field.description, field.name
+        assert f"| {field.description} | `{field.name}` | `{field.irreps}`" in task.__doc__
+    for name in (*task.rewards, *task.metrics, *task.arguments):
+        assert f"`{name}`" in task.__doc__
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_declared_terms_and_metrics_are_those_in_info(env_id):
+    import gymnasium
+
+    for kwargs in ({}, {"reward_type": "dense"} if "reward_type" in TASKS[env_id].arguments else {}):
+        env = gymnasium.make(env_id, **kwargs)
+        env.reset(seed=0)
+        info = env.step(env.action_space.sample())[-1]
+        terms = {name.removeprefix("reward_") for name in info if name.startswith("reward_")}
+        assert terms <= set(TASKS[env_id].rewards)
+        assert {n for n in info if not n.startswith("reward_")} == {"is_success", *TASKS[env_id].metrics}
