@@ -43,6 +43,6 @@ class MLP(Backbone):
                 "or take 'frame', 'vector' or 'steerable'"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         y: Tensor = self.net(x)
         return y

@@ -107,7 +107,7 @@ class Regular(Backbone):
         self.net.freeze()
         return self
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         if not self.turns:
             y: Tensor = self.net(x)
             return y
