@@ -122,6 +122,7 @@ class Frame(Backbone):
             )
 
     def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if self.copies == 1:
             return self._turned(x)
         moved = (x @ self.into).view(-1, self.in_rep.dim)

@@ -44,5 +44,6 @@ class MLP(Backbone):
             )
 
     def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         y: Tensor = self.net(x)
         return y

@@ -108,6 +108,7 @@ class Regular(Backbone):
         return self
 
     def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if not self.turns:
             y: Tensor = self.net(x)
             return y

@@ -109,6 +109,7 @@ class Steerable(Backbone):
             )
 
     def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         h = torch.cat([x @ self.into, self.constant.expand(x.shape[0], -1)], dim=1)
         e: Tensor = self.embed(h)
         # bounded, so that the layers' products grow no faster than the input

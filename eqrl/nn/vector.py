@@ -123,6 +123,7 @@ class Vector(Backbone):
             )
 
     def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         rows = x.index_select(1, self.index).mT.contiguous()
         if self.signs is not None:
             rows = rows * self.signs
