@@ -20,7 +20,7 @@ class Backbone(ExactModule):
     are equivariant to 1e-10 for any weights and inputs.
 
     Where entity sets of the input are masked, whatever stands in slots of padding reaches nothing, and outputs over
-    these sets are zero there. Subclasses need not care: they write ``_map``, which sees zeros.
+    these sets are zero there. Subclasses need not care: they write ``compute``, which sees zeros.
 
     Attributes:
         in_rep: representation of the input.
@@ -97,11 +97,11 @@ class Backbone(ExactModule):
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs of shape ``(B, in_rep.dim)`` to outputs of shape ``(B, out_rep.dim)``."""
         if self._padding_in is None:
-            return self._map(x)
-        y = self._map(cleared(x, self._padding_in.valid(x)))
+            return self.compute(x)
+        y = self.compute(cleared(x, self._padding_in.valid(x)))
         return y if self._padding_out is None else cleared(y, self._padding_out.valid(x))
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """The same, where padding is zero in the input and may be anything in the output."""
         raise NotImplementedError
 

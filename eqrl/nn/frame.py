@@ -121,7 +121,8 @@ class Frame(Backbone):
                 "about gravity, group.about_gravity(), or take 'vector' or 'steerable'"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if self.copies == 1:
             return self._turned(x)
         moved = (x @ self.into).view(-1, self.in_rep.dim)

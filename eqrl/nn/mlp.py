@@ -43,6 +43,7 @@ class MLP(Backbone):
                 "or take 'frame', 'vector' or 'steerable'"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         y: Tensor = self.net(x)
         return y

@@ -107,7 +107,8 @@ class Regular(Backbone):
         self.net.freeze()
         return self
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if not self.turns:
             y: Tensor = self.net(x)
             return y

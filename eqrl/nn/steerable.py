@@ -108,7 +108,8 @@ class Steerable(Backbone):
                 "for the largest of these within the environment's group, or take 'frame', which averages over any finite part"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         h = torch.cat([x @ self.into, self.constant.expand(x.shape[0], -1)], dim=1)
         e: Tensor = self.embed(h)
         # bounded, so that the layers' products grow no faster than the input

@@ -122,7 +122,8 @@ class Vector(Backbone):
                 "the largest of these within the environment's group, or take 'frame', which averages over any finite part"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         rows = x.index_select(1, self.index).mT.contiguous()
         if self.signs is not None:
             rows = rows * self.signs
