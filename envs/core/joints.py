@@ -169,9 +169,9 @@ class _Reader:
                 f"joint {self.name(joint)!r}: group {self.group} has mirrors, and nothing says what they do to it; give a group that "
                 f"derive(model) found, or reflections={{{self.model.body(body).name!r}: (1.0, -1.0, 1.0)}} for a body that is its own mirror image"
             )
-        own, axis = np.diag(reflection), self.model.jnt_axis[joint]
-        sign = np.linalg.det(own) if self.model.jnt_type[joint] == _HINGE else 1.0
-        image = float(sign * (own @ axis) @ axis)
+        frame, axis = np.diag(reflection), self.model.jnt_axis[joint]
+        sign = np.linalg.det(frame) if self.model.jnt_type[joint] == _HINGE else 1.0
+        image = float(sign * (frame @ axis) @ axis)
         if abs(abs(image) - 1.0) > _SAME:
             raise ValueError(
                 f"joint {self.name(joint)!r}: the reflection {reflection} of its body does not keep its axis {axis.tolist()}"

@@ -38,7 +38,7 @@ class Body:
     frame: str | None = None
     reflection: Reflection | None = None
 
-    def own_axes(self, g: Element) -> Floats:
+    def moved_axes(self, g: Element) -> Floats:
         """The matrices O_h that move the body's axes, shape ``(*batch, 3, 3)``.
 
         Raises:
@@ -112,7 +112,7 @@ class YawHinge:
 
     def moved(self, g: Element) -> tuple[Floats, Floats]:
         """Sign and offset of the affine map of the angle, each of shape ``(*batch,)``."""
-        turned = g.R.numpy() @ self.rest @ np.swapaxes(self.body.own_axes(g), -1, -2) @ self.rest.T
+        turned = g.R.numpy() @ self.rest @ np.swapaxes(self.body.moved_axes(g), -1, -2) @ self.rest.T
         sign = np.sign(np.linalg.det(g.R.numpy()[..., :2, :2]))
         return sign, np.arctan2(turned[..., 1, 0], turned[..., 0, 0])
 
@@ -218,9 +218,9 @@ class StateLayout:
             position, pose = slice(at, at + 3), slice(at + 3, at + 7)
             out[..., position], out[..., pose] = _moved(free.body, qpos[..., position], qpos[..., pose], g)
         for ball in self.balls:
-            pose, own = slice(ball.qpos, ball.qpos + 4), ball.body.own_axes(g)
-            parent = own if ball.rest is None else ball.rest.T @ g.R.numpy() @ ball.rest
-            turned = parent @ quaternion_to_matrix(qpos[..., pose]) @ np.swapaxes(own, -1, -2)
+            pose, frame = slice(ball.qpos, ball.qpos + 4), ball.body.moved_axes(g)
+            parent = frame if ball.rest is None else ball.rest.T @ g.R.numpy() @ ball.rest
+            turned = parent @ quaternion_to_matrix(qpos[..., pose]) @ np.swapaxes(frame, -1, -2)
             out[..., pose] = matrix_to_quaternion(turned)
         for yaw in self.yaws:
             sign, offset = yaw.moved(g)
@@ -236,10 +236,10 @@ class StateLayout:
         for free in self.bodies:
             at = free.dof
             out[..., at : at + 3] = _apply(R, qvel[..., at : at + 3])
-            out[..., at + 3 : at + 6] = _apply(_axial(free.body.own_axes(g)), qvel[..., at + 3 : at + 6])
+            out[..., at + 3 : at + 6] = _apply(_axial(free.body.moved_axes(g)), qvel[..., at + 3 : at + 6])
         for ball in self.balls:
             spin = slice(ball.dof, ball.dof + 3)
-            out[..., spin] = _apply(_axial(ball.body.own_axes(g)), qvel[..., spin])
+            out[..., spin] = _apply(_axial(ball.body.moved_axes(g)), qvel[..., spin])
         for yaw in self.yaws:
             out[..., yaw.dof] = yaw.moved(g)[0] * qvel[..., yaw.dof]
         return out
@@ -271,7 +271,7 @@ class StateLayout:
 
 def _moved(body: Body, position: Floats, quaternion: Floats, g: Element) -> tuple[Floats, Floats]:
     R = g.R.numpy()
-    axes = R @ quaternion_to_matrix(quaternion) @ np.swapaxes(body.own_axes(g), -1, -2)
+    axes = R @ quaternion_to_matrix(quaternion) @ np.swapaxes(body.moved_axes(g), -1, -2)
     return _apply(R, position), matrix_to_quaternion(axes)
 
 
