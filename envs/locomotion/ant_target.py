@@ -139,7 +139,7 @@ class AntTarget(Task):
         variables = world.variables
         before, distance = variables.distance.copy(), self._distance(world)
         arrived = distance < self.success_radius
-        upside_dvariables = world.bodies.torso.axes[:, 2, 2] < 0.0
+        upside_down = world.bodies.torso.axes[:, 2, 2] < 0.0
         effort = np.clip(action, -1.0, 1.0)
         variables.distance = distance
         variables.reached += arrived
