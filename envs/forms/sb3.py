@@ -139,9 +139,7 @@ class TaskVecEnv(VecEnv):
             f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
         )
 
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
-    ) -> list[Any]:
+    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
         """Call a method of the task (such as ``compute_reward``) once for each environment asked for."""
         method = getattr(self.task, method_name)
         return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]
