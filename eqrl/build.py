@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -122,7 +122,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     else:
         policy = getattr(importlib.import_module("eqrl.agents"), _POLICIES[config.algo])
         known = policy.options()
-        types_of = get_type_hints(policy.__init__)
+        types_of = policy.option_types()
         for name, value in kwargs.items():
             if name not in known:
                 raise UsageError(f"the policy has no option {name!r}; {suggestion(name, known)}")
