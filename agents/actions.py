@@ -95,7 +95,11 @@ class ActionGeometry(ExactModule):
         return self._squash(u, r, short), self._log_det(r, short, valid)
 
     def bound(self, mean: Tensor) -> Tensor:
-        """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction."""
+        """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction.
+
+        Without this, PPO's importance ratios explode once a policy has learnt to act at full length: on the flat part of ``tanh``
+        float32 cannot tell noise apart.
+        """
         if not self.any_squashed:
             return mean
         r = self._length(mean)

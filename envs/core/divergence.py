@@ -118,8 +118,8 @@ class BatchWatch:
         sane = self._physics.max() < _HUGE and self._physics.min() > -_HUGE
         if sane and not np.count_nonzero(self._counts):
             return None
-        found: NDArray[np.bool_] = (self._counts > self._counted).any(1) | ~(np.abs(self._physics) < _HUGE).all(1)
-        return found if found.any() else None
+        diverged: NDArray[np.bool_] = (self._counts > self._counted).any(1) | ~(np.abs(self._physics) < _HUGE).all(1)
+        return diverged if diverged.any() else None
 
     def error(
         self, diverged: NDArray[np.bool_], action: NDArray[np.float64], first: int = 0, name: str = ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.core.layout import BallJoint, Body, Coordinates, FreeBody, MocapBody, Reflection, StateLayout, YawHinge
+from eqrl.envs.core.coordinates import BallJoint, Body, Coordinates, FreeBody, MocapBody, Reflection, YawHinge
 from eqrl.symmetry import EntitySet, Field, Group
 
 Floats = NDArray[np.float64]
@@ -17,19 +18,29 @@ _SLIDE, _HINGE = int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HIN
 _SAME = 1e-9
 
 
-def read_layout(
+class Joints(NamedTuple):
+    """What a model's joints and mocap bodies are, in the terms of :class:`~eqrl.envs.core.layout.StateLayout`."""
+
+    bodies: Sequence[FreeBody]
+    coordinates: Sequence[Coordinates]
+    entities: Sequence[EntitySet]
+    yaws: Sequence[YawHinge]
+    balls: Sequence[BallJoint]
+    mocap: Sequence[MocapBody]
+
+
+def read_joints(
     model: mujoco.MjModel,
     group: Group,
     entities: tuple[EntitySet, ...],
     members: Mapping[str, Sequence[str]],
     reflections: Mapping[str, Reflection],
-) -> StateLayout:
-    """What :meth:`StateLayout.of` gives, which see."""
+) -> Joints:
+    """What :meth:`StateLayout.of` is made of, whose arguments these are."""
     reader = _Reader(model, group, entities, members, reflections)
     reader.read()
-    return StateLayout(
-        reader.free, reader.coordinates, reader.entities, group, reader.yaws, reader.balls, tuple(map(reader.mocap, _mocap_bodies(model)))
-    )  # fmt: skip
+    mocap = tuple(map(reader.mocap, _mocap_bodies(model)))
+    return Joints(reader.free, reader.coordinates, reader.entities, reader.yaws, reader.balls, mocap)
 
 
 class _Reader:
@@ -179,9 +190,9 @@ class _Reader:
                 f"joint {self.name(joint)!r}: group {self.group} has mirrors, and nothing says what they do to it; give a group that "
                 f"derive(model) found, or reflections={{{self.model.body(body).name!r}: (1.0, -1.0, 1.0)}} for a body that is its own mirror image"
             )
-        own, axis = np.diag(reflection), self.model.jnt_axis[joint]
-        sign = np.linalg.det(own) if self.model.jnt_type[joint] == _HINGE else 1.0
-        image = float(sign * (own @ axis) @ axis)
+        frame, axis = np.diag(reflection), self.model.jnt_axis[joint]
+        sign = np.linalg.det(frame) if self.model.jnt_type[joint] == _HINGE else 1.0
+        image = float(sign * (frame @ axis) @ axis)
         if abs(abs(image) - 1.0) > _SAME:
             raise ValueError(
                 f"joint {self.name(joint)!r}: the reflection {reflection} of its body does not keep its axis {axis.tolist()}"

@@ -262,16 +262,16 @@ class Simulation:
         Raises:
             ValueError: if it is that of another task or number of simulations.
         """
-        for name, own in (
+        for name, here in (
             ("physics", self.batch.state),
             ("variables", self.world.variable_array),
             ("elapsed", self.elapsed),
         ):
-            if state[name].shape != own.shape:
-                raise ValueError(f"the {name} have shape {state[name].shape}, those of this simulation {own.shape}")
-            own[...] = state[name]
-        for own_rng, kept in zip(self.rngs, state["random"], strict=True):
-            own_rng.bit_generator.state = kept.bit_generator.state  # in place: the environment holds it too
+            if state[name].shape != here.shape:
+                raise ValueError(f"the {name} have shape {state[name].shape}, those of this simulation {here.shape}")
+            here[...] = state[name]
+        for rng, saved in zip(self.rngs, state["random"], strict=True):
+            rng.bit_generator.state = saved.bit_generator.state  # in place: the environment holds it too
         self.batch.forward(stage=_POSITIONS_AND_VELOCITIES)
 
     def transform(self, state: State, g: Element) -> State:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from eqrl.envs.core.arguments import Argument, choice, number
 from eqrl.envs.core.breaking import KINDS, Breaking
-from eqrl.envs.core.layout import Reflection, StateLayout
+from eqrl.envs.core.coordinates import Reflection
+from eqrl.envs.core.documentation import with_tables
+from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
 
@@ -137,8 +139,6 @@ class Task(ABC):
         ]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         if cls.__doc__ and hasattr(cls, "observation"):
-            from eqrl.envs.core.documentation import with_tables
-
             cls.__doc__ = with_tables(cls)
 
     def __init__(self, **arguments: Any) -> None:

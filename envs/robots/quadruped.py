@@ -9,7 +9,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from eqrl.envs.core.layout import Body, Coordinates, FreeBody, StateLayout
+from eqrl.envs.core.coordinates import Body, Coordinates, FreeBody
+from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
 from eqrl.symmetry import EntitySet, Field, Generator, Group
 

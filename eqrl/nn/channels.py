@@ -4,6 +4,9 @@ A channel is a linear combination of the input's vectors, so it turns as they do
 combinations join where the group needs them: without mirrors, or where something axial or pseudoscalar takes part.
 By the first fundamental theorems for O(d) and SO(d) the inner products of these channels generate all invariants,
 and the channels themselves, with invariant coefficients, all vectors.
+
+The batch is the last axis from the channels to the output: sums over channels and components run over whole rows, and each product
+of the backward pass comes out in the order in which it is used.
 """
 
 from __future__ import annotations
