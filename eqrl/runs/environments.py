@@ -21,7 +21,7 @@ from eqrl.envs.core.divergence import OnDivergence, watched
 from eqrl.envs.registration import ENVIRONMENTS, make_vec, task_class
 from eqrl.errors import UsageError, argument_hint, known_arguments, one_line, suggestion
 from eqrl.runs.config import STOCK_POLICY, Config
-from eqrl.runs.fleets import in_order, members_of
+from eqrl.runs.fleets import first_member, in_order, members_of
 from eqrl.runs.hyperparams import normalised_rewards
 from eqrl.symmetry import UntypedSpaceError, representation_of
 
@@ -67,7 +67,7 @@ def make_env(
 
 @contextmanager
 def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """One environment of a configuration, to look at; closed afterwards.
+    """One environment of a configuration, to look at; closed afterwards. Of a fleet it is the first member.
 
     Args:
         config: with the environment.
@@ -78,7 +78,7 @@ def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env
     """
     with (
         one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)),
-        closing(gymnasium.make(config.env, **_member(options, 0))) as env,
+        closing(gymnasium.make(config.env, **_member(first_member(config.env, options), 0))) as env,
     ):
         yield env
 

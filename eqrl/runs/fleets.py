@@ -21,6 +21,17 @@ def in_order(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, MEMBERS: {name: members[name] for name in sorted(members, key=str)}}
 
 
+def first_member(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the environment that a fleet's first member is alone; without a fleet as they are."""
+    options = in_order(env_id, options)
+    members = options.get(MEMBERS)
+    if env_id not in ENVIRONMENTS or not isinstance(members, Mapping) or not members:
+        return options
+    del options[MEMBERS]
+    own = next(iter(members.values()))
+    return {**options, **own} if isinstance(own, Mapping) else options
+
+
 def members_of(config: Config, *, evaluation: bool = False) -> tuple[str, ...]:
     """Names of a fleet's members, in the order of its environments; empty where there is no fleet.
 
