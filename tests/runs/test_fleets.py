@@ -2,17 +2,20 @@
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import eqrl
 from eqrl.commands import main
 from eqrl.commands.evaluate import evaluate
 from eqrl.errors import UsageError
 from eqrl.evaluation.protocol import play
+from eqrl.evaluation.video import record
 from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
 from eqrl.runs.fleets import alone, member_options, members_of
@@ -99,6 +102,19 @@ def test_the_command_prints_a_table_by_member(run, tmp_path, capsys):
     assert [line.split("│")[1].strip() for line in table.splitlines() if line.startswith("│")] == ["T", "bar", "plus"]
     assert list(json.loads(numbers.read_text())["members"]) == ["T", "bar", "plus"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_film_has_a_panel_for_each_member(run, tmp_path):
+    path = tmp_path / "a.gif"
+    members = {name: member_options(run.config, name) for name in members_of(run.config, evaluation=True)}
+    try:
+        record(run.model, "eqrl/Push-v0", {}, path, members=members, seconds=0.2, size=(64, 64))
+    except UsageError as error:
+        if os.environ.get("EQRL_REQUIRE_RENDERING") == "1" or "nothing can be rendered here" not in str(error):
+            raise
+        pytest.skip(str(error))
+    with Image.open(path) as film:
+        assert film.width > 3 * 64
 
 
 def test_one_robot_has_no_such_table(tmp_path, capsys):
