@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from eqrl.symmetry import Field, Representation
+from eqrl.envs.core.fields import representation_over
+from eqrl.symmetry import Field
 
 _ORDER = (
     "Description",
@@ -75,7 +76,7 @@ def page(tasks: Mapping[str, Declared]) -> str:
 
 
 def _actions(task: Declared) -> str:
-    dim = Representation(task.action, task.entities).dim
+    dim = representation_over(task.action, task.entities).dim
     ball = (
         "; vectors are sampled from and clipped to the unit ball"
         if any(d > 0 for f in task.action for d, _ in f.copies)
@@ -87,7 +88,7 @@ def _actions(task: Declared) -> str:
 def _observations(task: Declared) -> str:
     if isinstance(task.observation, Mapping):
         return "\n".join(["A dict of typed boxes, float32.", "", *_table(task, task.observation, "observation")])
-    dim = Representation(task.observation, task.entities).dim
+    dim = representation_over(task.observation, task.entities).dim
     return "\n".join(
         [f"`TypedBox(-inf, inf, ({dim},))`, float32.", "", *_table(task, {"": task.observation}, "observation")]
     )
@@ -98,7 +99,7 @@ def _table(task: Declared, boxes: Mapping[str, tuple[Field, ...]], what: str) ->
     columns = [*(["key"] if keyed else []), "num", what, "field", "irreps", "frame", "unit"]
     rows = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for key, fields in boxes.items():
-        representation = Representation(fields, task.entities)
+        representation = representation_over(fields, task.entities)
         for k, f in enumerate(fields):
             at = representation.slices[f.name]
             num = str(at.start) if at.stop == at.start + 1 else f"{at.start}-{at.stop - 1}"

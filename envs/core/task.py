@@ -17,6 +17,7 @@ from eqrl.envs.core.arguments import Argument, choice, number
 from eqrl.envs.core.breaking import KINDS, Breaking
 from eqrl.envs.core.coordinates import Reflection
 from eqrl.envs.core.documentation import with_tables
+from eqrl.envs.core.fields import representation_over
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
@@ -238,5 +239,4 @@ class Task(ABC):
         return float(self.model.opt.timestep) * self.frame_skip
 
     def _typed(self, fields: Fields) -> Representation:
-        used = {f.entities for f in fields} | {f.frame for f in fields}
-        return Representation(fields, tuple(e for e in self.entities if e.name in used), self.group)
+        return representation_over(fields, self.entities, self.group)

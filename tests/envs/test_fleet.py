@@ -6,9 +6,9 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
-from chains import CHAINS, SIZES, Chain, register_chains
+from chains import CHAINS, SIZES, SLOTTED, Chain, register_chains
 from gymnasium.utils.env_checker import check_env as gym_check_env
-from stable_baselines3 import SAC, HerReplayBuffer
+from stable_baselines3 import PPO, SAC, HerReplayBuffer
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
@@ -24,10 +24,12 @@ from eqrl.symmetry import about_gravity
 
 register_chains()
 SHAPES = {"T": {"shape": "T"}, "bar": {"shape": "bar"}, "plus": {"shape": "plus"}}
-# the first fleet has members of other sizes, the second one of other rewards and symmetries, the third draws goals in mid-episode
+# the first fleet has members of other sizes, the second one of other rewards and symmetries, the third has links in padded slots, and the
+# last draws goals in mid-episode
 FLEETS = {
     "chains": (CHAINS, SIZES, 16, {}),
     "shapes": ("eqrl/Push-v0", {**SHAPES, "dense": {"reward_type": "dense"}}, 10, {"effector_start": "around"}),
+    "slots": (SLOTTED, {"two": {"links": 2}, "nine": {"links": 9}, "low": {"links": 5, "hand_height": 0.4}}, 7, {}),
     "redraw": (
         "eqrl/AntTarget-v0",
         {
@@ -226,9 +228,10 @@ def test_one_environment_is_one_member():
 
 
 @pytest.mark.filterwarnings("ignore:.*A Box observation space m..imum value is.*infinity.*:UserWarning")
+@pytest.mark.parametrize("env_id", [CHAINS, SLOTTED])
 @pytest.mark.parametrize("member", ["2 links", "9 links"])
-def test_the_toy_members_are_sound(member):
-    env = gymnasium.make(CHAINS, **SIZES[member], height=0.8)
+def test_the_toy_members_are_sound(env_id, member):
+    env = gymnasium.make(env_id, **SIZES[member], hand_height=0.8)
     gym_check_env(env.unwrapped, skip_render_check=True)
     sb3_check_env(env.unwrapped)
     assert max(report.error for report in check_environment(env, steps=50)) < 1e-8
@@ -456,10 +459,12 @@ def test_every_environment_is_drawn_with_its_own_model():
 
 
 # ---------------------------------------------------------------------- the rest of SB3, threads
-def test_one_policy_trains_on_all_and_is_evaluated():
-    from stable_baselines3 import PPO
-
-    env = eqrl.make_vec(CHAINS, 8, seed=0, n_threads=2, members=SIZES)
+@pytest.mark.parametrize("env_id", [CHAINS, SLOTTED])
+def test_one_policy_trains_on_all_and_is_evaluated(env_id):
+    env = eqrl.make_vec(env_id, 8, seed=0, n_threads=2, members=SIZES)
+    if env_id == SLOTTED:
+        real = env.reset()[:, env.observation_space.representation.slices["real"]]
+        assert real.sum(axis=1).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
     model = PPO(EquivariantPolicy, env, n_steps=32, batch_size=64, n_epochs=1, seed=0).learn(512)
     mean, _ = evaluate_policy(model, env, n_eval_episodes=8)
     assert np.isfinite(mean)

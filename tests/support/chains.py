@@ -17,11 +17,11 @@ from eqrl.envs.core.world import World
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance
-from eqrl.symmetry import SO2, Element, Field
+from eqrl.symmetry import SO2, Element, EntitySet, Field, adjacency
 
-CHAINS = "tests/Chain-v0"
+CHAINS, SLOTTED = "tests/Chain-v0", "tests/SlottedChain-v0"
 SIZES = {f"{links} links": {"links": links} for links in range(2, 10)}
-_HEIGHT, _LINK = 1.5, 0.1
+_HEIGHT, _LINK, _SLOTS = 1.5, 0.1, 9
 
 
 class Chain(Task):
@@ -48,7 +48,7 @@ class Chain(Task):
     metrics = {"distance": "m"}
 
     links = number(3, "number of links", least=1)
-    height = number(_HEIGHT, "height of the hand", "m")
+    hand_height = number(_HEIGHT, "height of the hand", "m")
     bound = number(1.0, "largest action", least=0.1)
 
     def __init__(self, **arguments: Any) -> None:
@@ -59,7 +59,7 @@ class Chain(Task):
         """The hand and the links."""
         spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
         add_floor(spec, 0.4)
-        add_effector(spec, dims=2, radius=0.04, height=self.height, gain=20.0, mass=0.5, contype=0, conaffinity=0)
+        add_effector(spec, dims=2, radius=0.04, height=self.hand_height, gain=20.0, mass=0.5, contype=0, conaffinity=0)
         body = spec.body("effector")
         for k in range(int(self.links)):
             body = body.add_body(name=f"link {k}", pos=[0, 0, -_LINK if k else 0])
@@ -91,7 +91,7 @@ class Chain(Task):
     def observe(self, world: World) -> dict[str, Floats]:
         """Hand, tip and goal."""
         hand = world.positions.effector
-        tip = world.data.site_xpos[:, 0] - np.pad(hand, ((0, 0), (0, 1)), constant_values=self.height)
+        tip = world.data.site_xpos[:, 0] - np.pad(hand, ((0, 0), (0, 1)), constant_values=self.hand_height)
         return {"hand": hand, "tip": tip, "goal": world.variables.goal - hand}
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
@@ -100,7 +100,41 @@ class Chain(Task):
         return Outcome({"distance": -far}, far < 0.05, metrics={"distance": far})
 
 
+class SlottedChain(Chain):
+    """A chain seen link by link, in nine slots of which it fills as many as it has links.
+
+    ## Starting state
+    As the chain's.
+
+    ## Episode end
+    As the chain's.
+    """
+
+    entities = (EntitySet("links", ("link",) * _SLOTS, mask="real"),)
+    observation = (
+        Field("goal", "1x1o", horizontal=True, role="goal", unit="m", description="goal relative to the hand"),
+        Field("real", "1x0e", entities="links", description="1 where there is a link, 0 in a slot of padding"),
+        Field("parent", f"{_SLOTS}x0e", entities="links", role="parent", description="the link that it hangs on"),
+        Field(
+            "where", "1x1o", entities="links", role="position", unit="m", description="position relative to the hand"
+        ),
+    )
+
+    def observe(self, world: World) -> dict[str, Floats]:
+        """Goal and links."""
+        links, hand = int(self.links), world.positions.effector
+        n, first = len(hand), self.model.body("link 0").id
+        where = np.zeros((n, _SLOTS, 3))
+        where[:, :links] = world.data.xpos[:, first : first + links]
+        where[:, :links, :2] -= hand[:, None]
+        where[:, :links, 2] -= self.hand_height
+        parents = np.broadcast_to(adjacency(range(-1, links - 1), _SLOTS), (n, _SLOTS, _SLOTS))
+        real = np.broadcast_to(np.arange(_SLOTS) < links, (n, _SLOTS))
+        return {"goal": world.variables.goal - hand, "real": real, "parent": parents, "where": where}
+
+
 def register_chains() -> None:
     """Make the chains known, once."""
     if CHAINS not in eqrl.ENVIRONMENTS:
         register(CHAINS, Chain, max_episode_steps=40)
+        register(SLOTTED, SlottedChain, max_episode_steps=40)
