@@ -72,7 +72,7 @@ class _Reader:
             if kind == _FREE:
                 self.free.append(FreeBody(self.body(body), qpos, dof))
             elif kind == _BALL:
-                rest = self._rotation(body) if self._parent_stands(body) else None
+                rest = None if self._parent_turns(body) else self._rotation(body)
                 self.balls.append(BallJoint(self.body(body), qpos, dof, rest))
             elif "joints" in self.group.relabels or not self._parent_stands(body):
                 scalars.append(j)
@@ -107,6 +107,16 @@ class _Reader:
     def _parent_stands(self, body: int) -> bool:
         return int(self.model.body_weldid[self.model.body_parentid[body]]) == 0
 
+    def _parent_turns(self, body: int) -> bool:
+        """Whether its parent hangs on more than slides, which leave an orientation alone."""
+        parent = self.model.body_weldid[self.model.body_parentid[body]]
+        while parent != 0:
+            first, count = int(self.model.body_jntadr[parent]), int(self.model.body_jntnum[parent])
+            if any(int(self.model.jnt_type[j]) != _SLIDE for j in range(first, first + count)):
+                return True
+            parent = self.model.body_weldid[self.model.body_parentid[parent]]
+        return False
+
     def _rotation(self, body: int) -> Floats:
         return np.array(self.data.xmat[body].reshape(3, 3))
 
@@ -139,13 +149,17 @@ class _Reader:
                 self._add_vectors(name, None, [joints])
         for name, bodies in self.members.items():
             if missing := [body for body in bodies if body not in self.slides]:
-                raise ValueError(f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes")
+                raise ValueError(
+                    f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes"
+                )
             self._add_vectors(name, name, [self.slides[body] for body in bodies])
 
     def _add_vectors(self, name: str, entities: str | None, bodies: list[list[int]]) -> None:
         m = self.model
         for joints in bodies:
-            if not (len(joints) in (2, 3) and np.allclose(self.data.xaxis[joints], np.eye(3)[: len(joints)], atol=_SAME)):
+            if not (
+                len(joints) in (2, 3) and np.allclose(self.data.xaxis[joints], np.eye(3)[: len(joints)], atol=_SAME)
+            ):
                 body = m.body(int(m.jnt_bodyid[joints[0]])).name
                 raise ValueError(
                     f"body {body!r} has slides along {self.data.xaxis[joints].round(3).tolist()}; group {self.group} turns them if they are "
@@ -187,7 +201,9 @@ class _Reader:
 
     def _coordinates(self, field: Field, joints: list[int]) -> Coordinates:
         m = self.model
-        return Coordinates(field, tuple(int(m.jnt_qposadr[j]) for j in joints), tuple(int(m.jnt_dofadr[j]) for j in joints))
+        return Coordinates(
+            field, tuple(int(m.jnt_qposadr[j]) for j in joints), tuple(int(m.jnt_dofadr[j]) for j in joints)
+        )
 
     def name(self, joint: int) -> str:
         return str(self.model.joint(joint).name or f"joint{joint}")

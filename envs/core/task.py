@@ -37,6 +37,7 @@ class Outcome:
         metrics: further numbers for ``info``, such as distances, shape ``(n,)`` each.
         redraw: simulations whose goal is to be drawn anew, shape ``(n,)``, or None for none.
         diverged: simulations whose physics diverged, shape ``(n,)``, or None for none; tasks leave it alone.
+        members: in a fleet, the name of each simulation's robot, shape ``(n,)``; tasks leave it alone.
     """
 
     rewards: dict[str, NDArray[Any]]
@@ -45,6 +46,7 @@ class Outcome:
     metrics: dict[str, Floats] = field(default_factory=dict)
     redraw: Bools | None = None
     diverged: Bools | None = None
+    members: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         """Episodes end nowhere unless the task says so."""

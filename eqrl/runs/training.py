@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +22,7 @@ from eqrl.files.lock import locked
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import DEFAULT_JOB, Config, merged
 from eqrl.runs.environments import make_env, turnable
+from eqrl.runs.fleets import members_of
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.logs import read_rows
 from eqrl.runs.models import make_model
@@ -174,7 +174,8 @@ def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: 
 
 
 def _evaluation_env(config: Config) -> VecEnv:
-    return make_env(config, config.eval_episodes, evaluation=True)
+    members = members_of(config, evaluation=True)
+    return make_env(config, config.eval_episodes * max(len(members), 1), evaluation=True)
 
 
 def _check_turning(config: Config) -> None:
@@ -182,7 +183,7 @@ def _check_turning(config: Config) -> None:
     if config.rotations == 0 or not turnable(config):
         return
     try:
-        make_env(config, 1, evaluation=True, scene_rotation=np.zeros(1)).close()
+        make_env(config, 1, evaluation=True, scene_rotation=0.0).close()
     except UsageError as error:
         if "scene_rotation" not in str(error):
             raise
