@@ -1,7 +1,9 @@
-"""Threads that step the batches of a fleet at the same time."""
+"""Threads that step the batches of a fleet: most of them side by side, one thread each, some one by one on all threads."""
 
 from __future__ import annotations
 
+import heapq
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,29 @@ from concurrent.futures import ThreadPoolExecutor
 def cores() -> int:
     """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wide(work: Sequence[float], parts: Sequence[int], threads: int) -> set[int]:
+    """Which jobs had better run one by one, each on all threads, before the others run side by side on a thread each.
+
+    Three equal jobs on two threads take two turns side by side, and one and a half if one of them is split; so does a job that is longer
+    than all others together.
+
+    Args:
+        work: how long each job takes on one thread, in any unit.
+        parts: into how many equal parts each can be split.
+        threads: number of threads.
+    """
+    longest_first = sorted(range(len(work)), key=work.__getitem__, reverse=True)
+    chosen, least = 0, math.inf
+    for count in range(len(work) + 1):
+        split = sum(work[i] * math.ceil(parts[i] / threads) / parts[i] for i in longest_first[:count])
+        ends = [0.0] * threads
+        for i in longest_first[count:]:
+            heapq.heapreplace(ends, ends[0] + work[i])
+        if split + max(ends) < 0.95 * least:  # splitting has a price of its own
+            chosen, least = count, split + max(ends)
+    return set(longest_first[:chosen])
 
 
 class Crew:

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from eqrl.envs.core.crew import Crew, cores
+from eqrl.envs.core.crew import Crew, cores, wide
 from eqrl.envs.core.divergence import DivergenceError, OnDivergence, check_on_divergence, padded
 from eqrl.envs.core.equal_spaces import first_difference
 from eqrl.envs.core.packing import Observation
@@ -54,8 +54,8 @@ class Fleet:
     """``n`` simulations of several tasks with equal spaces, a :class:`Simulation` for each task.
 
     The simulations are shared out evenly and in order: of 12 for three members, the first four are the first member's. Each has
-    the bits that its member alone would have. Members are stepped at the same time, a thread each; if there are more threads than
-    members, these share them. There are never more than ``n_threads`` at work.
+    the bits that its member alone would have. Members are stepped at the same time, a thread each, but for those that would keep the
+    others waiting: they come first, one by one on all threads. There are never more than ``n_threads`` at work.
 
     Args:
         tasks: the members' tasks by their names.
@@ -90,19 +90,24 @@ class Fleet:
         goal = per_simulation("goal_rotation", goal_rotation, n)
         threads = n_threads or cores()
         shares = np.array_split(np.arange(n), len(tasks))
+        sizes = [len(rows) for rows in shares]
+        # a step takes about as long as there are degrees of freedom
+        work = [size * task.frame_skip * task.model.nv for size, task in zip(sizes, tasks.values(), strict=True)]
+        split = wide(work, sizes, threads)
         self.n = n
         self.members: dict[str, Simulation] = {}
         self._rows: dict[str, slice] = {}
         for k, ((name, task), rows) in enumerate(zip(tasks.items(), shares, strict=True)):
             at = slice(int(rows[0]), int(rows[-1]) + 1)
-            native = max(threads // len(tasks) + (k < threads % len(tasks)), 1)
-            member = Simulation(task, len(rows), native, scene[at], goal[at], on_divergence)
+            member = Simulation(task, len(rows), threads if k in split else 1, scene[at], goal[at], on_divergence)
             member.name, member.first_member = name, at.start
             self.members[name], self._rows[name] = member, at
         self.member_names = tuple(name for name, at in self._rows.items() for _ in range(at.start, at.stop))
         self._names = np.array(self.member_names)
         self._names.flags.writeable = False  # every step gives it away
-        self._crew = Crew([member.advance for member in self.members.values()], threads)
+        members = list(self.members.values())
+        self._wide = [members[k] for k in sorted(split)]
+        self._crew = Crew([member.advance for k, member in enumerate(members) if k not in split], threads)
 
     # ------------------------------------------------------------------ what it is
     @property
@@ -187,6 +192,8 @@ class Fleet:
         actions = [action[rows] for rows in self._rows.values()]
         for member, own in zip(self.members.values(), actions, strict=True):
             member.control(own)
+        for member in self._wide:
+            member.advance()
         self._crew.run()
         outcomes: list[Outcome] = []
         errors: list[DivergenceError] = []

@@ -15,7 +15,7 @@ import eqrl
 from eqrl import check_environment
 from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, RandomRotation
 from eqrl.checkpoint import capture, rehearse, restore
-from eqrl.envs.core.crew import Crew
+from eqrl.envs.core.crew import Crew, wide
 from eqrl.envs.core.divergence import DivergenceError
 from eqrl.envs.core.fleet import Fleet
 from eqrl.envs.registration import task_class
@@ -444,6 +444,23 @@ def test_one_policy_trains_on_all_and_is_evaluated():
     model = PPO(EquivariantPolicy, env, n_steps=32, batch_size=64, n_epochs=1, seed=0).learn(512)
     mean, _ = evaluate_policy(model, env, n_eval_episodes=8)
     assert np.isfinite(mean)
+
+
+@pytest.mark.parametrize(
+    ("work", "parts", "threads", "split"),
+    [
+        ([1, 1], [8, 8], 1, set()),
+        ([1, 1], [8, 8], 2, set()),
+        ([1, 1, 1], [8, 8, 8], 2, {0}),
+        ([2, 6], [8, 8], 2, {0, 1}),
+        ([1, 1, 9], [8, 8, 8], 2, {2}),
+        ([9, 9], [1, 1], 4, set()),  # a single simulation cannot be split
+        ([1, 1], [8, 8], 8, {0, 1}),
+        (range(2, 10), [8] * 8, 2, set()),
+    ],
+)
+def test_members_that_would_keep_the_others_waiting_are_split(work, parts, threads, split):
+    assert wide(work, parts, threads) == split
 
 
 def test_a_crew_does_every_job_once_and_hands_errors_on():
