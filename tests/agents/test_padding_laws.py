@@ -12,6 +12,7 @@ from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv
 from token_network import TokenAttention
 
+from eqrl import check_policy
 from eqrl.agents import (
     BallNoise,
     EquivariantPolicy,
@@ -27,7 +28,7 @@ from eqrl.agents.actions import ActionGeometry
 from eqrl.agents.distributions import EquivariantGaussian
 from eqrl.agents.normalization import RunningNorm
 from eqrl.nn import BACKBONES, Padding
-from eqrl.symmetry import O2, Element, Field, Representation, TypedBox, check_policy, random_exchange
+from eqrl.symmetry import O2, Element, Field, Representation, TypedBox, random_exchange
 
 ALGORITHMS = {
     PPO: (EquivariantPolicy, {"n_steps": 64, "batch_size": 32, "n_epochs": 2}),
