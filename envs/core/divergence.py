@@ -186,7 +186,9 @@ class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._last = observation
             return observation, reward, terminated, truncated, info
         if self.on_divergence == "stop":
-            raise DivergenceError([self.member], [self.state_before[0]], self.state_before[None], np.asarray(action)[None])
+            raise DivergenceError(
+                [self.member], [self.state_before[0]], self.state_before[None], np.asarray(action)[None]
+            )
         self.divergences += 1
         failed = {"is_success": False} if "is_success" in info else {}
         last = observation if self._last is None else self._last  # None: it was never reset

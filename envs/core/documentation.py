@@ -69,7 +69,9 @@ def page(tasks: Mapping[str, Declared]) -> str:
         f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {(task.__doc__ or '').splitlines()[0].rstrip('.')} |"
         for env_id, task in tasks.items()
     ]
-    chapters = [f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()]
+    chapters = [
+        f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()
+    ]
     return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *chapters])
 
 
@@ -87,7 +89,9 @@ def _observations(task: Declared) -> str:
     if isinstance(task.observation, Mapping):
         return "\n".join(["A dict of typed boxes, float32.", "", *_table(task, task.observation, "observation")])
     dim = representation_over(task.observation, task.entities).dim
-    return "\n".join([f"`TypedBox(-inf, inf, ({dim},))`, float32.", "", *_table(task, {"": task.observation}, "observation")])
+    return "\n".join(
+        [f"`TypedBox(-inf, inf, ({dim},))`, float32.", "", *_table(task, {"": task.observation}, "observation")]
+    )
 
 
 def _table(task: Declared, boxes: Mapping[str, tuple[Field, ...]], what: str) -> list[str]:
@@ -100,7 +104,9 @@ def _table(task: Declared, boxes: Mapping[str, tuple[Field, ...]], what: str) ->
             at = representation.slices[f.name]
             num = str(at.start) if at.stop == at.start + 1 else f"{at.start}-{at.stop - 1}"
             irreps = (
-                f"`{f.irreps}`" + (", horizontal" if f.horizontal else "") + (f", over {f.entities}" if f.entities else "")
+                f"`{f.irreps}`"
+                + (", horizontal" if f.horizontal else "")
+                + (f", over {f.entities}" if f.entities else "")
             )
             turns = any(degree > 0 for degree, _ in f.copies)  # a scalar has no frame
             cells = [num, f.description, f"`{f.name}`", irreps, f.frame if turns else "", f.unit]

@@ -8,7 +8,9 @@ from dataclasses import replace
 from eqrl.symmetry import TRIVIAL, EntitySet, Field, Group, Representation
 
 
-def representation_over(fields: Sequence[Field], entities: Sequence[EntitySet], group: Group = TRIVIAL) -> Representation:
+def representation_over(
+    fields: Sequence[Field], entities: Sequence[EntitySet], group: Group = TRIVIAL
+) -> Representation:
     """Fields over those of a task's entity sets that they use.
 
     A set is masked where its mask stands among the fields. An action over the same slots takes the mask of the observation, by the

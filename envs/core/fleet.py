@@ -249,7 +249,9 @@ class Fleet:
         parts = list(self._parts(ids))
         for member, rows, _ in parts:
             if not np.array_equal(state.rows.get(member.name, ()), rows):
-                raise ValueError(f"the state does not fit the simulations of member {member.name!r} that it is written to")
+                raise ValueError(
+                    f"the state does not fit the simulations of member {member.name!r} that it is written to"
+                )
         for member, _, local in parts:
             member.set_state(state.states[member.name], local)
 
@@ -280,7 +282,9 @@ class Fleet:
         """
         names = [name for name, _ in state["members"]]
         if names != list(self.members):
-            raise ValueError(f"the state is that of the members {', '.join(names)}, and here are {', '.join(self.members)}")
+            raise ValueError(
+                f"the state is that of the members {', '.join(names)}, and here are {', '.join(self.members)}"
+            )
         for name, own in state["members"]:
             self.members[name].load_state_dict(own)
 

@@ -149,13 +149,17 @@ class _Reader:
                 self._add_vectors(name, None, [joints])
         for name, bodies in self.members.items():
             if missing := [body for body in bodies if body not in self.slides]:
-                raise ValueError(f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes")
+                raise ValueError(
+                    f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes"
+                )
             self._add_vectors(name, name, [self.slides[body] for body in bodies])
 
     def _add_vectors(self, name: str, entities: str | None, bodies: list[list[int]]) -> None:
         m = self.model
         for joints in bodies:
-            if not (len(joints) in (2, 3) and np.allclose(self.data.xaxis[joints], np.eye(3)[: len(joints)], atol=_SAME)):
+            if not (
+                len(joints) in (2, 3) and np.allclose(self.data.xaxis[joints], np.eye(3)[: len(joints)], atol=_SAME)
+            ):
                 body = m.body(int(m.jnt_bodyid[joints[0]])).name
                 raise ValueError(
                     f"body {body!r} has slides along {self.data.xaxis[joints].round(3).tolist()}; group {self.group} turns them if they are "
@@ -197,7 +201,9 @@ class _Reader:
 
     def _coordinates(self, field: Field, joints: list[int]) -> Coordinates:
         m = self.model
-        return Coordinates(field, tuple(int(m.jnt_qposadr[j]) for j in joints), tuple(int(m.jnt_dofadr[j]) for j in joints))
+        return Coordinates(
+            field, tuple(int(m.jnt_qposadr[j]) for j in joints), tuple(int(m.jnt_dofadr[j]) for j in joints)
+        )
 
     def name(self, joint: int) -> str:
         return str(self.model.joint(joint).name or f"joint{joint}")

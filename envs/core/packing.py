@@ -50,13 +50,17 @@ class Packer:
         fields = self._fields[key]
         if values.keys() != fields.keys():
             self._check_names("field", values, fields, key)
+        if len(fields) == 1:  # nothing to put together
+            ((name, (_, shape)),) = fields.items()
+            return np.array(self._in_shape(name, values[name], shape, key), dtype=np.float32)
         out = np.empty((self._n, self._dims[key]), dtype=np.float32)
         for name, (at, shape) in fields.items():
-            value = values[name]
-            out[:, at] = value if getattr(value, "shape", None) == shape else self._in_shape(name, value, shape, key)
+            out[:, at] = self._in_shape(name, values[name], shape, key)
         return out
 
     def _in_shape(self, name: str, value: ArrayLike, shape: tuple[int, int], key: str) -> NDArray[Any]:
+        if getattr(value, "shape", None) == shape:
+            return value  # type: ignore[return-value]  # an array, by its shape
         array = np.asarray(value)
         if array.ndim == 0 or len(array) != shape[0] or array.size != shape[0] * shape[1]:
             raise ValueError(

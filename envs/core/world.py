@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import mujoco
@@ -127,10 +128,10 @@ class Body(Views):
     def _add(self, array: Floats, **where: slice) -> None:
         self.__dict__.update({name: array[..., at] for name, at in where.items()})
 
-    @property
+    @cached_property
     def axes(self) -> Floats:
         """Its x, y and z axis in the world, ``(*batch, 3 axes, 3)``."""
-        matrix = self._data.xmat[..., self._body, :]
+        matrix = self._data.xmat[..., self._body, :]  # a view of what MuJoCo fills, so it is made once
         axes: Floats = matrix.reshape(*matrix.shape[:-1], 3, 3).swapaxes(-1, -2)
         return axes
 

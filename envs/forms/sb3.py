@@ -152,7 +152,9 @@ class TaskVecEnv(VecEnv):
             f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
         )
 
-    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
+    ) -> list[Any]:
         """Call a method of the task once for each environment asked for.
 
         In a fleet, ``compute_reward`` of many transitions with an info each takes the task that ``info["member"]`` names, so that

@@ -84,7 +84,9 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes everywhere; environment ``i`` gets ``seed + i``, or the i-th of a list."""
         if seed is not None:
-            self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed)
+            self.simulation.seed(
+                [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
+            )
         self.simulation.reset(options=[options or {}] * self.num_envs)
         self._last = self.simulation.observe()
         names = self.simulation.member_names
