@@ -15,20 +15,16 @@ from eqrl.derivation.elements import world_motion, world_rotation
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.diagnosis import diagnose
 from eqrl.proof.causes.kinematics import kinematic_gaps
+from eqrl.proof.comparison import Comparison, first_violation
 from eqrl.proof.converged import converged, with_exact_solver
+from eqrl.proof.differences import column_names
 from eqrl.proof.errors import NonFiniteRolloutError
-from eqrl.proof.trial import Comparison, Trial, Violation, first_violation
-from eqrl.proof.verdict import Cause, Verdict, Verdicts
+from eqrl.proof.judgement import judge
+from eqrl.proof.trial import Trial
+from eqrl.proof.verdict import Verdict, Verdicts
 
 ROTATION = "rotation about gravity"
 _GENTLE = 0.1
-_MOST_LOST = 0.75
-_CHAOTIC = 1e-4
-_UNCLEAR = Cause(
-    "ill-conditioned contacts",
-    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
-    "use spheres or capsules, or exclude the pair",
-)
 ANGLE = np.deg2rad(37.0)  # generic: 90 degrees hide pyramidal cones
 
 
@@ -104,41 +100,17 @@ def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, step
     if level == "kinematic":
         gaps = kinematic_gaps(trial, check)
         allowed = np.full(gaps.shape[:2], trial.tolerance)
-        compared = Comparison(gaps, allowed, first_violation(gaps, allowed, check))
+        compared = Comparison(gaps, allowed, first_violation(gaps, allowed, column_names(check)))
     else:
         compared = trial.compare(check)
-    violation, cause = compared.violation, None
-    if violation is None and compared.lost(1) > _MOST_LOST * len(trial.starts):
-        violation, cause = Violation(1, 0, "position of contacts", np.inf), _UNCLEAR
-    elif violation is not None and diagnosing:
-        cause = diagnose(trial, check, violation, level)
-    return Verdict(
-        name=symmetry.name,
-        kind=symmetry.kind,
-        errors={int(k): compared.error(k) for k in steps},
-        holds=violation is None,
+    return judge(
+        compared,
+        symmetry.name,
+        symmetry.kind,
+        steps=steps,
         contacts=int((trial.shorter(0) if level == "kinematic" else trial).original.contacts.max(initial=0)),
-        field=violation.field if violation else None,
-        step=violation.step if violation else None,
-        cause=cause,
-        remarks=() if violation else _conditioning(compared),
+        explain=(lambda violation: diagnose(trial, check, violation, level)) if diagnosing else None,
     )
-
-
-def _conditioning(compared: Comparison) -> tuple[str, ...]:
-    """How far states could be compared, and how well."""
-    remarks = []
-    if lost := compared.lost(-1):
-        remarks.append(
-            f"ill-conditioned: {lost} of {compared.allowed.shape[1]} states are compared up to where shapes touch along a line "
-            "or a face, for there the contact points jump after a nudge of 1e-14"
-        )
-    largest = float(np.where(np.isfinite(compared.allowed), compared.gaps.max(-1, initial=0.0), 0.0).max(initial=0.0))
-    if largest > _CHAOTIC:
-        remarks.append(
-            f"chaotic: states differ by up to {largest:.1e}, which is at most 100 times what a nudge of 1e-14 makes"
-        )
-    return tuple(remarks)
 
 
 def _gentle(trial: Trial) -> tuple[str, ...]:

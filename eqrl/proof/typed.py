@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
+from eqrl.proof.comparison import Violation
+from eqrl.proof.judgement import judge
 from eqrl.proof.objections import Examined, Objection
 from eqrl.proof.resets import SAMPLES, reset_difference
 from eqrl.proof.verdict import Cause, Verdict, Verdicts
-from eqrl.proof.worlds import Episode, Gap, check_deterministic, flatten, gaps, play, random_episode
+from eqrl.proof.worlds import RelatedEpisodes, check_deterministic, flatten, play, random_episode
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.representation import Representation
@@ -48,43 +50,36 @@ def prove_world(
     resets = np.stack([flatten(world.reset(seed=seed + i)[0]) for i in range(SAMPLES)]).astype(np.float64)
     verdicts = []
     for name, g in (group or rep.group).generators:
-        errors = dict.fromkeys(map(int, steps), 0.0)
-        first: tuple[Episode, Gap] | None = None
-        objection = world.examine(name, g) if isinstance(world, Examined) else None
-        if objection is not None:
+        if isinstance(world, Examined) and (objection := world.examine(name, g)) is not None:
             verdicts.append(_objected(name, g, steps, objection))
             continue
-        for episode, original in zip(episodes, played, strict=True):
-            for gap in gaps(world, episode, original, g, tolerance):
-                if gap.step in errors:
-                    errors[gap.step] = max(errors[gap.step], gap.error)
-                if gap.field is not None and (first is None or gap.step < first[1].step):
-                    first = episode, gap
-        cause: Cause | None = None
-        if first is not None and diagnosing:
-            cause = diagnose_world(world, first[0], g, first[1], tolerance) or Cause(
-                "unknown", f"{first[1].field} differs first"
-            )
+
+        def explain(violation: Violation, g: Element = g) -> Cause:
+            cause = diagnose_world(world, episodes[violation.state], g, violation, tolerance)
+            return cause or Cause("unknown", f"{violation.field} differs first")
+
         verdicts.append(
-            Verdict(
-                name=name,
-                kind="morphology" if g.h else "world",
-                errors=errors,
-                holds=first is None,
+            judge(
+                RelatedEpisodes(world, g, episodes, played).compare(tolerance),
+                name,
+                _kind(g),
+                steps=steps,
                 contacts=max(step.contacts for trace in played for step in trace),
-                field=first[1].field if first else None,
-                step=first[1].step if first else None,
-                cause=cause,
+                explain=explain if diagnosing else None,
                 remarks=_reset_remark(rep, resets, g),
             )
         )
     return Verdicts(tuple(verdicts))
 
 
+def _kind(g: Element) -> str:
+    return "morphology" if g.h else "world"
+
+
 def _objected(name: str, g: Element, steps: Sequence[int], objection: Objection) -> Verdict:
     return Verdict(
         name=name,
-        kind="morphology" if g.h else "world",
+        kind=_kind(g),
         errors=dict.fromkeys(map(int, steps), objection.size),
         holds=False,
         contacts=0,

@@ -28,10 +28,11 @@ from eqrl.proof.causes.interventions import (
 )
 from eqrl.proof.causes.kinematics import expected, glide
 from eqrl.proof.causes.root_terms import root_interventions
-from eqrl.proof.differences import body_name
+from eqrl.proof.comparison import Violation
+from eqrl.proof.differences import body_name, column_names
 from eqrl.proof.errors import NonFiniteRolloutError
 from eqrl.proof.rollout import turn_starts
-from eqrl.proof.trial import Trial, Violation
+from eqrl.proof.trial import Trial
 from eqrl.proof.verdict import Cause
 
 Floats = NDArray[np.float64]
@@ -237,11 +238,10 @@ def _sensor_cause(trial: Trial, symmetry: Symmetry, violation: Violation) -> Cau
 
 
 def _same_field(trial: Trial, symmetry: Symmetry, violation: Violation) -> bool:
-    from eqrl.proof.differences import column_names
-
-    columns = [i for i, name in enumerate(column_names(symmetry)) if name == violation.field]
-    gaps = trial.gaps(symmetry)[..., columns].max(-1)
-    return bool((gaps > trial.allowed(symmetry)).any())
+    others = [i for i, name in enumerate(column_names(symmetry)) if name != violation.field]
+    gaps = trial.gaps(symmetry)
+    gaps[..., others] = 0.0
+    return trial.compare(symmetry, gaps, decisive=False).violation is not None
 
 
 def _cured(trial: Trial, symmetry: Symmetry, intervention: Intervention) -> bool:

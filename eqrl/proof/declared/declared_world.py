@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from eqrl.derivation.elements import identity
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.causes.declared_types import agree, agreeing, typing_cause
+from eqrl.proof.comparison import CHAOS_FACTOR
 from eqrl.proof.declared.counterparts import Candidate, counterparts, what_there_is
 from eqrl.proof.declared.layers import layer_names, observing_layers, without_bookkeeping
 from eqrl.proof.declared.motion import Floats, State
@@ -31,7 +32,6 @@ from eqrl.proof.rollout import turn_starts
 from eqrl.proof.states import Starts
 from eqrl.proof.verdict import Cause
 from eqrl.proof.worlds import flatten
-from eqrl.proof.yardstick import CHAOS_FACTOR
 from eqrl.symmetry import Element, representation_of
 from eqrl.symmetry.errors import DeclarationError
 
