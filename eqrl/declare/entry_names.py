@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from eqrl.proof.declared.motion import Floats, State
-from eqrl.proof.declared.world import MujocoWorld
+from eqrl.arrays import Floats
+from eqrl.proof.declared.motion import SimulationState
+from eqrl.proof.declared.twins import MujocoTwin
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
-def entry_names(world: MujocoWorld, states: Sequence[State], observations: Floats) -> tuple[str, ...]:
+def entry_names(world: MujocoTwin, states: Sequence[SimulationState], observations: Floats) -> tuple[str, ...]:
     """What each entry is: the position or velocity whose value it always has."""
     m = world.model
     known: list[tuple[str, Floats]] = []

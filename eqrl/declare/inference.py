@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from eqrl.arrays import Floats
+from eqrl.declare.actions import action_matrix
 from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
+from eqrl.declare.one_step import on_actions, try_motion
 from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.stretches import fields_from_matrices
 from eqrl.declare.task import candidates
-from eqrl.declare.trial import try_motion
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.derivation import Symmetry, world_rotation
 from eqrl.derivation.discrepancy import Level
 from eqrl.derivation.elements import closure, identity, key
 from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
-from eqrl.proof.declared.world import MujocoWorld, World, world_of
+from eqrl.proof.declared.motion import Motion, motion_of
+from eqrl.proof.declared.twins import MujocoTwin, twin_of
 from eqrl.proof.matching import Match, match, turning_vectors
+from eqrl.proof.worlds import observe_at
 from eqrl.symmetry import Field
 from eqrl.symmetry.group import Connected
 
@@ -62,8 +65,8 @@ def infer_types(
     Raises:
         DeclarationError: without a model, or if a rollout is not finite.
     """
-    world = world_of(env)
-    if not isinstance(world, MujocoWorld):
+    world = twin_of(env)
+    if not isinstance(world, MujocoTwin):
         raise DeclarationError(
             f"{type(env.unwrapped).__name__} has no MuJoCo model whose symmetries could be tried; "
             "declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
@@ -79,12 +82,12 @@ class _Explained:
 
 
 class _Inference:
-    def __init__(self, world: MujocoWorld, level: Level, samples: int, seed: int, task: bool) -> None:
+    def __init__(self, world: MujocoTwin, level: Level, samples: int, seed: int, task: bool) -> None:
         self.world, self.level, self.seed, self.task = world, level, seed, task
         self.tolerance = 1e-7 if level == "dynamic" else _NEARLY_SAME
         self.rng = np.random.default_rng(seed)
         self.states = world.spread(self.rng, samples)
-        self.before = np.stack([world.observe(s) for s in self.states])
+        self.before = np.stack([observe_at(world, s) for s in self.states])
         self.names = entry_names(world, self.states, self.before)
         self.unexplained: list[Unexplained] = []
         self.refused: list[tuple[str, str]] = []
@@ -130,7 +133,7 @@ class _Inference:
                 continue
             seen.add(key(symmetry))
             motion = motion_of(symmetry)
-            action = self._action(motion)
+            action = action_matrix(self.world, motion, self.states, seed=self.seed + 2, guess=self.level == "kinematic")
             if action is None:
                 self.refused.append((symmetry.name, "no signed permutation of the actions does what it does to the robot"))
                 continue
@@ -168,8 +171,8 @@ class _Inference:
     def _look_further(self, motion: Motion, matrix: Floats) -> bool:
         """Twice as many states from now on; whether a match holds on the new ones too."""
         more = self.world.spread(self.rng, min(len(self.states), _MOST_NEW))
-        seen = np.stack([self.world.observe(s) for s in more])
-        moved = np.stack([self.world.observe(motion.state(s)) for s in more])
+        seen = np.stack([observe_at(self.world, s) for s in more])
+        moved = np.stack([observe_at(self.world, motion.state(s)) for s in more])
         if holds := bool((np.abs(seen @ matrix.T - moved) <= 10 * self.tolerance * np.maximum(1.0, np.abs(moved))).all()):
             return holds
         self.states += more
@@ -177,7 +180,7 @@ class _Inference:
         return holds
 
     def _after(self, motion: Motion) -> Floats:
-        return np.stack([self.world.observe(motion.state(s)) for s in self.states])
+        return np.stack([observe_at(self.world, motion.state(s)) for s in self.states])
 
     def _report(self, generator: str, explanation: Match) -> None:
         for i in explanation.unexplained:
@@ -187,54 +190,11 @@ class _Inference:
         self.refused.append((generator, f"{len(explanation.unexplained)} entries of the observation do not follow it"))
 
     def _trial(self, motion: Motion, observation: Floats | None, action: Floats, samples: int = 24) -> str:
-        act = _applies(action, self.world)
+        act = on_actions(self.world, action)
         dynamics = self.level == "dynamic"
         trial = try_motion(self.world, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics)
         reason = trial.broken(dynamics)
         return "" if not self.task and "observation" not in reason and "physics" not in reason else reason
-
-    # -------------------------------------------------------------- actions
-    def _action(self, motion: Motion) -> Floats | None:
-        """The matrix on actions: that on controls where an action is one, otherwise what explains the effects."""
-        space = self.world.env.action_space
-        if isinstance(space, gymnasium.spaces.Discrete):
-            return motion.control
-        size = int(np.prod(space.shape or (0,)))
-        if size == len(motion.control) and self._follows(motion, motion.control):
-            return motion.control
-        matrix = self._effects(motion, size)
-        if matrix is not None:
-            return matrix
-        # a symmetry that the physics keeps only nearly cannot be read off effects
-        return motion.control if size == len(motion.control) and self.level == "kinematic" else None
-
-    def _follows(self, motion: Motion, action: Floats) -> bool:
-        trial = try_motion(self.world, motion, None, samples=4, seed=self.seed + 2, action=_applies(action, self.world))
-        return trial.state <= 1e-8
-
-    def _effects(self, motion: Motion, size: int) -> Floats | None:
-        space = self.world.env.action_space
-        assert isinstance(space, gymnasium.spaces.Box)
-        reach = np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64) * 0.7
-        cost = np.zeros((2, size, size))
-        for start in self.states[:4]:
-            moved = motion.state(start)
-            images = [motion.state(self._next(start, reach[i] * np.eye(size)[i])) for i in range(size)]
-            for j in range(size):
-                for k, sign in enumerate((1.0, -1.0)):
-                    other = self._next(moved, sign * reach[j] * np.eye(size)[j])
-                    for i in range(size):
-                        cost[k, i, j] = max(cost[k, i, j], self.world.difference(images[i], other))
-        matrix = np.zeros((size, size))
-        for i in range(size):
-            k, best = divmod(int(cost[:, i].argmin()), size)
-            if cost[k, i, best] > 1e-8:
-                return None
-            matrix[best, i] = 1.0 if k == 0 else -1.0
-        return matrix if np.allclose(matrix @ matrix.T, np.eye(size)) else None
-
-    def _next(self, state: State, action: Floats) -> State:
-        return self.world.step(state, action.astype(self.world.env.action_space.dtype)).state
 
     # -------------------------------------------------------------- rotations about gravity
     def _rotation(self) -> list[tuple[int, int]] | None:
@@ -305,12 +265,3 @@ def _closes(explained: Sequence[_Explained]) -> bool:
                         return False
         frontier = fresh
     return True
-
-
-def _applies(matrix: Floats, world: World) -> Callable[[Any], Any]:
-    space = world.env.action_space
-    if isinstance(space, gymnasium.spaces.Discrete):
-        last = int(space.n) - 1
-        return lambda a: last - int(a) if matrix.size and matrix.ravel()[0] < 0 else int(a)
-    dtype = space.dtype
-    return lambda a: (matrix @ np.asarray(a, dtype=np.float64)).astype(dtype)

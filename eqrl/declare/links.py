@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation import Symmetry
 
 
-def link_images(symmetry: Symmetry) -> NDArray[np.int64]:
+def link_images(symmetry: Symmetry) -> Ints:
     """Image of every body, ``(nbody,)``."""
     m = symmetry.model
     d = mujoco.MjData(m)
@@ -37,7 +37,7 @@ def link_images(symmetry: Symmetry) -> NDArray[np.int64]:
     return images
 
 
-def _moved(d: mujoco.MjData, s: Symmetry, head: int, image: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moved(d: mujoco.MjData, s: Symmetry, head: int, image: int) -> tuple[Floats, Floats]:
     """The isometry of the world by which a body goes to its image, in the reference configuration."""
     if head == 0:
         return s.R, s.t

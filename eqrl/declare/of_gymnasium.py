@@ -15,16 +15,17 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from eqrl.declare.layout import CannotTypeError
+from eqrl.arrays import Floats
+from eqrl.declare.layout import CannotTypeError, observation_matrix
+from eqrl.declare.one_step import drift, try_motion
 from eqrl.declare.ready_made import as_images, element_of, model_hash
 from eqrl.declare.task import Kept, candidates, keep, why_not
-from eqrl.declare.trial import drift, try_motion
-from eqrl.declare.wrapper import observation_matrix
 from eqrl.derivation import Symmetry
 from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
-from eqrl.proof.declared.world import MujocoWorld, VectorWorld, world_of
+from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
+from eqrl.proof.declared.twins import MujocoTwin, VectorTwin, twin_of
 from eqrl.proof.matching import match
+from eqrl.proof.worlds import observe_at
 
 MUJOCO = (
     "Ant-v5",
@@ -70,13 +71,13 @@ def find_symmetries(name: str) -> dict[str, Any]:
         "environment": f"{type(base).__module__}:{type(base).__name__}",
         "ids": list(_SAME_CLASS.get(name, (name,))),
     }
-    world = world_of(env)
-    if isinstance(world, MujocoWorld):
+    world = twin_of(env)
+    if isinstance(world, MujocoTwin):
         path = Path(base.fullpath)
         data["model"] = {"file": path.name, "sha256": model_hash(path)}
     if name in _FIELDS:
         data["fields"] = dict(_FIELDS[name])
-    data["generators"] = _of_model(world) if isinstance(world, MujocoWorld) else _of_vector(world)  # type: ignore[arg-type]
+    data["generators"] = _of_model(world) if isinstance(world, MujocoTwin) else _of_vector(world)  # type: ignore[arg-type]
     return data
 
 
@@ -87,7 +88,7 @@ def describe_model(name: str) -> dict[str, Any]:
         name: id of one of ``MUJOCO``.
     """
     env = gymnasium.make(name)
-    world = MujocoWorld(env.unwrapped)
+    world = MujocoTwin(env.unwrapped)
     started = time.perf_counter()
     derivation = derivation_of(world.model)
     seconds = time.perf_counter() - started
@@ -124,7 +125,7 @@ def kept_by_task(env: gymnasium.Env[Any, Any]) -> tuple[Kept, list[tuple[Symmetr
     Returns:
         The exact part, and each near miss with an empty reason if it is kept approximately.
     """
-    world = MujocoWorld(env.unwrapped)
+    world = MujocoTwin(env.unwrapped)
     derivation = derivation_of(world.model)
     exact = keep(world, candidates(derivation), _on_observations(world, exact=True))
     nearly = [
@@ -134,7 +135,7 @@ def kept_by_task(env: gymnasium.Env[Any, Any]) -> tuple[Kept, list[tuple[Symmetr
     return exact, nearly
 
 
-def _of_model(world: MujocoWorld) -> list[dict[str, Any]]:
+def _of_model(world: MujocoTwin) -> list[dict[str, Any]]:
     derivation = derivation_of(world.model)
     exact, nearly = kept_by_task(world.env)
     found = [_entry(world, s, True, ()) for s in exact.generators]
@@ -144,7 +145,7 @@ def _of_model(world: MujocoWorld) -> list[dict[str, Any]]:
     return found
 
 
-def _entry(world: MujocoWorld, symmetry: Symmetry, exact: bool, differs: tuple[str, ...]) -> dict[str, Any]:
+def _entry(world: MujocoTwin, symmetry: Symmetry, exact: bool, differs: tuple[str, ...]) -> dict[str, Any]:
     element = element_of(symmetry)
     motion = motion_of(symmetry)
     if getattr(world.env, "observation_structure", None) is None:
@@ -157,7 +158,7 @@ def _entry(world: MujocoWorld, symmetry: Symmetry, exact: bool, differs: tuple[s
     return {**entry, "drift": [float(f"{x:.1e}") for x in elliptic_drift(world, motion)], "element": element}
 
 
-def elliptic_drift(world: MujocoWorld, motion: Motion) -> list[float]:
+def elliptic_drift(world: MujocoTwin, motion: Motion) -> list[float]:
     """Median difference of states after 1, 10 and 50 steps, with the friction cone that is round."""
     cone = int(world.model.opt.cone)
     world.model.opt.cone = int(mujoco.mjtCone.mjCONE_ELLIPTIC)
@@ -167,15 +168,15 @@ def elliptic_drift(world: MujocoWorld, motion: Motion) -> list[float]:
         world.model.opt.cone = cone
 
 
-def _on_observations(world: MujocoWorld, exact: bool) -> Any:
+def _on_observations(world: MujocoTwin, exact: bool) -> Any:
     if getattr(world.env, "observation_structure", None) is not None:
         return lambda motion: observation_matrix(world, motion)
     rng = np.random.default_rng(0)
     states = world.spread(rng, _STATES)
 
     def matched(motion: Motion) -> Floats:
-        before = np.stack([world.observe(s) for s in states])
-        after = np.stack([world.observe(motion.state(s)) for s in states])
+        before = np.stack([observe_at(world, s) for s in states])
+        after = np.stack([observe_at(world, motion.state(s)) for s in states])
         found = match(before, after) if exact else match(before, after, _NEARLY_SAME)
         if found.unexplained:
             raise CannotTypeError(f"entries {list(found.unexplained)} of the observation do not follow it")
@@ -185,18 +186,18 @@ def _on_observations(world: MujocoWorld, exact: bool) -> Any:
 
 
 # ------------------------------------------------------------------ no model: a vector of states
-def _of_vector(world: VectorWorld) -> list[dict[str, Any]]:
+def _of_vector(world: VectorTwin) -> list[dict[str, Any]]:
     """Try every change of signs of the state, with actions as they are and reversed."""
     rng = np.random.default_rng(0)
     states = world.spread(rng, _STATES)
-    before = np.stack([world.observe(s) for s in states])
+    before = np.stack([observe_at(world, s) for s in states])
     found: list[dict[str, Any]] = []
     for signs in itertools.product((1, -1), repeat=len(states[0].qpos)):
         for action in (1, -1):
             if action == 1 and min(signs) == 1:
                 continue
             motion = sign_change(signs, action)
-            explained = match(before, np.stack([world.observe(motion.state(s)) for s in states]))
+            explained = match(before, np.stack([observe_at(world, motion.state(s)) for s in states]))
             if explained.unexplained or try_motion(world, motion, explained.matrix, samples=64).broken():
                 continue
             images = [int((i + 1) * s) for i, s in enumerate(signs)]
@@ -209,4 +210,4 @@ def _of_vector(world: VectorWorld) -> list[dict[str, Any]]:
 def sign_change(signs: tuple[int, ...], action: int) -> Motion:
     """A change of signs of a state vector, with actions as they are (1) or reversed (-1)."""
     none, flip = np.zeros(0), np.array(signs, dtype=np.float64)
-    return Motion("mirror", np.eye(3), lambda s: State(flip * s.qpos, none, none, none), np.array([[float(action)]]))
+    return Motion("mirror", np.eye(3), lambda s: SimulationState(flip * s.qpos, none, none, none), np.array([[float(action)]]))

@@ -19,11 +19,12 @@ import mujoco
 import numpy as np
 import yaml
 
+from eqrl.arrays import Floats
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.links import link_images
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.derivation import Symmetry, identity
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
 from eqrl.symmetry import Field
 
 # as numbers: MuJoCo's enumerations are not equal to them
@@ -60,7 +61,10 @@ class GeneratorSpec:
         matrix = signed(self.element["state"])
         none = np.zeros(0)
         return Motion(
-            self.name, np.eye(3), lambda s: State(matrix @ s.qpos, none, none, none), signed(self.element.get("action", [1]))
+            self.name,
+            np.eye(3),
+            lambda s: SimulationState(matrix @ s.qpos, none, none, none),
+            signed(self.element.get("action", [1])),
         )
 
 

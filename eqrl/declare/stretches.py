@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.declare.layout import CannotTypeError
 from eqrl.declare.types import QUATERNION, Sets
-from eqrl.proof.declared.motion import Floats
 from eqrl.symmetry import Field
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.trial import try_motion
+from eqrl.declare.one_step import try_motion
 from eqrl.derivation import Derivation, Symmetry, world_rotation
 from eqrl.derivation.discrepancy import Level
 from eqrl.derivation.elements import closure, identity, key
-from eqrl.proof.declared.motion import Floats, Motion, motion_of
-from eqrl.proof.declared.world import World
+from eqrl.proof.declared.motion import Motion, motion_of
+from eqrl.proof.declared.twins import Twin
 
 _FEW = 5  # samples that weed out most candidates
 _MOST_TRIED = 256
@@ -60,7 +61,7 @@ def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetr
 
 
 def keep(
-    world: World, tried: Iterable[Symmetry], observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0
+    world: Twin, tried: Iterable[Symmetry], observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0
 ) -> Kept:
     """Try symmetries on an environment and keep those under which nothing changes.
 
@@ -89,7 +90,7 @@ def keep(
     return Kept(_fewest(generators, len(group)), max(1, len(group)), tuple(refused))
 
 
-def why_not(world: World, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0) -> str:
+def why_not(world: Twin, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0) -> str:
     """Why a task does not keep a symmetry; empty if it does."""
     if symmetry.model.nu and np.abs(symmetry.ctrl_offsets).max() > 1e-9:
         return "it shifts controls, which no linear representation does"

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from eqrl.proof.declared.motion import Floats
+from eqrl.arrays import Floats
 from eqrl.symmetry import TRIVIAL, Element, EntitySet, Field, Generator, Group, Representation
 from eqrl.symmetry.group import Connected
 

@@ -11,9 +11,9 @@ import mujoco
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.images import Images, sign_between
 from eqrl.derivation.model_parts import BALL, FREE, Parts, numbers
-from eqrl.derivation.symmetry import Floats, Ints
 
 _T, _GAIN, _BIAS, _DYN = (numbers(e) for e in (mujoco.mjtTrn, mujoco.mjtGain, mujoco.mjtBias, mujoco.mjtDyn))
 _JOINTS = (_T.mjTRN_JOINT, _T.mjTRN_JOINTINPARENT)

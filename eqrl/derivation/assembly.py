@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.comparison import Comparison, once
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.discrepancy import Discrepancy
@@ -16,7 +17,7 @@ from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.naming import Named, exchange_of, isometry
 from eqrl.derivation.sensors import sensors
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Ints, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 
 class Assembly:

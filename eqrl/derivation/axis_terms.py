@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import BALL, FREE
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _TENSORS = ("armature", "damping")
 _EACH_AXIS = ("frictionloss", "dampingpoly")

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import FREE, HINGE, PLANE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 Label = tuple[object, ...]
 _MOST = 20000

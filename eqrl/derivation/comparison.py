@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.arrays import Floats
 from eqrl.derivation.axis_terms import turned, width
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, Value, place
@@ -17,7 +18,7 @@ from eqrl.derivation.matching import anchor_gap
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
 from eqrl.derivation.mounting import mounts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
 _JOINT = ("solref", "solimp", "margin", "stiffness", "stiffnesspoly", "actgravcomp", "springyield", "actfrclimited")

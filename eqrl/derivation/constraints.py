@@ -10,10 +10,11 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import NONE, Discrepancy, Level
 from eqrl.derivation.images import Images
 from eqrl.derivation.model_parts import numbers
-from eqrl.derivation.symmetry import Floats, rotations
+from eqrl.symmetry.quaternions import quaternion_to_matrix
 
 _E, _O = numbers(mujoco.mjtEq), numbers(mujoco.mjtObj)
 _ROUNDING = 1e-9
@@ -192,7 +193,7 @@ def _attachment(r: Images, e: int, k: int, swapped: bool) -> Data:
 def _relative_pose(data: Floats) -> Floats:
     """Pose of the second body in the first one that a weld holds, ``(4, 4)``."""
     out = np.eye(4)
-    out[:3, :3] = rotations(np.asarray(data[6:10]))
+    out[:3, :3] = quaternion_to_matrix(np.asarray(data[6:10]))
     out[:3, 3] = data[3:6]
     return out
 

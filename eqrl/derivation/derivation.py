@@ -9,12 +9,13 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import Level, NearMiss
 from eqrl.derivation.elements import closure, identity, key, order_of, turning, world_rotation
 from eqrl.derivation.exchangeable import Exchangeable
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.symmetrise import symmetrised
-from eqrl.derivation.symmetry import Floats, Symmetry, signed_permutation
+from eqrl.derivation.symmetry import Symmetry, signed_permutation
 from eqrl.symmetry.group import Connected, Generator, Group
 
 

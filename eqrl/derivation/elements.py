@@ -8,10 +8,11 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.sensors import sensors
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _LARGEST = 4096
 _TURNS = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import NONE, Discrepancy
 from eqrl.derivation.images import Images
-from eqrl.derivation.symmetry import Floats
 
 _MATERIAL = (
     "dim", "radius", "contype", "conaffinity", "condim", "priority", "friction", "solmix", "solref", "solimp", "margin", "gap",

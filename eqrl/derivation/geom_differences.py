@@ -8,11 +8,12 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.candidates import AXIAL
 from eqrl.derivation.discrepancy import Value
 from eqrl.derivation.model_parts import PLANE
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, quaternions
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 _G = mujoco.mjtGeom
 _SPHERE = int(_G.mjGEOM_SPHERE)
@@ -129,7 +130,7 @@ def _frames(shapes: Shapes, a: int, b: int, G: Floats) -> Aspect:
     body = parts.poses[parts.model.geom_bodyid[b]][:3, :3]
     mine, other = G[:3, :3] @ parts.geom_poses[a][:3, :3], parts.geom_poses[b][:3, :3]
     aligned = mine @ _alignment(shapes, a, b, G).T
-    here, there = quaternions(np.stack([body.T @ aligned, body.T @ other]))
+    here, there = matrix_to_quaternion(np.stack([body.T @ aligned, body.T @ other]))
     here = here if here @ there > 0 else -here
     gap = float(np.abs((aligned - other) * _half_widths(shapes, b)).sum(1).max())
     return Aspect("quat", _value(here), _value(there), gap)

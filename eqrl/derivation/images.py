@@ -8,9 +8,9 @@ import mujoco
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.discrepancy import NONE, Discrepancy
 from eqrl.derivation.model_parts import Parts, numbers
-from eqrl.derivation.symmetry import Floats, Ints
 
 _W = numbers(mujoco.mjtWrap)
 _NONE = -1

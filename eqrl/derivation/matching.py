@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import BALL, FREE, HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 _BAD = 1e6
 # Axes this far apart (sine of the angle) are never taken for each other, however large the slack.

@@ -11,8 +11,8 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.discrepancy import NONE
-from eqrl.derivation.symmetry import Floats, Ints
 
 
 def numbers(enumeration: Any) -> SimpleNamespace:

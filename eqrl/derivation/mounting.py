@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import Discrepancy
 from eqrl.derivation.least_squares import procrustes
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry, quaternions
+from eqrl.derivation.symmetry import Symmetry
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 Bools = NDArray[np.bool_]
 # Below this share of the model's size nothing is called mounted elsewhere.
@@ -116,7 +118,7 @@ def _said(parts: Parts, symmetry: Symmetry, head: int, shift: Floats, relative: 
         values = tuple(map(float, should[:3, 3])), tuple(map(float, is_now[:3, 3]))
         out.append(Discrepancy("kinematic", "pos", of, values, relative))
     if not out or np.linalg.norm(should[:3, :3] - is_now[:3, :3]) > _CLEAR:
-        here, there = quaternions(np.stack([should[:3, :3], is_now[:3, :3]]))
+        here, there = matrix_to_quaternion(np.stack([should[:3, :3], is_now[:3, :3]]))
         values = tuple(map(float, here if here @ there > 0 else -here)), tuple(map(float, there))
         out.append(Discrepancy("kinematic", "quat", of, values, relative))
     return out

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eqrl.derivation.symmetry import Floats, Rank
+from eqrl.arrays import Floats
+from eqrl.derivation.symmetry import Rank
 
 _AXES = {"x": np.array([1.0, 0, 0]), "y": np.array([0, 1.0, 0]), "z": np.array([0, 0, 1.0])}
 _MIRRORS = {"y": "sagittal mirror", "x": "frontal mirror", "z": "horizontal mirror"}

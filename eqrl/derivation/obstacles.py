@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.assembly import Assembly
 from eqrl.derivation.discrepancy import Discrepancy, NearMiss, listed
 from eqrl.derivation.matching import Match, anchor_gap
@@ -16,7 +17,7 @@ from eqrl.derivation.naming import isometry
 from eqrl.derivation.partial_matching import PartialMatch, PartialMatcher
 from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.skeleton import Skeleton, most_fit
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _TRIED = 48
 _KEPT = 6

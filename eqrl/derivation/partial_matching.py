@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import NONE, Discrepancy, place
 from eqrl.derivation.matching import Match, anchor_gap
 from eqrl.derivation.model_parts import HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 _FAR = 1e6
 # A piece this far from another one, in sizes of the model and summed over its three places, is not its image.

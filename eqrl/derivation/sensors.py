@@ -5,9 +5,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.model_parts import numbers
-from eqrl.derivation.symmetry import Floats, Ints
 
 _ALONG = 1e-9
 _S, _O = numbers(mujoco.mjtSensor), numbers(mujoco.mjtObj)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.candidates import AXIAL, about, triad
 from eqrl.derivation.least_squares import settled
 from eqrl.derivation.model_parts import FREE, SLIDE, Parts
-from eqrl.derivation.symmetry import Floats, Ints
 
 # Share of the points that have to come close to points of the same kind.
 _MOST = 0.5

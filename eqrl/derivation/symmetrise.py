@@ -12,10 +12,12 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.connections import actuation_of
 from eqrl.derivation.model_parts import HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry, quaternions
+from eqrl.derivation.symmetry import Symmetry
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 _JOINT = ("margin", "frictionloss", "armature")
 _CHANGED = 1e-9
@@ -136,7 +138,7 @@ class _Averages:
             geom.fromto = np.full(6, np.nan)
             self._set(geom, "pos", local, name)
             geom.alt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
-            geom.quat = quaternions(body[:3, :3].T @ turn)
+            geom.quat = matrix_to_quaternion(body[:3, :3].T @ turn)
 
     def _actuator(self, target: int) -> None:
         m, actuator = self.parts.model, list(self.spec.actuators)[target]

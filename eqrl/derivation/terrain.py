@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.candidates import AXIAL
 from eqrl.derivation.derivation import Derivation
 from eqrl.derivation.discrepancy import NONE, Discrepancy, NearMiss
 from eqrl.derivation.elements import closure, key, world_motion
 from eqrl.derivation.model_parts import HFIELD, PLANE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _WRAPPED = (int(mujoco.mjtWrap.mjWRAP_SPHERE), int(mujoco.mjtWrap.mjWRAP_CYLINDER))
 _NAMES = {int(value): name.removeprefix("mjGEOM_").lower() for name, value in mujoco.mjtGeom.__members__.items()}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.derivation import WorldPart
 from eqrl.derivation.model_parts import FREE, HFIELD, PLANE, Parts
-from eqrl.derivation.symmetry import Floats
 from eqrl.symmetry.group import Connected
 
 _VERTICAL = 1e-12

@@ -6,10 +6,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.rollout import Trace
-
-Floats = NDArray[np.float64]
 
 _ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)

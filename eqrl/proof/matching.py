@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Floats = NDArray[np.float64]
+from eqrl.arrays import Floats
 
 _SAME = 1e-7  # relative to the largest size of an entry, or 1
 _LARGEST_FIT = 48  # entries that are fitted together; more would need too many samples
@@ -131,7 +130,7 @@ def _constant(before: Floats, after: Floats, i: int, scale: float) -> float | No
     return None
 
 
-def _distance(x: Floats, y: Floats) -> NDArray[np.float64]:
+def _distance(x: Floats, y: Floats) -> Floats:
     """Largest difference of column j of x from column i of y, ``(dim, dim)``."""
     out = np.empty((y.shape[1], x.shape[1]))
     for i in range(y.shape[1]):

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from eqrl.arrays import Floats, Ints
 
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
@@ -41,7 +41,7 @@ class Starts:
         """Number of states."""
         return len(self.qpos)
 
-    def pick(self, which: NDArray[np.int64] | slice) -> Starts:
+    def pick(self, which: Ints | slice) -> Starts:
         """Some of the states."""
         return Starts(*(getattr(self, name)[which] for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat")))
 

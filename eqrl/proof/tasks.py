@@ -8,14 +8,12 @@ from typing import Any
 import mujoco
 import numpy as np
 from gymnasium.spaces import Box
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.differences import actuator_name, column_names
 from eqrl.proof.resets import SAMPLES, reset_difference
 from eqrl.proof.verdict import Cause, Verdict
-
-Floats = NDArray[np.float64]
 
 _STEPS = 3
 _STATES = 8

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from eqrl.symmetry.element import Element, about_gravity
+from eqrl.symmetry.quaternions import quaternion_to_matrix
 
 Connected = Literal["1", "SO2", "SO3"]
 Matrix = tuple[tuple[float, ...], ...]
@@ -263,15 +264,8 @@ class Group:
             return self.identity(*batch)
         if self.connected == "SO2":
             return about_gravity(torch.as_tensor(rng.uniform(-np.pi, np.pi, size=batch)))
-        q = rng.standard_normal((*batch, 4))  # a Gaussian direction in 4D is a uniform unit quaternion
-        q /= np.linalg.norm(q, axis=-1, keepdims=True)
-        w, x, y, z = np.moveaxis(q, -1, 0)
-        rows = [
-            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ]  # fmt: skip
-        return Element(torch.as_tensor(np.stack(rows, axis=-1).reshape(*batch, 3, 3)))
+        q = rng.standard_normal((*batch, 4))  # whose direction is uniform
+        return Element(torch.as_tensor(quaternion_to_matrix(q)))
 
     def _in_connected(self, R: Tensor, atol: float) -> bool:
         if torch.linalg.det(R) < 0:

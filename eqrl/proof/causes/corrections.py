@@ -10,12 +10,10 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.differences import actuator_name, joint_name
 from eqrl.proof.verdict import Cause
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 AXIAL = Cause(
     "axial vector treated as polar",

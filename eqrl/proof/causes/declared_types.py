@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.proof.causes.corrections import AXIAL, POLAR
 from eqrl.proof.matching import match
 from eqrl.proof.verdict import Cause
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.representation import WORLD, Field, Representation
-
-Floats = NDArray[np.float64]
 
 _FLOAT32 = 1e-5
 _SHOWN = 3

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.discrepancy import Discrepancy, Level
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.attributes import attribute_intervention, discrepancies
@@ -34,9 +35,6 @@ from eqrl.proof.errors import NonFiniteRolloutError
 from eqrl.proof.rollout import turn_starts
 from eqrl.proof.trial import Trial
 from eqrl.proof.verdict import Cause
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _EXACT = 1e-8
 _DT = 0.05

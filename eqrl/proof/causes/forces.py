@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.rollout import turn_starts
 from eqrl.proof.states import Starts
 from eqrl.proof.trial import Trial
 
-Floats = NDArray[np.float64]
-
 _EXACT = 1e-9
 _ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
-def misdirected(trial: Trial, symmetry: Symmetry) -> NDArray[np.int64]:
+def misdirected(trial: Trial, symmetry: Symmetry) -> Ints:
     """Actuators whose images push on a coordinate that feels another force than the map says.
 
     Actuators that push on other things than a joint are always among them.

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.proof.verdict import Cause
 
-Floats = NDArray[np.float64]
 Change = Callable[[mujoco.MjModel], None]
 _DISABLE = mujoco.mjtDisableBit
 

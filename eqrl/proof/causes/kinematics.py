@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.differences import claimed_bodies
 from eqrl.proof.rollout import turn_starts
 from eqrl.proof.states import Starts
 from eqrl.proof.trial import Trial
-
-Floats = NDArray[np.float64]
 
 _LEAST_DT = 1e-3
 

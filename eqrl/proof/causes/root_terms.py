@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Ints
 from eqrl.proof.causes.interventions import Change, Intervention
 from eqrl.proof.differences import joint_name
 from eqrl.proof.verdict import Cause
-
-Ints = NDArray[np.int64]
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _KINDS = {_FREE: "free joint", _BALL: "ball joint"}

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation import Derivation, Symmetry
 from eqrl.derivation.elements import key, world_motion
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
 
 _SAME = 1e-6
 _MOST = 256
@@ -87,8 +88,8 @@ def _motions(symmetry: Symmetry) -> Iterator[Motion]:
         for at in starts:
             signs[at : at + 4] = -1.0
 
-        def opposite(state: State) -> State:
+        def opposite(state: SimulationState) -> SimulationState:
             moved = motion.state(state)
-            return State(moved.qpos * signs, moved.qvel, moved.act, moved.ctrl)
+            return SimulationState(moved.qpos * signs, moved.qvel, moved.act, moved.ctrl)
 
         yield Motion(motion.name, motion.R, opposite, motion.control, symmetry)

@@ -12,19 +12,17 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation import Symmetry
-from eqrl.derivation.symmetry import quaternions
-
-Floats = NDArray[np.float64]
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """State of an environment: that of its simulation, or one vector of positions.
+class SimulationState:
+    """SimulationState of an environment: that of its simulation, or one vector of positions.
 
     Attributes:
         qpos: positions, ``(nq,)``.
@@ -53,7 +51,7 @@ class Motion:
 
     name: str
     R: Floats
-    state: Callable[[State], State]
+    state: Callable[[SimulationState], SimulationState]
     control: Floats
     symmetry: Symmetry | None = None
 
@@ -63,14 +61,14 @@ def motion_of(symmetry: Symmetry, name: str | None = None) -> Motion:
     matrix = qpos_map(symmetry)[0]
     poses = _quaternion_addresses(symmetry.model)
 
-    def act_on(state: State) -> State:
+    def act_on(state: SimulationState) -> SimulationState:
         qpos = symmetry.qpos(state.qpos)
         linear = matrix @ state.qpos
         for at in poses:
             # of the two quaternions of a pose the one that the linear map gives
             if qpos[at : at + 4] @ linear[at : at + 4] < 0:
                 qpos[at : at + 4] *= -1.0
-        return State(qpos, symmetry.qvel(state.qvel, state.qpos), symmetry.act(state.act), symmetry.ctrl(state.ctrl))
+        return SimulationState(qpos, symmetry.qvel(state.qvel, state.qpos), symmetry.act(state.act), symmetry.ctrl(state.ctrl))
 
     return Motion(name or symmetry.name, symmetry.R, act_on, symmetry.ctrl_matrix, symmetry)
 
@@ -121,7 +119,7 @@ def pose_matrix(R: Floats, own: Floats) -> Floats:
     """Matrix of ``E -> R E own^T`` on quaternions w, x, y, z, shape ``(4, 4)``; exact zeros where there are any."""
     # -R and -own do the same to E, so that two mirrors can be written as two rotations
     sign = np.sign(np.linalg.det(R))
-    left, right = quaternions(sign * R), quaternions(np.sign(np.linalg.det(own)) * own)
+    left, right = matrix_to_quaternion(sign * R), matrix_to_quaternion(np.sign(np.linalg.det(own)) * own)
     rw, rx, ry, rz = right * (1.0, -1.0, -1.0, -1.0)
     times_right = np.array([[rw, -rx, -ry, -rz], [rx, rw, rz, -ry], [ry, -rz, rw, rx], [rz, ry, -rx, rw]])
     lw, lx, ly, lz = left

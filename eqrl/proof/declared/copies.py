@@ -47,7 +47,7 @@ def simulation_of(env: gymnasium.Env[Any, Any]) -> mujoco.MjData | None:
     return next((x for _, x in held.values()), None)
 
 
-def twin_of(
+def copy_environment(
     env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None
 ) -> tuple[gymnasium.Env[Any, Any], mujoco.MjData | None]:
     """A copy that shares nothing that changes with the environment, and its simulation, None without one.

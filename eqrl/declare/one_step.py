@@ -1,4 +1,7 @@
-"""Try one symmetry on an environment: dynamics, observation, reward and termination, one step at a time."""
+"""Try one symmetry on an environment: dynamics, observation, reward and termination, one step at a time.
+
+Chaos has no time to grow in one step, so that no nudges are needed here; :mod:`eqrl.proof.worlds` compares whole episodes.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from eqrl.proof.declared.motion import Floats, Motion, State
-from eqrl.proof.declared.world import World
+from eqrl.arrays import Floats
+from eqrl.proof.declared.motion import Motion, SimulationState
+from eqrl.proof.declared.twins import Twin
+from eqrl.proof.worlds import observe_at, step_from
 
 _STATE, _OBSERVATION, _REWARD = 1e-8, 1e-6, 1e-6
 _KICK = 4.0
@@ -18,8 +23,8 @@ _NEARLY = 0.2  # of the usual size: what an approximate symmetry may miss in obs
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What trying a symmetry showed.
+class StepErrors:
+    """By how much steps from related states miss a symmetry.
 
     Attributes:
         name: of the symmetry.
@@ -63,20 +68,20 @@ class Trial:
         return ""
 
 
-def controls_of(world: World, motion: Motion) -> Callable[[Any], Any]:
-    """What a motion does to actions: its matrix on controls, or the reversed order of discrete actions."""
+def on_actions(world: Twin, matrix: Floats) -> Callable[[Any], Any]:
+    """What a matrix does to actions; discrete ones keep their order or reverse it."""
     space = world.env.action_space
     if isinstance(space, gymnasium.spaces.Discrete):
         last = int(space.n) - 1
-        reverses = motion.control.size > 0 and motion.control.ravel()[0] < 0
+        reverses = matrix.size > 0 and matrix.ravel()[0] < 0
         return lambda a: last - int(a) if reverses else int(a)
     assert isinstance(space, gymnasium.spaces.Box)
     dtype = space.dtype
-    return lambda a: (motion.control @ np.asarray(a, dtype=np.float64)).astype(dtype)
+    return lambda a: (matrix @ np.asarray(a, dtype=np.float64)).astype(dtype)
 
 
 def try_motion(
-    world: World,
+    world: Twin,
     motion: Motion,
     observation: Floats | None = None,
     *,
@@ -84,7 +89,7 @@ def try_motion(
     seed: int = 0,
     action: Callable[[Any], Any] | None = None,
     wide: bool = True,
-) -> Trial:
+) -> StepErrors:
     """Step from random states and from their images, and compare.
 
     Args:
@@ -98,17 +103,17 @@ def try_motion(
             symmetry that holds nearly does not.
     """
     rng = np.random.default_rng(seed)
-    action = action or controls_of(world, motion)
+    action = action or on_actions(world, motion.control)
     state_error, ended = 0.0, 0
     seen, expected, rewards = [], [], []
     for k, start in enumerate(world.spread(rng, samples) if wide else [world.draw(rng) for _ in range(samples)]):
         if k % 3 == 1:  # fast states, which see limits and ends of episodes
-            start = State(start.qpos, _KICK * start.qvel, start.act, start.ctrl)
+            start = SimulationState(start.qpos, _KICK * start.qvel, start.act, start.ctrl)
         moved, a = motion.state(start), world.random_action()
         if observation is not None:
-            seen.append(world.observe(moved))
-            expected.append(observation @ world.observe(start))
-        one, other = world.step(start, a), world.step(moved, action(a))
+            seen.append(observe_at(world, moved))
+            expected.append(observation @ observe_at(world, start))
+        one, other = step_from(world, start, a), step_from(world, moved, action(a))
         state_error = max(state_error, world.difference(motion.state(one.state), other.state))
         rewards.append((one.reward, other.reward))
         ended += one.terminated != other.terminated
@@ -122,7 +127,7 @@ def try_motion(
     reward_gap = np.abs(first - second)
     reward = float((reward_gap / np.maximum(1.0, np.abs(first))).max())
     reward_share = float(np.median(reward_gap) / max(float(np.median(np.abs(first - np.median(first)))), 1e-9))
-    return Trial(motion.name, state_error, gap, worst, share, reward, reward_share, int(ended), samples)
+    return StepErrors(motion.name, state_error, gap, worst, share, reward, reward_share, int(ended), samples)
 
 
 def _rms(x: Floats) -> Floats:
@@ -130,18 +135,18 @@ def _rms(x: Floats) -> Floats:
     return size
 
 
-def drift(world: World, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
+def drift(world: Twin, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
     """Difference of a rollout and its image after some numbers of steps, the median over episodes."""
     rng = np.random.default_rng(seed)
-    act = controls_of(world, motion)
-    found: list[list[float]] = []
+    act = on_actions(world, motion.control)
+    by_episode: list[list[float]] = []
     for _ in range(episodes):
         a, errors = world.draw(rng), []
         b = motion.state(a)
         for k in range(1, max(steps) + 1):
             control = world.random_action()
-            a, b = world.step(a, control).state, world.step(b, act(control)).state
+            a, b = step_from(world, a, control).state, step_from(world, b, act(control)).state
             if k in steps:
                 errors.append(world.difference(motion.state(a), b))
-        found.append(errors)
-    return [float(x) for x in np.median(np.array(found), axis=0)]
+        by_episode.append(errors)
+    return [float(x) for x in np.median(np.array(by_episode), axis=0)]
