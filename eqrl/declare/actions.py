@@ -1,4 +1,4 @@
-"""What a symmetry does to actions: as to controls where they are the controls, otherwise read off their effects."""
+"""What a symmetry does to actions: what it does to controls where actions are controls, otherwise read off their effects."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PUSH = 0.7  # of the largest action
 
 
 def action_matrix(
-    world: Twin, motion: Motion, states: Sequence[SimulationState], *, seed: int = 0, guess: bool = False
+    twin: Twin, motion: Motion, states: Sequence[SimulationState], *, seed: int = 0, guess: bool = False
 ) -> Floats | None:
     """The matrix on actions, ``(size, size)``; that on controls for discrete ones.
 
     Args:
-        world: where to try.
+        twin: where to try.
         motion: the symmetry.
         states: in which effects of actions are compared.
         seed: of the states in which the matrix on controls is tried.
@@ -34,27 +34,27 @@ def action_matrix(
     Returns:
         None if no signed permutation of the actions does what the symmetry does to the robot.
     """
-    space = world.env.action_space
+    space = twin.env.action_space
     if isinstance(space, gymnasium.spaces.Discrete):
         return motion.control
     size = int(np.prod(space.shape or (0,)))
     are_controls = size == len(motion.control)
     if are_controls:
-        action = on_actions(world, motion.control)
-        if try_motion(world, motion, None, samples=_STATES, seed=seed, action=action).state <= _EXACT:
+        action = on_actions(twin, motion.control)
+        if try_motion(twin, motion, None, samples=_STATES, seed=seed, action=action).state <= _EXACT:
             return motion.control
-    matrix = _from_effects(world, motion, states[:_STATES], size)
+    matrix = _from_effects(twin, motion, states[:_STATES], size)
     return motion.control if matrix is None and are_controls and guess else matrix
 
 
-def _from_effects(world: Twin, motion: Motion, states: Sequence[SimulationState], size: int) -> Floats | None:
+def _from_effects(twin: Twin, motion: Motion, states: Sequence[SimulationState], size: int) -> Floats | None:
     """The signed permutation under which single actions have images as effects."""
-    space = world.env.action_space
+    space = twin.env.action_space
     assert isinstance(space, gymnasium.spaces.Box)
     pushes = np.diag(np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64) * _PUSH)
 
     def after(state: SimulationState, action: Floats) -> SimulationState:
-        reached: SimulationState = step_from(world, state, action.astype(space.dtype)).state
+        reached: SimulationState = step_from(twin, state, action.astype(space.dtype)).state
         return reached
 
     cost = np.zeros((2, size, size))
@@ -65,7 +65,7 @@ def _from_effects(world: Twin, motion: Motion, states: Sequence[SimulationState]
             for k, sign in enumerate((1.0, -1.0)):
                 other = after(moved, sign * pushes[j])
                 for i in range(size):
-                    cost[k, i, j] = max(cost[k, i, j], world.difference(images[i], other))
+                    cost[k, i, j] = max(cost[k, i, j], twin.difference(images[i], other))
     matrix = np.zeros((size, size))
     for i in range(size):
         k, best = divmod(int(cost[:, i].argmin()), size)

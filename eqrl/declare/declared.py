@@ -1,4 +1,4 @@
-"""Types that the user declares, held against the spaces of the environment."""
+"""Types that the user declares, checked against the spaces of the environment."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def declared_dict_types(
 
 
 def discrete_note(env: gymnasium.Env[Any, Any]) -> str:
-    """That discrete actions are not typed."""
+    """The note that discrete actions are not typed."""
     return f"actions are {env.action_space}: eqrl's policies need a Box, the observation alone is typed"
 
 
 def group_of(group: Group | str | None, *declared: Any) -> Group:
-    """The group that is meant: the one given, by name or as it is, or that of the first representation.
+    """The group that a declaration means: the one given, as a name or a ``Group``, or that of the first representation.
 
     Raises:
         DeclarationError: for an unknown name.

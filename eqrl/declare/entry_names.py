@@ -1,4 +1,4 @@
-"""What each entry of an observation is, as far as its values tell."""
+"""What each entry of an observation measures, as far as its values show."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from eqrl.proof.declared.twins import MujocoTwin
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
-def entry_names(world: MujocoTwin, states: Sequence[SimulationState], observations: Floats) -> tuple[str, ...]:
+def entry_names(twin: MujocoTwin, states: Sequence[SimulationState], observations: Floats) -> tuple[str, ...]:
     """What each entry is: the position or velocity whose value it always has."""
-    m = world.model
+    m = twin.model
     known: list[tuple[str, Floats]] = []
     qpos, qvel = np.stack([s.qpos for s in states]), np.stack([s.qvel for s in states])
     for j in range(m.njnt):
@@ -26,7 +26,7 @@ def entry_names(world: MujocoTwin, states: Sequence[SimulationState], observatio
         speeds = ["vx", "vy", "vz", "wx", "wy", "wz"] if free else ["wx", "wy", "wz"] if ball else [""]
         known += [(f"{joint} {p}".strip(), qpos[:, m.jnt_qposadr[j] + k]) for k, p in enumerate(places)]
         known += [(f"velocity of {joint} {v}".strip(), qvel[:, m.jnt_dofadr[j] + k]) for k, v in enumerate(speeds)]
-    structure = getattr(world.env, "observation_structure", None) or {}
+    structure = getattr(twin.env, "observation_structure", None) or {}
     parts = [n for n, size in structure.items() if n != "skipped_qpos" for n in [n] * int(size)]
     names = []
     for i in range(observations.shape[1]):

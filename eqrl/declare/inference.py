@@ -25,7 +25,7 @@ from eqrl.derivation.elements import closure, identity, key
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.declared.motion import Motion, motion_of
 from eqrl.proof.declared.twins import MujocoTwin, twin_of
-from eqrl.proof.matching import Match, match, turning_vectors
+from eqrl.proof.matching import EntryMatch, match, turning_vectors
 from eqrl.proof.worlds import observe_at
 from eqrl.symmetry import Field
 from eqrl.symmetry.group import Connected
@@ -65,13 +65,13 @@ def infer_types(
     Raises:
         DeclarationError: without a model, or if a rollout is not finite.
     """
-    world = twin_of(env)
-    if not isinstance(world, MujocoTwin):
+    twin = twin_of(env)
+    if not isinstance(twin, MujocoTwin):
         raise DeclarationError(
             f"{type(env.unwrapped).__name__} has no MuJoCo model whose symmetries could be tried; "
             "declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
         )
-    return _Inference(world, level, samples, seed, task).propose(symmetries)
+    return _Inference(twin, level, samples, seed, task).propose(symmetries)
 
 
 @dataclass
@@ -82,26 +82,26 @@ class _Explained:
 
 
 class _Inference:
-    def __init__(self, world: MujocoTwin, level: Level, samples: int, seed: int, task: bool) -> None:
-        self.world, self.level, self.seed, self.task = world, level, seed, task
+    def __init__(self, twin: MujocoTwin, level: Level, samples: int, seed: int, task: bool) -> None:
+        self.twin, self.level, self.seed, self.task = twin, level, seed, task
         self.tolerance = 1e-7 if level == "dynamic" else _NEARLY_SAME
         self.rng = np.random.default_rng(seed)
-        self.states = world.spread(self.rng, samples)
-        self.before = np.stack([observe_at(world, s) for s in self.states])
-        self.names = entry_names(world, self.states, self.before)
+        self.states = twin.spread(self.rng, samples)
+        self.before = np.stack([observe_at(twin, s) for s in self.states])
+        self.names = entry_names(twin, self.states, self.before)
         self.unexplained: list[Unexplained] = []
         self.refused: list[tuple[str, str]] = []
         self.guessed: set[int] = set()
 
     def propose(self, given: Sequence[Symmetry] | None) -> Proposal:
-        base, notes = self.world.env, []
-        derivation = None if given is not None else derivation_of(self.world.model)
+        base, notes = self.twin.env, []
+        derivation = None if given is not None else derivation_of(self.twin.model)
         connected: Connected = "1"
         vectors: list[tuple[int, int]] = []
         if derivation is not None and derivation.world.connected != "1":
-            found = self._rotation()
-            if found is not None:
-                connected, vectors = "SO2", found
+            blocks = self._rotation()
+            if blocks is not None:
+                connected, vectors = "SO2", blocks
         if given is not None:
             tried: Sequence[Symmetry] = given
         elif connected == "SO2" and derivation is not None:
@@ -125,7 +125,7 @@ class _Inference:
 
     # -------------------------------------------------------------- finite elements
     def _finite(self, tried: Sequence[Symmetry]) -> list[_Explained]:
-        found: list[_Explained] = []
+        explained: list[_Explained] = []
         group: tuple[Symmetry, ...] = ()
         seen: set[object] = set()
         for symmetry in tried:
@@ -133,14 +133,14 @@ class _Inference:
                 continue
             seen.add(key(symmetry))
             motion = motion_of(symmetry)
-            action = action_matrix(self.world, motion, self.states, seed=self.seed + 2, guess=self.level == "kinematic")
+            action = action_matrix(self.twin, motion, self.states, seed=self.seed + 2, guess=self.level == "kinematic")
             if action is None:
                 self.refused.append((symmetry.name, "no signed permutation of the actions does what it does to the robot"))
                 continue
             if reason := self._trial(motion, None, action, samples=_FEW):  # before the observation, which takes longer
                 self.refused.append((symmetry.name, reason))
                 continue
-            explanation, reason = self._explain(motion, action, found)
+            explanation, reason = self._explain(motion, action, explained)
             if explanation.unexplained:
                 self._report(symmetry.name, explanation)
                 continue
@@ -148,12 +148,15 @@ class _Inference:
                 self.refused.append((symmetry.name, reason))
                 continue
             self.guessed.update(explanation.guessed)
-            found.append(_Explained(symmetry, explanation.matrix, action))
-            group = closure([e.symmetry for e in found], identity(symmetry.model))
-        return found
+            explained.append(_Explained(symmetry, explanation.matrix, action))
+            group = closure([e.symmetry for e in explained], identity(symmetry.model))
+        return explained
 
-    def _explain(self, motion: Motion, action: Floats, known: list[_Explained]) -> tuple[Match, str]:
-        """A match, and why the task does not keep it. What fails on other states was a coincidence: it is sought again on more."""
+    def _explain(self, motion: Motion, action: Floats, known: list[_Explained]) -> tuple[EntryMatch, str]:
+        """A match, and why the task does not keep it.
+
+        A match that fails on other states was a coincidence; the search goes on with more of them.
+        """
         assert motion.symmetry is not None
         for _ in range(_ATTEMPTS):
             explanation = match(self.before, self._after(motion), self.tolerance)
@@ -169,10 +172,10 @@ class _Inference:
         return explanation, reason
 
     def _look_further(self, motion: Motion, matrix: Floats) -> bool:
-        """Twice as many states from now on; whether a match holds on the new ones too."""
-        more = self.world.spread(self.rng, min(len(self.states), _MOST_NEW))
-        seen = np.stack([observe_at(self.world, s) for s in more])
-        moved = np.stack([observe_at(self.world, motion.state(s)) for s in more])
+        """Whether a match holds on as many new states; if not, these are used from now on too."""
+        more = self.twin.spread(self.rng, min(len(self.states), _MOST_NEW))
+        seen = np.stack([observe_at(self.twin, s) for s in more])
+        moved = np.stack([observe_at(self.twin, motion.state(s)) for s in more])
         if holds := bool((np.abs(seen @ matrix.T - moved) <= 10 * self.tolerance * np.maximum(1.0, np.abs(moved))).all()):
             return holds
         self.states += more
@@ -180,9 +183,9 @@ class _Inference:
         return holds
 
     def _after(self, motion: Motion) -> Floats:
-        return np.stack([observe_at(self.world, motion.state(s)) for s in self.states])
+        return np.stack([observe_at(self.twin, motion.state(s)) for s in self.states])
 
-    def _report(self, generator: str, explanation: Match) -> None:
+    def _report(self, generator: str, explanation: EntryMatch) -> None:
         for i in explanation.unexplained:
             shift = explanation.offset.get(i)
             reason = "no entry of the observation equals it" if shift is None else f"{shift:.3g} would have to be added"
@@ -190,22 +193,22 @@ class _Inference:
         self.refused.append((generator, f"{len(explanation.unexplained)} entries of the observation do not follow it"))
 
     def _trial(self, motion: Motion, observation: Floats | None, action: Floats, samples: int = 24) -> str:
-        act = on_actions(self.world, action)
+        act = on_actions(self.twin, action)
         dynamics = self.level == "dynamic"
-        trial = try_motion(self.world, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics)
+        trial = try_motion(self.twin, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics)
         reason = trial.broken(dynamics)
         return "" if not self.task and "observation" not in reason and "physics" not in reason else reason
 
     # -------------------------------------------------------------- rotations about gravity
     def _rotation(self) -> list[tuple[int, int]] | None:
-        model, blocks = self.world.model, None
-        if self.world.env.action_space.shape != (model.nu,):
+        model, blocks = self.twin.model, None
+        if self.twin.env.action_space.shape != (model.nu,):
             self.refused.append(("rotation about gravity", "actions are not the controls, whose turn is known"))
             return None
         for angle in _ANGLES:
             symmetry = world_rotation(model, float(angle))
             motion = motion_of(symmetry)
-            found, _, left = turning_vectors(self.before, self._after(motion), symmetry.R)
+            turning, _, left = turning_vectors(self.before, self._after(motion), symmetry.R)
             if left:
                 for i in left:
                     self.unexplained.append(
@@ -214,12 +217,12 @@ class _Inference:
                 self.refused.append(("rotation about gravity", f"{len(left)} entries of the observation do not follow it"))
                 return None
             matrix = np.eye(self.before.shape[1])
-            for start, width in found:
+            for start, width in turning:
                 matrix[start : start + width, start : start + width] = symmetry.R[:width, :width]
             if reason := self._trial(motion, matrix, motion.control):
                 self.refused.append(("rotation about gravity", reason))
                 return None
-            blocks = found
+            blocks = turning
         return blocks
 
     # -------------------------------------------------------------- fields
@@ -232,7 +235,7 @@ class _Inference:
         notes: list[str],
     ) -> Types:
         size = self.before.shape[1]
-        actions = 0 if discrete else int(np.prod(self.world.env.action_space.shape or (0,)))
+        actions = 0 if discrete else int(np.prod(self.twin.env.action_space.shape or (0,)))
         if not explained and connected == "1":
             return plain(size, None if discrete else actions, notes)
         sets = Sets()
@@ -248,20 +251,20 @@ class _Inference:
 
 # ------------------------------------------------------------------ small things
 def _closes(explained: Sequence[_Explained]) -> bool:
-    """Whether matrices multiply as the symmetries do, but for a common sign of quaternions."""
+    """Whether matrices multiply as the symmetries do, up to a common sign of quaternions."""
     one = identity(explained[0].symmetry.model)
     order = len(closure([e.symmetry for e in explained], one))
     start = np.eye(len(explained[0].observation))
-    found, frontier = [start], [start]
+    reached, frontier = [start], [start]
     while frontier:
         fresh = []
         for matrix in frontier:
             for e in explained:
                 candidate = e.observation @ matrix
-                if not any(np.abs(candidate - f).max() < 1e-6 for f in found):
-                    found.append(candidate)
+                if not any(np.abs(candidate - f).max() < 1e-6 for f in reached):
+                    reached.append(candidate)
                     fresh.append(candidate)
-                    if len(found) > 2 * order:
+                    if len(reached) > 2 * order:
                         return False
         frontier = fresh
     return True

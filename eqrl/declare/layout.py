@@ -82,15 +82,15 @@ def types_of(
     return build(fields, action, sets, [s.name for s in symmetries], [s.R for s in symmetries], notes=notes)
 
 
-def observation_matrix(world: MujocoTwin, motion: Motion) -> Floats:
+def observation_matrix(twin: MujocoTwin, motion: Motion) -> Floats:
     """What a symmetry does to the standard observation of an environment, ``(dim, dim)``.
 
     Raises:
         CannotTypeError: if no linear map does that, or it changes nothing that is observed.
     """
     assert motion.symmetry is not None
-    structure = world.env.observation_structure  # type: ignore[attr-defined]
-    types = types_of(world.model, structure, [motion.symmetry])
+    structure = twin.env.observation_structure  # type: ignore[attr-defined]
+    types = types_of(twin.model, structure, [motion.symmetry])
     if not types.group.generators:
         raise CannotTypeError("it changes nothing that is observed")
     matrix: Floats = types.observation.matrix(types.group.generators[0][1]).numpy()

@@ -24,7 +24,7 @@ _NEARLY = 0.2  # of the usual size: what an approximate symmetry may miss in obs
 
 @dataclass(frozen=True)
 class StepErrors:
-    """By how much steps from related states miss a symmetry.
+    """How far single steps from related states miss a symmetry.
 
     Attributes:
         name: of the symmetry.
@@ -68,9 +68,9 @@ class StepErrors:
         return ""
 
 
-def on_actions(world: Twin, matrix: Floats) -> Callable[[Any], Any]:
+def on_actions(twin: Twin, matrix: Floats) -> Callable[[Any], Any]:
     """What a matrix does to actions; discrete ones keep their order or reverse it."""
-    space = world.env.action_space
+    space = twin.env.action_space
     if isinstance(space, gymnasium.spaces.Discrete):
         last = int(space.n) - 1
         reverses = matrix.size > 0 and matrix.ravel()[0] < 0
@@ -81,7 +81,7 @@ def on_actions(world: Twin, matrix: Floats) -> Callable[[Any], Any]:
 
 
 def try_motion(
-    world: Twin,
+    twin: Twin,
     motion: Motion,
     observation: Floats | None = None,
     *,
@@ -93,7 +93,7 @@ def try_motion(
     """Step from random states and from their images, and compare.
 
     Args:
-        world: where to try.
+        twin: where to try.
         motion: the symmetry.
         observation: matrix by which it is claimed to act on observations, ``(dim, dim)``; None compares none.
         samples: number of states.
@@ -103,18 +103,18 @@ def try_motion(
             symmetry that holds nearly does not.
     """
     rng = np.random.default_rng(seed)
-    action = action or on_actions(world, motion.control)
+    action = action or on_actions(twin, motion.control)
     state_error, ended = 0.0, 0
     seen, expected, rewards = [], [], []
-    for k, start in enumerate(world.spread(rng, samples) if wide else [world.draw(rng) for _ in range(samples)]):
+    for k, start in enumerate(twin.spread(rng, samples) if wide else [twin.draw(rng) for _ in range(samples)]):
         if k % 3 == 1:  # fast states, which see limits and ends of episodes
             start = SimulationState(start.qpos, _KICK * start.qvel, start.act, start.ctrl)
-        moved, a = motion.state(start), world.random_action()
+        moved, a = motion.state(start), twin.random_action()
         if observation is not None:
-            seen.append(observe_at(world, moved))
-            expected.append(observation @ observe_at(world, start))
-        one, other = step_from(world, start, a), step_from(world, moved, action(a))
-        state_error = max(state_error, world.difference(motion.state(one.state), other.state))
+            seen.append(observe_at(twin, moved))
+            expected.append(observation @ observe_at(twin, start))
+        one, other = step_from(twin, start, a), step_from(twin, moved, action(a))
+        state_error = max(state_error, twin.difference(motion.state(one.state), other.state))
         rewards.append((one.reward, other.reward))
         ended += one.terminated != other.terminated
     gap, share, worst = float("nan"), 0.0, -1
@@ -135,18 +135,18 @@ def _rms(x: Floats) -> Floats:
     return size
 
 
-def drift(world: Twin, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
+def drift(twin: Twin, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
     """Difference of a rollout and its image after some numbers of steps, the median over episodes."""
     rng = np.random.default_rng(seed)
-    act = on_actions(world, motion.control)
+    act = on_actions(twin, motion.control)
     by_episode: list[list[float]] = []
     for _ in range(episodes):
-        a, errors = world.draw(rng), []
+        a, errors = twin.draw(rng), []
         b = motion.state(a)
         for k in range(1, max(steps) + 1):
-            control = world.random_action()
-            a, b = step_from(world, a, control).state, step_from(world, b, act(control)).state
+            control = twin.random_action()
+            a, b = step_from(twin, a, control).state, step_from(twin, b, act(control)).state
             if k in steps:
-                errors.append(world.difference(motion.state(a), b))
+                errors.append(twin.difference(motion.state(a), b))
         by_episode.append(errors)
     return [float(x) for x in np.median(np.array(by_episode), axis=0)]

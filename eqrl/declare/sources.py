@@ -1,4 +1,4 @@
-"""Where the types of an environment come from that nobody declares: ready-made ones, or the symmetries of its model."""
+"""Types of an environment that nobody declares: ready-made ones, or those that the symmetries of its model give."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _ready_made(env: gymnasium.Env[Any, Any], spec: Spec, wanted: Sequence[str] 
 
 
 def _has_options(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment was made with options for which nothing was tried: one may change the reward."""
+    """Whether an environment was made with untested options, one of which may change the reward."""
     return env.spec is None or bool(set(env.spec.kwargs) - _APPEARANCE)
 
 
@@ -78,18 +78,18 @@ _APPEARANCE = {
 
 def _reason(env: gymnasium.Env[Any, Any], generator: GeneratorSpec) -> str:
     """Why an environment with options does not keep a generator; empty if it does."""
-    world = twin_of(env)
-    motion = generator.motion(world.model if isinstance(world, MujocoTwin) else None)
+    twin = twin_of(env)
+    motion = generator.motion(twin.model if isinstance(twin, MujocoTwin) else None)
     images = generator.element.get("observation")
     try:
         if images is not None:
             matrix = signed(images)
         else:
-            assert isinstance(world, MujocoTwin)
-            matrix = observation_matrix(world, motion)
+            assert isinstance(twin, MujocoTwin)
+            matrix = observation_matrix(twin, motion)
     except CannotTypeError as error:
         return str(error)
-    return try_motion(world, motion, matrix, samples=48, wide=generator.exact).broken(generator.exact)
+    return try_motion(twin, motion, matrix, samples=48, wide=generator.exact).broken(generator.exact)
 
 
 def _choose(
@@ -133,28 +133,28 @@ def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approxi
             "declare the fields, or use infer_types(env)"
         )
     derivation = derivation_of(model)
-    world = MujocoTwin(base)
+    twin = MujocoTwin(base)
 
     def on_observations(motion: Motion) -> Floats:
-        return observation_matrix(world, motion)
+        return observation_matrix(twin, motion)
 
-    kept = keep(world, candidates(derivation), on_observations)
-    found = list(kept.generators)
+    exact = keep(twin, candidates(derivation), on_observations)
+    symmetries = list(exact.generators)
     if approximate:
         nearly = [m.symmetry for m in derivation.near_misses]
-        found += keep(world, nearly, on_observations, dynamics=False).generators
-    found = _named_only(wanted, found)
-    # that a task with a direction does not keep turns of the world goes without saying
-    notes = [f"{name!r}: {reason}" for name, reason in kept.refused if "world turned" not in name]
+        symmetries += keep(twin, nearly, on_observations, dynamics=False).generators
+    symmetries = _named_only(wanted, symmetries)
+    # a task with a direction obviously does not keep turns of the world
+    notes = [f"{name!r}: {reason}" for name, reason in exact.refused if "world turned" not in name]
     if not approximate:
         notes += [f"{miss}; approximate=True declares it" for miss in derivation.near_misses]
-    return types_of(model, structure, found, notes)
+    return types_of(model, structure, symmetries, notes)
 
 
-def _named_only(wanted: Sequence[str] | None, found: list[Symmetry]) -> list[Symmetry]:
+def _named_only(wanted: Sequence[str] | None, known: list[Symmetry]) -> list[Symmetry]:
     if wanted is None:
-        return found
-    names = {s.name: s for s in found}
+        return known
+    names = {s.name: s for s in known}
     for name in wanted:
         if name not in names:
             raise DeclarationError(f"the environment keeps no generator {name!r}; {suggestion(name, names)}")

@@ -60,7 +60,7 @@ class WithSymmetry(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             warnings.warn(_without(env, self.types), SymmetryWarning, stacklevel=3)
 
     def __str__(self) -> str:
-        """The group, then what is typed how."""
+        """The group, and the environment."""
         return f"<WithSymmetry {self.types.group} {self.env}>"
 
 
@@ -86,7 +86,7 @@ def with_symmetry(
             ``Proposal`` for observation and action.
         action: fields or representation of the action.
         group: for a declaration, the group: a ``Group``, or ``"SO2"``, ``"O2"``, ``"SO3"``, ``"O3"``; otherwise the name of a
-            generator, or several, to keep of those that were found.
+            generator, or several, to keep of those that hold.
         entities: entity sets that declared fields repeat over.
         approximate: whether symmetries count that the model keeps only nearly, as Humanoid's mirror.
 
@@ -163,7 +163,7 @@ def _refuse_vectors(env: Any) -> None:
 
 
 def _refuse_rewritten(env: gymnasium.Env[Any, Any]) -> None:
-    """What is known is known of the environment itself, and not of what a wrapper makes of its observations and actions."""
+    """Refuse wrappers that rewrite observations or actions: what is known holds for the environment itself."""
     base, layer = env.unwrapped, env
     while isinstance(layer, gymnasium.Wrapper):
         if not isinstance(layer, WithSymmetry):

@@ -85,8 +85,8 @@ class Actuation:
         elif kind == _T.mjTRN_TENDON:
             out[0] = r.tendon_signs[a] * g[0]
         elif kind == _T.mjTRN_SITE:
-            own = r.site_frame(int(b if b >= 0 else a))[:3, :3]
-            out[:3], out[3:] = own @ g[:3], np.linalg.det(own) * own @ g[3:]
+            axes = r.site_frame(int(b if b >= 0 else a))[:3, :3]
+            out[:3], out[3:] = axes @ g[:3], np.linalg.det(axes) * axes @ g[3:]
         else:
             out[0] = g[0]
         return out

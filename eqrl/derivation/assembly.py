@@ -139,10 +139,10 @@ class Assembly:
         root = roots[0]
         if s.bodies[root] != root:
             return exchange_of(self.parts.body_name(root), self.parts.body_name(int(s.bodies[root])))
-        frame, own = self.parts.poses[root][:3, :3], self.moved(s)[root][:3, :3]
+        frame, image = self.parts.poses[root][:3, :3], self.moved(s)[root][:3, :3]
         if root == 0:
-            own = s.R
-        if (moves := isometry(frame.T @ own @ frame)) is not None:
+            image = s.R
+        if (moves := isometry(frame.T @ image @ frame)) is not None:
             return moves
         moved = [h for h in self.parts.heads if s.bodies[h] != h]
         if not moved:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from eqrl.arrays import Floats
 from eqrl.derivation.axis_terms import turned, width
 from eqrl.derivation.connections import Connections
-from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, Value, place
+from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, Value, point_text
 from eqrl.derivation.geom_differences import aspects
 from eqrl.derivation.matching import anchor_gap
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
@@ -55,7 +55,7 @@ class Comparison:
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
-        found: list[Discrepancy | None] = [
+        compared: list[Discrepancy | None] = [
             *self._world(),
             *self.mounted,
             *self._joints(),
@@ -63,8 +63,8 @@ class Comparison:
             *self._sites(),
             *self._inertia(),
         ]
-        found += [*self._actuators(), *self._tendons()]
-        differing = once(d for d in found if d is not None and d.relative > self.floor)
+        compared += [*self._actuators(), *self._tendons()]
+        differing = once(d for d in compared if d is not None and d.relative > self.floor)
         return tuple(sorted(differing, key=lambda d: (d.level != "kinematic", d not in self.mounted, -d.relative)))
 
     # ------------------------------------------------------------------ parts
@@ -85,8 +85,8 @@ class Comparison:
                 axis = sign * G[:3, :3] @ d.xaxis[i] * (np.linalg.det(G[:3, :3]) if kind == HINGE else 1.0)
                 yield self._far("kinematic", "axis", of, self._direction(body, axis), self._direction(body, d.xaxis[j]), 1.0)
             gap = anchor_gap(self.parts, i, j, G)
-            anchor = self._place(body, G[:3, :3] @ d.xanchor[i] + G[:3, 3])
-            yield self._sized("kinematic", "pos", of, anchor, self._place(body, d.xanchor[j]), gap / self.parts.size)
+            anchor = self._position(body, G[:3, :3] @ d.xanchor[i] + G[:3, 3])
+            yield self._sized("kinematic", "pos", of, anchor, self._position(body, d.xanchor[j]), gap / self.parts.size)
             yield self._same("kinematic", "limited", of, m.jnt_limited[i], m.jnt_limited[j])
             if m.jnt_limited[i] and m.jnt_limited[j]:
                 yield self._range("kinematic", "range", of, self._bounds(i, sign), self._bounds(j, 1.0))
@@ -158,16 +158,16 @@ class Comparison:
                 yield self._lacks("site", i, int(m.site_bodyid[i]), where)
                 continue
             body = int(m.site_bodyid[j])
-            here, there = self._place(body, where), self._place(body, self.parts.site_poses[j][:3, 3])
+            here, there = self._position(body, where), self._position(body, self.parts.site_poses[j][:3, 3])
             yield self._far("kinematic", "pos", self._of("site", i, j), here, there, self.parts.size)
 
     def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "", level: Level = "kinematic") -> Discrepancy:
         """A part without an image, and where that should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
-        name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
+        name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._position(image, where)
         owner = self.parts.body_name(body)
         what = f"{name}{more}" if name.startswith(f"{owner} ") else f"{kind} {name}{more} of {owner}"
-        text = f"{what} has no image on {on}, where it should be at {place(at)}"
+        text = f"{what} has no image on {on}, where it should be at {point_text(at)}"
         return Discrepancy(level, kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy | None]:
@@ -181,9 +181,9 @@ class Comparison:
             yield self._same("dynamic", "mass", of, mass_i, mass_j)
             if abs(mass_i - mass_j) > self.floor * max(mass_i, mass_j):
                 yield from self._welded(i, j)
-            centre = self._place(j, G[:3, :3] @ centre_i + G[:3, 3])
+            centre = self._position(j, G[:3, :3] @ centre_i + G[:3, 3])
             if mass_i > 0:
-                yield self._far("dynamic", "ipos", of, centre, self._place(j, centre_j), self.parts.size)
+                yield self._far("dynamic", "ipos", of, centre, self._position(j, centre_j), self.parts.size)
             turned = G[:3, :3] @ inertia_i @ G[:3, :3].T
             scale = max(float(np.linalg.norm(turned)), float(np.linalg.norm(inertia_j)), 1e-300)
             gap = float(np.linalg.norm(turned - inertia_j) / scale)
@@ -239,9 +239,9 @@ class Comparison:
                 continue
             sign, shift = self.connections.tendon_signs[i], self.parts.fixed_length(j)
             shift -= sign * self.parts.fixed_length(i)
-            mine, other = self.connections.coefficients(i, moved=True), self.connections.coefficients(int(j))
-            if len(mine) == len(other):
-                yield self._same("kinematic", "coef", of, sign * mine, other)
+            moved, other = self.connections.coefficients(i, moved=True), self.connections.coefficients(int(j))
+            if len(moved) == len(other):
+                yield self._same("kinematic", "coef", of, sign * moved, other)
             yield self._same("kinematic", "limited", of, m.tendon_limited[i], m.tendon_limited[j])
             if m.tendon_limited[i] and m.tendon_limited[j]:
                 mapped = np.sort(sign * m.tendon_range[i]) + shift
@@ -269,7 +269,7 @@ class Comparison:
                 yield self._same("dynamic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
 
     # ------------------------------------------------------------------ differences
-    def _place(self, body: int, point: Floats) -> tuple[float, ...]:
+    def _position(self, body: int, point: Floats) -> tuple[float, ...]:
         """A point of the world in a body's frame, as MJCF writes it."""
         pose = self.parts.poses[body]
         return tuple(float(v) for v in pose[:3, :3].T @ (point - pose[:3, 3]))
@@ -303,10 +303,10 @@ class Comparison:
         return Discrepancy(level, field, of, (_value(a), _value(b)), relative)
 
 
-def once(found: Iterable[Discrepancy]) -> list[Discrepancy]:
+def once(discrepancies: Iterable[Discrepancy]) -> list[Discrepancy]:
     """Each attribute of two parts once: a mirror compares right with left and left with right, and one of them says it."""
     worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
-    for d in found:
+    for d in discrepancies:
         same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))
         if same not in worst or d.relative > worst[same].relative:
             worst[same] = d

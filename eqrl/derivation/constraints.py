@@ -48,10 +48,10 @@ def equalities(r: Images) -> Iterator[Discrepancy]:
         yield from (r.no_image("equality", e) for i, e in enumerate(group) if i not in rows)
         for i, j in zip(rows, columns, strict=True):
             of = (r.parts.name("equality", group[i]), r.parts.name("equality", images[j]))
-            for field, (mine, other, gap) in held[i][j].items():
+            for field, (moved, other, gap) in held[i][j].items():
                 if gap > _ROUNDING:
                     level: Level = "dynamic" if field in ("solref", "solimp") else "kinematic"
-                    yield Discrepancy(level, field, of, (_value(mine), _value(other)), gap)
+                    yield Discrepancy(level, field, of, (_value(moved), _value(other)), gap)
 
 
 def exclusions(r: Images) -> Iterator[Discrepancy]:

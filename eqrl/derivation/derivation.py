@@ -107,8 +107,8 @@ class Derivation:
         """The element that does nothing."""
         one = identity(self.model)
         free = [g for like in self.exchangeable("kinematic") for g in like.generators]
-        found = [*self.kinematic, *free, *(m.symmetry for m in self.near_misses)]
-        return replace(one, reference=found[0].reference) if found else one
+        elements = [*self.kinematic, *free, *(m.symmetry for m in self.near_misses)]
+        return replace(one, reference=elements[0].reference) if elements else one
 
     def rotation(self, angle: float) -> Symmetry:
         """Rotation of the world about the vertical axis through the origin, by an angle in radians.

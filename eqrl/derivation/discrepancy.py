@@ -89,8 +89,8 @@ def written(here: Value, there: Value) -> tuple[str, str]:
     return texts
 
 
-def place(point: tuple[float, ...]) -> str:
-    """A single place."""
+def point_text(point: tuple[float, ...]) -> str:
+    """A point in words."""
     return _words(tuple(round(v, 9) for v in point), 4)
 
 

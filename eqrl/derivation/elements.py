@@ -73,7 +73,7 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
         ValueError: if there are more than 4096.
     """
     generators = tuple(generators)
-    found, frontier, seen = [one], [one], {key(one)}
+    elements, frontier, seen = [one], [one], {key(one)}
     while frontier:
         fresh = []
         for known in frontier:
@@ -83,11 +83,11 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
                     seen.add(signature)
                     # a generator keeps its own name
                     fresh.append(generator if known is one else candidate)
-        if len(found) + len(fresh) > _LARGEST:
+        if len(elements) + len(fresh) > _LARGEST:
             raise ValueError(f"the generators give more than {_LARGEST} elements; choose a subgroup of them")
-        found += fresh
+        elements += fresh
         frontier = fresh
-    return tuple(found)
+    return tuple(elements)
 
 
 def key(s: Symmetry) -> tuple[float, ...]:

@@ -89,11 +89,11 @@ class Matcher:
             return None
         if not below_a:
             return out
-        found = [[self.match(x, y, G) for y in below_b] for x in below_a]
-        costs = np.array([[_BAD if m is None else m.cost for m in row] for row in found])
+        matches = [[self.match(x, y, G) for y in below_b] for x in below_a]
+        costs = np.array([[_BAD if m is None else m.cost for m in row] for row in matches])
         rows, columns = linear_sum_assignment(costs)
         for i, j in zip(rows, columns, strict=True):
-            below = found[i][j]
+            below = matches[i][j]
             if below is None:
                 return None
             out.merge(below)

@@ -36,7 +36,7 @@ def mounts(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats) -> t
         moved: isometry of every body at the reference, ``(nbody, 4, 4)``.
     """
     corrected = moved.copy()
-    said: list[Discrepancy] = []
+    displaced: list[Discrepancy] = []
     correction = {h: np.eye(4) for h in parts.heads}
     pairs = {h: _pairs(parts, shapes, symmetry, moved, h) for h in parts.heads[1:]}
     for head in parts.heads[1:]:
@@ -52,10 +52,10 @@ def mounts(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats) -> t
             shift = _displacement(here, there)
             if shift is not None:
                 correction[head] = shift @ above
-                said += _said(parts, symmetry, head, shift, float(np.median(apart)) / parts.size)
+                displaced += _displacements(parts, symmetry, head, shift, float(np.median(apart)) / parts.size)
         if correction[head] is not above or not np.array_equal(above, np.eye(4)):
             corrected[list(parts.members[head])] = correction[head] @ moved[list(parts.members[head])]
-    return corrected, said
+    return corrected, displaced
 
 
 def _below(parts: Parts, head: int) -> list[int]:
@@ -107,7 +107,7 @@ def _displacement(here: Floats, there: Floats) -> Floats | None:
     return None
 
 
-def _said(parts: Parts, symmetry: Symmetry, head: int, shift: Floats, relative: float) -> list[Discrepancy]:
+def _displacements(parts: Parts, symmetry: Symmetry, head: int, shift: Floats, relative: float) -> list[Discrepancy]:
     """Where the image's body should be, and where it is, in the frame of its parent."""
     image = int(symmetry.bodies[head])
     of = (parts.body_name(head), parts.body_name(image))

@@ -78,16 +78,16 @@ class Symmetry:
         for j, image in enumerate(self.joints):
             a, b = m.jnt_qposadr[j], m.jnt_qposadr[image]
             if m.jnt_type[j] == _FREE:
-                own, body = self.frames[m.jnt_bodyid[j]], slice(a + 3, a + 7)
+                frame, body = self.frames[m.jnt_bodyid[j]], slice(a + 3, a + 7)
                 E = quaternion_to_matrix(q[..., body])
-                origin = np.linalg.inv(own)[:3, 3]
+                origin = np.linalg.inv(frame)[:3, 3]
                 out[..., b : b + 3] = (q[..., a : a + 3] + E @ origin) @ self.R.T + self.t
                 length = np.linalg.norm(q[..., body], axis=-1, keepdims=True)
-                out[..., b + 3 : b + 7] = length * matrix_to_quaternion(self.R @ E @ own[:3, :3].T)
+                out[..., b + 3 : b + 7] = length * matrix_to_quaternion(self.R @ E @ frame[:3, :3].T)
             elif m.jnt_type[j] == _BALL:
-                own = self.frames[m.jnt_bodyid[j], :3, :3]
+                frame = self.frames[m.jnt_bodyid[j], :3, :3]
                 out[..., b] = q[..., a]
-                out[..., b + 1 : b + 4] = np.linalg.det(own) * q[..., a + 1 : a + 4] @ own.T
+                out[..., b + 1 : b + 4] = np.linalg.det(frame) * q[..., a + 1 : a + 4] @ frame.T
             else:
                 out[..., b] = ref[b] + self.joint_signs[j] * (q[..., a] - ref[a])
         return out
@@ -100,15 +100,15 @@ class Symmetry:
         for j, image in enumerate(self.joints):
             a, b = m.jnt_dofadr[j], m.jnt_dofadr[image]
             if m.jnt_type[j] == _FREE:
-                own = self.frames[m.jnt_bodyid[j]]
+                frame = self.frames[m.jnt_bodyid[j]]
                 E = quaternion_to_matrix(q[..., m.jnt_qposadr[j] + 3 : m.jnt_qposadr[j] + 7])
                 spin = v[..., a + 3 : a + 6]
-                arm = np.cross(spin, np.linalg.inv(own)[:3, 3])
+                arm = np.cross(spin, np.linalg.inv(frame)[:3, 3])
                 out[..., b : b + 3] = (v[..., a : a + 3] + (E @ arm[..., None])[..., 0]) @ self.R.T
-                out[..., b + 3 : b + 6] = np.linalg.det(own[:3, :3]) * spin @ own[:3, :3].T
+                out[..., b + 3 : b + 6] = np.linalg.det(frame[:3, :3]) * spin @ frame[:3, :3].T
             elif m.jnt_type[j] == _BALL:
-                own = self.frames[m.jnt_bodyid[j], :3, :3]
-                out[..., b : b + 3] = np.linalg.det(own) * v[..., a : a + 3] @ own.T
+                frame = self.frames[m.jnt_bodyid[j], :3, :3]
+                out[..., b : b + 3] = np.linalg.det(frame) * v[..., a : a + 3] @ frame.T
             else:
                 out[..., b] = self.joint_signs[j] * v[..., a]
         return out
@@ -219,8 +219,8 @@ def _temperature(model: mujoco.MjModel, k: int) -> int:
 
 def signed_permutation(images: Ints, signs: Floats, members: Ints) -> Floats:
     """Matrix of a signed permutation restricted to some members, which it maps among themselves."""
-    place = {int(member): i for i, member in enumerate(members)}
+    row = {int(member): i for i, member in enumerate(members)}
     matrix = np.zeros((len(members), len(members)))
     for i, member in enumerate(members):
-        matrix[place[int(images[member])], i] = signs[member]
+        matrix[row[int(images[member])], i] = signs[member]
     return matrix

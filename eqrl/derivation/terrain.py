@@ -35,16 +35,16 @@ def terrain(parts: Parts) -> frozenset[int]:
     return frozenset(parts.geoms[0]) - wrapped - level
 
 
-def hidden(found: Derivation, bare: Derivation, parts: Parts, tolerance: float) -> tuple[NearMiss, ...]:
+def hidden(whole: Derivation, bare: Derivation, parts: Parts, tolerance: float) -> tuple[NearMiss, ...]:
     """What holds but for the terrain.
 
     Args:
-        found: with the terrain.
+        whole: with the terrain.
         bare: without it.
         parts: of the model with its terrain.
         tolerance: on places, relative to the size of the model.
     """
-    known = _relabellings((*found.kinematic, *(m.symmetry for m in found.near_misses)), found.identity)
+    known = _relabellings((*whole.kinematic, *(m.symmetry for m in whole.near_misses)), whole.identity)
     shapes, statics = Shapes(parts), sorted(terrain(parts))
     out = []
     candidates = [(s, ()) for s in bare.dynamic] + [(m.symmetry, m.discrepancies) for m in bare.near_misses]

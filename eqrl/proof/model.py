@@ -37,13 +37,13 @@ def generators_of(derivation: Derivation, level: Level = "dynamic") -> tuple[Sym
     breaks the rotation about gravity it is among them too, unclaimed, so that the proof can show what it costs.
     """
     model = derivation.model
-    found: list[Symmetry] = []
+    of_world: list[Symmetry] = []
     if derivation.world.connected != "1" or derivation.world.is_broken_by_joints:
-        found.append(named(world_rotation(model, ANGLE), ROTATION))
+        of_world.append(named(world_rotation(model, ANGLE), ROTATION))
     if derivation.world.connected == "SO3":
-        found.append(named(tilt(model, ANGLE), "rotation about x"))
+        of_world.append(named(tilt(model, ANGLE), "rotation about x"))
     exchanges = [g for like in derivation.exchangeable(level) for g in like.generators]
-    return (*found, *derivation.generators(level), *exchanges)
+    return (*of_world, *derivation.generators(level), *exchanges)
 
 
 def tilt(model: mujoco.MjModel, angle: float) -> Symmetry:
@@ -74,7 +74,7 @@ def prove(
     exact = converged(model)
     common: dict[str, Any] = {"states": states, "steps": max(steps), "tolerance": tolerance, "seed": seed}
     trial = Trial.posed(exact, **common) if level == "kinematic" else Trial.random(exact, frame_skip=frame_skip, **common)
-    own = trial.on(model)
+    as_given = trial.on(model)
     verdicts: list[Verdict] = []
     turned: Symmetry | None = None
     for symmetry in symmetries:
@@ -90,7 +90,12 @@ def prove(
         if verdict.holds and level == "dynamic":
             verdict = replace(
                 verdict,
-                remarks=(*verdict.remarks, *_gentle(trial), *_as_it_is(trial, own, check), *_unseen_cone(model, symmetry)),
+                remarks=(
+                    *verdict.remarks,
+                    *_gentle(trial),
+                    *_as_it_is(trial, as_given, check),
+                    *_unseen_cone(model, symmetry),
+                ),
             )
         verdicts.append(verdict)
     return Verdicts(tuple(verdicts))
@@ -130,20 +135,20 @@ def _unseen_cone(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[str, ...]:
     return ("no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it elliptic",)
 
 
-def _as_it_is(trial: Trial, own: Trial, symmetry: Symmetry) -> tuple[str, ...]:
+def _as_it_is(trial: Trial, as_given: Trial, symmetry: Symmetry) -> tuple[str, ...]:
     """What the model's own solver and collider leave of the symmetry, where that is more than rounding.
 
     Args:
         trial: on the converged model, which says what rounding may do.
-        own: on the model as it is.
+        as_given: on the model as it is.
         symmetry: what holds on the converged model.
     """
     try:
-        compared = trial.compare(symmetry, own.gaps(symmetry), decisive=False)
+        compared = trial.compare(symmetry, as_given.gaps(symmetry), decisive=False)
         if compared.violation is None:
             return ()
         few = trial.shorter(len(trial.controls), trial.around(compared.violation.state))
-        solved = few.on(with_exact_solver(own.model))
+        solved = few.on(with_exact_solver(as_given.model))
         size = compared.largest
         if few.compare(symmetry, solved.gaps(symmetry)).violation is None:
             advice = 'use Newton, tolerance="1e-12" and no noslip_iterations'

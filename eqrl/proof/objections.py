@@ -1,4 +1,4 @@
-"""What a world may say against a declaration at once, before anything is stepped for long."""
+"""What a world can object to in a declaration before any long rollout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eqrl.symmetry.element import Element
 
 @dataclass(frozen=True)
 class Objection:
-    """What is wrong with a declaration before anything is stepped for long.
+    """What is wrong with a declaration, seen before any long rollout.
 
     Attributes:
         field: ``"observation gyro"``, ``"action torque"``, or ``"model"`` where the model has no such symmetry.
@@ -26,7 +26,7 @@ class Objection:
 
 @runtime_checkable
 class Examined(Protocol):
-    """A world that can say at once whether a generator is declared rightly."""
+    """A world that can tell at once whether a generator is declared correctly."""
 
     def examine(self, name: str, g: Element) -> Objection | None:
-        """What is wrong with a generator, None if nothing is seen."""
+        """What is wrong with a generator; None if nothing is."""

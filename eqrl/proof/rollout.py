@@ -106,9 +106,9 @@ def turn_starts(symmetry: Symmetry, starts: Starts) -> Starts:
     pos, quat = starts.mocap_pos.copy(), starts.mocap_quat.copy()
     for body in np.flatnonzero(model.body_mocapid >= 0):
         a, b = model.body_mocapid[body], model.body_mocapid[symmetry.bodies[body]]
-        own, E = symmetry.frames[body], quaternion_to_matrix(starts.mocap_quat[:, a])
-        pos[:, b] = (starts.mocap_pos[:, a] + E @ np.linalg.inv(own)[:3, 3]) @ symmetry.R.T + symmetry.t
-        quat[:, b] = matrix_to_quaternion(symmetry.R @ E @ own[:3, :3].T)
+        frame, E = symmetry.frames[body], quaternion_to_matrix(starts.mocap_quat[:, a])
+        pos[:, b] = (starts.mocap_pos[:, a] + E @ np.linalg.inv(frame)[:3, 3]) @ symmetry.R.T + symmetry.t
+        quat[:, b] = matrix_to_quaternion(symmetry.R @ E @ frame[:3, :3].T)
     return Starts(
         symmetry.qpos(starts.qpos), symmetry.qvel(starts.qvel, starts.qpos), symmetry.act(starts.act), pos, quat
     )  # fmt: skip

@@ -50,7 +50,7 @@ class Trial:
     def random(
         cls, model: mujoco.MjModel, *, states: int, steps: int, frame_skip: int = 1, tolerance: float = 1e-8, seed: int = 0
     ) -> Trial:
-        """Random states that make contact, and random controls: as wild as the model bears.
+        """Random states that make contact, and random controls: as violent as the model tolerates.
 
         Raises:
             NonFiniteRolloutError: if the model diverges even from calm states.
@@ -62,8 +62,8 @@ class Trial:
             trial = cls(model, starts, calm * random_controls(model, steps, states, rng), frame_skip, tolerance, seed, calm)
             try:
                 _ = trial.original
-            except NonFiniteRolloutError as found:
-                error = found
+            except NonFiniteRolloutError as diverged:
+                error = diverged
                 continue
             return trial
         assert error is not None
@@ -86,7 +86,7 @@ class Trial:
         return replace(self, starts=self.starts.pick(which), controls=self.controls[:steps][:, which])
 
     def around(self, state: int) -> list[int]:
-        """A few of the states, a certain one first."""
+        """A few of the states, beginning with a given one."""
         return list(dict.fromkeys([state, *range(len(self.starts))]))[:_FEW]
 
     @cached_property

@@ -90,8 +90,8 @@ def _objected(name: str, g: Element, steps: Sequence[int], objection: Objection)
 
 
 def _reset_remark(rep: Representation, resets: np.ndarray, g: Element) -> tuple[str, ...]:
-    found = reset_difference(resets, lambda x: rep.transform(x, g))
-    if found is None:
+    difference = reset_difference(resets, lambda x: rep.transform(x, g))
+    if difference is None:
         return ()
-    field = next(name for name, where in rep.slices.items() if where.start <= found[0] < where.stop)
+    field = next(name for name, where in rep.slices.items() if where.start <= difference[0] < where.stop)
     return (f"reset not invariant: {field} of the first observation is distributed otherwise in the transformed world",)

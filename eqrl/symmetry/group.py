@@ -114,7 +114,7 @@ class Group:
         sizes = {name: len(matrix) for g in self.finite for name, matrix in g.h}
         one = Element(self.identity().R, {k: torch.eye(n, dtype=torch.float64) for k, n in sizes.items()})
         generators = [one.compose(g.element) for g in self.finite]
-        found, frontier = [one], [one]
+        elements, frontier = [one], [one]
         seen = {_key(one)}
         while frontier:
             fresh = []
@@ -124,14 +124,14 @@ class Group:
                     if (key := _key(candidate)) not in seen:
                         seen.add(key)
                         fresh.append(candidate)
-            found += fresh
+            elements += fresh
             frontier = fresh
-            if len(found) > _LARGEST_CLOSURE:
+            if len(elements) > _LARGEST_CLOSURE:
                 raise ValueError(
                     f"group {self.name!r}: its generators give more than {_LARGEST_CLOSURE} elements; a rotation by "
                     "an angle that does not divide a full turn belongs into the connected part"
                 )
-        return Element(torch.stack([e.R for e in found]), {k: torch.stack([e.h[k] for e in found]) for k in sizes})
+        return Element(torch.stack([e.R for e in elements]), {k: torch.stack([e.h[k] for e in elements]) for k in sizes})
 
     @property
     def order(self) -> int | None:

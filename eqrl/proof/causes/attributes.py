@@ -1,4 +1,4 @@
-"""Attributes that differ between a part and its image: name them, and make them equal to see whether that was all."""
+"""Name the attributes that differ between a part and its image, and make them equal to see whether that cures the violation."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _WORLD = ("gravity", "wind")
 def discrepancies(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[Discrepancy, ...]:
     """Attributes that differ between parts and their images under a map, the worst first."""
     parts = Parts.of(model, symmetry.reference)
-    found = Assembly(parts, Shapes(parts), 0.05 * parts.size, floor=1e-12).compare(symmetry)
-    return tuple(d for d in found if d.relative > _FLOOR and d.field not in _WORLD)
+    differing = Assembly(parts, Shapes(parts), 0.05 * parts.size, floor=1e-12).compare(symmetry)
+    return tuple(d for d in differing if d.relative > _FLOOR and d.field not in _WORLD)
 
 
 def equalised(symmetry: Symmetry, fields: Collection[str]) -> Callable[[mujoco.MjModel], None]:
@@ -148,9 +148,9 @@ def _inertia(model: mujoco.MjModel, symmetry: Symmetry) -> None:
         rows[b] = [*model.body_ipos[b], *(axes @ np.diag(model.body_inertia[b]) @ axes.T).ravel()]
 
     def turn(b: int, row: Floats) -> Floats:
-        own = symmetry.frames[b]
-        tensor = own[:3, :3] @ row[3:].reshape(3, 3) @ own[:3, :3].T
-        return np.concatenate([own[:3, :3] @ row[:3] + own[:3, 3], tensor.ravel()])
+        frame = symmetry.frames[b]
+        tensor = frame[:3, :3] @ row[3:].reshape(3, 3) @ frame[:3, :3].T
+        return np.concatenate([frame[:3, :3] @ row[:3] + frame[:3, 3], tensor.ravel()])
 
     _propagate(symmetry.bodies, rows, turn)
     for b in range(1, model.nbody):

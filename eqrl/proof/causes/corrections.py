@@ -1,4 +1,4 @@
-"""Try the usual slips in a map the other way round: a sign, two joints exchanged, the axial rule."""
+"""Undo the usual slips in a map, one at a time: a wrong sign, two joints exchanged, the axial rule."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def joint_corrections(symmetry: Symmetry, suspects: Ints) -> Iterator[tuple[Caus
 
 
 def signs_one_by_one(symmetry: Symmetry, wrong: Ints) -> tuple[Cause, Symmetry]:
-    """The map with the signs of several joints changed, each of which was found wrong by itself."""
+    """The map with the signs of several joints changed, each of which is wrong on its own."""
     names = [joint_name(symmetry.model, int(j)) for j in wrong]
     return _sign_cause("joint", names), with_signs(symmetry, wrong)
 

@@ -48,8 +48,8 @@ def typing_cause(
             return cause
     if field.frame == WORLD and _is_vector(field):
         for body, axes in (bodies or {}).items():
-            own = Element(torch.as_tensor(axes, dtype=torch.float64), g.h)
-            if fits(rep.transform(before, own)[:, where]):
+            with_body = Element(torch.as_tensor(axes, dtype=torch.float64), g.h)
+            if fits(rep.transform(before, with_body)[:, where]):
                 return _frame_cause(
                     name,
                     f"it turns with the axes of body {body}: give it a frame, an entity set of size 3 whose matrices are those of the axes",
@@ -58,7 +58,7 @@ def typing_cause(
 
 
 def agree(expected: NDArray[np.floating], seen: NDArray[np.floating]) -> bool:
-    """Whether samples are the same but for float32's rounding."""
+    """Whether samples are equal up to float32's rounding."""
     return bool((np.abs(expected - seen) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))).all())
 
 

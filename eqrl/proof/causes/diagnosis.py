@@ -81,7 +81,7 @@ def _smaller(trial: Trial, violation: Violation) -> Trial:
 
 
 def _shortened(trial: Trial, symmetry: Symmetry, violation: Violation) -> Trial | None:
-    """A smaller experiment that still shows a violation: without one, whatever is changed would seem to cure it."""
+    """A smaller experiment that still shows a violation; in one that shows none, every change would seem to be a cure."""
     return next((t for t in (_smaller(trial, violation), trial) if t.violation(symmetry) is not None), None)
 
 
@@ -95,11 +95,11 @@ def _map_of(violation: Violation, advice: str) -> Cause:
 
 # ---------------------------------------------------------------------- the map
 def misplaced(trial: Trial, symmetry: Symmetry) -> NDArray[np.bool_]:
-    """Images that do not sit or move on their parents as the map says, ``(nbody,)``."""
+    """Images that are not where the map puts them relative to their parents, or move differently, ``(nbody,)``."""
     model = trial.model
     here = glide(model, trial.starts, 1, _DT)
     there = glide(model, turn_starts(symmetry, trial.starts), 1, _DT)
-    said = expected(symmetry, here)
+    predicted = expected(symmetry, here)
     moving = np.flatnonzero(model.body_dofnum > 0)
     wrong = np.zeros(model.nbody, dtype=bool)
     parents = _moving_parents(model)
@@ -108,9 +108,9 @@ def misplaced(trial: Trial, symmetry: Symmetry) -> NDArray[np.bool_]:
             continue
         image = int(symmetry.bodies[body])
         parent = int(parents[image])
-        a, b = said[:, :, image], there[:, :, image]
+        a, b = predicted[:, :, image], there[:, :, image]
         if parent > 0 and parent in symmetry.bodies:
-            a, b = np.linalg.inv(said[:, :, parent]) @ a, np.linalg.inv(there[:, :, parent]) @ b
+            a, b = np.linalg.inv(predicted[:, :, parent]) @ a, np.linalg.inv(there[:, :, parent]) @ b
         wrong[image] = not np.abs(a - b).max() <= _EXACT * max(1.0, model.stat.extent)
     return wrong
 
@@ -127,20 +127,20 @@ def _moving_parents(model: mujoco.MjModel) -> Ints:
 def _map_cause(trial: Trial, symmetry: Symmetry, wrong: NDArray[np.bool_], level: Level) -> Cause:
     on_wrong = np.flatnonzero(wrong[trial.model.jnt_bodyid])
     suspects = np.flatnonzero(np.isin(symmetry.joints, on_wrong))
-    found: tuple[Cause, Symmetry] | None = None
+    kinematic: tuple[Cause, Symmetry] | None = None
     for cause, corrected in joint_corrections(symmetry, suspects):
         if _dynamic_fit(trial, symmetry, corrected) is not None:
             return cause
-        if found is None and not misplaced(trial, corrected).any():
-            found = cause, corrected
+        if kinematic is None and not misplaced(trial, corrected).any():
+            kinematic = cause, corrected
     single = [j for j in suspects if misplaced(trial, with_signs(symmetry, [j])).sum() < wrong.sum()]
-    if found is None and single:
+    if kinematic is None and single:
         cause, corrected = signs_one_by_one(symmetry, np.array(single))
-        found = (cause, corrected) if not misplaced(trial, corrected).any() else None
-    if found is None:
+        kinematic = (cause, corrected) if not misplaced(trial, corrected).any() else None
+    if kinematic is None:
         names = ", ".join(body_name(trial.model, int(b)) for b in np.flatnonzero(wrong)[:3])
         return Cause(f"map of the joints of {names}", "the joints do not move their bodies as the map says")
-    cause, corrected = found
+    cause, corrected = kinematic
     if level == "kinematic":
         return cause
     # the map has one slip, and something else is wrong too
@@ -208,7 +208,7 @@ def _by_field(symmetry: Symmetry, differing: Sequence[Discrepancy]) -> list[Inte
 
 
 def _fewest(trial: Trial, symmetry: Symmetry, differing: Sequence[Discrepancy]) -> Intervention:
-    """The fields that have to be made equal, without those that do no harm."""
+    """Make equal only the fields that matter."""
     chosen = list(differing)
     for field in dict.fromkeys(d.field for d in differing):
         rest = [d for d in chosen if d.field != field]

@@ -1,4 +1,4 @@
-"""Which actuators do not push as a map of controls says? Forces are compared, nothing is stepped."""
+"""Find the actuators that do not push as a map of controls claims. Forces are compared; nothing is stepped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def misdirected(trial: Trial, symmetry: Symmetry) -> Ints:
     # on hinges and slides forces turn as velocities do
     gap = np.abs(symmetry.qvel(here, starts.qpos) - there).max(0)
     wrong = gap > _EXACT * max(1.0, float(np.abs(here).max(initial=0.0)))
-    found = []
+    suspects = []
     for k, image in enumerate(symmetry.actuators):
         on_joint = int(model.actuator_trntype[image]) in _ON_JOINTS
         if not on_joint or wrong[model.jnt_dofadr[model.actuator_trnid[image, 0]]]:
-            found.append(k)
-    return np.array(found, dtype=np.int64)
+            suspects.append(k)
+    return np.array(suspects, dtype=np.int64)
 
 
 def actuator_forces(model: mujoco.MjModel, starts: Starts, controls: Floats) -> Floats:

@@ -1,4 +1,7 @@
-"""Does a map of positions and velocities move the bodies as it says? No dynamics: positions are integrated by hand."""
+"""Compare how bodies move with how a map of positions and velocities claims they do.
+
+There is no dynamics: positions are integrated under constant velocities.
+"""
 
 from __future__ import annotations
 

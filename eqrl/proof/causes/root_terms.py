@@ -1,4 +1,4 @@
-"""What acts on each axis of a free or ball joint apart: no rotation of these axes keeps it."""
+"""Terms that act on each axis of a free or ball joint separately: no rotation of these axes keeps them."""
 
 from __future__ import annotations
 

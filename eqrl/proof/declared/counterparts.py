@@ -15,6 +15,7 @@ from eqrl.arrays import Floats
 from eqrl.derivation import Derivation, Symmetry
 from eqrl.derivation.elements import key, world_motion
 from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
+from eqrl.proof.quaternion_signs import quaternion_slices
 
 _SAME = 1e-6
 _MOST = 256
@@ -62,7 +63,7 @@ def what_there_is(derivation: Derivation) -> str:
 
 
 def _with_world(derivation: Derivation, elements: tuple[Symmetry, ...], R: Floats) -> Iterator[Symmetry]:
-    """Elements, each with a turn of the world that makes its action on the world the wanted one, if there is such a turn."""
+    """Elements whose action on the world is the wanted one, after a turn of the world where that is needed."""
     for element in elements:
         turn = R @ element.R.T
         if np.abs(turn - np.eye(3)).max() < _SAME:
@@ -78,15 +79,14 @@ def _in_world(turn: Floats, connected: str) -> bool:
 
 
 def _motions(symmetry: Symmetry) -> Iterator[Motion]:
-    """Its action on states; a quaternion and its opposite are one pose, so that with quaternions there are two."""
+    """Its actions on states: two where there are quaternions, for a quaternion and its opposite are one pose."""
     motion = motion_of(symmetry)
     yield motion
     m = symmetry.model
     if m.nq > m.nv:
-        starts = [int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == 0 else 0) for j in range(m.njnt) if int(m.jnt_type[j]) < 2]
         signs = np.ones(m.nq)
-        for at in starts:
-            signs[at : at + 4] = -1.0
+        for q in quaternion_slices(m):
+            signs[q] = -1.0
 
         def opposite(state: SimulationState) -> SimulationState:
             moved = motion.state(state)

@@ -60,7 +60,7 @@ class DeclaredWorld(TypedTwin):
 
     # ------------------------------------------------------------------ what is declared
     def examine(self, name: str, g: Element) -> Objection | None:
-        """Hold a generator against observations and single actions of many states."""
+        """Compare a generator with observations and single actions in many states."""
         self.check_function_of_state()
         counterpart = self._counterpart(g)
         if counterpart is None:
@@ -90,7 +90,7 @@ class DeclaredWorld(TypedTwin):
         return None
 
     def _wrong_action(self, g: Element, counterpart: Counterpart) -> Objection | None:
-        """Act with one field at a time, and without any: what differs then only is that field's fault."""
+        """Act with one field at a time, and with none: a difference that is new is that field's fault."""
         rng = np.random.default_rng(0)
         space: Any = self.action_space
         low, high = np.maximum(space.low, -1.0), np.minimum(space.high, 1.0)

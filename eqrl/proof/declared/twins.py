@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -16,6 +17,7 @@ import numpy as np
 from eqrl.arrays import Floats
 from eqrl.proof.declared.copies import copy_environment, simulation_of, without_arguments
 from eqrl.proof.declared.motion import SimulationState
+from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.symmetry.errors import DeclarationError
 
 _OBSERVERS = ("_get_obs", "_get_ob", "_get_observation", "get_obs")
@@ -123,7 +125,7 @@ class Twin(ABC):
 
 
 class MujocoTwin(Twin):
-    """An environment with a MuJoCo simulation, whether it is its ``model`` and ``data`` or something that it holds.
+    """A twin with a MuJoCo simulation, held as ``model`` and ``data`` or anywhere else in the environment.
 
     Attributes:
         model: the twin's model.
@@ -163,7 +165,7 @@ class MujocoTwin(Twin):
         return [self.disturbed(self.draw(rng), k, rng) for k in range(n)]
 
     def disturbed(self, state: SimulationState, k: int, rng: np.random.Generator) -> SimulationState:
-        """A state as the k-th of those that are spread."""
+        """A state disturbed as :meth:`spread` disturbs its k-th."""
         m, qpos = self.model, state.qpos.copy()
         if k % 3 == 2:
             for j in range(m.njnt):
@@ -182,17 +184,11 @@ class MujocoTwin(Twin):
 
     def difference(self, a: SimulationState, b: SimulationState) -> float:
         """As for vectors, but a quaternion and its opposite are the same pose."""
-        qpos, m = b.qpos.copy(), self.model
-        for j in range(m.njnt):
-            if m.jnt_type[j] in _POSES:
-                at = int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == _POSES[0] else 0)
-                if a.qpos[at : at + 4] @ qpos[at : at + 4] < 0:
-                    qpos[at : at + 4] *= -1.0
-        return super().difference(a, SimulationState(qpos, b.qvel, b.act, b.ctrl))
+        return super().difference(a, replace(b, qpos=with_signs_of(self.model, b.qpos, a.qpos)))
 
 
 class VectorTwin(Twin):
-    """An environment with a ``state`` vector, as Gymnasium's classic control."""
+    """A twin with a ``state`` vector, as in Gymnasium's classic control."""
 
     def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
         super().__init__(copy_environment(base)[0])

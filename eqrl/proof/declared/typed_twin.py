@@ -1,4 +1,4 @@
-"""A twin of a typed environment: what it shows, and states that hold everything on which that depends."""
+"""A twin of a typed environment: what it shows, and states that hold everything it depends on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from eqrl.proof.declared.layers import layer_names, observing_layers, without_bo
 from eqrl.proof.declared.motion import SimulationState
 from eqrl.proof.declared.twins import MujocoTwin
 from eqrl.proof.differences import column_names
+from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.proof.worlds import observe_at
 from eqrl.symmetry import representation_of
 from eqrl.symmetry.errors import DeclarationError
@@ -35,7 +36,7 @@ class TwinState:
 
 
 class TypedTwin:
-    """A twin of an environment with typed spaces, with the methods of Gymnasium and those of a world that turn nothing.
+    """A twin of an environment with typed spaces: Gymnasium's methods, and those of a world that need no group element.
 
     Args:
         env: the layer whose spaces are typed; what is below it, other wrappers included, is tried as it is.
@@ -75,7 +76,7 @@ class TypedTwin:
         return self.twin.stack.reset(seed=seed)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step the twin; actions are float64, since float32 would round images otherwise than what they are images of."""
+        """Step the twin; actions are float64, for float32 would round an action and its image differently."""
         observation, reward, terminated, truncated, info = self.twin.stack.step(np.asarray(action, dtype=np.float64))
         return observation, float(reward), bool(terminated), bool(truncated), info
 
@@ -104,10 +105,7 @@ class TypedTwin:
         """Largest difference of every joint's position and velocity, and of activations; velocities relative to the fastest."""
         m = self.twin.model
         names = column_names(identity(m))[: m.nq + m.nv + m.na]
-        qpos, other = a.sim.qpos, b.sim.qpos.copy()
-        for j in np.flatnonzero(m.jnt_type < 2):
-            at = int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == 0 else 0)
-            other[at : at + 4] *= -1.0 if qpos[at : at + 4] @ other[at : at + 4] < 0 else 1.0
+        qpos, other = a.sim.qpos, with_signs_of(m, b.sim.qpos, a.sim.qpos)
         fastest = max(1.0, float(np.abs(a.sim.qvel).max(initial=0.0)))
         gaps = np.concatenate([np.abs(qpos - other), np.abs(a.sim.qvel - b.sim.qvel) / fastest, np.abs(a.sim.act - b.sim.act)])
         largest: dict[str, float] = {}
