@@ -9,7 +9,7 @@ import numpy as np
 
 from eqrl.arrays import Floats
 from eqrl.declare.one_step import on_actions, try_motion
-from eqrl.proof.declared.motion import Motion, SimulationState
+from eqrl.proof.declared.motion import Motion, TwinState
 from eqrl.proof.declared.twins import Twin
 from eqrl.proof.worlds import step_from
 
@@ -19,7 +19,7 @@ _PUSH = 0.7  # of the largest action
 
 
 def action_matrix(
-    twin: Twin, motion: Motion, states: Sequence[SimulationState], *, seed: int = 0, guess: bool = False
+    twin: Twin, motion: Motion, states: Sequence[TwinState], *, seed: int = 0, guess: bool = False
 ) -> Floats | None:
     """The matrix on actions, ``(size, size)``; that on controls for discrete ones.
 
@@ -47,14 +47,14 @@ def action_matrix(
     return motion.control if matrix is None and are_controls and guess else matrix
 
 
-def _from_effects(twin: Twin, motion: Motion, states: Sequence[SimulationState], size: int) -> Floats | None:
+def _from_effects(twin: Twin, motion: Motion, states: Sequence[TwinState], size: int) -> Floats | None:
     """The signed permutation under which single actions have images as effects."""
     space = twin.env.action_space
     assert isinstance(space, gymnasium.spaces.Box)
     pushes = np.diag(np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64) * _PUSH)
 
-    def after(state: SimulationState, action: Floats) -> SimulationState:
-        reached: SimulationState = step_from(twin, state, action.astype(space.dtype)).state
+    def after(state: TwinState, action: Floats) -> TwinState:
+        reached: TwinState = step_from(twin, state, action.astype(space.dtype)).state
         return reached
 
     cost = np.zeros((2, size, size))

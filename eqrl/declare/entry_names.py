@@ -8,13 +8,13 @@ import mujoco
 import numpy as np
 
 from eqrl.arrays import Floats
-from eqrl.proof.declared.motion import SimulationState
+from eqrl.proof.declared.motion import TwinState
 from eqrl.proof.declared.twins import MujocoTwin
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
-def entry_names(twin: MujocoTwin, states: Sequence[SimulationState], observations: Floats) -> tuple[str, ...]:
+def entry_names(twin: MujocoTwin, states: Sequence[TwinState], observations: Floats) -> tuple[str, ...]:
     """What each entry is: the position or velocity whose value it always has."""
     m = twin.model
     known: list[tuple[str, Floats]] = []

@@ -22,7 +22,7 @@ from eqrl.declare.ready_made import as_images, element_of, model_hash
 from eqrl.declare.task import KeptSymmetries, candidates, keep, why_not
 from eqrl.derivation import Symmetry
 from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
+from eqrl.proof.declared.motion import Motion, motion_of, vector_motion
 from eqrl.proof.declared.twins import MujocoTwin, VectorTwin, twin_of
 from eqrl.proof.matching import match
 from eqrl.proof.worlds import observe_at
@@ -209,5 +209,4 @@ def _of_vector(twin: VectorTwin) -> list[dict[str, Any]]:
 
 def sign_change(signs: tuple[int, ...], action: int) -> Motion:
     """A change of signs of a state vector, with actions as they are (1) or reversed (-1)."""
-    none, flip = np.zeros(0), np.array(signs, dtype=np.float64)
-    return Motion("mirror", np.eye(3), lambda s: SimulationState(flip * s.qpos, none, none, none), np.array([[float(action)]]))
+    return vector_motion("mirror", np.diag(np.array(signs, dtype=np.float64)), np.array([[float(action)]]))

@@ -6,14 +6,14 @@ Chaos has no time to grow in one step, so that no nudges are needed here; :mod:`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 from eqrl.arrays import Floats
-from eqrl.proof.declared.motion import Motion, SimulationState
+from eqrl.proof.declared.motion import Motion
 from eqrl.proof.declared.twins import Twin
 from eqrl.proof.worlds import observe_at, step_from
 
@@ -108,7 +108,7 @@ def try_motion(
     seen, expected, rewards = [], [], []
     for k, start in enumerate(twin.spread(rng, samples) if wide else [twin.draw(rng) for _ in range(samples)]):
         if k % 3 == 1:  # fast states, which see limits and ends of episodes
-            start = SimulationState(start.qpos, _KICK * start.qvel, start.act, start.ctrl)
+            start = replace(start, qvel=_KICK * start.qvel)
         moved, a = motion.state(start), twin.random_action()
         if observation is not None:
             seen.append(observe_at(twin, moved))

@@ -24,7 +24,7 @@ from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.links import link_images
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.derivation import Symmetry, identity
-from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
+from eqrl.proof.declared.motion import Motion, motion_of, vector_motion
 from eqrl.symmetry import Field
 
 # as numbers: MuJoCo's enumerations are not equal to them
@@ -58,14 +58,7 @@ class GeneratorSpec:
         """As it acts on states."""
         if model is not None:
             return motion_of(self.symmetry(model))
-        matrix = signed(self.element["state"])
-        none = np.zeros(0)
-        return Motion(
-            self.name,
-            np.eye(3),
-            lambda s: SimulationState(matrix @ s.qpos, none, none, none),
-            signed(self.element.get("action", [1])),
-        )
+        return vector_motion(self.name, signed(self.element["state"]), signed(self.element.get("action", [1])))
 
 
 @dataclass(frozen=True)

@@ -116,15 +116,20 @@ def turn_starts(symmetry: Symmetry, starts: Starts) -> Starts:
 
 def turn_trace(symmetry: Symmetry, trace: Trace) -> Trace:
     """What the symmetry predicts for the transformed world."""
-    isometry = np.eye(4)
-    isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
-    poses, mapped = np.zeros_like(trace.poses), symmetry.bodies >= 0
-    poses[:, symmetry.bodies[mapped]] = isometry @ trace.poses[:, mapped] @ np.linalg.inv(symmetry.frames[mapped])
     return Trace(
         qpos=symmetry.qpos(trace.qpos),
         qvel=symmetry.qvel(trace.qvel, trace.qpos),
         act=symmetry.act(trace.act),
         sensordata=symmetry.sensordata(trace.sensordata),
-        poses=poses,
+        poses=turn_poses(symmetry, trace.poses),
         contacts=trace.contacts,
     )
+
+
+def turn_poses(symmetry: Symmetry, poses: Floats) -> Floats:
+    """Images of poses ``(..., nbody, 4, 4)`` under a symmetry."""
+    isometry = np.eye(4)
+    isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
+    out, mapped = np.tile(np.eye(4), (*poses.shape[:-2], 1, 1)), symmetry.bodies >= 0
+    out[..., symmetry.bodies[mapped], :, :] = isometry @ poses[..., mapped, :, :] @ np.linalg.inv(symmetry.frames[mapped])
+    return out

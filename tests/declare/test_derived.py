@@ -133,13 +133,13 @@ def test_a_mirror_is_its_own_inverse_on_quaternions():
 def test_states_and_positions_turn_alike():
     model = gymnasium.make("Ant-v5").unwrapped.model
     rng = np.random.default_rng(1)
-    from eqrl.proof.declared.motion import SimulationState
+    from eqrl.proof.declared.motion import TwinState
 
     for symmetry in derivation_of(model).elements():
         matrix, offset = qpos_map(symmetry)
         qpos = rng.standard_normal(model.nq)
         qpos[3:7] /= np.linalg.norm(qpos[3:7])
-        moved = motion_of(symmetry).state(SimulationState(qpos, np.zeros(model.nv), np.zeros(0), np.zeros(model.nu)))
+        moved = motion_of(symmetry).state(TwinState(qpos, np.zeros(model.nv), np.zeros(0), np.zeros(model.nu)))
         assert np.allclose(moved.qpos, matrix @ qpos + offset)
 
 

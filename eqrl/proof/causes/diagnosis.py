@@ -27,12 +27,12 @@ from eqrl.proof.causes.interventions import (
     part_interventions,
     world_interventions,
 )
-from eqrl.proof.causes.kinematics import expected, glide
+from eqrl.proof.causes.kinematics import glide
 from eqrl.proof.causes.root_terms import root_interventions
 from eqrl.proof.comparison import Violation
 from eqrl.proof.differences import body_name, column_names
 from eqrl.proof.errors import NonFiniteRolloutError
-from eqrl.proof.rollout import turn_starts
+from eqrl.proof.rollout import turn_poses, turn_starts
 from eqrl.proof.trial import Trial
 from eqrl.proof.verdict import Cause
 
@@ -99,7 +99,7 @@ def misplaced(trial: Trial, symmetry: Symmetry) -> NDArray[np.bool_]:
     model = trial.model
     here = glide(model, trial.starts, 1, _DT)
     there = glide(model, turn_starts(symmetry, trial.starts), 1, _DT)
-    predicted = expected(symmetry, here)
+    predicted = turn_poses(symmetry, here)
     moving = np.flatnonzero(model.body_dofnum > 0)
     wrong = np.zeros(model.nbody, dtype=bool)
     parents = _moving_parents(model)

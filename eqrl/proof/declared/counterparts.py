@@ -7,14 +7,14 @@ do the same to the world are its candidates; the one that explains most of what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from eqrl.arrays import Floats
 from eqrl.derivation import Derivation, Symmetry
 from eqrl.derivation.elements import key, world_motion
-from eqrl.proof.declared.motion import Motion, SimulationState, motion_of
+from eqrl.proof.declared.motion import Motion, TwinState, motion_of
 from eqrl.proof.quaternion_signs import quaternion_slices
 
 _SAME = 1e-6
@@ -88,8 +88,8 @@ def _motions(symmetry: Symmetry) -> Iterator[Motion]:
         for q in quaternion_slices(m):
             signs[q] = -1.0
 
-        def opposite(state: SimulationState) -> SimulationState:
+        def opposite(state: TwinState) -> TwinState:
             moved = motion.state(state)
-            return SimulationState(moved.qpos * signs, moved.qvel, moved.act, moved.ctrl)
+            return replace(moved, qpos=moved.qpos * signs)
 
         yield Motion(motion.name, motion.R, opposite, motion.control, symmetry)

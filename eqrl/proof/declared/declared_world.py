@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Floats
 from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.causes.declared_types import agree, typing_cause
+from eqrl.proof.causes.declared_types import agreeing, typing_cause
 from eqrl.proof.comparison import CHAOS_FACTOR
 from eqrl.proof.declared.counterparts import what_there_is
 from eqrl.proof.declared.lifts import Counterpart, CounterpartSearch
-from eqrl.proof.declared.typed_twin import TwinState, TypedTwin
+from eqrl.proof.declared.motion import TwinState
+from eqrl.proof.declared.typed_twin import TypedTwin
 from eqrl.proof.objections import Objection
 from eqrl.proof.verdict import Cause
 from eqrl.symmetry import Element
@@ -83,7 +84,7 @@ class DeclaredWorld(TypedTwin):
         after = self.observed([counterpart.move(s) for s in self.samples()])
         expected = self.observations.transform(before, g)
         for field, where in self.observations.slices.items():
-            if not agree(expected[:, where], after[:, where]):
+            if not agreeing(expected[:, where], after[:, where]).all():
                 size = float(np.abs(expected - after)[:, where].max())
                 cause = typing_cause(self.observations, field, g, before, after, counterpart.axes)
                 return Objection(f"observation {field}", size, cause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from eqrl.arrays import Floats
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.causes.declared_types import agreeing
 from eqrl.proof.declared.counterparts import Candidate, counterparts
-from eqrl.proof.declared.typed_twin import TwinState, TypedTwin
+from eqrl.proof.declared.motion import TwinState
+from eqrl.proof.declared.typed_twin import TypedTwin
 from eqrl.proof.differences import body_name
 from eqrl.proof.rollout import turn_starts
 from eqrl.proof.states import Starts
@@ -40,14 +41,14 @@ class Counterpart:
     def move(self, state: TwinState) -> TwinState:
         """The state of the transformed world."""
         motion = self.candidate.motion
-        variables = {**state.variables, **{p: lift(state.variables[p]) for p, lift in self.lifts.items()}}
-        pos, quat = state.mocap_pos, state.mocap_quat
-        if pos.size:
-            assert motion.symmetry is not None
-            s = state.sim
-            turned = turn_starts(motion.symmetry, Starts(s.qpos[None], s.qvel[None], s.act[None], pos[None], quat[None]))
-            pos, quat = turned.mocap_pos[0], turned.mocap_quat[0]
-        return TwinState(motion.state(state.sim), pos, quat, variables)
+        variables = {**state.variables, **{path: lift(state.variables[path]) for path, lift in self.lifts.items()}}
+        moved = replace(motion.state(state), variables=variables)
+        if not state.mocap_pos.size:
+            return moved
+        assert motion.symmetry is not None
+        pose = Starts(*(part[None] for part in (state.qpos, state.qvel, state.act, state.mocap_pos, state.mocap_quat)))
+        turned = turn_starts(motion.symmetry, pose)
+        return replace(moved, mocap_pos=turned.mocap_pos[0], mocap_quat=turned.mocap_quat[0])
 
     @property
     def axes(self) -> dict[str, Floats]:
@@ -90,7 +91,7 @@ class CounterpartSearch:
 
     def _wrong_entries(self, counterpart: Counterpart, samples: list[TwinState], before: Floats) -> float:
         after = self.twin.observed([counterpart.move(s) for s in samples])
-        return float((~agreeing(self.twin.observations.matrix(self.g).numpy(), before, after)).sum())
+        return float((~agreeing(before @ self.twin.observations.matrix(self.g).numpy().T, after)).sum())
 
     def _lift(self, plain: Counterpart, samples: list[TwinState], before: Floats) -> Counterpart:
         """What the element does to the environment's own variables, such as goals and last actions.

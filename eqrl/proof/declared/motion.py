@@ -7,8 +7,9 @@ such matrices generate may then hold "every quaternion changes its sign" besides
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -21,21 +22,31 @@ from eqrl.symmetry.quaternions import matrix_to_quaternion
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
+def _none() -> Floats:
+    return np.zeros(0)
+
+
 @dataclass(frozen=True, eq=False)
-class SimulationState:
-    """State of an environment: that of its simulation, or one vector of positions.
+class TwinState:
+    """State of a twin: that of its simulation, or one vector of positions.
 
     Attributes:
         qpos: positions, ``(nq,)``.
         qvel: velocities, ``(nv,)``.
         act: activations, ``(na,)``.
         ctrl: last controls, ``(nu,)``.
+        mocap_pos: of bodies that are moved by hand, ``(nmocap, 3)``; only of typed twins, as all that follows.
+        mocap_quat: their orientations, ``(nmocap, 4)``.
+        variables: numbers that the environment keeps itself, by path.
     """
 
     qpos: Floats
-    qvel: Floats
-    act: Floats
-    ctrl: Floats
+    qvel: Floats = field(default_factory=_none)
+    act: Floats = field(default_factory=_none)
+    ctrl: Floats = field(default_factory=_none)
+    mocap_pos: Floats = field(default_factory=_none)
+    mocap_quat: Floats = field(default_factory=_none)
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +63,7 @@ class Motion:
 
     name: str
     R: Floats
-    state: Callable[[SimulationState], SimulationState]
+    state: Callable[[TwinState], TwinState]
     control: Floats
     symmetry: Symmetry | None = None
 
@@ -61,12 +72,18 @@ def motion_of(symmetry: Symmetry, name: str | None = None) -> Motion:
     """The action of a model's symmetry on the states of its simulation."""
     matrix = qpos_map(symmetry)[0]
 
-    def act_on(state: SimulationState) -> SimulationState:
+    def act_on(state: TwinState) -> TwinState:
         # of the two quaternions of a pose the one that the linear map gives
         qpos = with_signs_of(symmetry.model, symmetry.qpos(state.qpos), matrix @ state.qpos)
-        return SimulationState(qpos, symmetry.qvel(state.qvel, state.qpos), symmetry.act(state.act), symmetry.ctrl(state.ctrl))
+        qvel = symmetry.qvel(state.qvel, state.qpos)
+        return replace(state, qpos=qpos, qvel=qvel, act=symmetry.act(state.act), ctrl=symmetry.ctrl(state.ctrl))
 
     return Motion(name or symmetry.name, symmetry.R, act_on, symmetry.ctrl_matrix, symmetry)
+
+
+def vector_motion(name: str, matrix: Floats, control: Floats) -> Motion:
+    """The action on an environment whose state is one vector, ``(n,)``: a matrix ``(n, n)``, and one on controls."""
+    return Motion(name, np.eye(3), lambda state: TwinState(matrix @ state.qpos), control)
 
 
 def qpos_map(symmetry: Symmetry) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from eqrl.arrays import Floats
 from eqrl.proof.declared.copies import copy_environment, simulation_of, without_arguments
-from eqrl.proof.declared.motion import SimulationState
+from eqrl.proof.declared.motion import TwinState
 from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.symmetry.errors import DeclarationError
 
@@ -57,11 +57,11 @@ class Twin(ABC):
         )
 
     @abstractmethod
-    def get_state(self) -> SimulationState:
+    def get_state(self) -> TwinState:
         """The current state."""
 
     @abstractmethod
-    def set_state(self, state: SimulationState) -> None:
+    def set_state(self, state: TwinState) -> None:
         """Continue from a state."""
 
     def contacts(self) -> int:
@@ -72,7 +72,7 @@ class Twin(ABC):
         """A random action."""
         return self.env.action_space.sample()
 
-    def draw(self, rng: np.random.Generator) -> SimulationState:
+    def draw(self, rng: np.random.Generator) -> TwinState:
         """A random state that the environment reaches."""
         seed = int(rng.integers(2**31))
         self.env.reset(seed=seed)
@@ -82,11 +82,11 @@ class Twin(ABC):
                 break
         return self.get_state()
 
-    def spread(self, rng: np.random.Generator, n: int) -> list[SimulationState]:
+    def spread(self, rng: np.random.Generator, n: int) -> list[TwinState]:
         """Random states, some of them far from what the environment usually reaches."""
         return [self.draw(rng) for _ in range(n)]
 
-    def observe(self) -> Floats:
+    def observe(self) -> Any:
         """The observation of the current state."""
         if self.observer is None:
             raise DeclarationError(
@@ -95,12 +95,12 @@ class Twin(ABC):
             )
         return self._finite(self.observer())
 
-    def step(self, action: Any) -> tuple[Floats, Any, Any, Any, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Take one step, as a Gymnasium environment does."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return self._finite(observation), reward, terminated, truncated, info
 
-    def difference(self, a: SimulationState, b: SimulationState) -> float:
+    def difference(self, a: TwinState, b: TwinState) -> float:
         """Largest difference of two states, relative to entries that are larger than one."""
         # relative to what is large: a body pushed out of the ground is fast
         sizes = [
@@ -142,12 +142,12 @@ class MujocoTwin(Twin):
         self.model.opt.tolerance, self.model.opt.iterations = 1e-15, 500
         super().__init__(self.stack.unwrapped)
 
-    def get_state(self) -> SimulationState:
+    def get_state(self) -> TwinState:
         """The state of the simulation."""
         d = self.data
-        return SimulationState(d.qpos.copy(), d.qvel.copy(), d.act.copy(), d.ctrl.copy())
+        return TwinState(d.qpos.copy(), d.qvel.copy(), d.act.copy(), d.ctrl.copy())
 
-    def set_state(self, state: SimulationState) -> None:
+    def set_state(self, state: TwinState) -> None:
         """Continue from a state, with everything that MuJoCo derives from it, and a cold solver."""
         m, d = self.model, self.data
         mujoco.mj_resetData(m, d)
@@ -160,11 +160,11 @@ class MujocoTwin(Twin):
         """Number of contacts now."""
         return int(self.data.ncon)
 
-    def spread(self, rng: np.random.Generator, n: int) -> list[SimulationState]:
+    def spread(self, rng: np.random.Generator, n: int) -> list[TwinState]:
         """Random states; a third of them fast, another third in any pose, with joints at their limits and beyond."""
         return [self.disturbed(self.draw(rng), k, rng) for k in range(n)]
 
-    def disturbed(self, state: SimulationState, k: int, rng: np.random.Generator) -> SimulationState:
+    def disturbed(self, state: TwinState, k: int, rng: np.random.Generator) -> TwinState:
         """A state disturbed as :meth:`spread` disturbs its k-th."""
         m, qpos = self.model, state.qpos.copy()
         if k % 3 == 2:
@@ -180,9 +180,9 @@ class MujocoTwin(Twin):
                     qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
         # entries that differ by noise alone would look alike
         qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
-        return SimulationState(qpos, qvel, state.act, state.ctrl)
+        return replace(state, qpos=qpos, qvel=qvel)
 
-    def difference(self, a: SimulationState, b: SimulationState) -> float:
+    def difference(self, a: TwinState, b: TwinState) -> float:
         """As for vectors, but a quaternion and its opposite are the same pose."""
         return super().difference(a, replace(b, qpos=with_signs_of(self.model, b.qpos, a.qpos)))
 
@@ -198,12 +198,11 @@ class VectorTwin(Twin):
         if self.observer is None and np.array_equal(observation, np.asarray(self.get_state().qpos, dtype=np.float32)):
             self.observer = lambda: self.get_state().qpos
 
-    def get_state(self) -> SimulationState:
+    def get_state(self) -> TwinState:
         """The vector as positions."""
-        none = np.zeros(0)
-        return SimulationState(np.array(self.env.state, dtype=np.float64), none, none, none)  # type: ignore[attr-defined]
+        return TwinState(np.array(self.env.state, dtype=np.float64))  # type: ignore[attr-defined]
 
-    def set_state(self, state: SimulationState) -> None:
+    def set_state(self, state: TwinState) -> None:
         """Continue from a state."""
         self.env.state = state.qpos.copy()  # type: ignore[attr-defined]
         if hasattr(self.env, "steps_beyond_terminated"):

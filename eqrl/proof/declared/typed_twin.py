@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -14,7 +14,7 @@ from eqrl.arrays import Floats
 from eqrl.derivation.elements import identity
 from eqrl.proof.declared.copies import simulation_of, variables_of
 from eqrl.proof.declared.layers import layer_names, observing_layers, without_bookkeeping
-from eqrl.proof.declared.motion import SimulationState
+from eqrl.proof.declared.motion import TwinState
 from eqrl.proof.declared.twins import MujocoTwin
 from eqrl.proof.differences import column_names
 from eqrl.proof.quaternion_signs import with_signs_of
@@ -25,17 +25,7 @@ from eqrl.symmetry.errors import DeclarationError
 _SAMPLES = 48
 
 
-@dataclass(frozen=True, eq=False)
-class TwinState:
-    """The state of the simulation, the bodies that are moved by hand, and the numbers that the environment keeps itself."""
-
-    sim: SimulationState
-    mocap_pos: Floats
-    mocap_quat: Floats
-    variables: dict[str, Any]
-
-
-class TypedTwin:
+class TypedTwin(MujocoTwin):
     """A twin of an environment with typed spaces: Gymnasium's methods, and those of a world that need no group element.
 
     Args:
@@ -58,56 +48,53 @@ class TypedTwin:
                     "state and its image. Give it the methods of eqrl.proof.SymmetricWorld (get_state, set_state, "
                     "transform_state, state_difference, nudge_state, observe, contacts)"
                 )
-            self.twin = MujocoTwin(without_bookkeeping(env), model)
+            super().__init__(without_bookkeeping(env), model)
         except DeclarationError as error:
             raise TypeError(f"{self.name} cannot be checked: {error}") from error
-        base = self.twin.env
-        if isinstance(base.action_space, gymnasium.spaces.Box):  # images of actions are not rounded to float32
-            space = base.action_space
-            base.action_space = gymnasium.spaces.Box(
+        space = self.env.action_space
+        if isinstance(space, gymnasium.spaces.Box):  # images of actions are not rounded to float32
+            self.env.action_space = gymnasium.spaces.Box(
                 space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64
             )
-        self._variables = variables_of(self.twin.stack, (self.twin.model, self.twin.data))
-        self._views = None if self.twin.observer is None else observing_layers(self.twin.stack)
+        self._variables = variables_of(self.stack, (self.model, self.data))
+        self._views = None if self.observer is None else observing_layers(self.stack)
         self._samples: list[TwinState] = []
 
     def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the twin."""
-        return self.twin.stack.reset(seed=seed)
+        return self.stack.reset(seed=seed)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the twin; actions are float64, for float32 would round an action and its image differently."""
-        observation, reward, terminated, truncated, info = self.twin.stack.step(np.asarray(action, dtype=np.float64))
+        observation, reward, terminated, truncated, info = self.stack.step(np.asarray(action, dtype=np.float64))
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def get_state(self) -> TwinState:
         """The simulation's state and the environment's own variables."""
-        data = self.twin.data
-        return TwinState(
-            self.twin.get_state(),
-            data.mocap_pos.copy(),
-            data.mocap_quat.copy(),
-            {path: copy.copy(getattr(holder, name)) for path, holder, name in self._variables},
+        return replace(
+            super().get_state(),
+            mocap_pos=self.data.mocap_pos.copy(),
+            mocap_quat=self.data.mocap_quat.copy(),
+            variables={path: copy.copy(getattr(holder, name)) for path, holder, name in self._variables},
         )
 
     def set_state(self, state: TwinState) -> None:
         """Continue from a state, with a cold solver."""
-        data = self.twin.data
-        self.twin.set_state(state.sim)
-        if self.twin.model.nmocap:
-            data.mocap_pos[:], data.mocap_quat[:] = state.mocap_pos, state.mocap_quat
-            mujoco.mj_forward(self.twin.model, data)
-            data.qacc_warmstart[:] = 0.0
+        super().set_state(state)
+        if self.model.nmocap:
+            self.data.mocap_pos[:], self.data.mocap_quat[:] = state.mocap_pos, state.mocap_quat
+            mujoco.mj_forward(self.model, self.data)
+            self.data.qacc_warmstart[:] = 0.0
         for path, holder, name in self._variables:
             object.__setattr__(holder, name, copy.copy(state.variables[path]))
 
     def state_difference(self, a: TwinState, b: TwinState) -> dict[str, float]:
         """Largest difference of every joint's position and velocity, and of activations; velocities relative to the fastest."""
-        m = self.twin.model
+        m = self.model
         names = column_names(identity(m))[: m.nq + m.nv + m.na]
-        qpos, other = a.sim.qpos, with_signs_of(m, b.sim.qpos, a.sim.qpos)
-        fastest = max(1.0, float(np.abs(a.sim.qvel).max(initial=0.0)))
-        gaps = np.concatenate([np.abs(qpos - other), np.abs(a.sim.qvel - b.sim.qvel) / fastest, np.abs(a.sim.act - b.sim.act)])
+        qpos, other = a.qpos, with_signs_of(m, b.qpos, a.qpos)
+        fastest = max(1.0, float(np.abs(a.qvel).max(initial=0.0)))
+        gaps = np.concatenate([np.abs(qpos - other), np.abs(a.qvel - b.qvel) / fastest, np.abs(a.act - b.act)])
         largest: dict[str, float] = {}
         for name, gap in zip(names, gaps, strict=True):
             largest[name] = max(largest.get(name, 0.0), float(gap)) if gap == gap else np.inf
@@ -115,7 +102,7 @@ class TypedTwin:
 
     def nudge_state(self, state: TwinState, size: float) -> TwinState:
         """Every position and velocity a little larger."""
-        return replace(state, sim=replace(state.sim, qpos=state.sim.qpos + size, qvel=state.sim.qvel + size))
+        return replace(state, qpos=state.qpos + size, qvel=state.qvel + size)
 
     def observe(self) -> Any:
         """The observation of the current state; where nothing computes one, that after a step without action."""
@@ -124,19 +111,10 @@ class TypedTwin:
             observation = self.step(np.zeros(self.actions.dim))[0]
             self.set_state(state)
             return observation
-        observation = self.twin.observer()  # type: ignore[misc]
+        observation = self.observer()  # type: ignore[misc]
         for layer in self._views:
             observation = layer.observation(observation)
         return observation
-
-    def contacts(self) -> int:
-        """Number of contacts now."""
-        return int(self.twin.data.ncon)
-
-    @property
-    def model(self) -> mujoco.MjModel:
-        """The twin's model."""
-        return self.twin.model
 
     # ------------------------------------------------------------------ samples
     def samples(self) -> list[TwinState]:
@@ -149,8 +127,7 @@ class TypedTwin:
                 for _ in range(int(rng.integers(1, 12))):
                     if self.step(self.action_space.sample())[2]:
                         break
-                here = self.get_state()
-                self._samples.append(replace(here, sim=self.twin.disturbed(here.sim, k, rng)))
+                self._samples.append(self.disturbed(self.get_state(), k, rng))
         return self._samples
 
     def observed(self, states: list[TwinState]) -> Floats:
