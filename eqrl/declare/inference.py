@@ -11,6 +11,7 @@ import numpy as np
 
 from eqrl.arrays import Floats
 from eqrl.declare.actions import action_matrix
+from eqrl.declare.declared import discrete_note
 from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
@@ -115,7 +116,7 @@ class _Inference:
             notes.append("no symmetry of the model is kept by observation, action and reward")
         discrete = isinstance(base.action_space, gymnasium.spaces.Discrete)
         if discrete:
-            notes.append(f"actions are {base.action_space}: eqrl's policies need a Box, the observation alone is typed")
+            notes.append(discrete_note(base))
         try:
             types = self._types(explained, connected, vectors, discrete, notes)
         except CannotTypeError as error:

@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 from eqrl.arrays import Floats
+from eqrl.declare.declared import discrete_note
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.links import link_images
 from eqrl.declare.types import Sets, Types, build, plain
@@ -121,7 +122,7 @@ def ready_made_types(env: gymnasium.Env[Any, Any], spec: Spec, generators: Seque
     size = int(np.prod(base.observation_space.shape or (0,)))
     notes = [*spec.notes]
     if discrete:
-        notes.append(f"actions are {base.action_space}: eqrl's policies need a Box, the observation alone is typed")
+        notes.append(discrete_note(base))
     if not generators:
         return plain(size, None if discrete else int(np.prod(base.action_space.shape or (0,))), notes)
     sets = Sets()

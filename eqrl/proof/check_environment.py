@@ -10,10 +10,9 @@ import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
 from eqrl.proof.declarations import declared_world
-from eqrl.proof.judgement import NOT_COMPARED, UNCLEAR
 from eqrl.proof.objections import Examined
-from eqrl.proof.verdict import Cause
-from eqrl.proof.worlds import RelatedEpisodes, SymmetricWorld, check_deterministic, flatten, play, random_episode
+from eqrl.proof.verdict import NOT_COMPARED, UNCLEAR, Cause
+from eqrl.proof.worlds import SymmetricWorld, WorldTrial, flatten, random_episode
 from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.spaces import representation_of
@@ -93,17 +92,17 @@ def check_environment(
         error, contacts, steps_compared, comparable = 0.0, 0, 0, False
         for number in range(episodes):
             episode = random_episode(world, seed + number, int(rng.integers(0, 20)), steps)
-            original = play(world, episode.start, episode.actions)
-            check_deterministic(world, original, play(world, episode.start, episode.actions))
-            compared = RelatedEpisodes(world, g, [episode], [original]).compare(atol)
+            trial = WorldTrial(world, [episode], atol)
+            trial.check_deterministic()
+            compared = trial.compare(g)
             if (violation := compared.violation) is not None:
                 cause = diagnose_world(world, episode, g, violation, atol)
                 hint = _hint(cause) if cause else ""
                 raise SymmetryError(violation.field, name, violation.step, violation.size, hint)
             comparable |= not compared.is_empty
             error = max(error, compared.largest)
-            contacts = max(contacts, *(s.contacts for s in original))
-            steps_compared += len(original)
+            contacts = max(contacts, trial.contacts)
+            steps_compared += len(trial.original[0])
         if not comparable:
             raise SymmetryError(NOT_COMPARED.field, name, NOT_COMPARED.step, NOT_COMPARED.size, _hint(UNCLEAR))
         reports.append(GeneratorReport(name, error, contacts, steps_compared))

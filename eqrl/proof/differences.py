@@ -11,7 +11,7 @@ from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.proof.rollout import Trace
 
-_ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
@@ -85,7 +85,7 @@ def actuator_name(model: mujoco.MjModel, k: int) -> str:
     """Name of an actuator; where it has none, that of the joint that it moves, or its number."""
     if model.actuator(k).name:
         return str(model.actuator(k).name)
-    if int(model.actuator_trntype[k]) in _ON_JOINTS:
+    if int(model.actuator_trntype[k]) in ON_JOINTS:
         return joint_name(model, int(model.actuator_trnid[k, 0]))
     return str(k)
 

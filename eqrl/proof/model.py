@@ -19,9 +19,8 @@ from eqrl.proof.comparison import Comparison, first_violation
 from eqrl.proof.converged import converged, with_exact_solver
 from eqrl.proof.differences import column_names
 from eqrl.proof.errors import NonFiniteRolloutError
-from eqrl.proof.judgement import judge
 from eqrl.proof.trial import Trial
-from eqrl.proof.verdict import Verdict, Verdicts
+from eqrl.proof.verdict import Verdict, Verdicts, judge
 
 ROTATION = "rotation about gravity"
 _GENTLE = 0.1

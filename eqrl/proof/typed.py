@@ -9,11 +9,10 @@ import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
 from eqrl.proof.comparison import Violation
-from eqrl.proof.judgement import judge
 from eqrl.proof.objections import Examined, Objection
 from eqrl.proof.resets import SAMPLES, reset_difference
-from eqrl.proof.verdict import Cause, Verdict, Verdicts
-from eqrl.proof.worlds import RelatedEpisodes, check_deterministic, flatten, play, random_episode
+from eqrl.proof.verdict import Cause, Verdict, Verdicts, judge
+from eqrl.proof.worlds import WorldTrial, flatten, random_episode
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.representation import Representation
@@ -44,8 +43,8 @@ def prove_world(
     rng = np.random.default_rng(seed)
     world.action_space.seed(seed)
     episodes = [random_episode(world, seed + i, int(rng.integers(0, 20)), max(steps)) for i in range(states)]
-    played = [play(world, e.start, e.actions) for e in episodes]
-    check_deterministic(world, played[0], play(world, episodes[0].start, episodes[0].actions))
+    trial = WorldTrial(world, episodes, tolerance)
+    trial.check_deterministic()
     rep = representation_of(world.observation_space)
     resets = np.stack([flatten(world.reset(seed=seed + i)[0]) for i in range(SAMPLES)]).astype(np.float64)
     verdicts = []
@@ -60,11 +59,11 @@ def prove_world(
 
         verdicts.append(
             judge(
-                RelatedEpisodes(world, g, episodes, played).compare(tolerance),
+                trial.compare(g),
                 name,
                 _kind(g),
                 steps=steps,
-                contacts=max(step.contacts for trace in played for step in trace),
+                contacts=trial.contacts,
                 explain=explain if diagnosing else None,
                 remarks=_reset_remark(rep, resets, g),
             )

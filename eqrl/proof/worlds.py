@@ -116,77 +116,89 @@ def _advance(world: Any, action: Any) -> Step:
     return Step(world.get_state(), flatten(observation), float(reward), bool(terminated), world.contacts())
 
 
-def check_deterministic(world: Any, first: Sequence[Step], second: Sequence[Step]) -> None:
-    """Refuse worlds in which the same state and actions have different outcomes.
-
-    Raises:
-        ValueError: naming the part of the state and the step.
-    """
-    for k, (a, b) in enumerate(zip(first, second, strict=False)):
-        for part, size in world.state_difference(a.state, b.state).items():
-            if not size <= 0.0:
-                raise ValueError(
-                    f"{type(world).__name__} is not deterministic: from the same state and actions {part} differs by {size:.3g} "
-                    f"at step {k}; only what set_state restores may influence a step (switch random events off to check)"
-                )
-
-
 @dataclass(frozen=True, eq=False)
-class RelatedEpisodes:
-    """Episodes of a world and those from the transformed starts under the transformed actions.
+class WorldTrial:
+    """Episodes of a world to try group elements on, as :class:`eqrl.proof.trial.Trial` tries symmetries on a model.
 
     Attributes:
         world: a :class:`SymmetricWorld` with typed spaces.
-        g: the group element.
         episodes: starts and actions.
-        original: what :func:`play` saw of each.
+        tolerance: on the state.
     """
 
     world: Any
-    g: Element
     episodes: Sequence[Episode]
-    original: Sequence[Sequence[Step]]
+    tolerance: float
 
     @cached_property
-    def moved(self) -> list[list[Step]]:
+    def original(self) -> list[list[Step]]:
+        """What happens untransformed."""
+        return [play(self.world, episode.start, episode.actions) for episode in self.episodes]
+
+    @property
+    def contacts(self) -> int:
+        """Largest number of contacts at any time."""
+        return max(step.contacts for trace in self.original for step in trace)
+
+    def check_deterministic(self) -> None:
+        """Refuse worlds in which the same state and actions have different outcomes; the first episode is played again.
+
+        Raises:
+            ValueError: naming the part of the state and the step.
+        """
+        again = play(self.world, self.episodes[0].start, self.episodes[0].actions)
+        for k, (a, b) in enumerate(zip(self.original[0], again, strict=False)):
+            for part, size in self.world.state_difference(a.state, b.state).items():
+                if not size <= 0.0:
+                    raise ValueError(
+                        f"{type(self.world).__name__} is not deterministic: from the same state and actions {part} differs by "
+                        f"{size:.3g} at step {k}; only what set_state restores may influence a step (switch random events off to check)"
+                    )
+
+    def compare(self, g: Element) -> Comparison:
+        """States, and as far as these can be compared observations, rewards and ends of episodes, by how far they differ."""
+        moved = self._moved(g)
+        states = self._compare_states(g, moved)
+        violations = [states.violation, *(self._first_outcome(i, g, moved[i], states) for i in range(len(moved)))]
+        # where both differ at the same step, the state is what the rest follows from
+        first = min((v for v in violations if v is not None), key=lambda v: (v.step, v.state), default=None)
+        return replace(states, violation=first)
+
+    def compare_states(self, g: Element) -> Comparison:
+        """States alone."""
+        return self._compare_states(g, self._moved(g))
+
+    def _moved(self, g: Element) -> list[list[Step]]:
         """What happens in the transformed world."""
         actions = representation_of(self.world.action_space)
         return [
             play(
                 self.world,
-                self.world.transform_state(episode.start, self.g),
-                [actions.transform(a.astype(np.float64), self.g) for a in episode.actions],
+                self.world.transform_state(episode.start, g),
+                [actions.transform(a.astype(np.float64), g) for a in episode.actions],
             )
             for episode in self.episodes
         ]
 
-    def compare_states(self, tolerance: float) -> Comparison:
-        """States alone; what one of two episodes does not reach is not compared."""
+    def _compare_states(self, g: Element, moved: Sequence[Sequence[Step]]) -> Comparison:
+        """What one of two episodes does not reach is not compared."""
         world, names = self.world, list(self.world.state_difference(*[self.episodes[0].start] * 2))
         longest = max(len(episode.actions) for episode in self.episodes)
         gaps = np.zeros((longest + 1, len(self.episodes), len(names)))
-        for i, (original, moved) in enumerate(zip(self.original, self.moved, strict=True)):
-            for k, (a, b) in enumerate(zip(original, moved, strict=False)):
-                parts = world.state_difference(world.transform_state(a.state, self.g), b.state)
+        for i, (here, there) in enumerate(zip(self.original, moved, strict=True)):
+            for k, (a, b) in enumerate(zip(here, there, strict=False)):
+                parts = world.state_difference(world.transform_state(a.state, g), b.state)
                 gaps[k, i] = [parts[name] for name in names]
-        return compare(gaps, names, tolerance, self._growth, in_order=True)
+        return compare(gaps, names, self.tolerance, self._growth, in_order=True)
 
-    def compare(self, tolerance: float) -> Comparison:
-        """States, and as far as these can be compared observations, rewards and ends of episodes, by how far they differ."""
-        states = self.compare_states(tolerance)
-        violations = [states.violation, *(self._first_outcome(i, states) for i in range(len(self.episodes)))]
-        # where both differ at the same step, the state is what the rest follows from
-        first = min((v for v in violations if v is not None), key=lambda v: (v.step, v.state), default=None)
-        return replace(states, violation=first)
-
-    def _first_outcome(self, i: int, states: Comparison) -> Violation | None:
+    def _first_outcome(self, i: int, g: Element, moved: Sequence[Step], states: Comparison) -> Violation | None:
         """The first thing that an episode shows besides its state that differs by more than the states explain."""
         observations: Representation = representation_of(self.world.observation_space)
-        for k, (a, b) in enumerate(zip(self.original[i], self.moved[i], strict=False)):
+        for k, (a, b) in enumerate(zip(self.original[i], moved, strict=False)):
             if not np.isfinite(states.allowed[k, i]):
                 return None
             allowed = max(_FLOAT32, CHAOS_FACTOR * float(states.gaps[k, i].max(initial=0.0)))
-            expected = observations.transform(a.observation.astype(np.float64), self.g)
+            expected = observations.transform(a.observation.astype(np.float64), g)
             gap = np.abs(expected - b.observation) / np.maximum(1.0, np.abs(expected))
             for field, where in observations.slices.items():
                 if not (size := float(gap[where].max(initial=0.0))) <= allowed:

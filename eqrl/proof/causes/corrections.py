@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eqrl.arrays import Floats, Ints
 from eqrl.derivation.symmetry import Symmetry
-from eqrl.proof.differences import actuator_name, joint_name
+from eqrl.proof.differences import ON_JOINTS, actuator_name, joint_name
 from eqrl.proof.verdict import Cause
 
 AXIAL = Cause(
@@ -21,7 +21,6 @@ AXIAL = Cause(
 )
 POLAR = Cause("polar vector treated as axial", "slides and linear velocities are polar: do not multiply by det R")
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
-_ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ def with_controls(symmetry: Symmetry, before: Symmetry) -> Iterator[Symmetry]:
     """The corrected map with controls as they were, and with those of the corrected joints corrected likewise."""
     yield symmetry
     model = symmetry.model
-    on = {int(model.actuator_trnid[k, 0]): k for k in range(model.nu) if int(model.actuator_trntype[k]) in _ON_JOINTS}
+    on = {int(model.actuator_trnid[k, 0]): k for k in range(model.nu) if int(model.actuator_trntype[k]) in ON_JOINTS}
     actuators, signs = symmetry.actuators.copy(), symmetry.ctrl_signs.copy()
     for j, k in on.items():
         image = int(symmetry.joints[j])

@@ -14,7 +14,7 @@ from eqrl.proof.causes.root_terms import root_interventions
 from eqrl.proof.comparison import Violation
 from eqrl.proof.converged import converged, with_exact_solver
 from eqrl.proof.verdict import Cause
-from eqrl.proof.worlds import Episode, ModelledWorld, RelatedEpisodes, observe_at, play
+from eqrl.proof.worlds import Episode, ModelledWorld, WorldTrial, observe_at, play
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.representation import Representation
 from eqrl.symmetry.spaces import representation_of
@@ -69,8 +69,7 @@ def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
 
 
 def _state_fits(world: Any, episode: Episode, g: Element, atol: float) -> bool:
-    original = play(world, episode.start, episode.actions)
-    compared = RelatedEpisodes(world, g, [episode], [original]).compare_states(atol)
+    compared = WorldTrial(world, [episode], atol).compare_states(g)
     return compared.violation is None and bool(np.isfinite(compared.gaps).all())
 
 

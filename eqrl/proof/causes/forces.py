@@ -7,12 +7,12 @@ import numpy as np
 
 from eqrl.arrays import Floats, Ints
 from eqrl.derivation.symmetry import Symmetry
+from eqrl.proof.differences import ON_JOINTS
 from eqrl.proof.rollout import turn_starts
 from eqrl.proof.states import Starts
 from eqrl.proof.trial import Trial
 
 _EXACT = 1e-9
-_ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
 def misdirected(trial: Trial, symmetry: Symmetry) -> Ints:
@@ -28,7 +28,7 @@ def misdirected(trial: Trial, symmetry: Symmetry) -> Ints:
     wrong = gap > _EXACT * max(1.0, float(np.abs(here).max(initial=0.0)))
     suspects = []
     for k, image in enumerate(symmetry.actuators):
-        on_joint = int(model.actuator_trntype[image]) in _ON_JOINTS
+        on_joint = int(model.actuator_trntype[image]) in ON_JOINTS
         if not on_joint or wrong[model.jnt_dofadr[model.actuator_trnid[image, 0]]]:
             suspects.append(k)
     return np.array(suspects, dtype=np.int64)
