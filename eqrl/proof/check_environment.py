@@ -10,7 +10,7 @@ import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
 from eqrl.proof.declarations import declared_world
-from eqrl.proof.objections import Examined
+from eqrl.proof.declared.declared_world import DeclaredWorld
 from eqrl.proof.verdict import NOT_COMPARED, UNCLEAR, Cause
 from eqrl.proof.worlds import SymmetricWorld, WorldTrial, flatten, random_episode
 from eqrl.symmetry.errors import SymmetryError
@@ -87,7 +87,7 @@ def check_environment(
     world.action_space.seed(seed)
     reports = []
     for name, g in generators:
-        if isinstance(world, Examined) and (objection := world.examine(name, g)) is not None:
+        if isinstance(world, DeclaredWorld) and (objection := world.examine(name, g)) is not None:
             raise SymmetryError(objection.field, name, 0, objection.size, _hint(objection.cause))
         error, contacts, steps_compared, comparable = 0.0, 0, 0, False
         for number in range(episodes):

@@ -9,9 +9,9 @@ import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
 from eqrl.proof.comparison import Violation
-from eqrl.proof.objections import Examined, Objection
+from eqrl.proof.declared.declared_world import DeclaredWorld
 from eqrl.proof.resets import SAMPLES, reset_difference
-from eqrl.proof.verdict import Cause, Verdict, Verdicts, judge
+from eqrl.proof.verdict import Cause, Objection, Verdict, Verdicts, judge
 from eqrl.proof.worlds import WorldTrial, flatten, random_episode
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.group import Group
@@ -49,7 +49,7 @@ def prove_world(
     resets = np.stack([flatten(world.reset(seed=seed + i)[0]) for i in range(SAMPLES)]).astype(np.float64)
     verdicts = []
     for name, g in (group or rep.group).generators:
-        if isinstance(world, Examined) and (objection := world.examine(name, g)) is not None:
+        if isinstance(world, DeclaredWorld) and (objection := world.examine(name, g)) is not None:
             verdicts.append(_objected(name, g, steps, objection))
             continue
 

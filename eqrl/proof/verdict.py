@@ -28,6 +28,21 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class Objection:
+    """What is wrong with a declaration, seen before any long rollout.
+
+    Attributes:
+        field: ``"observation gyro"``, ``"action torque"``, or ``"model"`` where the model has no such symmetry.
+        size: largest difference, infinite where nothing can be compared.
+        cause: why.
+    """
+
+    field: str
+    size: float
+    cause: Cause
+
+
+@dataclass(frozen=True)
 class Verdict:
     """How well the world keeps one generator.
 

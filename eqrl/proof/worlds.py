@@ -155,18 +155,22 @@ class WorldTrial:
                         f"{size:.3g} at step {k}; only what set_state restores may influence a step (switch random events off to check)"
                     )
 
-    def compare(self, g: Element) -> Comparison:
-        """States, and as far as these can be compared observations, rewards and ends of episodes, by how far they differ."""
+    def compare(self, g: Element, outcomes: bool = True) -> Comparison:
+        """What a group element predicts against what happens.
+
+        Args:
+            g: the element.
+            outcomes: whether observations, rewards and ends of episodes are compared too, as far as the states can be; they may
+                differ by as much as the states explain.
+        """
         moved = self._moved(g)
         states = self._compare_states(g, moved)
-        violations = [states.violation, *(self._first_outcome(i, g, moved[i], states) for i in range(len(moved)))]
+        violations = [states.violation]
+        if outcomes:
+            violations += [self._first_outcome(i, g, moved[i], states) for i in range(len(moved))]
         # where both differ at the same step, the state is what the rest follows from
         first = min((v for v in violations if v is not None), key=lambda v: (v.step, v.state), default=None)
         return replace(states, violation=first)
-
-    def compare_states(self, g: Element) -> Comparison:
-        """States alone."""
-        return self._compare_states(g, self._moved(g))
 
     def _moved(self, g: Element) -> list[list[Step]]:
         """What happens in the transformed world."""

@@ -69,7 +69,7 @@ def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
 
 
 def _state_fits(world: Any, episode: Episode, g: Element, atol: float) -> bool:
-    compared = WorldTrial(world, [episode], atol).compare_states(g)
+    compared = WorldTrial(world, [episode], atol).compare(g, outcomes=False)
     return compared.violation is None and bool(np.isfinite(compared.gaps).all())
 
 

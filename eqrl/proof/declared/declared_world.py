@@ -23,8 +23,7 @@ from eqrl.proof.declared.counterparts import what_there_is
 from eqrl.proof.declared.lifts import Counterpart, CounterpartSearch
 from eqrl.proof.declared.motion import TwinState
 from eqrl.proof.declared.typed_twin import TypedTwin
-from eqrl.proof.objections import Objection
-from eqrl.proof.verdict import Cause
+from eqrl.proof.verdict import Cause, Objection
 from eqrl.symmetry import Element
 
 _STEPS = 2  # an action may act a step later
