@@ -1,4 +1,4 @@
-"""Which actuator plays the part of which after a symmetry, and with which signs lengths, forces and controls turn.
+"""Where a symmetry takes each actuator, and the signs with which lengths, forces and controls turn.
 
 An actuator of length l pushes along it with ``gain(l, v) u + bias(l, v)``. Under a symmetry lengths, velocities and forces turn
 with one sign, ``sense``. The control need not: where the gain is proportional to the velocity, as that of a damper, gain and
@@ -191,7 +191,7 @@ class Actuation:
         return bool(m.actuator_gaintype[i] == _GAIN.mjGAIN_MUSCLE or m.actuator_biastype[i] == _BIAS.mjBIAS_MUSCLE)
 
     def _unlike(self, i: int, j: int, sense: float) -> float:
-        """How little two actuators on the same thing are alike."""
+        """How much two actuators on the same part differ."""
         m = self.parts.model
         sign = self.sign(i, j, sense)
         low, high = np.sort(sign * m.actuator_ctrlrange[i])
@@ -203,7 +203,7 @@ class Actuation:
 
 
 def _along(x: Floats, y: Floats) -> float:
-    """The same of two gears, of force and torque each: a propeller's torque is small, but has to turn the right way."""
+    """The same for gears of force and torque together: a propeller's torque is small, but has to turn the right way."""
     signs = {sign_between(x[half], y[half]) for half in (slice(0, 3), slice(3, 6)) if x[half].any() or y[half].any()}
     if not signs:
         return 1.0

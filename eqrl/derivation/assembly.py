@@ -91,7 +91,7 @@ class Assembly:
         return named
 
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
-        """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
+        """Parts without an image under a symmetry, perhaps a product of others, and parts that differ from their images."""
         compared, broken = self.compare(s), self._related(s).broken
         # what lacks an image often does so because of something that sits elsewhere, so that comes first
         kinematic = [d for d in compared if d.level == "kinematic"]
@@ -102,7 +102,7 @@ class Assembly:
         return Comparison(self.parts, self.shapes, s, self.moved(s), self._related(s), self.floor).discrepancies()
 
     def _related(self, s: Symmetry) -> Connections:
-        """Images of what connects parts; those of a symmetry that was built here are known."""
+        """Images of what connects parts; for a symmetry that was built here they are known."""
         if s not in self._connections:
             moved = self.moved(s)
             self._connections[s] = Connections(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)

@@ -1,9 +1,9 @@
-"""Isometries that may take one tree of a model to another: found from labelled points, not from a list of mirrors.
+"""Isometries that may take one tree of a model to another, from labelled points and not from a list of mirrors.
 
 Two points that stay where their labels allow, besides the common centre, leave two isometries, a proper and an improper
 one. Labels say what may be exchanged at all: the place in the tree, the kinds of joints, what hangs below. Where all
 points lie on a line or in one place, directions come from axes of joints, shapes and inertia, and from the frames of root
-and world. Candidates are free to be wrong; matching and comparing decide.
+and world. Candidates may be wrong; matching and comparison decide.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def triad(x: Floats, y: Floats) -> Floats | None:
 
 
 def _about_line(a: Cloud, b: Cloud, x: Floats, y: Floats) -> Iterator[Floats]:
-    """What takes one line to another, where only axes of joints and frames tell how far to turn about it."""
+    """Isometries that take one line to another, where only axes of joints and frames tell how far to turn about it."""
     sides_a = [f[:, k] for f in a.frames for k in range(3)] + a.lines
     sides_b = [f[:, k] for f in b.frames for k in range(3)] + b.lines
     for u in sides_a:

@@ -1,4 +1,4 @@
-"""Where a symmetry does not hold: every attribute of every part against that of its image."""
+"""Where a symmetry does not hold: compare every attribute of every part with that of its image."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Comparison:
                 yield self._same("dynamic", name, of, self._get("geom", name, i), self._get("geom", name, j))
 
     def _types(self, field: str, of: tuple[str, str], i: int, j: int) -> str:
-        """Types are numbers to MuJoCo and words to people."""
+        """Differing types, as words: to MuJoCo they are numbers."""
         m = self.parts.model
         return f"{of[0]} type {_type(m, i)} vs {of[1]} {_type(m, j)}" if field == "type" else ""
 
@@ -162,7 +162,7 @@ class Comparison:
             yield self._far("kinematic", "pos", self._of("site", i, j), here, there, self.parts.size)
 
     def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "", level: Level = "kinematic") -> Discrepancy:
-        """A part without an image, and where that should be."""
+        """A part without an image, and where the image should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
         name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._position(image, where)
         owner = self.parts.body_name(body)
@@ -193,7 +193,7 @@ class Comparison:
             yield self._same("dynamic", "gravcomp", of, m.body_gravcomp[i], m.body_gravcomp[j])
 
     def _welded(self, head: int, image: int) -> Iterator[Discrepancy]:
-        """What is welded to a piece and weighs something, but has no image."""
+        """Massive bodies that are welded to a piece and have no image."""
         m = self.parts.model
         for i in self.parts.members[head][1:]:
             if m.body_mass[i] > 0 and self.symmetry.bodies[i] == image:
@@ -304,7 +304,7 @@ class Comparison:
 
 
 def once(discrepancies: Iterable[Discrepancy]) -> list[Discrepancy]:
-    """Each attribute of two parts once: a mirror compares right with left and left with right, and one of them says it."""
+    """Each attribute of two parts once: a mirror compares right with left and left with right, and one of the two is enough."""
     worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
     for d in discrepancies:
         same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))

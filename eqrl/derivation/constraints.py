@@ -28,7 +28,7 @@ Data = dict[str, tuple[Floats, Floats, float]]
 
 
 def switched_off(model: mujoco.MjModel) -> list[str]:
-    """Names of the equality constraints that are not active: the model does not feel them, and nothing is said about them."""
+    """Names of the equality constraints that are not active: they do nothing, and are not compared."""
     return [str(model.equality(int(e)).name) or f"equality{e}" for e in np.flatnonzero(model.eq_active0 == 0)]
 
 

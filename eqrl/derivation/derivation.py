@@ -1,4 +1,4 @@
-"""What a derivation found: generators on two levels, near misses, the world's part, and the group of all of it."""
+"""The result of a derivation: generators on two levels, near misses, the world's part, and the group of all of it."""
 
 from __future__ import annotations
 

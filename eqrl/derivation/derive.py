@@ -7,7 +7,7 @@ and every attribute is compared with that of its image (``comparison``).
 
 Level *kinematic*: tree, joint frames, ranges, actuators and shapes agree within ``tolerance``. Level *dynamic*: these and all
 masses, inertias, friction, gains and the rest agree within ``exact``. After Ordonez-Apraez et al., "On discrete symmetries
-of robotics systems" (RSS 2023, arXiv 2302.10433), who state them; here they are found.
+of robotics systems" (RSS 2023, arXiv 2302.10433), who state symmetries by hand; here they are derived.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where parts differ from their images, and how that is said: two values as printed never read alike."""
+"""Where parts differ from their images, in words: two different values are never printed alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements of a model's group: the identity, motions of the world, products, and what tells one from another."""
+"""Elements of a model's group: the identity, motions of the world, products, and a key that distinguishes them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
 
 
 def key(s: Symmetry) -> tuple[float, ...]:
-    """What tells an element from others of the same finite group."""
+    """A key that distinguishes an element from the others of its finite group."""
     # translations are not compared: of a finite group each element has but one
     heads = s.model.body_weldid == np.arange(s.model.nbody)
     # where nothing floats, no coordinate tells two world isometries apart that relabel alike
@@ -103,7 +103,7 @@ def key(s: Symmetry) -> tuple[float, ...]:
 
 
 def order_of(s: Symmetry, most: int) -> int:
-    """Number of steps after which an element leads back to the identity, ``most`` if that takes more."""
+    """The order of an element, or ``most`` if it is larger."""
     one, power = key(identity(s.model)), s
     for n in range(1, most + 1):
         if key(power) == one:

@@ -1,4 +1,4 @@
-"""In which respect a geom differs from its image: type, place, size or orientation, and the values that show it."""
+"""How a geom differs from its image: in type, position, size or orientation, with the values that show it."""
 
 from __future__ import annotations
 

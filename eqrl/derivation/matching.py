@@ -176,5 +176,5 @@ def anchor_gap(parts: Parts, i: int, j: int, G: Floats) -> float:
 
 
 def _cross(a: Floats, b: Floats) -> Floats:
-    """``np.cross`` of two single vectors, at a tenth of its price."""
+    """``np.cross`` of two single vectors, at a tenth of the cost."""
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])

@@ -1,7 +1,7 @@
-"""Pieces that are mounted elsewhere than their images: one displacement explains all that hangs on them.
+"""Pieces that are mounted elsewhere than their images: one displacement explains everything that hangs on them.
 
-A leg whose body was put a centimetre too far out shows in every joint, geom and centre of mass below. To say so once, and
-where it can be repaired, is worth more than the list.
+A leg whose body was put a centimetre too far out shows in every joint, geom and centre of mass below. Reporting it
+once, where it can be repaired, is worth more than the list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which piece goes where if not all fits: each part gets the image that suits it best, and what is left over is told.
+"""Which piece goes where if not everything fits: each part gets the image that suits it best, and the rest is reported.
 
-``matching`` gives up where one part has no image; its matches are those that may hold. Matches here never hold: they say what
-is in the way.
+``matching`` gives up where one part has no image; its matches are those that may hold. Matches here never hold: they
+show what is in the way.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class PartialMatch(Match):
 
 
 class PartialMatcher:
-    """Matches trees of one model as well as they go.
+    """Matches trees of one model as well as possible.
 
     Args:
         parts: the model in its reference configuration.

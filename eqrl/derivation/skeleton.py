@@ -1,6 +1,6 @@
-"""Isometries that take most of a tree to itself or to another one, whatever is wrong with the rest.
+"""Isometries that take most of a tree to itself or to another one, whatever the rest does.
 
-``candidates`` asks that every point have an image, and so says nothing where one part is wrong. Here a tree is no more than
+``candidates`` requires every point to have an image, and so fails where one part is wrong. Here a tree is no more than
 the places of its joints and masses, and half of them are enough.
 """
 

@@ -1,7 +1,7 @@
 """What a robot's own symmetry would be on open ground, and which parts of the terrain are in its way.
 
-Static shapes hide the mirror of what moves among them. So the search is made again without them; what it finds besides is
-told as a near miss, with the shapes that have no image.
+Static shapes hide the mirror of what moves among them. So the search is made again without them; what it finds in
+addition is reported as a near miss, with the shapes that have no image.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def terrain(parts: Parts) -> frozenset[int]:
 
 
 def hidden(whole: Derivation, bare: Derivation, parts: Parts, tolerance: float) -> tuple[NearMiss, ...]:
-    """What holds but for the terrain.
+    """What would hold without the terrain.
 
     Args:
         whole: with the terrain.
