@@ -12,7 +12,7 @@ from eqrl.proof.causes.environments import diagnose_world
 from eqrl.proof.declarations import declared_world
 from eqrl.proof.declared.declared_world import DeclaredWorld
 from eqrl.proof.verdict import NOT_COMPARED, UNCLEAR, Cause
-from eqrl.proof.worlds import SymmetricWorld, WorldTrial, flatten, random_episode
+from eqrl.proof.worlds import WorldTrial, random_episode
 from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.spaces import representation_of
@@ -52,7 +52,7 @@ def check_environment(
     its MuJoCo simulation: states are turned by the model's own symmetry, observations and actions as they are declared.
 
     Args:
-        env: an environment with typed spaces that has the methods of :class:`SymmetricWorld` or a MuJoCo simulation. Of an
+        env: an environment with typed spaces that has the methods of :class:`~eqrl.proof.SymmetricWorld` or a MuJoCo simulation. Of an
             environment with these methods wrappers are ignored; otherwise the outermost layer with typed spaces is checked.
         steps: control steps to compare from each state.
         episodes: number of random states for each generator.
@@ -111,6 +111,3 @@ def check_environment(
 
 def _hint(cause: Cause) -> str:
     return f"cause: {cause.id}; {cause.fix}"
-
-
-__all__ = ["GeneratorReport", "SymmetricWorld", "check_environment", "flatten"]
