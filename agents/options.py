@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import gymnasium
 from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 
-from eqrl.errors import known_arguments, suggestion
+from eqrl.errors import suggestion
 from eqrl.nn import BACKBONES
 from eqrl.symmetry import Representation, UntypedSpaceError, representation_of
 
@@ -53,7 +54,7 @@ def network_options(name: str, network: str, options: Mapping[str, Any] | None) 
         return {}
     if not isinstance(options, Mapping):
         raise ValueError(f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden:[64,64]}}', in quotes")
-    known = known_arguments(BACKBONES.get(network)) - _GIVEN
+    known = set(inspect.signature(BACKBONES[network]).parameters) - _GIVEN if network in BACKBONES else set()
     for option in options if known else ():
         if option not in known:
             raise ValueError(f"{name}: {network!r} has no option {str(option)!r}; {suggestion(str(option), known)}")

@@ -81,7 +81,7 @@ class Orbit:
             return None
         if isinstance(observations, dict):
             observations = torch.cat([observations[key] for key in sorted(observations)], dim=-1)
-        return self._padding.valid(observations)
+        return self._padding.to(observations.device).valid(observations)
 
 
 def _chosen(choice: GroupChoice | None, declared: Group) -> Group:

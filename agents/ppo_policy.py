@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -16,7 +15,6 @@ from eqrl.agents.actions import ActionGeometry
 from eqrl.agents.distributions import EquivariantGaussian
 from eqrl.agents.errors import refuse_sde
 from eqrl.agents.features import TypedFeatures
-from eqrl.agents.networks import GroupChoice, choose_networks
 from eqrl.agents.symmetric_policy import SymmetricPolicy
 from eqrl.nn import Backbone
 from eqrl.symmetry import scalars
@@ -49,7 +47,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         use_sde: refused.
         optimizer_class: optimizer.
         optimizer_kwargs: its arguments but the learning rate.
-        stock: options of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+        options: those of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
             ``activation``; what means nothing here is refused, with what to write instead.
 
     Raises:
@@ -67,56 +65,18 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         observation_space: gymnasium.Space[Any],
         action_space: gymnasium.Space[Any],
         lr_schedule: Schedule,
-        network: str = "frame",
-        network_kwargs: Mapping[str, Any] | None = None,
-        critic_network: str | None = None,
-        critic_kwargs: Mapping[str, Any] | None = None,
-        group: GroupChoice = "auto",
-        normalize: bool = True,
-        normalize_until: int | None = None,
-        relative_goal: bool = True,
+        *,
         log_std_init: float = 0.0,
-        share_features_extractor: bool = True,
         use_sde: bool = False,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
-        optimizer_kwargs: dict[str, Any] | None = None,
-        **stock: Any,
+        **options: Any,
     ) -> None:
         refuse_sde(use_sde)
-        network_kwargs, critic_kwargs = self._backbone_options(stock, network, network_kwargs, critic_network, critic_kwargs)
-        self.networks = choose_networks(
-            observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
-        )
-        self._own_parameters = {
-            "network": network,
-            "network_kwargs": network_kwargs,
-            "critic_network": critic_network,
-            "critic_kwargs": critic_kwargs,
-            "group": group,
-            "normalize": normalize,
-            "normalize_until": normalize_until,
-            "relative_goal": relative_goal,
-            "log_std_init": log_std_init,
-            "share_features_extractor": share_features_extractor,
-        }
+        self._own_parameters = {"log_std_init": log_std_init}
         self._cycle_is_over = True
-        super().__init__(
-            observation_space,
-            action_space,
-            lr_schedule,
-            ortho_init=False,
-            log_std_init=log_std_init,
-            features_extractor_class=TypedFeatures,
-            features_extractor_kwargs={
-                "group": self.networks.widest_group,
-                "normalize": normalize,
-                "normalize_until": normalize_until,
-                "relative_goal": relative_goal,
-            },
-            share_features_extractor=share_features_extractor,
-            optimizer_class=optimizer_class,
-            optimizer_kwargs=optimizer_kwargs,
-        )
+        super().__init__(observation_space, action_space, lr_schedule, **options)
+
+    def _stock_arguments(self) -> dict[str, Any]:
+        return {"ortho_init": False, "log_std_init": self._own_parameters["log_std_init"]}
 
     def _build(self, lr_schedule: Schedule) -> None:
         """Create networks and optimizer; called by the base class."""

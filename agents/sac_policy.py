@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -20,7 +19,7 @@ from eqrl.agents.distributions import EquivariantGaussian
 from eqrl.agents.entropy_target import EntropyTarget
 from eqrl.agents.errors import refuse_sde
 from eqrl.agents.features import TypedFeatures
-from eqrl.agents.networks import GroupChoice, Networks, choose_networks
+from eqrl.agents.networks import Networks
 from eqrl.agents.symmetric_policy import OffPolicyMixin
 from eqrl.symmetry import Field, Representation
 
@@ -113,7 +112,7 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
         use_sde: refused.
         optimizer_class: optimizer.
         optimizer_kwargs: its arguments but the learning rate.
-        stock: options of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+        options: those of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
             ``activation``; what means nothing here is refused, with what to write instead.
 
     Raises:
@@ -129,57 +128,17 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
         observation_space: gymnasium.Space[Any],
         action_space: spaces.Box,
         lr_schedule: Schedule,
-        network: str = "frame",
-        network_kwargs: Mapping[str, Any] | None = None,
-        critic_network: str | None = None,
-        critic_kwargs: Mapping[str, Any] | None = None,
-        group: GroupChoice = "auto",
-        normalize: bool = True,
-        normalize_until: int | None = None,
-        relative_goal: bool = True,
+        *,
         log_std_init: float = 0.0,
-        n_critics: int = 2,
-        share_features_extractor: bool = True,
         use_sde: bool = False,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
-        optimizer_kwargs: dict[str, Any] | None = None,
-        **stock: Any,
+        **options: Any,
     ) -> None:
         refuse_sde(use_sde)
-        network_kwargs, critic_kwargs = self._backbone_options(stock, network, network_kwargs, critic_network, critic_kwargs)
-        self.networks = choose_networks(
-            observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
-        )
-        self._own_parameters: dict[str, Any] = {
-            "network": network,
-            "network_kwargs": network_kwargs,
-            "critic_network": critic_network,
-            "critic_kwargs": critic_kwargs,
-            "group": group,
-            "normalize": normalize,
-            "normalize_until": normalize_until,
-            "relative_goal": relative_goal,
-            "log_std_init": log_std_init,
-            "n_critics": n_critics,
-            "share_features_extractor": share_features_extractor,
-        }
-        super().__init__(
-            observation_space,
-            action_space,
-            lr_schedule,
-            log_std_init=log_std_init,
-            features_extractor_class=TypedFeatures,
-            features_extractor_kwargs={
-                "group": self.networks.widest_group,
-                "normalize": normalize,
-                "normalize_until": normalize_until,
-                "relative_goal": relative_goal,
-            },
-            optimizer_class=optimizer_class,
-            optimizer_kwargs=optimizer_kwargs,
-            n_critics=n_critics,
-            share_features_extractor=share_features_extractor,
-        )
+        self._own_parameters = {"log_std_init": log_std_init}
+        super().__init__(observation_space, action_space, lr_schedule, **options)
+
+    def _stock_arguments(self) -> dict[str, Any]:
+        return {**super()._stock_arguments(), "log_std_init": self._own_parameters["log_std_init"]}
 
     def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantSACActor:  # type: ignore[override]
         """Create the actor; called by the base class."""

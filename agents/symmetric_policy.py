@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -19,10 +20,11 @@ from eqrl.agents.algorithm import calling_algorithm, check_algorithm
 from eqrl.agents.critic import EquivariantCritic
 from eqrl.agents.describe import describe
 from eqrl.agents.features import TypedFeatures
-from eqrl.agents.networks import Networks
+from eqrl.agents.networks import GroupChoice, Networks, choose_networks
 from eqrl.agents.rewriting import refuse_rewritten, typed
-from eqrl.agents.stock_options import STOCK_OPTIONS, Options, translated
+from eqrl.agents.stock_options import STOCK_OPTIONS, translated
 from eqrl.nn import Padding
+from eqrl.nn.signatures import whole_signature
 from eqrl.symmetry import Group
 
 # options of PyTorch's Adam that say how it computes, not what
@@ -41,7 +43,12 @@ class SymmetricPolicy(BasePolicy):
     networks: Networks
     optimizer_class: type[torch.optim.Optimizer]
     optimizer_kwargs: dict[str, Any]
-    _own_parameters: dict[str, Any]
+    _own_parameters: Mapping[str, Any] = {}  # of a kind of policy; its constructor sets them before this one's
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let tools see the options of every policy among those of this one."""
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = whole_signature(cls, SymmetricPolicy)  # type: ignore[attr-defined]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse an algorithm that the policy is not for, whatever arguments it gives.
@@ -57,9 +64,58 @@ class SymmetricPolicy(BasePolicy):
                 refuse_rewritten(maker.env)
         return super().__new__(cls)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        lr_schedule: Schedule,
+        *,
+        network: str = "frame",
+        network_kwargs: Mapping[str, Any] | None = None,
+        critic_network: str | None = None,
+        critic_kwargs: Mapping[str, Any] | None = None,
+        group: GroupChoice = "auto",
+        normalize: bool = True,
+        normalize_until: int | None = None,
+        relative_goal: bool = True,
+        share_features_extractor: bool = True,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
+        optimizer_kwargs: dict[str, Any] | None = None,
+        **stock: Any,
+    ) -> None:
+        """Choose the networks and hand the rest to Stable-Baselines3; the policies' own pages tell what each option means."""
+        networks = (network, network_kwargs, critic_network, critic_kwargs)
+        network_kwargs, critic_kwargs = translated(stock, self.options(), self.critic_in_net_arch, networks)
+        self.networks = choose_networks(
+            observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
+        )
+        features = {"normalize": normalize, "normalize_until": normalize_until, "relative_goal": relative_goal}
+        self._own_parameters = {
+            "network": network,
+            "network_kwargs": network_kwargs,
+            "critic_network": critic_network,
+            "critic_kwargs": critic_kwargs,
+            "group": group,
+            **features,
+            "share_features_extractor": share_features_extractor,
+            **self._own_parameters,
+        }
         self._refuse_rewritten_environment()
-        super().__init__(*args, **kwargs)
+        super().__init__(  # of SB3's class, which comes after this one
+            observation_space,
+            action_space,
+            lr_schedule,
+            features_extractor_class=TypedFeatures,
+            features_extractor_kwargs={"group": self.networks.widest_group, **features},
+            share_features_extractor=share_features_extractor,
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+            **self._stock_arguments(),
+        )
+
+    def _stock_arguments(self) -> dict[str, Any]:
+        """What the class of Stable-Baselines3 takes besides."""
+        return {}
 
     def set_training_mode(self, mode: bool) -> None:
         """Switch between training and acting, as SB3 does before every rollout and every update.
@@ -78,24 +134,17 @@ class SymmetricPolicy(BasePolicy):
     @classmethod
     def options(cls) -> set[str]:
         """Names that ``policy_kwargs`` may hold."""
-        known = set(STOCK_OPTIONS)
-        for base in cls.__mro__:
-            if issubclass(base, SymmetricPolicy) and "__init__" in vars(base):
-                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-                known |= {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-        return known - {"self", "observation_space", "action_space", "lr_schedule", "use_sde"}
+        return {*STOCK_OPTIONS, *cls.option_types()} - {"use_sde"}
 
-    def _backbone_options(
-        self,
-        stock: Mapping[str, Any],
-        network: str,
-        network_kwargs: Options,
-        critic_network: str | None,
-        critic_kwargs: Options,
-    ) -> tuple[Options, Options]:
-        """``network_kwargs`` and ``critic_kwargs``, with what a stock script's ``policy_kwargs`` say about them."""
-        networks = (network, network_kwargs, critic_network, critic_kwargs)
-        return translated(stock, self.options(), self.critic_in_net_arch, networks)
+    @classmethod
+    def option_types(cls) -> dict[str, Any]:
+        """Types of the options that are the policy's own, by name."""
+        parameters = [p for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        hints: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            if issubclass(base, SymmetricPolicy) and "__init__" in vars(base):
+                hints |= get_type_hints(vars(base)["__init__"])
+        return {p.name: hints[p.name] for p in parameters}
 
     @property
     def group(self) -> Group:
@@ -130,10 +179,22 @@ class OffPolicyMixin(SymmetricPolicy):
     actor: Any
     critic: Any
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if (n_critics := self._own_parameters["n_critics"]) < 1:
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        lr_schedule: Schedule,
+        *,
+        n_critics: int = 2,
+        **options: Any,
+    ) -> None:
+        if n_critics < 1:
             raise ValueError(f"n_critics={n_critics} is too small; give at least 1, SB3's default is 2")
-        super().__init__(*args, **kwargs)
+        self._own_parameters = {**self._own_parameters, "n_critics": n_critics}
+        super().__init__(observation_space, action_space, lr_schedule, **options)
+
+    def _stock_arguments(self) -> dict[str, Any]:
+        return {"n_critics": self._own_parameters["n_critics"]}
 
     def _build(self, lr_schedule: Schedule) -> None:
         """Create networks and optimizers; called by the base class."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor
 
 from eqrl.agents.actions import ActionGeometry
 from eqrl.agents.critic import features_in_step
 from eqrl.agents.features import TypedFeatures
-from eqrl.agents.networks import GroupChoice, Networks, choose_networks
+from eqrl.agents.networks import Networks
 from eqrl.agents.symmetric_policy import OffPolicyMixin
 
 
@@ -90,58 +88,6 @@ class EquivariantTD3Policy(OffPolicyMixin, TD3Policy):  # type: ignore[misc]  # 
     """
 
     action_space: spaces.Box  # SB3's own annotation is wider
-
-    def __init__(
-        self,
-        observation_space: gymnasium.Space[Any],
-        action_space: spaces.Box,
-        lr_schedule: Schedule,
-        network: str = "frame",
-        network_kwargs: Mapping[str, Any] | None = None,
-        critic_network: str | None = None,
-        critic_kwargs: Mapping[str, Any] | None = None,
-        group: GroupChoice = "auto",
-        normalize: bool = True,
-        normalize_until: int | None = None,
-        relative_goal: bool = True,
-        n_critics: int = 2,
-        share_features_extractor: bool = True,
-        optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
-        optimizer_kwargs: dict[str, Any] | None = None,
-        **stock: Any,
-    ) -> None:
-        network_kwargs, critic_kwargs = self._backbone_options(stock, network, network_kwargs, critic_network, critic_kwargs)
-        self.networks = choose_networks(
-            observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
-        )
-        self._own_parameters: dict[str, Any] = {
-            "network": network,
-            "network_kwargs": network_kwargs,
-            "critic_network": critic_network,
-            "critic_kwargs": critic_kwargs,
-            "group": group,
-            "normalize": normalize,
-            "normalize_until": normalize_until,
-            "relative_goal": relative_goal,
-            "n_critics": n_critics,
-            "share_features_extractor": share_features_extractor,
-        }
-        super().__init__(
-            observation_space,
-            action_space,
-            lr_schedule,
-            features_extractor_class=TypedFeatures,
-            features_extractor_kwargs={
-                "group": self.networks.widest_group,
-                "normalize": normalize,
-                "normalize_until": normalize_until,
-                "relative_goal": relative_goal,
-            },
-            optimizer_class=optimizer_class,
-            optimizer_kwargs=optimizer_kwargs,
-            n_critics=n_critics,
-            share_features_extractor=share_features_extractor,
-        )
 
     def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantTD3Actor:  # type: ignore[override]
         """Create the actor; called by the base class."""

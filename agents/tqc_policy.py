@@ -62,7 +62,7 @@ class EquivariantTQCPolicy(EquivariantSACPolicy):
         action_space: ``TypedBox`` with finite bounds.
         lr_schedule: learning rate as a function of the remaining progress.
         n_quantiles: quantiles of each Q-function.
-        kwargs: arguments of :class:`EquivariantSACPolicy`.
+        options: arguments of :class:`EquivariantSACPolicy`.
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
@@ -75,11 +75,12 @@ class EquivariantTQCPolicy(EquivariantSACPolicy):
         observation_space: gymnasium.Space[Any],
         action_space: spaces.Box,
         lr_schedule: Schedule,
+        *,
         n_quantiles: int = 25,
-        **kwargs: Any,
+        **options: Any,
     ) -> None:
         self.n_quantiles = n_quantiles
-        super().__init__(observation_space, action_space, lr_schedule, **kwargs)
+        super().__init__(observation_space, action_space, lr_schedule, **options)
 
     def make_critic(  # type: ignore[override]
         self, features_extractor: TypedFeatures | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,37 @@ def task_class(task: str | type[Task]) -> type[Task]:
     return imported
 
 
+def make_tasks(
+    task: str | type[Task], members: Mapping[str, Mapping[str, Any]] | None, arguments: Mapping[str, Any]
+) -> Task | dict[str, Task]:
+    """A task, or one for each member of a fleet.
+
+    Args:
+        task: its class, or where it is.
+        members: each member's name and its arguments, which win over ``arguments``; None for no fleet.
+        arguments: of the task, or those that all members share.
+
+    Raises:
+        TypeError: without a fleet, for an argument that the task does not have.
+        ValueError: for a wrong value; in a fleet, naming the member, for whatever does not fit.
+    """
+    kind = task_class(task)
+    if members is None:
+        return kind(**arguments)
+    example = "members={'T': {'shape': 'T'}, 'bar': {'shape': 'bar'}}"
+    if not isinstance(members, Mapping) or not members:
+        raise ValueError(f"members={members!r} does not hold the members of a fleet; give for instance {example}")
+    tasks = {}
+    for name, own in members.items():
+        if not isinstance(own, Mapping):
+            raise ValueError(f"member {name!r} is {own!r}, not a table of arguments; give for instance {example}")
+        try:
+            tasks[str(name)] = kind(**{**arguments, **own})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"member {name!r}: {argument_hint(str(error), known_arguments(kind))}") from error
+    return tasks
+
+
 def make_vec(
     env_id: str,
     n_envs: int = 1,
@@ -81,9 +113,10 @@ def make_vec(
     on_divergence: str = "stop",
     width: int = 480,
     height: int = 360,
+    members: Mapping[str, Mapping[str, Any]] | None = None,
     **task_arguments: Any,
 ) -> VecEnv:
-    """Make an SB3 vector environment that steps all its members in one native batch.
+    """Make an SB3 vector environment that steps all its members in one native batch, or a fleet of several robots or objects.
 
     Args:
         env_id: a registered id, such as ``"eqrl/AntTarget-v0"``.
@@ -98,10 +131,14 @@ def make_vec(
             member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
-        task_arguments: the environment's own arguments.
+        members: for a fleet, the name and arguments of each member, such as ``{"T": {"shape": "T"}, "bar": {"shape": "bar"}}``. Their
+            spaces must be equal; the environments are shared out to them evenly and in order, and every ``info`` names its
+            ``"member"``.
+        task_arguments: the environment's own arguments; in a fleet, those that all members share.
 
     Raises:
-        ValueError: for an unknown id (naming the closest one) or an unknown argument.
+        ValueError: for an unknown id (naming the closest one) or an unknown argument; for a fleet, naming the member that does not
+            fit and why.
     """
     from stable_baselines3.common.vec_env import VecMonitor
 
@@ -112,7 +149,7 @@ def make_vec(
     registered = ENVIRONMENTS[env_id]
     kind = task_class(registered.task)
     try:
-        task = kind(**task_arguments)
+        task = make_tasks(kind, members, task_arguments)
     except TypeError as error:
         raise ValueError(f"{env_id}: {argument_hint(str(error), known_arguments(kind))}") from error
     env = TaskVecEnv(

@@ -14,6 +14,7 @@ Gymnasium. What is not listed here may move between versions.
 - Proofs: :func:`verify` a model's or environment's symmetry, :func:`check_environment`, :func:`check_policy`,
   :func:`measure_behaviour`.
 - Runs: :class:`Config` and :func:`load`; training and evaluation are :func:`eqrl.train.train` and :func:`eqrl.evaluate.evaluate`.
+- Callbacks for trainings of one's own: :class:`SaveTraining` (exact resume), :class:`ShareCores`.
 """
 
 import importlib
@@ -31,6 +32,7 @@ from eqrl.envs.registration import ENVIRONMENTS, make_vec, register, register_al
 
 if TYPE_CHECKING:
     from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, EquivariantTQCPolicy
+    from eqrl.checkpoint import SaveTraining
     from eqrl.declare import infer_types, with_symmetry
     from eqrl.derivation import derive
     from eqrl.loading import load
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         finite_group,
         representation_of,
     )
+    from eqrl.threads import ShareCores
 
 __version__ = version("eqrl")
 __all__ = [
@@ -71,6 +74,8 @@ __all__ = [
     "Generator",
     "Group",
     "Representation",
+    "SaveTraining",
+    "ShareCores",
     "TypedBox",
     "__version__",
     "about_gravity",
@@ -91,11 +96,13 @@ __all__ = [
 # where the names live that are imported when they are first used: they need PyTorch, MuJoCo or Stable-Baselines3
 _ROOMS: Mapping[str, tuple[str, ...]] = {
     "agents": ("EquivariantPolicy", "EquivariantSACPolicy", "EquivariantTD3Policy", "EquivariantTQCPolicy"),
+    "checkpoint": ("SaveTraining",),
     "declare": ("infer_types", "with_symmetry"),
     "derivation": ("derive",),
     "loading": ("load",),
     "proof": ("check_environment", "check_policy", "measure_behaviour", "verify"),
     "runs.config": ("Config",),
+    "threads": ("ShareCores",),
     "symmetry": (
         *("O2", "O3", "SO2", "SO3", "Element", "EntitySet", "Field", "Generator", "Group", "Representation", "TypedBox"),
         *("about_gravity", "finite_group", "representation_of"),

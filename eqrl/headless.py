@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
 
 def choose_renderer() -> None:
-    """Render through EGL where there is no display, unless the user chose something.
+    """Render through EGL where there is no display, unless the user chose something or EGL is not installed.
 
-    MuJoCo reads the choice when it is imported, so a command calls this before anything else.
+    MuJoCo reads the choice when it is imported, so a command calls this before anything else. Without the library its import
+    would fail; nothing is chosen then, and only those who render are told what to install.
     """
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        os.environ.setdefault("MUJOCO_GL", "egl")
+    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if sys.platform == "linux" and not has_display and "MUJOCO_GL" not in os.environ and _has_egl():
+        os.environ["MUJOCO_GL"] = "egl"
+
+
+def _has_egl() -> bool:
+    try:
+        ctypes.CDLL("libEGL.so.1")
+    except OSError:
+        return False
+    return True

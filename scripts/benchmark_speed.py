@@ -34,10 +34,9 @@ from rich.table import Table
 from stable_baselines3 import PPO
 
 import eqrl
-from eqrl.agents import EquivariantPolicy
+from eqrl import O3, SO2, EntitySet, EquivariantPolicy, Field, Generator, Group, Representation, finite_group
 from eqrl.commands import print_table
 from eqrl.nn import Regular, build
-from eqrl.symmetry import O3, SO2, EntitySet, Field, Generator, Group, Representation, finite_group
 from eqrl.threads import ShareCores
 
 ANT = "eqrl/AntTarget-v0"

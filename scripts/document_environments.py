@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from eqrl import ENVIRONMENTS
-from eqrl.envs.core.documentation import page
-from eqrl.envs.registration import task_class
+from eqrl.envs import task_class
+from eqrl.envs.core import page
 
 PAGE = Path(__file__).parents[1] / "docs" / "environments.md"
 

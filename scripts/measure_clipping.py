@@ -18,7 +18,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 import eqrl
-from eqrl.agents import EquivariantPolicy, SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios, preset
+from eqrl import EquivariantPolicy
+from eqrl.agents import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios, preset
 from eqrl.threads import ShareCores
 
 ARRAYS = ("observations", "actions", "values", "log_probs", "advantages", "returns")

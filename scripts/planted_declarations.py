@@ -17,8 +17,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl import with_symmetry
-from eqrl.symmetry import EntitySet, Field, Generator, Group, Representation
+from eqrl import EntitySet, Field, Generator, Group, Representation, with_symmetry
 
 Floats = NDArray[np.float64]
 GYMNASIUM = ("Ant-v5", "Walker2d-v5", "Reacher-v5", "Swimmer-v5")

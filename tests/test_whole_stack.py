@@ -9,9 +9,9 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
 import eqrl
-from eqrl import check_policy
-from eqrl.agents import BreaksSymmetryError, EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, RandomRotation
-from eqrl.symmetry import SymmetryError, representation_of
+from eqrl import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, check_policy, representation_of
+from eqrl.agents import BreaksSymmetryError, RandomRotation
+from eqrl.symmetry import SymmetryError
 
 POLICIES = {PPO: EquivariantPolicy, SAC: EquivariantSACPolicy, TD3: EquivariantTD3Policy}
 IDS = sorted(eqrl.ENVIRONMENTS)

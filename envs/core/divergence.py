@@ -33,22 +33,52 @@ class DivergenceError(UsageError):
         time: seconds of simulated time at which their last step began, one a member.
         state: MuJoCo's integration state before that step, one row a member.
         action: the actions of that step, one row a member.
+        names: where a fleet's robots have names, those of the members.
     """
 
-    def __init__(self, members: Sequence[int], time: Sequence[float], state: ArrayLike, action: ArrayLike) -> None:
+    def __init__(
+        self,
+        members: Sequence[int],
+        time: Sequence[float],
+        state: ArrayLike,
+        action: ArrayLike,
+        names: Sequence[str] = (),
+    ) -> None:
         self.members = tuple(members)
         self.time = tuple(time)
         self.state: NDArray[np.float64] = np.array(state, dtype=np.float64)
         self.action: NDArray[np.float64] = np.array(action, dtype=np.float64)
-        others = f" and {len(self.members) - 1} more" if len(self.members) > 1 else ""
+        self.names = tuple(names)
         super().__init__(
-            f"the physics diverged (member {self.members[0]}{others}, {self.time[0]:.3g} s after its reset); make its actions "
+            f"the physics diverged ({self.where}); make its actions "
             "or contacts milder or its timestep smaller, or give up such episodes alone with on_divergence 'reset'"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # exceptions are rebuilt from their message otherwise, in the parent of SB3's SubprocVecEnv
-        return (type(self), (self.members, self.time, self.state, self.action))
+        return (type(self), (self.members, self.time, self.state, self.action, self.names))
+
+    @property
+    def where(self) -> str:
+        """Who diverged and when, in words."""
+        name = f" {self.names[0]!r}" if self.names else ""
+        others = f" and {len(self.members) - 1} more" if len(self.members) > 1 else ""
+        return f"member {self.members[0]}{name}{others}, {self.time[0]:.3g} s after its reset"
+
+    @classmethod
+    def joined(cls, errors: Sequence[DivergenceError]) -> DivergenceError:
+        """One error for several batches of one step; states of different sizes are padded with NaN."""
+        members, time, action, names = (
+            [x for e in errors for x in getattr(e, part)] for part in ("members", "time", "action", "names")
+        )
+        return cls(members, time, padded([e.state for e in errors]), action, names)
+
+
+def padded(states: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Arrays ``(n, size)`` of different sizes as one, with NaN behind the shorter rows."""
+    widest = max(rows.shape[1] for rows in states)
+    fill = [np.pad(rows, ((0, 0), (0, widest - rows.shape[1])), constant_values=np.nan) for rows in states]
+    return np.concatenate(fill)
 
 
 def check_on_divergence(value: str) -> OnDivergence:
@@ -88,13 +118,23 @@ class BatchWatch:
         sane = self._physics.max() < _HUGE and self._physics.min() > -_HUGE
         if sane and not np.count_nonzero(self._counts):
             return None
-        found: NDArray[np.bool_] = (self._counts > self._counted).any(1) | ~(np.abs(self._physics) < _HUGE).all(1)
-        return found if found.any() else None
+        diverged: NDArray[np.bool_] = (self._counts > self._counted).any(1) | ~(np.abs(self._physics) < _HUGE).all(1)
+        return diverged if diverged.any() else None
 
-    def error(self, diverged: NDArray[np.bool_], action: NDArray[np.float64], first: int = 0) -> DivergenceError:
-        """What to raise for them, where ``first`` is the index of the batch's first member among all environments."""
+    def error(
+        self, diverged: NDArray[np.bool_], action: NDArray[np.float64], first: int = 0, name: str = ""
+    ) -> DivergenceError:
+        """What to raise for them.
+
+        Args:
+            diverged: which simulations, shape ``(n,)``.
+            action: of all, ``(n, dim)``.
+            first: index of the batch's first simulation among all environments.
+            name: of the batch, where it is one of several.
+        """
         ids = np.flatnonzero(diverged)
-        return DivergenceError((first + ids).tolist(), self.before[ids, 0].tolist(), self.before[ids], action[ids])
+        members, names = (first + ids).tolist(), [name] * len(ids) if name else []
+        return DivergenceError(members, self.before[ids, 0].tolist(), self.before[ids], action[ids], names)
 
 
 class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -146,9 +186,7 @@ class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._last = observation
             return observation, reward, terminated, truncated, info
         if self.on_divergence == "stop":
-            raise DivergenceError(
-                [self.member], [self.state_before[0]], self.state_before[None], np.asarray(action)[None]
-            )
+            raise DivergenceError([self.member], [self.state_before[0]], self.state_before[None], np.asarray(action)[None])
         self.divergences += 1
         failed = {"is_success": False} if "is_success" in info else {}
         last = observation if self._last is None else self._last  # None: it was never reset

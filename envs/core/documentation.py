@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from eqrl.symmetry import Field, Representation
-
-if TYPE_CHECKING:
-    from eqrl.envs.core.task import Task
+from eqrl.envs.core.fields import representation_over
+from eqrl.symmetry import Field
 
 _ORDER = (
     "Description",
@@ -39,7 +37,19 @@ This page is made from what the tasks declare, by `python scripts/document_envir
 """
 
 
-def with_tables(task: type[Task]) -> str:
+class Declared(Protocol):
+    """What a task's class declares, as far as documentation follows from it."""
+
+    __doc__: str | None
+    observation: Any
+    action: Any
+    entities: Any
+    rewards: Any
+    metrics: Any
+    arguments: Any
+
+
+def with_tables(task: Declared) -> str:
     """The docstring of a task's class with the sections that its declarations fill."""
     head, *parts = ("\n" + inspect.cleandoc(task.__doc__ or "")).split("\n## ")
     sections = {title: text.strip("\n") for title, _, text in (part.partition("\n") for part in parts)}
@@ -53,20 +63,18 @@ def with_tables(task: type[Task]) -> str:
     return "\n\n".join([head.strip("\n"), *(f"## {title}\n{sections[title]}" for title in titles)]) + "\n"
 
 
-def page(tasks: Mapping[str, type[Task]]) -> str:
+def page(tasks: Mapping[str, Declared]) -> str:
     """One page of documentation for several environments, by their ids."""
     rows = [
         f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {(task.__doc__ or '').splitlines()[0].rstrip('.')} |"
         for env_id, task in tasks.items()
     ]
-    chapters = [
-        f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()
-    ]
+    chapters = [f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()]
     return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *chapters])
 
 
-def _actions(task: type[Task]) -> str:
-    dim = Representation(task.action, task.entities).dim
+def _actions(task: Declared) -> str:
+    dim = representation_over(task.action, task.entities).dim
     ball = (
         "; vectors are sampled from and clipped to the unit ball"
         if any(d > 0 for f in task.action for d, _ in f.copies)
@@ -75,28 +83,24 @@ def _actions(task: type[Task]) -> str:
     return "\n".join([f"`TypedBox(-1, 1, ({dim},))`{ball}.", "", *_table(task, {"": task.action}, "action")])
 
 
-def _observations(task: type[Task]) -> str:
+def _observations(task: Declared) -> str:
     if isinstance(task.observation, Mapping):
         return "\n".join(["A dict of typed boxes, float32.", "", *_table(task, task.observation, "observation")])
-    dim = Representation(task.observation, task.entities).dim
-    return "\n".join(
-        [f"`TypedBox(-inf, inf, ({dim},))`, float32.", "", *_table(task, {"": task.observation}, "observation")]
-    )
+    dim = representation_over(task.observation, task.entities).dim
+    return "\n".join([f"`TypedBox(-inf, inf, ({dim},))`, float32.", "", *_table(task, {"": task.observation}, "observation")])
 
 
-def _table(task: type[Task], boxes: Mapping[str, tuple[Field, ...]], what: str) -> list[str]:
+def _table(task: Declared, boxes: Mapping[str, tuple[Field, ...]], what: str) -> list[str]:
     keyed = list(boxes) != [""]
     columns = [*(["key"] if keyed else []), "num", what, "field", "irreps", "frame", "unit"]
     rows = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for key, fields in boxes.items():
-        representation = Representation(fields, task.entities)
+        representation = representation_over(fields, task.entities)
         for k, f in enumerate(fields):
             at = representation.slices[f.name]
             num = str(at.start) if at.stop == at.start + 1 else f"{at.start}-{at.stop - 1}"
             irreps = (
-                f"`{f.irreps}`"
-                + (", horizontal" if f.horizontal else "")
-                + (f", over {f.entities}" if f.entities else "")
+                f"`{f.irreps}`" + (", horizontal" if f.horizontal else "") + (f", over {f.entities}" if f.entities else "")
             )
             turns = any(degree > 0 for degree, _ in f.copies)  # a scalar has no frame
             cells = [num, f.description, f"`{f.name}`", irreps, f.frame if turns else "", f.unit]
@@ -106,7 +110,7 @@ def _table(task: type[Task], boxes: Mapping[str, tuple[Field, ...]], what: str) 
     return rows
 
 
-def _rewards(task: type[Task], words: str) -> str:
+def _rewards(task: Declared, words: str) -> str:
     terms = [f"- `{name}`: {meaning};" for name, meaning in task.rewards.items()]
     metrics = [f"`{name}` ({meaning})" for name, meaning in task.metrics.items()]
     lines = [
@@ -118,7 +122,7 @@ def _rewards(task: type[Task], words: str) -> str:
     return "\n".join([*lines, *(["", words] if words else [])])
 
 
-def _arguments(task: type[Task]) -> str:
+def _arguments(task: Declared) -> str:
     rows = ["| name | default | meaning | unit |", "|---|---|---|---|"]
     for name, a in task.arguments.items():
         default = f'"{a.default}"' if isinstance(a.default, str) else str(a.default)

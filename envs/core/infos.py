@@ -13,7 +13,7 @@ from eqrl.envs.core.task import Bools, Outcome
 def info_rows(outcome: Outcome) -> list[dict[str, Any]]:
     """One ``info`` dict a simulation: ``is_success``, every reward term as ``reward_<name>``, and the metrics.
 
-    Where the physics diverged there is ``diverged`` besides.
+    Where the physics diverged there is ``diverged`` besides, and in a fleet the ``member``.
     """
     names = ("is_success", *(f"reward_{k}" for k in outcome.rewards), *outcome.metrics)
     numbers = np.stack([*outcome.rewards.values(), *outcome.metrics.values()], axis=-1).tolist()
@@ -21,6 +21,9 @@ def info_rows(outcome: Outcome) -> list[dict[str, Any]]:
     if outcome.diverged is not None:
         for i in np.flatnonzero(outcome.diverged):
             rows[i]["diverged"] = True
+    if outcome.members is not None:
+        for row, name in zip(rows, outcome.members.tolist(), strict=True):
+            row["member"] = name
     return rows
 
 
@@ -31,6 +34,7 @@ def info_columns(outcome: Outcome) -> dict[str, Any]:
         **{f"reward_{k}": v for k, v in outcome.rewards.items()},
         **outcome.metrics,
         **({} if outcome.diverged is None else {"diverged": outcome.diverged}),
+        **({} if outcome.members is None else {"member": outcome.members}),
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.core.layout import BallJoint, Body, Coordinates, FreeBody, MocapBody, Reflection, StateLayout, YawHinge
+from eqrl.envs.core.coordinates import BallJoint, Body, Coordinates, FreeBody, MocapBody, Reflection, YawHinge
 from eqrl.symmetry import EntitySet, Field, Group
 
 Floats = NDArray[np.float64]
@@ -17,19 +18,29 @@ _SLIDE, _HINGE = int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HIN
 _SAME = 1e-9
 
 
-def read_layout(
+class Joints(NamedTuple):
+    """What a model's joints and mocap bodies are, in the terms of :class:`~eqrl.envs.core.layout.StateLayout`."""
+
+    bodies: Sequence[FreeBody]
+    coordinates: Sequence[Coordinates]
+    entities: Sequence[EntitySet]
+    yaws: Sequence[YawHinge]
+    balls: Sequence[BallJoint]
+    mocap: Sequence[MocapBody]
+
+
+def read_joints(
     model: mujoco.MjModel,
     group: Group,
     entities: tuple[EntitySet, ...],
     members: Mapping[str, Sequence[str]],
     reflections: Mapping[str, Reflection],
-) -> StateLayout:
-    """What :meth:`StateLayout.of` gives, which see."""
+) -> Joints:
+    """What :meth:`StateLayout.of` is made of, whose arguments these are."""
     reader = _Reader(model, group, entities, members, reflections)
     reader.read()
-    return StateLayout(
-        reader.free, reader.coordinates, reader.entities, group, reader.yaws, reader.balls, tuple(map(reader.mocap, _mocap_bodies(model)))
-    )  # fmt: skip
+    mocap = tuple(map(reader.mocap, _mocap_bodies(model)))
+    return Joints(reader.free, reader.coordinates, reader.entities, reader.yaws, reader.balls, mocap)
 
 
 class _Reader:
@@ -61,7 +72,7 @@ class _Reader:
             if kind == _FREE:
                 self.free.append(FreeBody(self.body(body), qpos, dof))
             elif kind == _BALL:
-                rest = self._rotation(body) if self._parent_stands(body) else None
+                rest = None if self._parent_turns(body) else self._rotation(body)
                 self.balls.append(BallJoint(self.body(body), qpos, dof, rest))
             elif "joints" in self.group.relabels or not self._parent_stands(body):
                 scalars.append(j)
@@ -96,6 +107,16 @@ class _Reader:
     def _parent_stands(self, body: int) -> bool:
         return int(self.model.body_weldid[self.model.body_parentid[body]]) == 0
 
+    def _parent_turns(self, body: int) -> bool:
+        """Whether its parent hangs on more than slides, which leave an orientation alone."""
+        parent = self.model.body_weldid[self.model.body_parentid[body]]
+        while parent != 0:
+            first, count = int(self.model.body_jntadr[parent]), int(self.model.body_jntnum[parent])
+            if any(int(self.model.jnt_type[j]) != _SLIDE for j in range(first, first + count)):
+                return True
+            parent = self.model.body_weldid[self.model.body_parentid[parent]]
+        return False
+
     def _rotation(self, body: int) -> Floats:
         return np.array(self.data.xmat[body].reshape(3, 3))
 
@@ -128,17 +149,13 @@ class _Reader:
                 self._add_vectors(name, None, [joints])
         for name, bodies in self.members.items():
             if missing := [body for body in bodies if body not in self.slides]:
-                raise ValueError(
-                    f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes"
-                )
+                raise ValueError(f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes")
             self._add_vectors(name, name, [self.slides[body] for body in bodies])
 
     def _add_vectors(self, name: str, entities: str | None, bodies: list[list[int]]) -> None:
         m = self.model
         for joints in bodies:
-            if not (
-                len(joints) in (2, 3) and np.allclose(self.data.xaxis[joints], np.eye(3)[: len(joints)], atol=_SAME)
-            ):
+            if not (len(joints) in (2, 3) and np.allclose(self.data.xaxis[joints], np.eye(3)[: len(joints)], atol=_SAME)):
                 body = m.body(int(m.jnt_bodyid[joints[0]])).name
                 raise ValueError(
                     f"body {body!r} has slides along {self.data.xaxis[joints].round(3).tolist()}; group {self.group} turns them if they are "
@@ -169,9 +186,9 @@ class _Reader:
                 f"joint {self.name(joint)!r}: group {self.group} has mirrors, and nothing says what they do to it; give a group that "
                 f"derive(model) found, or reflections={{{self.model.body(body).name!r}: (1.0, -1.0, 1.0)}} for a body that is its own mirror image"
             )
-        own, axis = np.diag(reflection), self.model.jnt_axis[joint]
-        sign = np.linalg.det(own) if self.model.jnt_type[joint] == _HINGE else 1.0
-        image = float(sign * (own @ axis) @ axis)
+        frame, axis = np.diag(reflection), self.model.jnt_axis[joint]
+        sign = np.linalg.det(frame) if self.model.jnt_type[joint] == _HINGE else 1.0
+        image = float(sign * (frame @ axis) @ axis)
         if abs(abs(image) - 1.0) > _SAME:
             raise ValueError(
                 f"joint {self.name(joint)!r}: the reflection {reflection} of its body does not keep its axis {axis.tolist()}"
@@ -180,9 +197,7 @@ class _Reader:
 
     def _coordinates(self, field: Field, joints: list[int]) -> Coordinates:
         m = self.model
-        return Coordinates(
-            field, tuple(int(m.jnt_qposadr[j]) for j in joints), tuple(int(m.jnt_dofadr[j]) for j in joints)
-        )
+        return Coordinates(field, tuple(int(m.jnt_qposadr[j]) for j in joints), tuple(int(m.jnt_dofadr[j]) for j in joints))
 
     def name(self, joint: int) -> str:
         return str(self.model.joint(joint).name or f"joint{joint}")

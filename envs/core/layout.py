@@ -16,134 +16,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.symmetry import Element, EntitySet, Field, Group, Representation
+from eqrl.envs.core.coordinates import BallJoint, Body, Coordinates, Floats, FreeBody, MocapBody, Reflection, YawHinge
+from eqrl.envs.core.joints import read_joints
+from eqrl.symmetry import Element, EntitySet, Group, Representation
 from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
-
-Floats = NDArray[np.float64]
-Reflection = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Body:
-    """A body whose orientation is part of the state.
-
-    Attributes:
-        name: of the body, for messages.
-        frame: entity set of size 3 whose matrix O_h moves the body's own axes, or None if no element names it.
-        reflection: diagonal of the O_h that goes with every mirror of the world, for a body that is its own mirror
-            image and has no frame; None if it is not.
-    """
-
-    name: str
-    frame: str | None = None
-    reflection: Reflection | None = None
-
-    def own_axes(self, g: Element) -> Floats:
-        """The matrices O_h that move the body's axes, shape ``(*batch, 3, 3)``.
-
-        Raises:
-            ValueError: for a mirror that the body's shape does not allow.
-        """
-        if self.frame is not None:
-            frame: Floats = g.matrix(self.frame, 3).numpy()
-            return frame
-        mirrored = (np.linalg.det(g.R.numpy()) < 0)[..., None, None]
-        if self.reflection is None:
-            if mirrored.any():
-                raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
-            return np.broadcast_to(np.eye(3), g.R.shape)
-        return np.where(mirrored, np.diag(self.reflection), np.eye(3))
-
-
-@dataclass(frozen=True)
-class FreeBody:
-    """A body on a free joint.
-
-    Attributes:
-        body: the body.
-        qpos: address of its seven coordinates.
-        dof: address of its six velocities.
-    """
-
-    body: Body
-    qpos: int
-    dof: int
-
-
-@dataclass(frozen=True)
-class BallJoint:
-    """A ball joint, whose quaternion is relative to the parent.
-
-    Attributes:
-        body: the body that it turns.
-        qpos: address of its quaternion.
-        dof: address of its angular velocity, along the body's own axes.
-        rest: the body's orientation in the world at quaternion 1 where its parent stands still, ``(3, 3)``; None where the
-            parent moves, and turns as this body does.
-    """
-
-    body: Body
-    qpos: int
-    dof: int
-    rest: Floats | None = None
-
-
-@dataclass(frozen=True)
-class YawHinge:
-    """A hinge about the vertical on a body of the world: its coordinate measures from a fixed direction, so a turn adds to it.
-
-    Attributes:
-        name: of the joint.
-        body: the body that it turns.
-        qpos: address of its coordinate.
-        dof: address of its velocity.
-        sense: 1 for an axis that points up, -1 for one that points down.
-        zero: the coordinate at which the body has its orientation ``rest``.
-        rest: that orientation in the world, ``(3, 3)``.
-    """
-
-    name: str
-    body: Body
-    qpos: int
-    dof: int
-    sense: float
-    zero: float
-    rest: Floats
-
-    def moved(self, g: Element) -> tuple[Floats, Floats]:
-        """Sign and offset of the affine map of the angle, each of shape ``(*batch,)``."""
-        turned = g.R.numpy() @ self.rest @ np.swapaxes(self.body.own_axes(g), -1, -2) @ self.rest.T
-        sign = np.sign(np.linalg.det(g.R.numpy()[..., :2, :2]))
-        return sign, np.arctan2(turned[..., 1, 0], turned[..., 0, 0])
-
-
-@dataclass(frozen=True)
-class MocapBody:
-    """A body whose pose is an input: a goal, a hole, a hanger.
-
-    Attributes:
-        body: the body.
-        index: its number among the mocap bodies.
-    """
-
-    body: Body
-    index: int
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """Hinges or slides that a field describes.
-
-    Attributes:
-        field: name and irreps; three slides along x, y, z are one ``1x1o``, a set of hinges over limbs
-            ``1x0e`` or ``1x0o`` (if a mirror flips them) over their entity set.
-        qpos: addresses in ``qpos``, in the order of the field.
-        dof: addresses in ``qvel``, likewise.
-    """
-
-    field: Field
-    qpos: tuple[int, ...]
-    dof: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -192,9 +68,8 @@ class StateLayout:
         Raises:
             ValueError: naming a joint or body that the group cannot act on as it is declared.
         """
-        from eqrl.envs.core.joints import read_layout
-
-        return read_layout(model, group, tuple(entities), dict(members or {}), dict(reflections or {}))
+        found = read_joints(model, group, tuple(entities), dict(members or {}), dict(reflections or {}))
+        return cls(found.bodies, found.coordinates, found.entities, group, found.yaws, found.balls, found.mocap)
 
     @cached_property
     def _joints(self) -> Representation:
@@ -218,9 +93,9 @@ class StateLayout:
             position, pose = slice(at, at + 3), slice(at + 3, at + 7)
             out[..., position], out[..., pose] = _moved(free.body, qpos[..., position], qpos[..., pose], g)
         for ball in self.balls:
-            pose, own = slice(ball.qpos, ball.qpos + 4), ball.body.own_axes(g)
-            parent = own if ball.rest is None else ball.rest.T @ g.R.numpy() @ ball.rest
-            turned = parent @ quaternion_to_matrix(qpos[..., pose]) @ np.swapaxes(own, -1, -2)
+            pose, frame = slice(ball.qpos, ball.qpos + 4), ball.body.moved_axes(g)
+            parent = frame if ball.rest is None else ball.rest.T @ g.R.numpy() @ ball.rest
+            turned = parent @ quaternion_to_matrix(qpos[..., pose]) @ np.swapaxes(frame, -1, -2)
             out[..., pose] = matrix_to_quaternion(turned)
         for yaw in self.yaws:
             sign, offset = yaw.moved(g)
@@ -236,10 +111,10 @@ class StateLayout:
         for free in self.bodies:
             at = free.dof
             out[..., at : at + 3] = _apply(R, qvel[..., at : at + 3])
-            out[..., at + 3 : at + 6] = _apply(_axial(free.body.own_axes(g)), qvel[..., at + 3 : at + 6])
+            out[..., at + 3 : at + 6] = _apply(_axial(free.body.moved_axes(g)), qvel[..., at + 3 : at + 6])
         for ball in self.balls:
             spin = slice(ball.dof, ball.dof + 3)
-            out[..., spin] = _apply(_axial(ball.body.own_axes(g)), qvel[..., spin])
+            out[..., spin] = _apply(_axial(ball.body.moved_axes(g)), qvel[..., spin])
         for yaw in self.yaws:
             out[..., yaw.dof] = yaw.moved(g)[0] * qvel[..., yaw.dof]
         return out
@@ -271,7 +146,7 @@ class StateLayout:
 
 def _moved(body: Body, position: Floats, quaternion: Floats, g: Element) -> tuple[Floats, Floats]:
     R = g.R.numpy()
-    axes = R @ quaternion_to_matrix(quaternion) @ np.swapaxes(body.own_axes(g), -1, -2)
+    axes = R @ quaternion_to_matrix(quaternion) @ np.swapaxes(body.moved_axes(g), -1, -2)
     return _apply(R, position), matrix_to_quaternion(axes)
 
 

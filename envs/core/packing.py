@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,15 @@ class Packer:
     """
 
     def __init__(self, space: TypedBox | spaces.Dict, n: int) -> None:
-        self._keys = dict(space.spaces) if isinstance(space, spaces.Dict) else None
+        self._keyed = isinstance(space, spaces.Dict)
         self._n = n
-        boxes: dict[str, Any] = self._keys if self._keys is not None else {"": space}
-        self._slices = {key: dict(box.representation.slices) for key, box in boxes.items()}
+        boxes: dict[str, Any] = dict(space.spaces) if isinstance(space, spaces.Dict) else {"": space}
         self._dims = {key: box.representation.dim for key, box in boxes.items()}
+        # of each field: where it lies, and the shape in which it needs no more than a copy
+        self._fields = {
+            key: {name: (at, (n, at.stop - at.start)) for name, at in box.representation.slices.items()}
+            for key, box in boxes.items()
+        }
 
     def __call__(self, values: Mapping[str, Any]) -> Observation:
         """Float32 arrays of shape ``(n, dim)``, freshly allocated.
@@ -36,27 +40,32 @@ class Packer:
         Raises:
             ValueError: for a field that is missing, unknown or of another size; the message names it.
         """
-        if self._keys is None:
+        if not self._keyed:
             return self._pack("", values)
-        self._check_names("key", values, self._keys)
-        return {key: self._pack(key, values[key]) for key in self._keys}
+        if values.keys() != self._fields.keys():
+            self._check_names("key", values, self._fields)
+        return {key: self._pack(key, values[key]) for key in self._fields}
 
-    def _pack(self, key: str, values: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
-        slices, n = self._slices[key], self._n
-        if values.keys() != slices.keys():
-            self._check_names("field", values, slices, key)
-        out = np.empty((n, self._dims[key]), dtype=np.float32)
-        for name, at in slices.items():
-            value = np.asarray(values[name])
-            if value.ndim == 0 or len(value) != n or value.size != n * (at.stop - at.start):
-                raise ValueError(
-                    f"field {name!r} of the observation{self._of(key)} has shape {value.shape}; it needs {at.stop - at.start} numbers for "
-                    f"each of the {n} simulations"
-                )
-            out[:, at] = value.reshape(n, -1)
+    def _pack(self, key: str, values: Mapping[str, Any]) -> NDArray[np.float32]:
+        fields = self._fields[key]
+        if values.keys() != fields.keys():
+            self._check_names("field", values, fields, key)
+        out = np.empty((self._n, self._dims[key]), dtype=np.float32)
+        for name, (at, shape) in fields.items():
+            value = values[name]
+            out[:, at] = value if getattr(value, "shape", None) == shape else self._in_shape(name, value, shape, key)
         return out
 
-    def _check_names(self, what: str, given: Mapping[str, Any], expected: Mapping[str, Any], key: str = "") -> None:
+    def _in_shape(self, name: str, value: ArrayLike, shape: tuple[int, int], key: str) -> NDArray[Any]:
+        array = np.asarray(value)
+        if array.ndim == 0 or len(array) != shape[0] or array.size != shape[0] * shape[1]:
+            raise ValueError(
+                f"field {name!r} of the observation{self._of(key)} has shape {array.shape}; it needs {shape[1]} numbers for "
+                f"each of the {shape[0]} simulations"
+            )
+        return array.reshape(shape)
+
+    def _check_names(self, what: str, given: Mapping[str, Any], expected: Collection[str], key: str = "") -> None:
         for name in expected:
             if name not in given:
                 raise ValueError(f"the observation{self._of(key)} lacks {what} {name!r}, which its space declares")

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.envs.core.simulated import Simulated
 from eqrl.envs.core.simulation import Simulation
 
 DEFAULT_SIZE = (480, 360)
@@ -31,17 +32,15 @@ class BatchRenderer:
     """Draws one simulation at a time from a tracking camera.
 
     Args:
-        simulation: the batch.
+        simulation: a batch or a fleet.
         width: pixels.
         height: pixels.
     """
 
-    def __init__(self, simulation: Simulation, width: int, height: int) -> None:
+    def __init__(self, simulation: Simulated, width: int, height: int) -> None:
         self._simulation = simulation
         self._size = (int(width), int(height))
-        self._renderer: Any = None
-        self._viewer: Any = None
-        self._data: mujoco.MjData | None = None
+        self._of_model: dict[Simulation, _ModelRenderer] = {}
 
     def frame(self, i: int) -> NDArray[np.uint8]:
         """Frame of simulation ``i``, shape ``(height, width, 3)``, uint8.
@@ -49,6 +48,37 @@ class BatchRenderer:
         Raises:
             RuntimeError: if no off-screen OpenGL context can be made; the message names the packages to install.
         """
+        renderer, k = self._at(i)
+        return renderer.frame(k)
+
+    def show(self, i: int) -> None:
+        """Update the window with simulation ``i``."""
+        renderer, k = self._at(i)
+        renderer.show(k)
+
+    def close(self) -> None:
+        """Free what was opened."""
+        for renderer in self._of_model.values():
+            renderer.close()
+
+    def _at(self, i: int) -> tuple[_ModelRenderer, int]:
+        batch, k = self._simulation.at(i)
+        if batch not in self._of_model:
+            self._of_model[batch] = _ModelRenderer(batch, self._size)
+        return self._of_model[batch], k
+
+
+class _ModelRenderer:
+    """Draws the simulations of one model."""
+
+    def __init__(self, simulation: Simulation, size: tuple[int, int]) -> None:
+        self._simulation = simulation
+        self._size = size
+        self._renderer: Any = None
+        self._viewer: Any = None
+        self._data: mujoco.MjData | None = None
+
+    def frame(self, i: int) -> NDArray[np.uint8]:
         data = self._current(i)
         if self._renderer is None:
             self._renderer = self._make()
@@ -59,7 +89,6 @@ class BatchRenderer:
         return picture.copy()
 
     def show(self, i: int) -> None:
-        """Update the window with simulation ``i``."""
         from mujoco import viewer
 
         data = self._current(i)
@@ -70,7 +99,6 @@ class BatchRenderer:
         self._viewer.sync()
 
     def close(self) -> None:
-        """Free what was opened."""
         for opened in (self._renderer, self._viewer):
             if opened is not None:
                 opened.close()

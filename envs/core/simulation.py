@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
 import numpy as np
+from gymnasium import spaces
 from gymnasium.utils import seeding
 from mujoco.batch import Batch
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,7 @@ from eqrl.envs.core.divergence import BatchWatch, check_on_divergence
 from eqrl.envs.core.packing import Observation, Packer
 from eqrl.envs.core.task import Bools, Floats, Outcome, Task
 from eqrl.envs.core.world import World
-from eqrl.symmetry import Element, about_gravity
+from eqrl.symmetry import Element, TypedBox, about_gravity
 
 _POSITIONS_AND_VELOCITIES = mujoco.mjtStage.mjSTAGE_VEL
 _OPTIONS = ("scene_rotation", "goal_rotation")
@@ -61,7 +62,11 @@ class Simulation:
 
     Attributes:
         divergences: how many diverged simulations were given up.
+        first_member: index of its first simulation among all environments that are stepped together, for messages.
+        name: what messages call it, where it is one of several.
     """
+
+    member_names: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -77,8 +82,8 @@ class Simulation:
         self.task = task
         self.n = n
         self.rotations = {
-            "scene_rotation": _per_simulation("scene_rotation", scene_rotation, n),
-            "goal_rotation": _per_simulation("goal_rotation", goal_rotation, n),
+            "scene_rotation": per_simulation("scene_rotation", scene_rotation, n),
+            "goal_rotation": per_simulation("goal_rotation", goal_rotation, n),
         }
         self.batch = Batch(task.model, n, n_threads)
         self.world = World(self.batch, task.model, task.layout, task.variable_representation)
@@ -88,6 +93,7 @@ class Simulation:
         self.on_divergence = check_on_divergence(on_divergence)
         self.divergences = 0
         self.first_member = 0
+        self.name = ""
         self.watch = BatchWatch(self.batch)
         self.elapsed = np.zeros(n, dtype=np.int64)
         self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
@@ -146,11 +152,23 @@ class Simulation:
             ValueError: for another shape.
             DivergenceError: if the physics diverged and ``on_divergence`` is ``"stop"``.
         """
+        self.control(action)
+        self.advance()
+        return self.outcome(action)
+
+    def control(self, action: Floats) -> None:
+        """First part of a step: turn actions into controls."""
         if action.shape != (self.n, *self.task.action_space.shape):
             raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.task.action_space.shape)}")
         self.watch.remember()
         self.task.control(self.world, action)
+
+    def advance(self) -> None:
+        """Second part: the physics alone, which leaves Python's interpreter lock to others."""
         self.batch.step(nstep=self.task.frame_skip, stage=_POSITIONS_AND_VELOCITIES)
+
+    def outcome(self, action: Floats) -> Outcome:
+        """Third part: what the step meant."""
         self.elapsed += 1
         diverged = self.watch.diverged()
         if diverged is not None:
@@ -165,7 +183,7 @@ class Simulation:
 
     def _give_up(self, diverged: Bools, action: Floats) -> None:
         if self.on_divergence == "stop":
-            raise self.watch.error(diverged, action, self.first_member)
+            raise self.watch.error(diverged, action, self.first_member, self.name)
         self.divergences += int(diverged.sum())
         # to where every number is finite; nothing random is drawn here, so that the others keep their bits
         self.batch.reset(np.flatnonzero(diverged), stage=_POSITIONS_AND_VELOCITIES)
@@ -173,6 +191,39 @@ class Simulation:
     def observe(self) -> Observation:
         """Observations of all simulations, freshly allocated."""
         return self.pack(self.task.observe(self.world))
+
+    # ------------------------------------------------------------------ what forms ask, of a fleet as well
+    @property
+    def observation_space(self) -> TypedBox | spaces.Dict:
+        """Of one simulation."""
+        return self.task.observation_space
+
+    @property
+    def action_space(self) -> TypedBox:
+        """Of one simulation."""
+        return self.task.action_space
+
+    @property
+    def dt(self) -> float:
+        """Seconds a control step."""
+        return self.task.dt
+
+    @property
+    def states_before(self) -> Floats:
+        """MuJoCo's integration states before the last step, ``(n, size)``."""
+        return self.watch.before
+
+    def at(self, i: int) -> tuple[Simulation, int]:
+        """The batch that simulation ``i`` is in, and its index there."""
+        return self, i
+
+    def method(self, name: str, i: int) -> Callable[..., Any]:
+        """A method of the task of simulation ``i``."""
+        method: Callable[..., Any] = getattr(self.task, name)
+        return method
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     # ------------------------------------------------------------------ state and symmetry
     def get_state(self, ids: NDArray[np.int64] | None = None) -> State:
@@ -211,16 +262,16 @@ class Simulation:
         Raises:
             ValueError: if it is that of another task or number of simulations.
         """
-        for name, own in (
+        for name, here in (
             ("physics", self.batch.state),
             ("variables", self.world.variable_array),
             ("elapsed", self.elapsed),
         ):
-            if state[name].shape != own.shape:
-                raise ValueError(f"the {name} have shape {state[name].shape}, those of this simulation {own.shape}")
-            own[...] = state[name]
-        for own_rng, kept in zip(self.rngs, state["random"], strict=True):
-            own_rng.bit_generator.state = kept.bit_generator.state  # in place: the environment holds it too
+            if state[name].shape != here.shape:
+                raise ValueError(f"the {name} have shape {state[name].shape}, those of this simulation {here.shape}")
+            here[...] = state[name]
+        for rng, saved in zip(self.rngs, state["random"], strict=True):
+            rng.bit_generator.state = saved.bit_generator.state  # in place: the environment holds it too
         self.batch.forward(stage=_POSITIONS_AND_VELOCITIES)
 
     def transform(self, state: State, g: Element) -> State:
@@ -260,7 +311,12 @@ class Simulation:
         self.elapsed[ids] = state.elapsed
 
 
-def _per_simulation(name: str, value: ArrayLike, n: int) -> Floats:
+def per_simulation(name: str, value: ArrayLike, n: int) -> Floats:
+    """One finite number of degrees a simulation, from one or from ``n``.
+
+    Raises:
+        ValueError: for another count or a number that is not finite.
+    """
     array = np.asarray(value, dtype=np.float64)
     if array.ndim > 1 or (array.ndim == 1 and array.shape[0] != n) or not np.all(np.isfinite(array)):
         raise ValueError(f"{name} must be one finite number of degrees or {n} of them, got {value!r}")

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from eqrl.envs.core.arguments import Argument, choice, number
 from eqrl.envs.core.breaking import KINDS, Breaking
-from eqrl.envs.core.layout import Reflection, StateLayout
+from eqrl.envs.core.coordinates import Reflection
+from eqrl.envs.core.documentation import with_tables
+from eqrl.envs.core.fields import representation_over
+from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
 
@@ -35,6 +38,7 @@ class Outcome:
         metrics: further numbers for ``info``, such as distances, shape ``(n,)`` each.
         redraw: simulations whose goal is to be drawn anew, shape ``(n,)``, or None for none.
         diverged: simulations whose physics diverged, shape ``(n,)``, or None for none; tasks leave it alone.
+        members: in a fleet, the name of each simulation's robot, shape ``(n,)``; tasks leave it alone.
     """
 
     rewards: dict[str, NDArray[Any]]
@@ -43,6 +47,7 @@ class Outcome:
     metrics: dict[str, Floats] = field(default_factory=dict)
     redraw: Bools | None = None
     diverged: Bools | None = None
+    members: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         """Episodes end nowhere unless the task says so."""
@@ -135,8 +140,6 @@ class Task(ABC):
         ]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         if cls.__doc__ and hasattr(cls, "observation"):
-            from eqrl.envs.core.documentation import with_tables
-
             cls.__doc__ = with_tables(cls)
 
     def __init__(self, **arguments: Any) -> None:
@@ -236,5 +239,4 @@ class Task(ABC):
         return float(self.model.opt.timestep) * self.frame_skip
 
     def _typed(self, fields: Fields) -> Representation:
-        used = {f.entities for f in fields} | {f.frame for f in fields}
-        return Representation(fields, tuple(e for e in self.entities if e.name in used), self.group)
+        return representation_over(fields, self.entities, self.group)

@@ -35,9 +35,7 @@ class Views:
         # what is no even stretch of the array has no view: it is copied when read, and written when assigned
         scattered = {name: part for name, part in parts.items() if not isinstance(part[0], slice)}
         views = {
-            name: array[..., at].reshape((*batch, *shape))
-            for name, (at, shape) in parts.items()
-            if name not in scattered
+            name: array[..., at].reshape((*batch, *shape)) for name, (at, shape) in parts.items() if name not in scattered
         }
         self.__dict__.update(views, _owner=owner, _array=array, _scattered=scattered)
 

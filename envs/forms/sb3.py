@@ -1,31 +1,32 @@
-"""A Stable-Baselines3 ``VecEnv``: a batch of many."""
+"""A Stable-Baselines3 ``VecEnv``: a batch of many, or a fleet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from eqrl.envs.core.fleet import simulate
 from eqrl.envs.core.infos import info_rows, with_rows
 from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.core.task import Task
 
 Indices = None | int | Iterable[int]
 
 
 class TaskVecEnv(VecEnv):
-    """``n_envs`` environments of one task on one native batch.
+    """``n_envs`` environments of one task on one native batch, or of a fleet's tasks on a batch for each.
 
     Resets are same-step as SB3 expects: ``infos[i]["terminal_observation"]`` and ``infos[i]["TimeLimit.truncated"]``
     at the end of an episode. Wrap it in SB3's ``VecMonitor`` for episode statistics, as :func:`eqrl.make_vec` does.
 
     Args:
-        task: the task.
+        task: the task; or ``{name: task}``, the members of a fleet, among which the environments are shared out evenly and in order.
+            Then every ``info`` names its ``"member"``.
         n_envs: number of environments.
         n_threads: threads for the physics, 0 for all cores.
         max_episode_steps: time limit in control steps.
@@ -36,11 +37,15 @@ class TaskVecEnv(VecEnv):
             member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
+
+    Attributes:
+        simulation: the physics.
+        members: in a fleet, the name of each environment's member; else empty.
     """
 
     def __init__(
         self,
-        task: Task,
+        task: Task | Mapping[str, Task],
         n_envs: int = 1,
         n_threads: int = 0,
         *,
@@ -52,23 +57,28 @@ class TaskVecEnv(VecEnv):
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
     ) -> None:
-        self.task = task
         self.max_episode_steps = int(max_episode_steps)
         if self.max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
-        self.simulation = Simulation(task, n_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
+        self.simulation = simulation = simulate(task, n_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
+        self.members = simulation.member_names
         self.render_mode = check_render_mode(render_mode)
         self._last: Observation | None = None
         self._renderer = BatchRenderer(self.simulation, width, height)
-        self._actions: NDArray[np.float32] = np.zeros((n_envs, *task.action_space.shape), dtype=np.float32)
-        super().__init__(n_envs, task.observation_space, task.action_space)
+        self._actions: NDArray[np.float32] = np.zeros((n_envs, *simulation.action_space.shape), dtype=np.float32)
+        super().__init__(n_envs, simulation.observation_space, simulation.action_space)
+
+    @property
+    def task(self) -> Task:
+        """The task; a fleet has one for each member, which ``get_attr("task")`` gives."""
+        return self.simulation.task
 
     # ------------------------------------------------------------------ episodes
     def reset(self) -> Observation:
         """Start new episodes everywhere, with the seeds and options that were set."""
         self.simulation.seed(self._seeds)
         self.simulation.reset(options=self._options)
-        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self.reset_infos = [{"member": name} for name in self.members] or [{} for _ in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
         self._last = self.simulation.observe()
@@ -110,8 +120,9 @@ class TaskVecEnv(VecEnv):
         return observation, outcome.reward.astype(np.float32), dones, infos
 
     def close(self) -> None:
-        """Free the renderer."""
+        """Free the renderer and threads."""
         self._renderer.close()
+        self.simulation.close()
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state in the middle of episodes, for checkpoints."""
@@ -130,21 +141,25 @@ class TaskVecEnv(VecEnv):
     # ------------------------------------------------------------------ what SB3 asks of every VecEnv
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
         """The attribute of the batch, or of its task, once for each environment."""
-        owner = self if attr_name in self.__dict__ else self.task
-        return [getattr(owner, attr_name)] * len(list(self._get_indices(indices)))
+        if attr_name in self.__dict__:
+            return [getattr(self, attr_name) for _ in self._get_indices(indices)]
+        tasks = [self.simulation.at(i)[0].task for i in self._get_indices(indices)]
+        return tasks if attr_name == "task" else [getattr(task, attr_name) for task in tasks]
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        """Refused: the environments share one task."""
+        """Refused: the environments share their task."""
         raise NotImplementedError(
             f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
         )
 
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
-    ) -> list[Any]:
-        """Call a method of the task (such as ``compute_reward``) once for each environment asked for."""
-        method = getattr(self.task, method_name)
-        return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]
+    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
+        """Call a method of the task once for each environment asked for.
+
+        In a fleet, ``compute_reward`` of many transitions with an info each takes the task that ``info["member"]`` names, so that
+        hindsight replay, which only asks environment 0, gets the reward of each transition's own member.
+        """
+        methods = [self.simulation.method(method_name, i) for i in self._get_indices(indices)]
+        return [method(*method_args, **method_kwargs) for method in methods]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
         """No environment is wrapped one by one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         goal_rotation: degrees by which the goal alone is turned.
         on_divergence: what to do when the physics diverges: ``"stop"`` with an error, or ``"reset"`` to end the
             episode: truncated, with reward 0 and the last good observation.
+        members: refused: one environment is one member of a fleet.
         task_arguments: the task's own arguments.
     """
 
@@ -45,8 +47,14 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         scene_rotation: float = 0.0,
         goal_rotation: float = 0.0,
         on_divergence: str = "stop",
+        members: Mapping[str, Mapping[str, Any]] | None = None,
         **task_arguments: Any,
     ) -> None:
+        if members is not None:
+            raise ValueError(
+                "members make a fleet, and this is one environment: give it the arguments of one member, or make the fleet with "
+                "eqrl.make_vec or gymnasium.make_vec (in a run: --vec-env auto)"
+            )
         self.render_mode = check_render_mode(render_mode)
         self.task = task_class(task)(**task_arguments)
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.task.dt)}

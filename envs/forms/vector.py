@@ -1,7 +1,8 @@
-"""A Gymnasium vector environment: the same batch behind ``gymnasium.make_vec``."""
+"""A Gymnasium vector environment: the same batch, or fleet, behind ``gymnasium.make_vec``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.envs.core.fleet import simulate
 from eqrl.envs.core.infos import info_columns, with_rows
 from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
-from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.core.task import Task
-from eqrl.envs.registration import task_class
+from eqrl.envs.registration import make_tasks
 
 
 class TaskVectorEnv(VectorEnv[Any, Any, Any]):
-    """``num_envs`` environments of one task on one native batch, with same-step autoreset.
+    """``num_envs`` environments of one task on one native batch, or of a fleet, with same-step autoreset.
 
     The single spaces are typed; the batched spaces are plain boxes.
 
@@ -34,7 +35,9 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
             member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
-        task_arguments: the task's own arguments.
+        members: ``{name: task's arguments}`` of a fleet's members, among which the environments are shared out evenly and in order;
+            ``infos["member"]`` holds their names.
+        task_arguments: the task's own arguments; in a fleet, those that all members share.
     """
 
     metadata: dict[str, Any] = {
@@ -55,32 +58,37 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         on_divergence: str = "stop",
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
+        members: Mapping[str, Mapping[str, Any]] | None = None,
         **task_arguments: Any,
     ) -> None:
-        self.task = task_class(task)(**task_arguments)
-        self.metadata = {**self.metadata, "render_fps": round(1.0 / self.task.dt)}
+        tasks = make_tasks(task, members, task_arguments)
+        self.simulation = simulate(tasks, num_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / self.simulation.dt)}
         self.max_episode_steps = max_episode_steps
-        self.simulation = Simulation(self.task, num_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
         self.num_envs = num_envs
         self.render_mode = check_render_mode(render_mode)
         self._last: Observation | None = None
         self._renderer = BatchRenderer(self.simulation, width, height)
-        self.single_observation_space = self.task.observation_space
-        self.single_action_space = self.task.action_space
+        self.single_observation_space = self.simulation.observation_space
+        self.single_action_space = self.simulation.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+
+    @property
+    def task(self) -> Task:
+        """The task; a fleet has one for each member and refuses."""
+        return self.simulation.task
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes everywhere; environment ``i`` gets ``seed + i``, or the i-th of a list."""
         if seed is not None:
-            self.simulation.seed(
-                [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed
-            )
+            self.simulation.seed([seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed)
         self.simulation.reset(options=[options or {}] * self.num_envs)
         self._last = self.simulation.observe()
-        return self._last, {}
+        names = self.simulation.member_names
+        return self._last, {"member": np.array(names)} if names else {}
 
     def step(
         self, actions: NDArray[np.float32]
@@ -120,5 +128,6 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         return tuple(self._renderer.frame(i) for i in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Free the renderer."""
+        """Free the renderer and threads."""
         self._renderer.close()
+        self.simulation.close()

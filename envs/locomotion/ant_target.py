@@ -136,23 +136,23 @@ class AntTarget(Task):
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Progress towards the target, cost of control, bonus on arrival; falling on the back ends the episode."""
-        own = world.variables
-        before, distance = own.distance.copy(), self._distance(world)
+        variables = world.variables
+        before, distance = variables.distance.copy(), self._distance(world)
         arrived = distance < self.success_radius
         upside_down = world.bodies.torso.axes[:, 2, 2] < 0.0
         effort = np.clip(action, -1.0, 1.0)
-        own.distance = distance
-        own.reached += arrived
+        variables.distance = distance
+        variables.reached += arrived
         return Outcome(
             {
                 "progress": self.progress_weight * (before - distance) / self.dt,
                 "control": -self.control_weight * (effort * effort).sum(axis=1),
                 "success": self.success_bonus * arrived,
             },
-            success=own.reached > 0,
+            success=variables.reached > 0,
             terminated=upside_down | arrived if self.on_success == "terminate" else upside_down,
             redraw=arrived if self.on_success == "redraw" else None,
-            metrics={"distance": distance, "targets_reached": own.reached.copy()},
+            metrics={"distance": distance, "targets_reached": variables.reached.copy()},
         )
 
     def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
@@ -165,9 +165,9 @@ class AntTarget(Task):
         return np.sqrt(offset[..., 0] * offset[..., 0] + offset[..., 1] * offset[..., 1])
 
     def _draw_target(self, sim: World, rng: np.random.Generator) -> None:
-        own = sim.variables
-        distance, angle = rng.uniform(*self.target_distance), own.sense * rng.uniform(*own.sector)
-        zero = own.zero_direction  # where the sector's angles count from
+        variables = sim.variables
+        distance, angle = rng.uniform(*self.target_distance), variables.sense * rng.uniform(*variables.sector)
+        zero = variables.zero_direction  # where the sector's angles count from
         c, s = np.cos(angle), np.sin(angle)
         offset = distance * np.array([c * zero[0] - s * zero[1], s * zero[0] + c * zero[1], 0.0])
-        own.target = sim.bodies.torso.position * (1.0, 1.0, 0.0) + offset
+        variables.target = sim.bodies.torso.position * (1.0, 1.0, 0.0) + offset

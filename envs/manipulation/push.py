@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eqrl.envs.core import Outcome, Task, World, angle, choice, lengths, named, number, sector
-from eqrl.envs.core.layout import Reflection
+from eqrl.envs.core.coordinates import Reflection
 from eqrl.envs.core.task import Floats
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec

@@ -9,7 +9,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from eqrl.envs.core.layout import Body, Coordinates, FreeBody, StateLayout
+from eqrl.envs.core.coordinates import Body, Coordinates, FreeBody
+from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
 from eqrl.symmetry import EntitySet, Field, Generator, Group
 
@@ -75,14 +76,10 @@ def build(gear: float, integrator: mujoco.mjtIntegrator, timestep: float) -> muj
     for i in range(N_LEGS):
         angle = np.pi / 4 + i * np.pi / 2
         leg = torso.add_body(name=f"leg_{i}", quat=[np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
-        leg.add_geom(
-            type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.33, 0.46, 0.64, 1], **shared
-        )
+        leg.add_geom(type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.33, 0.46, 0.64, 1], **shared)
         thigh = leg.add_body(name=f"thigh_{i}", pos=[_SEGMENT, 0, 0])
         thigh.add_joint(name=f"hip_{i}", axis=[0, 0, 1], range=_HIP_RANGE, limited=True, armature=1.0, damping=1.0)
-        thigh.add_geom(
-            type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.42, 0.56, 0.74, 1], **shared
-        )
+        thigh.add_geom(type=capsule, fromto=[0, 0, 0, _SEGMENT, 0, 0], size=[0.08, 0, 0], rgba=[0.42, 0.56, 0.74, 1], **shared)
         shin = thigh.add_body(name=f"shin_{i}", pos=[_SEGMENT, 0, 0])
         shin.add_joint(name=f"ankle_{i}", axis=[0, 1, 0], range=_ANKLE_RANGE, limited=True, armature=1.0, damping=1.0)
         shin.add_geom(

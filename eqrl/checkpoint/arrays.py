@@ -1,4 +1,7 @@
-"""NumPy's own archive (``.npz``), read with suspicion: no pickle, no sizes that the file does not hold."""
+"""NumPy's own archive (``.npz``), read with suspicion: no pickle, no sizes that the file does not hold.
+
+``numpy.load`` takes the memory that a header announces before it looks how much there is, so each is compared with the file first.
+"""
 
 from __future__ import annotations
 

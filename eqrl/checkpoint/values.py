@@ -1,4 +1,7 @@
-"""Nested plain values to JSON and named arrays, and back to the bit. No pickle: what has no plain form is refused."""
+"""Nested plain values to JSON and named arrays, and back to the bit. No pickle: what has no plain form is refused.
+
+``json`` alone gives neither tuples nor NaN nor random generators back, and a library that does runs constructors that the file names.
+"""
 
 from __future__ import annotations
 

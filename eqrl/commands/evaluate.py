@@ -22,6 +22,7 @@ from eqrl.evaluation.figures import plot_zero_shot, sector_width
 from eqrl.evaluation.protocol import ZeroShot
 from eqrl.loading import load
 from eqrl.runs.config import Config, convert_options, option
+from eqrl.runs.fleets import member_options, members_of
 from eqrl.runs.packages import import_packages
 from eqrl.runs.zero_shot import evaluate_model, write_json
 
@@ -92,7 +93,7 @@ def evaluate(
 
 
 def table(result: ZeroShot, console: Console) -> None:
-    """Print a result: a row for each angle."""
+    """Print a result: a row for each angle, and for a fleet another table with a row for each member."""
     what = (
         f"{result.protocol} turned, {{}} episodes at each angle" if len(result.angles_deg) > 1 else "not turned, {} episodes"
     )
@@ -108,6 +109,26 @@ def table(result: ZeroShot, console: Console) -> None:
             "-" if intervals is None else f"{intervals[i][0]:.2f} .. {intervals[i][1]:.2f}",
             "-" if result.retention is None else f"{result.retention[i]:.2f}",
             "-" if result.equivariance_error is None else f"{result.equivariance_error[i]:.1e}",
+        )
+    print_table(console, columns)
+    if result.members:
+        _by_member(result, console)
+
+
+def _by_member(result: ZeroShot, console: Console) -> None:
+    columns = Table(title="by member, over all angles", title_justify="left")
+    columns.add_column("member")
+    for name in ("return", "success", "least success", "least retention", "equivariance error"):
+        columns.add_column(name, justify="right")
+    for name, member in result.members.items():
+        numbers = member.summary()
+        columns.add_row(
+            escape(name),
+            f"{numbers['return']:.2f}",
+            f"{numbers['success']:.2f}" if "success" in numbers else "-",
+            "-" if member.success is None else f"{member.success.min():.2f}",
+            f"{numbers['retention_min']:.2f}" if "retention_min" in numbers else "-",
+            f"{numbers['equivariance_error']:.1e}" if "equivariance_error" in numbers else "-",
         )
     print_table(console, columns)
 
@@ -148,7 +169,8 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         )
         console.print(f"numbers  {options.json}", markup=False, soft_wrap=True)
     if options.plot:
-        plot_zero_shot({str(config.network): result}, options.plot, title=config.env, width=sector_width(config.env_kwargs))
+        curves = result.members or {str(config.network): result}
+        plot_zero_shot(curves, options.plot, title=config.env, width=sector_width(config.env_kwargs))
         console.print(f"figure   {options.plot}", markup=False, soft_wrap=True)
     if options.video:
         from eqrl.evaluation.video import record
@@ -160,6 +182,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
             options.video,
             protocol=options.protocol,
             seed=options.seed,
+            members={name: member_options(config, name) for name in members_of(config, evaluation=True)},
         )
         console.print(f"video    {options.video}", markup=False, soft_wrap=True)
     return result

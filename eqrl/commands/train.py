@@ -46,7 +46,7 @@ def command(argv: Sequence[str], console: Console) -> int:
     config = Config.from_dict(merged(default, stored, given), "the command line")
     from eqrl.runs.folder import unfinished
     from eqrl.runs.resolution import resolve
-    from eqrl.runs.training import resume, train
+    from eqrl.runs.training import begin, resume
 
     drawn = config.seed < 0
     config = resolve(config)
@@ -56,4 +56,4 @@ def command(argv: Sequence[str], console: Console) -> int:
             highlight=False,
         )
         return RESUME_ME if resume(found[-1], console).interrupted else 0
-    return RESUME_ME if train(config, console).interrupted else 0
+    return RESUME_ME if begin(config, console).interrupted else 0

@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import ArrayLike
 
 from eqrl.arrays import Floats
 from eqrl.derivation.axis_terms import turned, width
-from eqrl.derivation.connections import Connections
-from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, Value, point_text
+from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, point_text
+from eqrl.derivation.drives import Drives
 from eqrl.derivation.geom_differences import aspects
 from eqrl.derivation.matching import anchor_gap
-from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
-from eqrl.derivation.mounting import mounts
-from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Symmetry
+from eqrl.derivation.model_parts import FREE, HINGE, SLIDE
 
 _GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
 _JOINT = ("solref", "solimp", "margin", "stiffness", "stiffnesspoly", "actgravcomp", "springyield", "actfrclimited")
 _DOF = ("armature", "damping", "frictionloss", "dampingpoly", "solref", "solimp")
-_STILL = 1e-12
 
 
-class Comparison:
-    """Collects the discrepancies of one symmetry.
-
-    Args:
-        parts: the model in its reference configuration.
-        shapes: its geoms.
-        symmetry: what to examine.
-        moved: the isometry of every body at the reference, ``(nbody, 4, 4)``.
-        connections: images of what connects parts under the symmetry.
-        floor: relative differences up to this are rounding.
-    """
-
-    def __init__(
-        self, parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats, connections: Connections, floor: float
-    ) -> None:
-        self.parts = parts
-        self.shapes = shapes
-        self.symmetry = symmetry
-        # what hangs on a piece that is mounted elsewhere is compared as if it were mounted where it should be
-        self.moved, self.mounted = mounts(parts, shapes, symmetry, moved)
-        self.connections = connections
-        self.floor = floor
-        # what stays where it is differs from itself in nothing, and most of a scene does when one of its bodies moves
-        still = np.abs(moved - np.eye(4)).max((1, 2)) < _STILL
-        self.still = still & (max(np.abs(symmetry.R - np.eye(3)).max(), np.abs(symmetry.t).max()) < _STILL)
-        self.without_image = {(d.field, d.of[0]) for d in connections.broken if d.of[1] == NONE}
+class Comparison(Drives):
+    """All discrepancies of one symmetry."""
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
@@ -63,7 +33,7 @@ class Comparison:
             *self._sites(),
             *self._inertia(),
         ]
-        compared += [*self._actuators(), *self._tendons()]
+        compared += [*self.actuators(), *self.tendons()]
         differing = once(d for d in compared if d is not None and d.relative > self.floor)
         return tuple(sorted(differing, key=lambda d: (d.level != "kinematic", d not in self.mounted, -d.relative)))
 
@@ -200,108 +170,6 @@ class Comparison:
                 where = self.moved[i][:3, :3] @ self.parts.data.xipos[i] + self.moved[i][:3, 3]
                 yield self._lacks("body", i, int(m.body_parentid[i]), where, f" ({m.body_mass[i]:.4g} kg)", "dynamic")
 
-    def _actuators(self) -> Iterator[Discrepancy | None]:
-        m, s = self.parts.model, self.symmetry
-        for i, j in enumerate(s.actuators):
-            of, sign = self._of("actuator", i, j), s.ctrl_signs[i]
-            if ("actuator", of[0]) in self.without_image:
-                continue
-            actuation = self.connections.actuation
-            sense = actuation.sense(i, int(j))
-            if not sense:  # pushes something else
-                yield self._sized("kinematic", "actuator", of, 1.0, 0.0, 1.0)
-                continue
-            for name in ("ctrlrange", "actrange"):
-                offset = s.ctrl_offsets[i] if name == "actrange" or s.shifts_control[i] else 0.0
-                limited = f"actuator_{name.replace('range', 'limited')}"
-                yield self._same("kinematic", name.replace("range", "limited"), of, *getattr(m, limited)[[i, j]])
-                if getattr(m, limited)[i] and getattr(m, limited)[j]:
-                    here, there = getattr(m, f"actuator_{name}")[[i, j]]
-                    mapped = np.sort(sign * here) + offset
-                    yield self._range("kinematic", name, of, tuple(mapped), tuple(there))
-            if m.actuator_forcelimited[i] or m.actuator_forcelimited[j]:
-                here, there = m.actuator_forcerange[[i, j]]
-                yield self._range("dynamic", "forcerange", of, tuple(np.sort(sense * here)), tuple(there))
-            for name in ("forcelimited", "actearly", "cranklength", "delay", "dampingpoly"):
-                yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
-            yield self._same("dynamic", "gear", of, *actuation.gears(i, int(j)))
-            for name in ("gaintype", "biastype", "dyntype", "dynprm", "armature", "damping"):
-                yield self._same("dynamic", name, of, self._get("actuator", name, i), self._get("actuator", name, j))
-            yield self._same("dynamic", "gainprm", of, actuation.gain(i, int(j), sense, sign), m.actuator_gainprm[j])
-            bias = actuation.bias(i, int(j), sense, s.ctrl_offsets[i])
-            yield self._same("dynamic", "biasprm", of, bias, m.actuator_biasprm[j])
-
-    def _tendons(self) -> Iterator[Discrepancy | None]:
-        m = self.parts.model
-        for i, j in enumerate(self.symmetry.tendons):
-            of = self._of("tendon", i, j)
-            if ("tendon", of[0]) in self.without_image:
-                continue
-            sign, shift = self.connections.tendon_signs[i], self.parts.fixed_length(j)
-            shift -= sign * self.parts.fixed_length(i)
-            moved, other = self.connections.coefficients(i, moved=True), self.connections.coefficients(int(j))
-            if len(moved) == len(other):
-                yield self._same("kinematic", "coef", of, sign * moved, other)
-            yield self._same("kinematic", "limited", of, m.tendon_limited[i], m.tendon_limited[j])
-            if m.tendon_limited[i] and m.tendon_limited[j]:
-                mapped = np.sort(sign * m.tendon_range[i]) + shift
-                yield self._range("kinematic", "range", of, tuple(mapped), tuple(m.tendon_range[j]))
-            if m.tendon_stiffness[i] or m.tendon_stiffness[j]:
-                mapped = np.sort(sign * m.tendon_lengthspring[i]) + shift
-                yield self._same("dynamic", "springlength", of, mapped, m.tendon_lengthspring[j])
-            if m.tendon_actfrclimited[i] and m.tendon_actfrclimited[j]:
-                mapped = np.sort(sign * m.tendon_actfrcrange[i])
-                yield self._range("dynamic", "actfrcrange", of, tuple(mapped), tuple(m.tendon_actfrcrange[j]))
-            for name in (
-                "stiffness",
-                "damping",
-                "frictionloss",
-                "stiffnesspoly",
-                "dampingpoly",
-                "actfrclimited",
-                "margin",
-                "armature",
-                "solref_lim",
-                "solimp_lim",
-                "solref_fri",
-                "solimp_fri",
-            ):
-                yield self._same("dynamic", name, of, self._get("tendon", name, i), self._get("tendon", name, j))
-
-    # ------------------------------------------------------------------ differences
-    def _position(self, body: int, point: Floats) -> tuple[float, ...]:
-        """A point of the world in a body's frame, as MJCF writes it."""
-        pose = self.parts.poses[body]
-        return tuple(float(v) for v in pose[:3, :3].T @ (point - pose[:3, 3]))
-
-    def _direction(self, body: int, vector: Floats) -> tuple[float, ...]:
-        return tuple(float(v) for v in self.parts.poses[body][:3, :3].T @ vector)
-
-    def _get(self, kind: str, name: str, i: int) -> Any:
-        table = getattr(self.parts.model, f"{kind}_{name}", None)
-        return 0.0 if table is None else table[i]
-
-    def _of(self, kind: str, i: int, j: int) -> tuple[str, str]:
-        return self.parts.name(kind, int(i)), self.parts.name(kind, int(j))
-
-    def _far(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, scale: float) -> Discrepancy:
-        return self._sized(level, field, of, a, b, float(np.linalg.norm(np.subtract(a, b)) / scale))
-
-    def _same(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike) -> Discrepancy | None:
-        if np.array_equal(a, b):
-            return None
-        x, y = np.ravel(np.asarray(a, dtype=np.float64)), np.ravel(np.asarray(b, dtype=np.float64))
-        scale = max(float(np.abs(x).max(initial=0.0)), float(np.abs(y).max(initial=0.0)), 1e-12)
-        return self._sized(level, field, of, x, y, float(np.abs(x - y).max(initial=0.0) / scale))
-
-    def _range(self, level: Level, field: str, of: tuple[str, str], a: tuple[Any, ...], b: tuple[Any, ...]) -> Discrepancy:
-        width = max(a[1] - a[0], b[1] - b[0], 1e-12)
-        return self._sized(level, field, of, a, b, float(max(abs(a[0] - b[0]), abs(a[1] - b[1])) / width))
-
-    @staticmethod
-    def _sized(level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, relative: float) -> Discrepancy:
-        return Discrepancy(level, field, of, (_value(a), _value(b)), relative)
-
 
 def once(discrepancies: Iterable[Discrepancy]) -> list[Discrepancy]:
     """Each attribute of two parts once: a mirror compares right with left and left with right, and one of the two is enough."""
@@ -326,8 +194,3 @@ def _six(inertia: Floats) -> tuple[float, ...]:
 def _plain(values: Floats) -> Floats | float:
     """One number where all entries are equal, as for a hinge."""
     return float(values[0]) if len(values) and (values == values[0]).all() else values
-
-
-def _value(x: ArrayLike) -> Value:
-    flat = np.ravel(np.asarray(x, dtype=np.float64)) + 0.0  # no minus before a zero
-    return float(flat[0]) if len(flat) == 1 else tuple(float(v) for v in flat)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from eqrl.evaluation.protocol import ZeroShot
+from eqrl.files.atomic import whole_file
 
 PALETTE = ("#0b7a75", "#d1495b", "#8d8d92", "#edae49", "#5b5ea6", "#66a182", "#30638e")
 _INK, _FAINT = "#22313f", "#c9d1d9"
@@ -121,6 +122,6 @@ def plot_zero_shot(results: Mapping[str, ZeroShot], path: str | Path, *, title: 
 
 
 def save_figure(drawing: Figure, path: str | Path) -> None:
-    """Write a figure and make its folder."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=160)
+    """Write a figure, as a whole or not at all, and make its folder."""
+    with whole_file(Path(path)) as aside:
+        drawing.savefig(aside, dpi=160, format=Path(path).suffix.removeprefix(".") or "png")

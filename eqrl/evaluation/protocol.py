@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +57,7 @@ class ZeroShot:
         successes: shape ``(angles, episodes)``, or None if the environment does not tell success.
         equivariance_error: relative error of ``model.predict`` under each rotation, shape ``(angles,)``; None if the spaces
             are not typed.
+        members: of a fleet, the results of each member alone, by name; the numbers above are then of all of them together.
     """
 
     protocol: Protocol
@@ -64,6 +65,21 @@ class ZeroShot:
     returns: NDArray[np.float64]
     successes: NDArray[np.bool_] | None
     equivariance_error: NDArray[np.float64] | None
+    members: Mapping[str, ZeroShot] = field(default_factory=dict)
+
+    @classmethod
+    def of_members(cls, members: Mapping[str, ZeroShot]) -> ZeroShot:
+        """The results of a fleet from those of its members: all episodes together, and the largest equivariance error."""
+        parts = list(members.values())
+        successes, errors = [p.successes for p in parts], [p.equivariance_error for p in parts]
+        return cls(
+            parts[0].protocol,
+            parts[0].angles_deg,
+            np.concatenate([p.returns for p in parts], axis=1),
+            None if any(s is None for s in successes) else np.concatenate(successes, axis=1),  # type: ignore[arg-type]
+            None if any(e is None for e in errors) else np.max(errors, axis=0),  # type: ignore[arg-type]
+            members,
+        )
 
     @property
     def mean_return(self) -> NDArray[np.float64]:
@@ -109,7 +125,7 @@ class ZeroShot:
         return numbers
 
     def to_json(self) -> dict[str, Any]:
-        """Lists per angle, as ``eqrl evaluate --json`` writes them."""
+        """Lists per angle, as ``eqrl evaluate --json`` writes them; of a fleet also those of each member, as ``members``."""
 
         def listed(values: NDArray[Any] | None) -> list[float] | None:
             return None if values is None else [float(v) for v in values]
@@ -126,6 +142,7 @@ class ZeroShot:
             "return_interval": [list(mean_interval(row)) for row in self.returns],
             "success_interval": None if self.success is None else [list(i) for i in self.success_interval() or ()],
             "episodes_per_angle": int(self.returns.shape[1]),
+            **({"members": {name: result.to_json() for name, result in self.members.items()}} if self.members else {}),
         }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_Z95 = 1.959963984540054
-
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """95 percent interval of a success rate (Wilson 1927); right also for 0 of n and n of n.
@@ -15,19 +13,24 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
         successes: number of successes.
         n: number of trials.
     """
+    from scipy.stats import binomtest  # takes a second, which whoever trains need not wait for at the beginning
+
     if n == 0:
         return 0.0, 1.0
-    p, z2 = successes / n, _Z95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # clip away the rounding at 0 of n and n of n, where the bound is exactly 0 and 1
-    return float(np.clip(centre - half, 0.0, p)), float(np.clip(centre + half, p, 1.0))
+    interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float]:
-    """Normal 95 percent interval of a mean."""
+    """95 percent interval of a mean by Student's t: a normal interval of three values would cover it in 82 percent of all cases.
+
+    Args:
+        values: independent ones, as of seeds or episodes; of a single one the interval is that value.
+    """
+    from scipy.stats import t
+
     x = np.asarray(values, dtype=np.float64)
-    half = _Z95 * x.std(ddof=1) / np.sqrt(x.size) if x.size > 1 else 0.0
+    half = t.ppf(0.975, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size) if x.size > 1 else 0.0
     return float(x.mean() - half), float(x.mean() + half)
 
 

@@ -32,8 +32,9 @@ def record(
     seconds: float = 6.0,
     seed: int = 10_000,
     size: tuple[int, int] = (320, 320),
+    members: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Film an agent on the same episodes under several rotations.
+    """Film an agent on the same episodes under several rotations, or with the members of a fleet.
 
     Args:
         model: the agent.
@@ -45,6 +46,7 @@ def record(
         seconds: length; episodes that end are followed by the next ones.
         seed: of the first episode.
         size: width and height of a panel in pixels.
+        members: of a fleet, the options of each member's environment by its name; then there is one panel each, not turned.
 
     Raises:
         UsageError: for another kind of file, or if nothing can be rendered here.
@@ -54,12 +56,10 @@ def record(
         raise UsageError(f"video {path}: unknown kind {path.suffix!r}; use .mp4 or .gif")
     choose_renderer()
     path.parent.mkdir(parents=True, exist_ok=True)
-    panels = [_film(model, env_id, {**env_kwargs, f"{protocol}_rotation": a}, seconds, seed, size) for a in angles_deg]
-    rate = panels[0][1]
-    frames: list[Any] = [
-        _grid([_labelled(p[0][i], f"{a:g}°") for p, a in zip(panels, angles_deg, strict=True)])
-        for i in range(len(panels[0][0]))
-    ]
+    options = members or {f"{a:g}°": {**env_kwargs, f"{protocol}_rotation": a} for a in angles_deg}
+    panels = {label: _film(model, env_id, kwargs, seconds, seed, size) for label, kwargs in options.items()}
+    rate, length = next((rate, len(film)) for film, rate in panels.values())
+    frames: list[Any] = [_grid([_labelled(film[i], label) for label, (film, _) in panels.items()]) for i in range(length)]
     if path.suffix == ".gif":
         imageio.mimsave(path, frames[::2], duration=2000.0 / rate, loop=0)
     else:

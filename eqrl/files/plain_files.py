@@ -1,4 +1,8 @@
-"""Files of plain values (YAML, TOML, JSON), read without executing anything and without letting a small file grow large."""
+"""Files of plain values (YAML, TOML, JSON), read without executing anything and without letting a small file grow large.
+
+PyYAML, ``tomllib`` and ``json`` read them; what is added here is what they let pass: a few lines of aliases that fill the memory,
+nesting that ends in a ``RecursionError``, errors of other classes than they document.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Members of zip archives from strangers: read no further than announced, with every way to be broken known."""
+"""Members of zip archives from strangers: read no further than announced, with every way to be broken known.
+
+``ZipFile.read`` unpacks all that a member holds, whatever it announces, and documents one of the nine errors that it raises.
+"""
 
 from __future__ import annotations
 

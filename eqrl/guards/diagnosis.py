@@ -51,10 +51,8 @@ def _first(error: BaseException, env_id: str) -> Finding | None:
     if isinstance(error, TrainingDiverged):
         return error.finding
     if isinstance(error, DivergenceError):
-        who, others = error.members[0], len(error.members) - 1
-        more = f" and {others} more" if others else ""
-        text = f"the physics of environment {env_id} diverged (member {who}{more}, {error.time[0]:.3g} s after its reset)"
-        return Finding("physics", text, member=who)
+        text = f"the physics of environment {env_id} diverged ({error.where})"
+        return Finding("physics", text, member=error.members[0])
     if isinstance(error, ValueError) and "Expected parameter" in str(error):
         # PyTorch's distributions raise it for a mean or width that is not finite
         return Finding("distribution", "the action distribution is not finite, the training diverged")

@@ -59,7 +59,10 @@ def batch_of(
 
 
 def physics_of(env: VecEnv, error: BaseException) -> dict[str, NDArray[Any]]:
-    """MuJoCo's integration states before the last step, one row a member; empty where there is no MuJoCo."""
+    """MuJoCo's integration states before the last step, one row a member; empty where there is no MuJoCo.
+
+    In a fleet the rows of robots with fewer numbers end with NaN.
+    """
     if isinstance(error, DivergenceError):
         return {
             "members": np.asarray(error.members),
@@ -71,7 +74,7 @@ def physics_of(env: VecEnv, error: BaseException) -> dict[str, NDArray[Any]]:
     while hasattr(bare, "venv"):
         bare = bare.venv
     if (simulation := getattr(bare, "simulation", None)) is not None:
-        states = simulation.watch.before
+        states = simulation.states_before
     else:
         try:
             states = np.stack(env.get_attr("state_before"))

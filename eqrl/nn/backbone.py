@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from torch import Tensor
 
 from eqrl.nn.constants import ExactModule
 from eqrl.nn.padding import Padding, cleared
 from eqrl.nn.perceptron import Activation
+from eqrl.nn.signatures import whole_signature
 from eqrl.symmetry import GROUPS, Group, Representation
+
+
+class BackboneOptions(TypedDict, total=False):
+    """Options that every backbone has.
+
+    Attributes:
+        hidden: widths of the hidden layers; None gives the backbone's default.
+        activation: activation, by name or type; None gives the backbone's default.
+        output_gain: gain of the last layer's initial weights.
+    """
+
+    hidden: Sequence[int] | None
+    activation: Activation | None
+    output_gain: float
 
 
 class Backbone(ExactModule):
@@ -20,13 +35,15 @@ class Backbone(ExactModule):
     are equivariant to 1e-10 for any weights and inputs.
 
     Where entity sets of the input are masked, whatever stands in slots of padding reaches nothing, and outputs over
-    these sets are zero there. Subclasses need not care: they write ``_map``, which sees zeros.
+    these sets are zero there. Subclasses need not care: they write ``compute``, which sees zeros.
 
     Attributes:
         in_rep: representation of the input.
         out_rep: representation of the output.
         group: the group that the network commutes with.
         hidden: widths of its hidden layers.
+        activation: activation after each of them.
+        output_gain: gain of the last layer's initial weights.
         stacks: whether its parameters may have a leading axis of members, which its output then has too.
         exchanges: whether it commutes with every exchange of the entities of exchangeable sets, and does not know how many
             slots there are. Networks that give each slot weights of its own do not.
@@ -36,6 +53,12 @@ class Backbone(ExactModule):
     stacks: ClassVar[bool] = False
     exchanges: ClassVar[bool] = False
     default_hidden: ClassVar[tuple[int, ...]] = (256, 256)
+    default_activation: ClassVar[Activation] = "relu"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let tools see the options of every backbone among those of this one."""
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = whole_signature(cls, Backbone)  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -44,7 +67,7 @@ class Backbone(ExactModule):
         group: Group | None = None,
         *,
         hidden: Sequence[int] | None = None,
-        activation: Activation = "relu",
+        activation: Activation | None = None,
         output_gain: float = 1.0,
     ) -> None:
         """Check that the group can be honoured; subclasses build their layers.
@@ -54,7 +77,7 @@ class Backbone(ExactModule):
             out_rep: representation of the output.
             group: group to commute with; None is the largest one that this backbone honours cheaply.
             hidden: widths of the hidden layers; None gives the backbone's default.
-            activation: activation, by name or type.
+            activation: activation, by name or type; None gives the backbone's default.
             output_gain: gain of the last layer's initial weights.
 
         Raises:
@@ -65,6 +88,8 @@ class Backbone(ExactModule):
         self.out_rep = out_rep
         self.group = self.default_group(in_rep) if group is None else group
         self.hidden = self.default_hidden if hidden is None else tuple(hidden)
+        self.activation = self.default_activation if activation is None else activation
+        self.output_gain = output_gain
         self.check_group(self.group)
         # both raise if a horizontal field would be tilted
         in_rep.with_group(self.group)
@@ -97,11 +122,11 @@ class Backbone(ExactModule):
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs of shape ``(B, in_rep.dim)`` to outputs of shape ``(B, out_rep.dim)``."""
         if self._padding_in is None:
-            return self._map(x)
-        y = self._map(cleared(x, self._padding_in.valid(x)))
+            return self.compute(x)
+        y = self.compute(cleared(x, self._padding_in.valid(x)))
         return y if self._padding_out is None else cleared(y, self._padding_out.valid(x))
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """The same, where padding is zero in the input and may be anything in the output."""
         raise NotImplementedError
 

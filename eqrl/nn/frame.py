@@ -12,14 +12,14 @@ A finite part of the group (a mirror, an exchange of limbs) is honoured by the m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 
 from eqrl.nn.anchors import anchor_fields, anchor_starts, role_anchor
-from eqrl.nn.backbone import Backbone
-from eqrl.nn.perceptron import Activation, perceptron
+from eqrl.nn.backbone import Backbone, BackboneOptions
+from eqrl.nn.perceptron import perceptron
 from eqrl.nn.sharing import by_norm, priority, shared
 from eqrl.nn.turn import Turn
 from eqrl.symmetry import Group, Representation
@@ -58,12 +58,10 @@ class Frame(Backbone):
         out_rep: Representation,
         group: Group | None = None,
         *,
-        hidden: Sequence[int] | None = None,
-        activation: Activation = "relu",
-        output_gain: float = 1.0,
         anchors: Sequence[str] | None = None,
         weighting: Weighting = "priority",
         eps: float = 0.1,
+        **common: Unpack[BackboneOptions],
     ) -> None:
         """Build the perceptron and the constants of the group.
 
@@ -71,18 +69,16 @@ class Frame(Backbone):
             in_rep: representation of the input.
             out_rep: representation of the output.
             group: group to commute with; None is the world part of the input's group, about gravity.
-            hidden: widths of the hidden layers, by default ``(256, 256)``.
-            activation: activation, by name or type.
-            output_gain: gain of the last layer's initial weights.
             anchors: names of the fields whose vectors propose directions, the best first; None takes the goal,
                 the heading, and all other world vectors.
             weighting: how the proposals share the output, see above.
             eps: horizontal length, in units of the (normalised) input, below which a vector loses its say.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; hidden layers have by default ``(256, 256)`` units.
 
         Raises:
             ValueError: for SO3 and O3, for unknown anchors or weightings, and for ``"single"`` without a vector.
         """
-        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        super().__init__(in_rep, out_rep, group, **common)
         if weighting not in get_args(Weighting):
             raise ValueError(f"unknown weighting {weighting!r}; choose one of {list(get_args(Weighting))}")
         if eps <= 0:
@@ -104,7 +100,7 @@ class Frame(Backbone):
         self.register_constant("out_of", out_of.mT.reshape(-1, out_rep.dim) / self.copies)
         self.turn_in = Turn(in_rep)
         self.turn_out = Turn(out_rep)
-        self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, activation, output_gain)
+        self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, self.activation, self.output_gain)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -121,7 +117,8 @@ class Frame(Backbone):
                 "about gravity, group.about_gravity(), or take 'vector' or 'steerable'"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if self.copies == 1:
             return self._turned(x)
         moved = (x @ self.into).view(-1, self.in_rep.dim)
@@ -176,25 +173,22 @@ class Heading(Frame):
         in_rep: Representation,
         out_rep: Representation,
         group: Group | None = None,
-        *,
-        hidden: Sequence[int] | None = None,
-        activation: Activation = "relu",
-        output_gain: float = 1.0,
+        **common: Unpack[BackboneOptions],
     ) -> None:
         """As :class:`Frame`, with one anchor.
 
         Raises:
             ValueError: also if no world vector has the role.
         """
+        if others := sorted(set(common) - set(BackboneOptions.__annotations__)):
+            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {others[0]!r}")
         super().__init__(
             in_rep,
             out_rep,
             group,
-            hidden=hidden,
-            activation=activation,
-            output_gain=output_gain,
             anchors=(role_anchor(in_rep, self.label, self.label),),
             weighting="single",
+            **common,
         )
 
 

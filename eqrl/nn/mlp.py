@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 from torch import Tensor
 
-from eqrl.nn.backbone import Backbone
-from eqrl.nn.perceptron import Activation, perceptron
+from eqrl.nn.backbone import Backbone, BackboneOptions
+from eqrl.nn.perceptron import perceptron
 from eqrl.symmetry import TRIVIAL, Group, Representation
 
 
@@ -21,13 +21,10 @@ class MLP(Backbone):
         in_rep: Representation,
         out_rep: Representation,
         group: Group | None = None,
-        *,
-        hidden: Sequence[int] | None = None,
-        activation: Activation = "relu",
-        output_gain: float = 1.0,
+        **common: Unpack[BackboneOptions],
     ) -> None:
-        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
-        self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, activation, output_gain)
+        super().__init__(in_rep, out_rep, group, **common)
+        self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, self.activation, self.output_gain)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -43,6 +40,7 @@ class MLP(Backbone):
                 "or take 'frame', 'vector' or 'steerable'"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         y: Tensor = self.net(x)
         return y

@@ -12,15 +12,14 @@ which ``frame`` needs one for each finite element.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Self, Unpack
 
 import torch
 from torch import Tensor
 
 from eqrl.nn.anchors import anchor_fields, anchor_starts
-from eqrl.nn.backbone import Backbone
+from eqrl.nn.backbone import Backbone, BackboneOptions
 from eqrl.nn.finite import FinitePerceptron
-from eqrl.nn.perceptron import Activation
 from eqrl.nn.sharing import priority, shared
 from eqrl.nn.stabilizer import proposals, stabilizer
 from eqrl.nn.turn import Turn
@@ -48,11 +47,9 @@ class Regular(Backbone):
         out_rep: Representation,
         group: Group | None = None,
         *,
-        hidden: Sequence[int] | None = None,
-        activation: Activation = "relu",
-        output_gain: float = 1.0,
         anchors: Sequence[str] | None = None,
         eps: float = 0.1,
+        **common: Unpack[BackboneOptions],
     ) -> None:
         """Build the perceptron and the constants of the group.
 
@@ -60,17 +57,16 @@ class Regular(Backbone):
             in_rep: representation of the input.
             out_rep: representation of the output.
             group: group to commute with; None is the input's whole group, of SO3 and O3 the part that keeps gravity.
-            hidden: widths of the hidden layers, by default ``(256, 256)``, rounded up to whole regular representations.
-            activation: activation, by name or type.
-            output_gain: gain of the last layer's initial weights.
             anchors: names of the fields whose vectors propose directions, the best first; None takes the goal, the heading,
                 and all other world vectors. A finite group needs none.
             eps: horizontal length, in units of the (normalised) input, below which a vector loses its say.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; hidden layers have by default ``(256, 256)`` units, rounded up
+                to whole regular representations.
 
         Raises:
             ValueError: for SO3 and O3, and for unknown anchors.
         """
-        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        super().__init__(in_rep, out_rep, group, **common)
         if eps <= 0:
             raise ValueError(f"eps must be positive, got {eps}")
         self.eps = eps
@@ -84,7 +80,7 @@ class Regular(Backbone):
         acts_in, acts_out = in_rep.matrix(inside.cosets), out_rep.matrix(inside.cosets)
         if self.turns:
             acts_in, acts_out = self.turn_in.inside(acts_in), self.turn_out.inside(acts_out)
-        self.net = FinitePerceptron(inside, acts_in, acts_out, self.hidden, activation, output_gain)
+        self.net = FinitePerceptron(inside, acts_in, acts_out, self.hidden, self.activation, self.output_gain)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -107,7 +103,8 @@ class Regular(Backbone):
         self.net.freeze()
         return self
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if not self.turns:
             y: Tensor = self.net(x)
             return y

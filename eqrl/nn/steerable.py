@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from e3nn import o3
 from e3nn.nn import Gate
 from torch import Tensor, nn
 
-from eqrl.nn.backbone import Backbone, largest_standard_subgroup, standard_group
+from eqrl.nn.backbone import Backbone, BackboneOptions, largest_standard_subgroup, standard_group
 from eqrl.nn.perceptron import Activation, activation_type
 from eqrl.symmetry import O2, SO2, TRIVIAL, Group, Representation
 from eqrl.symmetry.representation import WORLD
@@ -28,6 +28,7 @@ class Steerable(Backbone):
 
     label: ClassVar[str] = "steerable"
     default_hidden: ClassVar[tuple[int, ...]] = (24, 24)
+    default_activation: ClassVar[Activation] = "silu"
 
     into: Tensor
     out_of: Tensor
@@ -39,11 +40,9 @@ class Steerable(Backbone):
         out_rep: Representation,
         group: Group | None = None,
         *,
-        hidden: Sequence[int] | None = None,
-        activation: Activation = "silu",
-        output_gain: float = 1.0,
         embedding: int = 6,
         lmax: int | None = None,
+        **common: Unpack[BackboneOptions],
     ) -> None:
         """Build the network.
 
@@ -51,16 +50,15 @@ class Steerable(Backbone):
             in_rep: representation of the input.
             out_rep: representation of the output.
             group: group to commute with; None is the largest of the standard ones within the input's world part.
-            hidden: number of features of each kind of irrep, one number per layer, by default ``(24, 24)``.
-            activation: activation of the true scalars, by name or type; it needs no arguments.
-            output_gain: factor on the last layer's initial weights.
             embedding: number of input combinations of each kind that multiply the features.
             lmax: largest degree inside; None takes the largest of input and output, at least 1.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. ``hidden`` is the number of features of each kind of irrep, one
+                number per layer, by default ``(24, 24)``; the activation is that of the true scalars, by default ``"silu"``.
 
         Raises:
             ValueError: for groups other than the standard ones.
         """
-        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        super().__init__(in_rep, out_rep, group, **common)
         standard = standard_group(self.group)
         assert standard is not None
         mirrors = standard.has_mirrors
@@ -78,7 +76,7 @@ class Steerable(Backbone):
         degree = max([1, *(d for d, _ in kinds_in + kinds_out)] if lmax is None else [lmax])
         parities = (1, -1) if mirrors else (1,)
         inner = [(d, p) for d in range(degree + 1) for p in parities]
-        kind = activation_type(activation)()
+        kind = activation_type(self.activation)()
         irreps = _as_irreps(kinds_in)
         embedded = o3.Irreps([(embedding, ir) for ir in inner])
         self.embed = o3.Linear(irreps, embedded)
@@ -91,7 +89,7 @@ class Steerable(Backbone):
             irreps = gate.irreps_out
         self.head = o3.Linear(irreps, _as_irreps(kinds_out))
         with torch.no_grad():
-            self.head.weight.mul_(output_gain)
+            self.head.weight.mul_(self.output_gain)
         self._tame()
 
     @classmethod
@@ -108,7 +106,8 @@ class Steerable(Backbone):
                 "for the largest of these within the environment's group, or take 'frame', which averages over any finite part"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         h = torch.cat([x @ self.into, self.constant.expand(x.shape[0], -1)], dim=1)
         e: Tensor = self.embed(h)
         # bounded, so that the layers' products grow no faster than the input

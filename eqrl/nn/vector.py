@@ -11,16 +11,15 @@ function of them has this form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from eqrl.nn.backbone import Backbone, largest_standard_subgroup, standard_group
+from eqrl.nn.backbone import Backbone, BackboneOptions, largest_standard_subgroup, standard_group
 from eqrl.nn.channels import Channels, length
 from eqrl.nn.layout import layout
-from eqrl.nn.perceptron import Activation, BatchLast, hidden_layers, linear
+from eqrl.nn.perceptron import BatchLast, hidden_layers, linear
 from eqrl.symmetry import Group, Representation
 
 
@@ -42,12 +41,10 @@ class Vector(Backbone):
         out_rep: Representation,
         group: Group | None = None,
         *,
-        hidden: Sequence[int] | None = None,
-        activation: Activation = "relu",
-        output_gain: float = 1.0,
         channels: int = 10,
         crosses: int = 4,
         odd: int = 64,
+        **common: Unpack[BackboneOptions],
     ) -> None:
         """Build the network.
 
@@ -55,18 +52,16 @@ class Vector(Backbone):
             in_rep: representation of the input.
             out_rep: representation of the output.
             group: group to commute with; None is the largest of the five within the input's world part.
-            hidden: widths of the perceptron, by default ``(192, 192)``: with the Gram matrix that costs what a plain
-                perceptron of ``(256, 256)`` costs.
-            activation: activation, by name or type.
-            output_gain: gain of the last layer's initial weights.
             channels: number of vector channels (of each parity).
             crosses: number of cross products of each kind, for the groups that need them.
             odd: number of projections of the numbers that change sign with the determinant.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. The perceptron's widths are by default ``(192, 192)``: with the
+                Gram matrix that costs what a plain perceptron of ``(256, 256)`` costs.
 
         Raises:
             ValueError: for other groups, and for irreps with ``l >= 2`` that turn with the world.
         """
-        super().__init__(in_rep, out_rep, group, hidden=hidden, activation=activation, output_gain=output_gain)
+        super().__init__(in_rep, out_rep, group, **common)
         standard = standard_group(self.group)
         assert standard is not None
         mirrors = standard.has_mirrors
@@ -89,18 +84,18 @@ class Vector(Backbone):
 
         n_odd = len(found.odd) + (self.channels.odd if self.channels else 0) if parity else 0
         n_in = len(found.even) + (self.channels.even if self.channels else 0) + (odd if n_odd else 0)
-        trunk, width = hidden_layers(n_in, self.hidden, activation, BatchLast)
+        trunk, width = hidden_layers(n_in, self.hidden, self.activation, BatchLast)
         self.trunk = nn.Sequential(*trunk)
         self.space = found.space
         self.out_even, self.out_odd = len(wanted.even), len(wanted.odd)
         self.out_polar, self.out_axial = len(wanted.polar), len(wanted.axial)
         n_even = self.out_even + self.out_polar * self.n_polar + self.out_axial * self.n_axial
-        self.even_head = linear(width, n_even, output_gain, kind=BatchLast) if n_even else None
+        self.even_head = linear(width, n_even, self.output_gain, kind=BatchLast) if n_even else None
         self.odd_in = linear(n_odd, odd, 1.0, bias=False, kind=BatchLast) if n_odd else None
         self.n_odd_out = self.out_odd + self.out_polar * self.n_axial + self.out_axial * self.n_polar
         reads_odd = n_odd > 0 and self.n_odd_out > 0
         self.odd_gate = linear(width, odd, 1.0, kind=BatchLast) if reads_odd else None
-        self.odd_head = linear(odd, self.n_odd_out, output_gain, bias=False, kind=BatchLast) if reads_odd else None
+        self.odd_head = linear(odd, self.n_odd_out, self.output_gain, bias=False, kind=BatchLast) if reads_odd else None
         order = torch.tensor(wanted.order, dtype=torch.int64)
         self.moves = not torch.equal(order, torch.arange(out_rep.dim))
         self.register_constant("unsort", torch.argsort(order))
@@ -122,7 +117,8 @@ class Vector(Backbone):
                 "the largest of these within the environment's group, or take 'frame', which averages over any finite part"
             )
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         rows = x.index_select(1, self.index).mT.contiguous()
         if self.signs is not None:
             rows = rows * self.signs

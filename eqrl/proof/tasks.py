@@ -59,23 +59,23 @@ class TaskProof:
         verdict = replace(verdict, remarks=tuple(remarks))
         if not verdict.holds or not self.direct:
             return verdict
-        cause = self._bounds(symmetry) or self._outcome(symmetry)
-        if cause is None:
+        wrong = self._bounds(symmetry) or self._outcome(symmetry)
+        if wrong is None:
             return verdict
-        return replace(verdict, holds=False, field=cause.id.split(" not ")[0], step=1, cause=cause)
+        field, cause = wrong
+        return replace(verdict, holds=False, field=field, step=1, cause=cause)
 
-    def _bounds(self, symmetry: Symmetry) -> Cause | None:
+    def _bounds(self, symmetry: Symmetry) -> tuple[str, Cause] | None:
         space = self.env.action_space
         one, other = symmetry.ctrl(space.low), symmetry.ctrl(space.high)
         wrong = ~(np.isclose(np.minimum(one, other), space.low) & np.isclose(np.maximum(one, other), space.high))
         if not wrong.any():
             return None
         names = ", ".join(actuator_name(symmetry.model, int(k)) for k in np.flatnonzero(wrong))
-        return Cause(
-            "componentwise clip", f"the bounds of actions {names} are not those of the actions that are mapped to them"
-        )
+        clip = "componentwise clip"
+        return clip, Cause(clip, f"the bounds of actions {names} are not those of the actions that are mapped to them")
 
-    def _outcome(self, symmetry: Symmetry) -> Cause | None:
+    def _outcome(self, symmetry: Symmetry) -> tuple[str, Cause] | None:
         for state, actions in self.states:
             here = self._play(*state, actions)
             there = self._play(
@@ -83,12 +83,12 @@ class TaskProof:
             )
             for a, b in zip(here, there, strict=False):
                 if not abs(a[0] - b[0]) <= _RELATIVE * max(1.0, abs(a[0])):
-                    return Cause(
+                    return "reward", Cause(
                         "reward not invariant",
                         f"a step pays {a[0]:.4g}, its image {b[0]:.4g}: the reward singles out a direction or a side",
                     )
                 if a[1] != b[1]:
-                    return Cause("termination not invariant", "an episode ends and its image does not")
+                    return "termination", Cause("termination not invariant", "an episode ends and its image does not")
         return None
 
     def _play(self, qpos: Floats, qvel: Floats, act: Floats, actions: Floats) -> list[tuple[float, bool]]:

@@ -17,10 +17,12 @@ class Cause:
     Attributes:
         id: stable words, such as ``"pyramidal friction cone"`` or ``"wrong sign of joint left_hip"``.
         fix: what to do about it, one line.
+        explains: whether it says what is wrong, or only where.
     """
 
     id: str
     fix: str = ""
+    explains: bool = True
 
     def __str__(self) -> str:
         """The words."""

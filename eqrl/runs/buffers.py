@@ -13,6 +13,7 @@ from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY
 
 from eqrl import agents
 from eqrl.errors import UsageError, known_arguments, one_line, suggestion
+from eqrl.runs.fleets import rows_of_members
 from eqrl.runs.ranges import check_value
 from eqrl.runs.values import fitting
 
@@ -75,6 +76,8 @@ def check_buffer(arguments: dict[str, Any], env: VecEnv) -> None:
         buffer, options = arguments.get(f"{kind}_class") or default, arguments.get(f"{kind}_kwargs")
         if issubclass(buffer, HerReplayBuffer):
             _refuse_without_goals(buffer, env)
+            if rows_of_members(env):
+                options = arguments[f"{kind}_kwargs"] = _with_infos(options)
         fits = issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts  # if not, it says so itself
         if options and fits:
             arguments[f"{kind}_kwargs"] = _checked(f"{kind}_kwargs", options, buffer)
@@ -101,6 +104,20 @@ def _checked(name: str, options: Mapping[str, Any], buffer: type) -> dict[str, A
                 f"hyperparameter {name!r}, option {option!r}: {value!r}; {suggestion(str(value), KEY_TO_GOAL_STRATEGY)}"
             )
     return checked
+
+
+def _with_infos(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options with which hindsight replay tells the environment whose transition each one is: in a fleet rewards depend on it.
+
+    Raises:
+        UsageError: if they say otherwise.
+    """
+    if options and not options.get("copy_info_dict", True):
+        raise UsageError(
+            "hyperparameter 'replay_buffer_kwargs', option 'copy_info_dict': False hides from a fleet which member a transition is of, "
+            "and the reward depends on it; leave it out"
+        )
+    return {**(options or {}), "copy_info_dict": True}
 
 
 def _refuse_without_goals(buffer: type, env: VecEnv) -> None:

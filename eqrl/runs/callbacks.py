@@ -17,6 +17,7 @@ from eqrl.checkpoint.training import restore_randomness
 from eqrl.checkpoint.values import set_generator
 from eqrl.evaluation.protocol import equivariance_error, play, typed
 from eqrl.files.atomic import write_whole
+from eqrl.runs.fleets import rows_of_members
 from eqrl.runs.interrupt import StopOnSignal, StoppedBySignal
 from eqrl.runs.logs import table_text
 from eqrl.symmetry import TRIVIAL, Group, representation_of
@@ -55,6 +56,8 @@ class Every(BaseCallback):
 class Evaluate(Every):
     """Play the same episodes again and again, log ``eval/``, write ``evaluations.csv`` and keep the best model.
 
+    Each member of a fleet has columns of its own besides.
+
     Better means more successes, and among equals a higher return. Nothing of the training's random numbers is used.
 
     Args:
@@ -91,7 +94,11 @@ class Evaluate(Every):
 
     def act(self) -> None:
         """Evaluate once."""
-        seeds = [_EVALUATION_SEED + i for i in range(self.env.num_envs)]
+        members = rows_of_members(self.env)
+        episodes = np.arange(self.env.num_envs)
+        for rows in members.values():  # every member of a fleet plays the same ones
+            episodes[rows] = np.arange(len(rows))
+        seeds = (_EVALUATION_SEED + episodes).tolist()
         played = play(self.model, self.env, seeds)
         success = float("nan") if played.successes is None else float(played.successes.mean())
         row = {
@@ -106,6 +113,12 @@ class Evaluate(Every):
             self.logger.record(f"eval/{name}", row[name])
         if played.successes is not None:
             self.logger.record("eval/success_rate", success)
+        for name, rows in members.items():
+            row[f"mean_reward/{name}"] = float(played.returns[rows].mean())
+            self.logger.record(f"eval/mean_reward/{name}", row[f"mean_reward/{name}"])
+            if played.successes is not None:
+                row[f"success_rate/{name}"] = float(played.successes[rows].mean())
+                self.logger.record(f"eval/success_rate/{name}", row[f"success_rate/{name}"])
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
         self.logger.dump(self.num_timesteps)
         best = all(_score(row) > _score(earlier) for earlier in self.rows)

@@ -21,6 +21,7 @@ from eqrl.envs.core.divergence import OnDivergence, watched
 from eqrl.envs.registration import ENVIRONMENTS, make_vec, task_class
 from eqrl.errors import UsageError, argument_hint, known_arguments, one_line, suggestion
 from eqrl.runs.config import STOCK_POLICY, Config
+from eqrl.runs.fleets import first_member, in_order, members_of
 from eqrl.runs.hyperparams import normalised_rewards
 from eqrl.symmetry import UntypedSpaceError, representation_of
 
@@ -32,7 +33,7 @@ def make_env(
 
     Args:
         config: a resolved configuration.
-        n_envs: number of environments, the configuration's by default.
+        n_envs: number of environments, and at least one for each member of a fleet; the configuration's by default.
         seed: environment ``i`` gets ``seed + i``.
         evaluation: apply ``eval_env_kwargs`` and leave out what only training uses (normalised rewards, augmentation).
         kwargs: options of the environment that win over the configuration's.
@@ -40,11 +41,11 @@ def make_env(
     Raises:
         UsageError: if the environment refuses an option.
     """
-    options = {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs}
+    options = in_order(config.env, {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs})
     check_render_mode(options)
     # an evaluation never stops a training: its diverged episode has ended, and failed
     on_divergence: OnDivergence = "reset" if evaluation else config.on_divergence
-    n_envs = n_envs or config.n_envs or 1
+    n_envs = max(n_envs, len(members_of(config, evaluation=evaluation))) if n_envs else config.n_envs or 1
     check_environment_id(config.env)
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
         if config.env in ENVIRONMENTS and (evaluation or config.vec_env == "auto"):
@@ -66,7 +67,7 @@ def make_env(
 
 @contextmanager
 def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """One environment of a configuration, to look at; closed afterwards.
+    """One environment of a configuration, to look at; closed afterwards. Of a fleet it is the first member.
 
     Args:
         config: with the environment.
@@ -77,7 +78,7 @@ def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env
     """
     with (
         one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)),
-        closing(gymnasium.make(config.env, **_member(options, 0))) as env,
+        closing(gymnasium.make(config.env, **_member(first_member(config.env, options), 0))) as env,
     ):
         yield env
 

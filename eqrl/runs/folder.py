@@ -12,18 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
-from eqrl.checkpoint.store import CheckpointWarning, Store, is_checkpoint, load_checkpoint
+from eqrl.checkpoint.manifest import Manifest
+from eqrl.checkpoint.store import CheckpointWarning, Store
 from eqrl.errors import UsageError
 from eqrl.files.atomic import write_whole
 from eqrl.files.lock import is_taken
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import Config, read_config_file
-from eqrl.runs.environments import make_env
 from eqrl.runs.logs import read_rows
-from eqrl.runs.models import make_model
 from eqrl.versions import different_versions, versions_text
 
 _CHECKSUM = b"# SHA-256 of the lines above: "
@@ -239,47 +236,6 @@ class RunFolder:
             OSError: if it cannot be written.
         """
         write_whole(self.path / name, text)
-
-
-def load_run(path: str | Path, checkpoint: str | int = "last", device: str | None = None) -> tuple[BaseAlgorithm, Config]:
-    """Load the model of a run. No code in the folder is executed: only numbers and options are read.
-
-    Args:
-        path: the run folder, or the folder of one of its checkpoints.
-        checkpoint: ``"last"``, ``"best"`` or a number of steps.
-        device: PyTorch device, the run's own by default.
-
-    Returns:
-        The model, with an environment of one member, and the run's configuration.
-
-    Raises:
-        UsageError: if it is not a run folder, has no such checkpoint, or holds something else than what was written. An
-            environment of another package must have been imported before.
-    """
-    path = Path(path)
-    while True:
-        if is_checkpoint(path):
-            place, manifest = path, Manifest.read(path)
-            config = Config.from_dict(manifest.config, str(place))
-        else:
-            folder = RunFolder.open(path)
-            place, manifest = folder.checkpoint(checkpoint)
-            config = folder.stored_config(place, manifest)
-        try:
-            return _loaded(place, manifest, config, device)
-        except DamagedCheckpointError:
-            # a training that goes on may have deleted it meanwhile, and then there is a newer one
-            if place.is_dir() or checkpoint not in ("last", "best") or place == path:
-                raise
-
-
-def _loaded(place: Path, manifest: Manifest, config: Config, device: str | None) -> tuple[BaseAlgorithm, Config]:
-    with warnings.catch_warnings():
-        # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
-        warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
-        model = make_model(config.replace(device=device or config.device), make_env(config, 1, config.seed))
-    load_checkpoint(model, place, manifest)
-    return model, config
 
 
 def unfinished(config: Config) -> list[Path]:

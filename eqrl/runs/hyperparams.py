@@ -110,7 +110,7 @@ def _action_noise(options: Any, config: Config, env: VecEnv) -> ActionNoise:
             values[name] = convert(value, float)
         check_value(f"action_noise.{name}", values[name])
     if config.network != STOCK_POLICY:
-        noise: ActionNoise = BallNoise(env.action_space, **values)
-        return noise
+        space: Any = env.action_space  # typed, or its policy will say that it is not
+        return BallNoise(space, **values)
     dim = int(np.prod(env.action_space.shape or ()))
     return NormalActionNoise(np.zeros(dim), np.full(dim, values.get("sigma", 0.1)))

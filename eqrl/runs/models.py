@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 import gymnasium
 import torch
@@ -45,7 +45,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     else:
         policy = _POLICIES[config.algo]
         known = policy.options()
-        types_of = get_type_hints(policy.__init__)
+        types_of = policy.option_types()
         for name, value in kwargs.items():
             if name not in known:
                 raise UsageError(f"the policy has no option {name!r}; {suggestion(name, known)}")

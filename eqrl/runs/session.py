@@ -253,7 +253,7 @@ class Session:
         turned = len(result.angles_deg) > 1
         if turned:
             width = sector_width(self.config.env_kwargs)
-            plot_zero_shot({str(self.config.network): result}, picture, title=self.config.env, width=width)
+            plot_zero_shot(result.members or {str(self.config.network): result}, picture, title=self.config.env, width=width)
         metrics.update(result.summary())
         _log_zero_shot(self.model, result)
         self._report(result)
@@ -264,19 +264,12 @@ class Session:
         return result
 
     def _report(self, result: ZeroShot) -> None:
-        numbers = result.summary()
         turned = len(result.angles_deg) > 1
-        parts = [f"{len(result.angles_deg)} rotations of the scene" if turned else "the scene as it is"]
-        if "success" in numbers:
-            assert result.success is not None  # summary took it from there
-            parts.append(
-                f"success {numbers['success']:.2f} (least {result.success.min():.2f}, unturned {result.success[0]:.2f})"
-            )
-        else:
-            parts.append(f"return {numbers['return']:.2f}")
-        if "equivariance_error" in numbers:
-            parts.append(f"equivariance error {numbers['equivariance_error']:.1e}")
-        self._say("result   " + ", ".join(parts))
+        what = f"{len(result.angles_deg)} rotations of the scene" if turned else "the scene as it is"
+        self._say(f"result   {what}, {_in_words(result)}")
+        width = max(map(len, result.members), default=0)
+        for name, member in result.members.items():
+            self._say(f"member   {escape(name.ljust(width))}  {_in_words(member)}")
 
     @property
     def _name(self) -> str:
@@ -284,6 +277,15 @@ class Session:
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _in_words(result: ZeroShot) -> str:
+    numbers = result.summary()
+    words = f"return {numbers['return']:.2f}"
+    if result.success is not None:
+        words = f"success {numbers['success']:.2f} (least {result.success.min():.2f}, unturned {result.success[0]:.2f})"
+    error = numbers.get("equivariance_error")
+    return words if error is None else f"{words}, equivariance error {error:.1e}"
 
 
 def _log_zero_shot(model: BaseAlgorithm, result: ZeroShot) -> None:

@@ -76,4 +76,10 @@ def _result(metrics: Mapping[str, float] | None, result: ZeroShot | None) -> lis
         lines.append(f"- retention at the worst angle ({result.retention_of}): {metrics['retention_min']:.2f}")
     if "equivariance_error" in metrics:
         lines.append(f"- measured equivariance error of the deployed policy: {metrics['equivariance_error']:.1e}")
+    if result.members:
+        lines += ["", "| member | return | success |", "|---|---|---|"]
+        for name, member in result.members.items():
+            numbers = member.summary()
+            success = f"{numbers['success']:.2f}" if "success" in numbers else "-"
+            lines.append(f"| {name} | {numbers['return']:.2f} | {success} |")
     return lines

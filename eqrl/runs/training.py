@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +22,7 @@ from eqrl.files.lock import locked
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import DEFAULT_JOB, Config, merged
 from eqrl.runs.environments import make_env, turnable
+from eqrl.runs.fleets import members_of
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.logs import read_rows
 from eqrl.runs.models import make_model
@@ -49,7 +49,7 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
             training produces a NaN, with the last good model kept.
     """
     config = resolve(Config.from_dict(DEFAULT_JOB) if config is None else config)
-    return _begin(None, config, console or Console(quiet=True))
+    return begin(config, console or Console(quiet=True))
 
 
 def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
@@ -77,7 +77,7 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             written = folder.written_config()
             if "gym_packages" not in changes:
                 refuse_imports(written.gym_packages, f"the configuration of {path}")
-            return _begin(folder, _changed(path, written, changes), console)
+            return begin(resolve(_changed(path, written, changes)), console, folder)
         place, manifest = store.newest(complete=True)
         stored = folder.stored_config(place, manifest)
         if "gym_packages" not in changes:
@@ -100,9 +100,17 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             return session.run()
 
 
-def _begin(folder: RunFolder | None, config: Config, console: Console) -> Run:
-    """Train from the beginning, in a new folder or in one that was killed before its first checkpoint."""
-    config = resolve(config)
+def begin(config: Config, console: Console, folder: RunFolder | None = None) -> Run:
+    """Train from the beginning.
+
+    Args:
+        config: a configuration that is resolved.
+        console: where progress is printed.
+        folder: one that was killed before its first checkpoint; by default a new one.
+
+    Raises:
+        UsageError: as :func:`train`.
+    """
     _use_threads(config)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
@@ -166,7 +174,8 @@ def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: 
 
 
 def _evaluation_env(config: Config) -> VecEnv:
-    return make_env(config, config.eval_episodes, evaluation=True)
+    members = members_of(config, evaluation=True)
+    return make_env(config, config.eval_episodes * max(len(members), 1), evaluation=True)
 
 
 def _check_turning(config: Config) -> None:
@@ -174,7 +183,7 @@ def _check_turning(config: Config) -> None:
     if config.rotations == 0 or not turnable(config):
         return
     try:
-        make_env(config, 1, evaluation=True, scene_rotation=np.zeros(1)).close()
+        make_env(config, 1, evaluation=True, scene_rotation=0.0).close()
     except UsageError as error:
         if "scene_rotation" not in str(error):
             raise

@@ -14,6 +14,7 @@ from eqrl.evaluation.protocol import ZeroShot, zero_shot
 from eqrl.files.atomic import write_whole
 from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env, turnable
+from eqrl.runs.fleets import alone, members_of
 
 
 def evaluate_model(
@@ -25,12 +26,18 @@ def evaluate_model(
     protocol: Literal["scene", "goal"],
     seed: int = 10_000,
 ) -> ZeroShot:
-    """Play the same episodes under every rotation with a model in memory; arguments as of :func:`eqrl.evaluate.evaluate`."""
+    """Play the same episodes under every rotation with a model in memory; arguments as of :func:`eqrl.evaluate.evaluate`.
+
+    Each member of a fleet plays as many, alone: its episodes are the same ones whoever else is in the fleet.
+    """
     for name, value in (("rotations", rotations), ("episodes", episodes)):
         if value < 1:
             raise UsageError(f"option {name!r}: {value} is too small, give at least 1")
     if protocol not in ("scene", "goal"):
         raise UsageError(f"option 'protocol': expected scene or goal, got {protocol!r}")
+    if len(members := members_of(config, evaluation=True)) > 1:
+        options: Any = {"rotations": rotations, "episodes": episodes, "protocol": protocol, "seed": seed}
+        return ZeroShot.of_members({name: evaluate_model(model, alone(config, name), **options) for name in members})
     make = partial(make_env, config, evaluation=True)
     return zero_shot(model, make, rotations, episodes, protocol, seed, turnable(config))
 

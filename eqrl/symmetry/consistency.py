@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from eqrl.symmetry.representation import EntitySet, Representation
+from eqrl.symmetry.fields import EntitySet, Field
+from eqrl.symmetry.group import Group
 
 _ZERO = 1e-9
 
 
-def check_entity_set(representation: Representation, entity_set: EntitySet) -> None:
+def check_entity_set(entity_set: EntitySet, fields: Sequence[Field], group: Group) -> None:
     """Refuse a set whose mask, edges or positions cannot be what they are called, or whom the group relabels wrongly.
 
     Raises:
         ValueError: naming the set, the field or generator, and the fix.
     """
-    _check_relabelling(representation, entity_set)
+    _check_relabelling(entity_set, fields, group)
     if entity_set.mask is not None:
-        _check_mask(representation, entity_set)
-    _check_roles(representation, entity_set)
+        _check_mask(entity_set, fields)
+    _check_roles(entity_set, fields)
 
 
-def _check_relabelling(representation: Representation, entity_set: EntitySet) -> None:
-    edges = any(f.role == "parent" and f.entities == entity_set.name for f in representation.fields)
-    for generator in representation.group.finite:
+def _check_relabelling(entity_set: EntitySet, fields: Sequence[Field], group: Group) -> None:
+    edges = any(f.role == "parent" and f.entities == entity_set.name for f in fields)
+    for generator in group.finite:
         matrix = np.array(dict(generator.h).get(entity_set.name, np.eye(entity_set.size)))
         if len(matrix) != entity_set.size:
             raise ValueError(
@@ -51,8 +51,8 @@ def _check_relabelling(representation: Representation, entity_set: EntitySet) ->
             )
 
 
-def _check_mask(representation: Representation, entity_set: EntitySet) -> None:
-    mask = next((f for f in representation.fields if f.name == entity_set.mask), None)
+def _check_mask(entity_set: EntitySet, fields: Sequence[Field]) -> None:
+    mask = next((f for f in fields if f.name == entity_set.mask), None)
     if mask is None:
         raise ValueError(f"entity set {entity_set.name!r} is masked by field {entity_set.mask!r}, which does not exist")
     if mask.entities != entity_set.name or mask.copies != ((0, 1),):
@@ -62,8 +62,8 @@ def _check_mask(representation: Representation, entity_set: EntitySet) -> None:
         )
 
 
-def _check_roles(representation: Representation, entity_set: EntitySet) -> None:
-    over = [f for f in representation.fields if f.entities == entity_set.name]
+def _check_roles(entity_set: EntitySet, fields: Sequence[Field]) -> None:
+    over = [f for f in fields if f.entities == entity_set.name]
     size = entity_set.size
     for field in over:
         if field.role == "position" and field.copies != ((1, -1),):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -56,6 +58,10 @@ class Element:
             )
         return relabelling
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as arrays: ``torch.load`` moves tensors to the device of the model, and those of a space belong to the CPU."""
+        return _of_arrays, (self.R.cpu().numpy(), {name: matrix.cpu().numpy() for name, matrix in self.h.items()})
+
     def __getitem__(self, index: object) -> Element:
         """Select from the batch, as with a tensor."""
         return Element(self.R[index], {k: v[index] for k, v in self.h.items()})  # type: ignore[index]
@@ -81,6 +87,10 @@ class Element:
 
     def _with(self, other: Element) -> torch.Size:
         return broadcast(self.batch_shape, other.batch_shape)
+
+
+def _of_arrays(R: NDArray[np.float64], h: Mapping[str, NDArray[np.float64]]) -> Element:
+    return Element(torch.as_tensor(R), {name: torch.as_tensor(matrix) for name, matrix in h.items()})
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -59,13 +60,17 @@ class TypedBox(spaces.Box):
     def sample(self, mask: None = None, probability: None = None) -> NDArray[Any]:
         """Draw a point; bounded vectors uniformly from their ball, everything else as ``Box`` does."""
         x = super().sample(mask, probability)
-        for where in vector_blocks(self.representation):
+        for where in self._vectors:
             radius = float(self.high[where][0])
             if np.isfinite(radius):
                 direction = self.np_random.standard_normal(len(where))
                 length = radius * self.np_random.random() ** (1.0 / len(where))
                 x[where] = length * direction / max(float(np.linalg.norm(direction)), 1e-12)
         return x
+
+    @cached_property
+    def _vectors(self) -> list[NDArray[np.int64]]:
+        return vector_blocks(self.representation)
 
     def __eq__(self, other: object) -> bool:
         """Equal bounds and equal representations."""
@@ -85,7 +90,7 @@ class TypedBox(spaces.Box):
 
 def vector_blocks(representation: Representation) -> list[Ints]:
     """Coordinates of every single irrep with ``l >= 1``; each such block must be bounded, scaled and squashed as one."""
-    return [np.array(block.where, dtype=np.int64) for block in representation.blocks() if block.degree > 0]
+    return [np.arange(block.where.start, block.where.stop) for block in representation.blocks() if block.degree > 0]
 
 
 def check_round(box: spaces.Box, representation: Representation) -> None:

@@ -9,7 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 import eqrl  # noqa: F401 (registers the environments)
-from eqrl.agents import EquivariantPolicy  # new
+from eqrl import EquivariantPolicy  # new
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
 env = make_vec_env("eqrl/AntTarget-v0", n_envs=8, seed=0)

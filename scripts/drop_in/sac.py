@@ -9,7 +9,7 @@ import gymnasium
 from stable_baselines3 import SAC
 
 import eqrl  # noqa: F401 (registers the environments)
-from eqrl.agents import EquivariantSACPolicy  # new
+from eqrl import EquivariantSACPolicy  # new
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
 env = gymnasium.make("eqrl/AntTarget-v0")

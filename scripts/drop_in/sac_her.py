@@ -9,7 +9,7 @@ import gymnasium
 from stable_baselines3 import SAC, HerReplayBuffer
 
 import eqrl  # noqa: F401 (registers the environments)
-from eqrl.agents import EquivariantSACPolicy  # new
+from eqrl import EquivariantSACPolicy  # new
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 env = gymnasium.make("eqrl/Reach-v0")

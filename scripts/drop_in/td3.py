@@ -9,7 +9,8 @@ import gymnasium
 from stable_baselines3 import TD3
 
 import eqrl  # noqa: F401 (registers the environments)
-from eqrl.agents import BallNoise, EquivariantTD3Policy  # new
+from eqrl import EquivariantTD3Policy  # new
+from eqrl.agents import BallNoise  # new
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
 env = gymnasium.make("eqrl/Reach-v0", reward_type="dense")

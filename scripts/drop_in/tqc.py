@@ -10,7 +10,7 @@ from sb3_contrib import TQC
 from stable_baselines3 import HerReplayBuffer
 
 import eqrl  # noqa: F401 (registers the environments)
-from eqrl.agents import EquivariantTQCPolicy  # new
+from eqrl import EquivariantTQCPolicy  # new
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 env = gymnasium.make("eqrl/Reach-v0")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
+import re
 
 import gymnasium
 import numpy as np
@@ -16,7 +18,15 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from toy_envs import PointMass, Reach, Walker
 
-from eqrl.agents import BallNoise, BreaksSymmetryError, EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, preset
+from eqrl.agents import (
+    BallNoise,
+    BreaksSymmetryError,
+    EquivariantPolicy,
+    EquivariantSACPolicy,
+    EquivariantTD3Policy,
+    EquivariantTQCPolicy,
+    preset,
+)
 from eqrl.agents.networks import choose_networks
 from eqrl.proof.check_policy import check_policy
 from eqrl.symmetry import (
@@ -414,3 +424,18 @@ def test_presets():
     assert {"network_kwargs", "log_std_init"} <= set(merged)
     with pytest.raises(ValueError, match="did you mean 'ppo'"):
         preset("pp0", "eqrl/Reach-v0")
+
+
+@pytest.mark.parametrize("policy", [EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, EquivariantTQCPolicy])
+def test_signatures_name_every_option_with_its_type(policy):
+    parameters = inspect.signature(policy).parameters
+    assert list(parameters)[:3] == ["observation_space", "action_space", "lr_schedule"]
+    types = policy.option_types()
+    assert {"network", "critic_kwargs", "group", "normalize_until", "optimizer_kwargs"} <= set(types) <= set(parameters)
+    assert types["normalize"] is bool
+    assert ("log_std_init" in types) == (policy is not EquivariantTD3Policy)
+    assert ("n_critics" in types) == (policy is not EquivariantPolicy)
+    assert ("n_quantiles" in types) == (policy is EquivariantTQCPolicy)
+    assert set(types) - {"use_sde"} <= policy.options()
+    missing = [name for name in types if not re.search(rf"^    +{name}: ", policy.__doc__, flags=re.MULTILINE)]
+    assert not missing or policy is EquivariantTQCPolicy  # which refers to SAC's

@@ -7,7 +7,7 @@ import pytest
 import typed_env
 
 from eqrl.commands import main
-from eqrl.runs.folder import load_run
+from eqrl.loading.run_folders import load_run
 
 typed_env.register()
 

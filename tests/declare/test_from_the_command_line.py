@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
-from eqrl import with_symmetry
-from eqrl.agents import EquivariantPolicy
+from eqrl import EquivariantPolicy, with_symmetry
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate
 from eqrl.runs.config import Config

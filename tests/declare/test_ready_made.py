@@ -6,13 +6,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from eqrl import with_symmetry
+from eqrl import TypedBox, with_symmetry
 from eqrl.declare import SymmetryWarning
 from eqrl.declare.of_gymnasium import CLASSIC, MUJOCO, find_symmetries
 from eqrl.declare.one_step import try_motion
 from eqrl.declare.ready_made import as_images, signed, specs
 from eqrl.proof.declared.twins import twin_of
-from eqrl.symmetry import TRIVIAL, TypedBox
+from eqrl.symmetry import TRIVIAL
 
 ALL = (*MUJOCO, *CLASSIC)
 EXACT = {

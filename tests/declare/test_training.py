@@ -7,8 +7,7 @@ from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from eqrl import check_policy, infer_types, with_symmetry
-from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy
+from eqrl import EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, check_policy, infer_types, with_symmetry
 from eqrl.symmetry import UntypedSpaceError
 
 

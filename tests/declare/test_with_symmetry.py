@@ -10,10 +10,9 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from eqrl import with_symmetry
+from eqrl import SO2, EntitySet, Field, Generator, Representation, TypedBox, finite_group, representation_of, with_symmetry
 from eqrl.agents import BreaksSymmetryError
 from eqrl.declare import DeclarationError, SymmetryWarning
-from eqrl.symmetry import SO2, EntitySet, Field, Generator, Representation, TypedBox, finite_group, representation_of
 
 
 class Plain(gymnasium.Env):

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import gymnasium
 import mujoco
 import numpy as np
+import planted_models
 import pytest
 
 from eqrl import derive
 from eqrl.derivation import Derivation, Symmetry, identity
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-
-
-def planted_models() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "planted_models.py"
-    spec = importlib.util.spec_from_file_location("planted_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["planted_models"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-PLANTED = planted_models()
 
 
 def gymnasium_model(name: str) -> mujoco.MjModel:
@@ -121,10 +105,10 @@ def test_symmetrising_makes_the_near_miss_exact() -> None:
     assert derive(ASSETS / "humanoid.xml").order() == 1  # the original is untouched
 
 
-@pytest.mark.parametrize("group", list(PLANTED.PLANTED))
+@pytest.mark.parametrize("group", list(planted_models.PLANTED))
 def test_planted_groups_are_found_in_full_and_never_a_larger_one(group: str) -> None:
     for seed, fixed in ((3, False), (4, True)):
-        planted = PLANTED.plant(seed, group=group, fixed=fixed)
+        planted = planted_models.plant(seed, group=group, fixed=fixed)
         found = derive(planted.spec.compile())
         assert found.order("dynamic") == found.order("kinematic") == planted.order
         assert found.near_misses == ()
@@ -132,9 +116,9 @@ def test_planted_groups_are_found_in_full_and_never_a_larger_one(group: str) -> 
             assert drift(found.model, g, 3) < 1e-9, g.name
 
 
-@pytest.mark.parametrize("damage", PLANTED.DAMAGES)
+@pytest.mark.parametrize("damage", planted_models.DAMAGES)
 def test_damage_to_one_limb_is_named(damage: str) -> None:
-    planted = PLANTED.plant(11, group="D3", damage=damage)
+    planted = planted_models.plant(11, group="D3", damage=damage)
     assert planted.damaged
     found = derive(planted.spec)
     assert found.order("dynamic") < planted.order
@@ -281,7 +265,7 @@ def test_the_world_decides_what_may_be_done_to_it() -> None:
 
 
 def test_no_symmetry_is_an_answer() -> None:
-    found = derive(PLANTED.plant(5, group="1", fixed=True).spec.compile())
+    found = derive(planted_models.plant(5, group="1", fixed=True).spec.compile())
     assert found.order() == found.order("kinematic") == 1
     assert found.group().name == "1"
     assert found.generators() == ()

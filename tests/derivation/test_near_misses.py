@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import mujoco
 import numpy as np
+import planted_slips
 import pytest
 
 from eqrl import derive
 from eqrl.derivation import Derivation
 from eqrl.derivation.discrepancy import written
 
-
-def planted_slips() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "planted_slips.py"
-    spec = importlib.util.spec_from_file_location("planted_slips", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["planted_slips"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-SLIPS = planted_slips()
 # position in front and to the left of the middle, as on robots of twelve joints with four legs
 CORNERS = {"FL": (1, 1), "FR": (1, -1), "RL": (-1, 1), "RR": (-1, -1)}
 LEG = """
@@ -232,12 +215,12 @@ def test_forces_of_joints_are_limited_as_the_mirror_turns_them() -> None:
     assert "actfrcrange" in "".join(said(legs("-5 10")))
 
 
-@pytest.mark.parametrize("seed", range(len(SLIPS.SLIPS)))
+@pytest.mark.parametrize("seed", range(len(planted_slips.SLIPS)))
 def test_a_slip_of_any_kind_is_named_and_never_accepted(seed: int) -> None:
-    made, at, slip = SLIPS.slipped(seed)
+    made, at, slip = planted_slips.slipped(seed)
     found = derive(made.spec.compile())
-    assert SLIPS._named(said(found), slip), (slip, said(found))
-    assert not any(SLIPS._moves(found.model, g, at) for g in found.dynamic)
+    assert planted_slips._named(said(found), slip), (slip, said(found))
+    assert not any(planted_slips._moves(found.model, g, at) for g in found.dynamic)
     for d in (d for miss in found.near_misses for d in miss.discrepancies):
         assert d.of[1] == "none" or str(d).count("vs") == 1
         assert not d.text or d.of[1] == "none" or d.field == "type"

@@ -86,17 +86,17 @@ def test_only_the_diverged_member_ends_its_episode(env_id, plant):
 def test_stopping_names_the_member_and_keeps_the_state_before(plant):
     with pytest.raises(DivergenceError, match=r"^the physics diverged \(member 2, .* s after its reset\); ") as error:
         play("eqrl/AntTarget-v0", plant)
-    found = error.value
-    assert "\n" not in str(found)
-    assert isinstance(found, UsageError)
-    assert found.members == (2,)
-    assert found.action.shape == (1, 8)
-    assert np.abs(found.action).max() <= 0.5
-    bad = found.state[0, 1 + 15 : 1 + 15 + 14] if plant == "qvel" else found.state[0, 1 + 1]  # after time and 15 positions
+    raised = error.value
+    assert "\n" not in str(raised)
+    assert isinstance(raised, UsageError)
+    assert raised.members == (2,)
+    assert raised.action.shape == (1, 8)
+    assert np.abs(raised.action).max() <= 0.5
+    bad = raised.state[0, 1 + 15 : 1 + 15 + 14] if plant == "qvel" else raised.state[0, 1 + 1]  # after time and 15 positions
     assert (bad == 1e12).all() if plant == "qvel" else np.isnan(bad)
-    again = pickle.loads(pickle.dumps(found))
-    assert (str(again), again.members) == (str(found), found.members)
-    np.testing.assert_array_equal(again.state, found.state)
+    again = pickle.loads(pickle.dumps(raised))
+    assert (str(again), again.members) == (str(raised), raised.members)
+    np.testing.assert_array_equal(again.state, raised.state)
 
 
 def test_a_bad_action_alone_is_no_divergence():

@@ -28,6 +28,11 @@ BALLS = f"""<mujoco>{OPTION}<worldbody>{FLOOR}
   <body name="upper" pos=".3 -.2 .9" euler="30 10 50"><joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.4"/>
     <body name="lower" pos="0 0 -.4"><joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.5"/></body></body>
 </worldbody></mujoco>"""
+ON_SLIDES = BALLS.replace(
+    '<body name="upper" pos=".3 -.2 .9" euler="30 10 50">',
+    '<body name="cart" pos=".3 -.2 .9"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>'
+    '<geom size=".05"/><body name="upper" euler="30 10 50">',
+).replace("</worldbody>", "</body></worldbody>")
 BOX = f"""<mujoco>{OPTION}<worldbody>{FLOOR}
   <body name="box" pos="0 0 .1"><freejoint/><geom type="box" size=".1 .06 .05"/></body>
   <body mocap="true" name="post" pos=".13 .02 .1"><geom type="capsule" size=".04 .1"/></body>
@@ -75,9 +80,10 @@ def worst(model, layout, g, steps=60):
         (SLIDES_FIRST.format(sense=1), {"tee": (-1.0, 1.0, 1.0), "post": (1.0, -1.0, 1.0)}, True),
         (SLIDES_FIRST.format(sense=-1), {"tee": (-1.0, 1.0, 1.0), "post": (1.0, -1.0, 1.0)}, True),
         (BALLS, {"upper": (1.0, -1.0, 1.0)}, True),
+        (ON_SLIDES, {"cart": (1.0, -1.0, 1.0), "upper": (1.0, -1.0, 1.0)}, True),
         (BOX, {"box": (1.0, -1.0, 1.0), "post": (1.0, 1.0, -1.0)}, True),
     ],
-    ids=["yaw", "yaw downwards", "balls", "free and mocap"],
+    ids=["yaw", "yaw downwards", "balls", "balls on slides", "free and mocap"],
 )
 def test_turning_and_stepping_commute(xml, reflections, contact, g):
     model = mujoco.MjModel.from_xml_string(xml)

@@ -28,3 +28,17 @@ def test_bootstrap_covers_the_mean_and_keeps_constants():
 
 def test_mean_interval_of_one_value():
     assert mean_interval([2.0]) == (2.0, 2.0)
+
+
+def test_mean_interval_covers_the_mean_of_three_values():
+    x = np.random.default_rng(0).standard_normal((4000, 3))
+    low, high = np.array([mean_interval(row) for row in x]).T
+    assert np.mean((low < 0.0) & (high > 0.0)) == pytest.approx(0.95, abs=0.01)
+
+
+def test_mean_interval_of_equal_values():
+    assert mean_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+
+
+def test_wilson_of_nothing():
+    assert wilson_interval(0, 0) == (0.0, 1.0)

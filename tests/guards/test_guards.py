@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import typed_env
+from chains import CHAINS, register_chains
 from safetensors.torch import load_file
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -451,6 +452,27 @@ def test_physics_stops(tmp_path, monkeypatch, algo, plant):
         np.testing.assert_allclose(state["action"][0], batch["step.actions"][2].clip(-1, 1), atol=1e-6)
     assert "step.rewards" not in batch
     assert parameters_are_finite(model)
+
+
+def test_physics_of_a_fleet_stops(tmp_path):
+    """States of two sizes in one bundle, and names for whom they are."""
+    register_chains()
+    members = {"short": {"links": 2}, "long": {"links": 7}}  # a run has them by name: the long ones are first
+    model = model_for("ppo", CHAINS, env_kwargs={"members": members})
+
+    def plant(variables):
+        for i in (1, 3):
+            member, k = model.env.unwrapped.simulation.at(i)
+            member.world.data.qvel[k] = 1e12
+
+    match = (
+        r"^the physics of environment tests/Point-v0 diverged \(member 1 'long' and 1 more, .* s after its reset\), after 40"
+    )
+    error = fail(model, tmp_path, Spoil(plant), match=match, kind="physics")
+    with np.load(error.bundle / "state.npz", allow_pickle=False) as state:
+        assert state["members"].tolist() == [1, 3]
+        sizes = np.isfinite(state["state"]).sum(axis=1)
+        assert sizes[1] < sizes[0] == state["state"].shape[1]
 
 
 @pytest.mark.parametrize("algo", ["ppo", "sac"])

@@ -1,10 +1,13 @@
 """Construction, refusals, and what the networks can express."""
 
+import inspect
+
 import pytest
 import torch
 from nn_cases import ANT, D4, IDS, SUPPORTED, action, fit, network, observation
 
 from eqrl.nn import BACKBONES, Turn, build, layout
+from eqrl.nn.backbone import BackboneOptions
 from eqrl.symmetry import GROUPS, O2, O3, SO2, SO3, EntitySet, Field, Group, Representation, about_gravity, scalars
 
 
@@ -50,6 +53,24 @@ def test_other_refusals():
         build("vector", observation(SO2), action(SO2), SO3)
     with pytest.raises(ValueError, match="eps must be positive"):
         build("frame", observation(SO2), action(SO2), eps=0.0)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_signatures_name_every_option(name):
+    parameters = inspect.signature(BACKBONES[name]).parameters
+    assert list(parameters)[:3] == ["in_rep", "out_rep", "group"]
+    assert set(BackboneOptions.__annotations__) <= set(parameters)
+    assert not [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
+    assert ("anchors" in parameters) == (name in ("frame", "regular"))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'ancors'"):
+        build(name, observation(SO2), action(SO2), ancors=())
+
+
+@pytest.mark.parametrize("name", ["heading", "goal"])
+def test_one_anchor_is_no_option(name):
+    for option in ("anchors", "weighting", "eps"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            build(name, observation(SO2), action(SO2), **{option: 1.0})
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -1,6 +1,7 @@
 """Tokens: nothing is lost between a flat vector and its tokens, and padding never gets through."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,3 +152,26 @@ def test_representations_without_entities():
     assert parts.sets == {}
     assert parts.globals.scalars.shape == (3, 1, 2)
     assert Tokens(rep).join(parts).shape == (3, 5)
+
+
+def test_tokens_that_are_not_real_are_put_together_as_zeros():
+    tokens = Tokens(EVERYTHING).double()
+    x = batch(EVERYTHING)
+    parts = tokens.split(x)
+    members = parts.sets["swarm"]
+
+    def spoilt(part):
+        return torch.where(members.mask.view(*members.mask.shape, *[1] * (part.dim() - 2)), part, torch.nan)
+
+    edges = torch.where(members.mask[:, None], spoilt(members.edges), torch.nan)
+    spoiled = replace(
+        members,
+        scalars=spoilt(members.scalars),
+        vectors=spoilt(members.vectors),
+        tensors={2: spoilt(members.tensors[2])},
+        positions=spoilt(members.positions),
+        edges=edges,
+    )
+    clean = with_garbage(EVERYTHING, x, 0.0, np.random.default_rng(0))
+    assert edges.isnan().any()
+    assert torch.equal(tokens.join(Parts({**parts.sets, "swarm": spoiled}, parts.globals)), clean)

@@ -1,13 +1,12 @@
 """verify(): what holds passes, what is planted is caught, and the cause is named."""
 
 import copy
-import importlib.util
-import sys
 from pathlib import Path
 
 import gymnasium
 import mujoco
 import numpy as np
+import planted_wrong_maps
 import pytest
 
 from eqrl import check_environment, derive, verify
@@ -17,7 +16,6 @@ from eqrl.proof.resets import reset_difference
 from eqrl.proof.states import random_starts
 from eqrl.symmetry import SymmetryError
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 
 TWO_LEGS = """
@@ -320,25 +318,12 @@ def test_a_reset_that_looks_one_way_is_seen():
 
 
 # ---------------------------------------------------------------------- planted, a few of each kind
-def planted_maps():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        spec = importlib.util.spec_from_file_location("planted_wrong_maps", SCRIPTS / "planted_wrong_maps.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(SCRIPTS))
-
-
 def test_planted_slips_are_caught_and_named():
-    script = planted_maps()
     rng = np.random.default_rng(1)
     total = right = 0
     for group, seed in (("mirror", 1), ("D3", 13)):
-        model = script.plant(seed, group).spec.compile()
-        for p in script.plants(group, model, rng, most=1):
+        model = planted_wrong_maps.plant(seed, group).spec.compile()
+        for p in planted_wrong_maps.plants(group, model, rng, most=1):
             verdict = only(copy.copy(p.check[0]), p.check[1])
             total += 1
             assert not verdict.holds, p.kind

@@ -10,9 +10,9 @@ import typed_env
 
 from eqrl.commands import main
 from eqrl.errors import UsageError
+from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import Config, merged
 from eqrl.runs.environments import make_env
-from eqrl.runs.folder import load_run
 from eqrl.runs.models import make_model
 from eqrl.runs.refusals import refused
 from eqrl.runs.resolution import resolve

@@ -21,8 +21,9 @@ from eqrl.checkpoint import CheckpointWarning
 from eqrl.commands import main
 from eqrl.errors import UsageError
 from eqrl.files.lock import RunIsTakenError, is_taken, locked
+from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import Config
-from eqrl.runs.folder import RunFolder, load_run, unfinished
+from eqrl.runs.folder import RunFolder, unfinished
 from eqrl.runs.interrupt import StopOnSignal
 from eqrl.runs.logs import Table, read_rows
 from eqrl.runs.session import Session
@@ -335,10 +336,10 @@ def test_a_signal_at_the_end_loses_nothing(tmp_path, capsys, monkeypatch, place)
 
 
 def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, monkeypatch, recwarn):
-    from eqrl.runs import folder as run_folder
+    from eqrl.loading import run_folders
 
     run = train(config(tmp_path)).path
-    original, calls = run_folder.load_checkpoint, []
+    original, calls = run_folders.load_checkpoint, []
 
     def late(model, place, manifest):
         calls.append(place)
@@ -346,7 +347,7 @@ def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, 
             shutil.rmtree(place)
         original(model, place, manifest)
 
-    monkeypatch.setattr(run_folder, "load_checkpoint", late)
+    monkeypatch.setattr(run_folders, "load_checkpoint", late)
     assert load_run(run)[0].num_timesteps == 768
     assert not [w for w in recwarn if issubclass(w.category, CheckpointWarning)]
 

@@ -66,7 +66,7 @@ class TokenAttention(Backbone):
         if group.relabels:
             raise ValueError(f"'tokens' does not honour the relabellings of group {group}")
 
-    def _map(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         parts = self.tokens_in.split(x)
         outer = parts.globals
         states, bases, pools = {}, {}, []

@@ -1,6 +1,7 @@
 """Representations: homomorphism, the axial rule, entity sets, frames, orbits, typed spaces."""
 
 import base64
+import io
 import pickle
 from dataclasses import replace
 
@@ -156,6 +157,21 @@ def test_typed_box_survives_pickling_and_compares_its_type():
     assert again.representation == rep
     assert box != TypedBox(rep.with_group(SO2))
     assert box != spaces.Box(-np.inf, np.inf, (rep.dim,))
+
+
+def test_pickled_spaces_hold_no_tensors():
+    """``torch.load(..., map_location="cuda")`` would move them, and half of the group's matrices with them."""
+
+    class NoTensors(pickle.Pickler):
+        def persistent_id(self, thing):
+            assert not isinstance(thing, torch.Tensor)
+
+    for group in (ANT, O2, SO3):
+        box = TypedBox(Representation(RICH if group == ANT else (Field("v", "1o"),), (LEGS,) if group == ANT else (), group))
+        box.sample()
+        _ = group.cosets, group.is_subgroup_of(SO3), orbits(box.representation), box.representation.matrix(group.sample(rng=0))
+        NoTensors(io.BytesIO()).dump(box)
+        assert pickle.loads(pickle.dumps(box)).representation.group.is_subgroup_of(group)
 
 
 def test_bounded_vectors_are_sampled_from_their_ball():

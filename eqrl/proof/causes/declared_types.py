@@ -133,7 +133,9 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
             "compare the order and the sizes of the fields with the observation",
         )
     return Cause(
-        f"type of observation {name}", f"field {name} does not turn as its irreps say; compare frame, order and signs"
+        f"type of observation {name}",
+        f"field {name} does not turn as its irreps say; compare frame, order and signs",
+        explains=False,
     )
 
 

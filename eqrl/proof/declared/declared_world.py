@@ -73,7 +73,7 @@ class DeclaredWorld(TypedTwin):
             )
         objection = self._wrong_observation(g, counterpart)
         # forces that are observed differ with the physics, whatever is declared
-        unclear = objection is None or objection.cause.id.startswith("type of")
+        unclear = objection is None or not objection.cause.explains
         if unclear and (fix := counterpart.candidate.but_for):
             return Objection("model", np.inf, Cause(f"the model keeps {name!r} only nearly", fix))
         return objection or self._wrong_action(g, counterpart)

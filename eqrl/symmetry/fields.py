@@ -1,0 +1,99 @@
+"""Named pieces of a vector, and the entities that they repeat over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from functools import cached_property
+from typing import Literal
+
+from eqrl.symmetry.irreps import e3nn
+
+Role = Literal["", "heading", "goal", "position", "parent"]
+WORLD = "world"
+
+
+@dataclass(frozen=True)
+class EntitySet:
+    """Things of which an observation has several: limbs, joints, object points, robots.
+
+    Attributes:
+        name: key under which group elements relabel the set.
+        kinds: the kind of each entity ("thigh", "shin"); its length is the size of the set. Only entities of one
+            kind may be exchanged.
+        edges: pairs of indices that are linked, such as limbs that share a joint.
+        mask: name of the ``1x0e`` field over this set that is 1 for real entities and 0 for padding, or None where
+            all are real. What else stands in padded slots means nothing, and nothing reads it.
+        exchangeable: whether the entities of one kind may change places freely, as the points of an object may. Networks
+            on tokens honour this, and statistics are pooled over them. It is no part of the group, whose elements can be
+            listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...] = ()
+    mask: str | None = None
+    exchangeable: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse edges that point outside the set."""
+        for edge in self.edges:
+            if not all(0 <= i < self.size for i in edge):
+                raise ValueError(f"entity set {self.name!r}: edge {edge} points outside its {self.size} entities")
+
+    @property
+    def size(self) -> int:
+        """Number of entities, padding included."""
+        return len(self.kinds)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named part of a vector.
+
+    Attributes:
+        name: unique name within the representation.
+        irreps: e3nn irreps of one entity (or of the whole field if there are no entities).
+        entities: name of the entity set that the field repeats over, entity-major; None for a single one.
+        frame: ``"world"``, or the name of the entity set (of size 3) whose matrix moves a body's own axes; a
+            body-frame quantity such as an IMU reading turns with that and not with the world.
+        horizontal: store only x and y of each ``l=1`` irrep; for things that live in the plane.
+        role: ``"heading"`` or ``"goal"`` for the vector that a heading-frame or goal-frame network turns into;
+            networks without a preferred direction ignore it. ``"position"`` for the ``1x1o`` field over an entity set
+            that says where its entities are, from which networks on graphs find neighbours. ``"parent"`` for edges that
+            are data, see :mod:`eqrl.symmetry.edges`.
+        unit: of its numbers, such as ``"m/s"``; for tables, no part of equality.
+        description: what it is, in a few words; likewise.
+    """
+
+    name: str
+    irreps: str
+    entities: str | None = None
+    frame: str = WORLD
+    horizontal: bool = False
+    role: Role = ""
+    unit: str = attribute(default="", compare=False)
+    description: str = attribute(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse irreps that e3nn cannot read, and a plane without vectors."""
+        try:
+            parsed = e3nn().Irreps(self.irreps)
+        except (ValueError, AssertionError) as error:
+            raise ValueError(
+                f"field {self.name!r}: {self.irreps!r} are not irreps; write for instance '2x0e + 1x1o'"
+            ) from error
+        if parsed.dim == 0:
+            raise ValueError(f"field {self.name!r}: irreps {self.irreps!r} are empty; leave the field out instead")
+        if self.horizontal and any(ir.l != 1 for _, ir in parsed):
+            raise ValueError(f"field {self.name!r}: horizontal applies to vectors (1o, 1e) only, got {self.irreps!r}")
+
+    @cached_property
+    def copies(self) -> tuple[tuple[int, int], ...]:
+        """(l, parity) of every irrep of one entity, multiplicities written out."""
+        return tuple((ir.l, ir.p) for mul, ir in e3nn().Irreps(self.irreps) for _ in range(mul))
+
+    @cached_property
+    def width(self) -> int:
+        """Numbers per entity."""
+        return sum(2 if self.horizontal else 2 * degree + 1 for degree, _ in self.copies)
