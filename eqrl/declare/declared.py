@@ -1,4 +1,4 @@
-"""Types that the user declares, held against the spaces of the environment."""
+"""Types that the user declares, checked against the spaces of the environment."""
 
 from __future__ import annotations
 
@@ -10,14 +10,78 @@ import numpy as np
 from gymnasium import spaces
 
 from eqrl.declare.errors import DeclarationError
+from eqrl.declare.types import Types
 from eqrl.errors import suggestion
-from eqrl.symmetry import GROUPS, TRIVIAL, EntitySet, Field, Group, Representation
+from eqrl.symmetry import GROUPS, TRIVIAL, EntitySet, Field, Group, Representation, direct_sum
 
 Declared: TypeAlias = Representation | Sequence[Field]
 
 
+def declared_types(
+    env: gymnasium.Env[Any, Any],
+    observation: Declared,
+    action: Declared | None,
+    group: Group | str | Sequence[str] | None,
+    entities: Sequence[EntitySet],
+) -> Types:
+    """Types of an environment whose fields the user declares."""
+    if isinstance(env.observation_space, spaces.Dict):
+        keys = ", ".join(f"{key!r}: [...]" for key in env.observation_space.spaces)
+        raise DeclarationError(
+            f"the observation is a Dict with several entries; declare the fields of each, observation={{{keys}}}, or flatten it "
+            "first (gymnasium.wrappers.FlattenObservation)"
+        )
+    chosen = group_of(group, observation, action)  # type: ignore[arg-type]
+    made = representation("observation", observation, chosen, entities, env.observation_space, part_names(env))
+    if action is None:
+        if not isinstance(env.action_space, spaces.Discrete):
+            check_space("action", env.action_space)
+            raise DeclarationError(
+                f"observation= is declared, but not how the action of size {env.action_space.shape} turns; "
+                "add action=[Field('force', '1x1o')] for instance"
+            )
+        return Types(made, None, (discrete_note(env),))
+    return Types(made, representation("action", action, chosen, entities, env.action_space))
+
+
+def declared_dict_types(
+    env: gymnasium.Env[Any, Any],
+    observation: Mapping[str, Declared],
+    action: Declared | None,
+    group: Group | str | Sequence[str] | None,
+    entities: Sequence[EntitySet],
+) -> tuple[Types, dict[str, Representation]]:
+    """Types of an environment that observes a dict: of the flat observation, and of each entry."""
+    space = env.observation_space
+    if not isinstance(space, spaces.Dict):
+        check_space("observation", space)
+        raise DeclarationError(f"observation= is a mapping, but the observation space is {space}; give a list of fields")
+    for key in (*space.spaces, *observation):
+        if key not in space.spaces:
+            raise DeclarationError(f"the observation has no entry {key!r}; {suggestion(key, space.spaces)}")
+        if key not in observation:
+            raise DeclarationError(f"nothing describes the entry {key!r} of the observation")
+    if nested := next((k for k, s in space.spaces.items() if isinstance(s, spaces.Dict | spaces.Tuple)), None):
+        order = ", then ".join(f"{name} ({size})" for name, size in flat_parts(space))
+        raise DeclarationError(
+            f"observation[{nested!r}] is a {type(space.spaces[nested]).__name__} within the Dict, and nested spaces cannot be typed; "
+            f"flatten the observation first, with_symmetry(gymnasium.wrappers.FlattenObservation(env), observation=[...], ...), and "
+            f"list the fields in the order in which that lays them out: {order}"
+        )
+    chosen = group_of(group, *observation.values(), action)  # type: ignore[arg-type]
+    made = {k: representation(f"observation[{k!r}]", observation[k], chosen, entities, s) for k, s in space.spaces.items()}
+    if action is None:
+        raise DeclarationError("declare action= too")
+    return Types(direct_sum(made), representation("action", action, chosen, entities, env.action_space)), made
+
+
+def discrete_note(env: gymnasium.Env[Any, Any]) -> str:
+    """The note that discrete actions are not typed."""
+    return f"actions are {env.action_space}: eqrl's policies need a Box, the observation alone is typed"
+
+
 def group_of(group: Group | str | None, *declared: Any) -> Group:
-    """The group that is meant: the one given, by name or as it is, or that of the first representation.
+    """The group that a declaration means: the one given, as a name or a ``Group``, or that of the first representation.
 
     Raises:
         DeclarationError: for an unknown name.

@@ -1,4 +1,4 @@
-"""What each entry of an observation is, as far as its values tell."""
+"""What each entry of an observation measures, as far as its values show."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from eqrl.proof.declared.motion import Floats, State
-from eqrl.proof.declared.world import MujocoWorld
+from eqrl.arrays import Floats
+from eqrl.proof.declared.motion import TwinState
+from eqrl.proof.declared.twins import MujocoTwin
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
-def entry_names(world: MujocoWorld, states: Sequence[State], observations: Floats) -> tuple[str, ...]:
+def entry_names(twin: MujocoTwin, states: Sequence[TwinState], observations: Floats) -> tuple[str, ...]:
     """What each entry is: the position or velocity whose value it always has."""
-    m = world.model
+    m = twin.model
     known: list[tuple[str, Floats]] = []
     qpos, qvel = np.stack([s.qpos for s in states]), np.stack([s.qvel for s in states])
     for j in range(m.njnt):
@@ -25,7 +26,7 @@ def entry_names(world: MujocoWorld, states: Sequence[State], observations: Float
         speeds = ["vx", "vy", "vz", "wx", "wy", "wz"] if free else ["wx", "wy", "wz"] if ball else [""]
         known += [(f"{joint} {p}".strip(), qpos[:, m.jnt_qposadr[j] + k]) for k, p in enumerate(places)]
         known += [(f"velocity of {joint} {v}".strip(), qvel[:, m.jnt_dofadr[j] + k]) for k, v in enumerate(speeds)]
-    structure = getattr(world.env, "observation_structure", None) or {}
+    structure = getattr(twin.env, "observation_structure", None) or {}
     parts = [n for n, size in structure.items() if n != "skipped_qpos" for n in [n] * int(size)]
     names = []
     for i in range(observations.shape[1]):

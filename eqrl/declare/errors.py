@@ -1,4 +1,4 @@
-"""What a declaration that does not fit raises, and what a missing symmetry warns of."""
+"""The error for a declaration that does not fit, and the warning about a missing symmetry."""
 
 from __future__ import annotations
 

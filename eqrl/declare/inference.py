@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from eqrl.arrays import Floats
+from eqrl.declare.actions import action_matrix
+from eqrl.declare.declared import discrete_note
 from eqrl.declare.entry_names import entry_names
 from eqrl.declare.errors import DeclarationError
 from eqrl.declare.layout import CannotTypeError
+from eqrl.declare.one_step import on_actions, try_motion
 from eqrl.declare.proposal import Proposal, Unexplained
 from eqrl.declare.stretches import fields_from_matrices
 from eqrl.declare.task import candidates
-from eqrl.declare.trial import try_motion
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.derivation import Symmetry, world_rotation
 from eqrl.derivation.discrepancy import Level
 from eqrl.derivation.elements import closure, identity, key
 from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
-from eqrl.proof.declared.world import MujocoWorld, World, world_of
-from eqrl.proof.matching import Match, match, turning_vectors
+from eqrl.proof.declared.motion import Motion, motion_of
+from eqrl.proof.declared.twins import MujocoTwin, twin_of
+from eqrl.proof.matching import EntryMatch, match, turning_vectors
+from eqrl.proof.worlds import observe_at
 from eqrl.symmetry import Field
 from eqrl.symmetry.group import Connected
 
@@ -62,13 +66,13 @@ def infer_types(
     Raises:
         DeclarationError: without a model, or if a rollout is not finite.
     """
-    world = world_of(env)
-    if not isinstance(world, MujocoWorld):
+    twin = twin_of(env)
+    if not isinstance(twin, MujocoTwin):
         raise DeclarationError(
             f"{type(env.unwrapped).__name__} has no MuJoCo model whose symmetries could be tried; "
             "declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
         )
-    return _Inference(world, level, samples, seed, task).propose(symmetries)
+    return _Inference(twin, level, samples, seed, task).propose(symmetries)
 
 
 @dataclass
@@ -79,26 +83,26 @@ class _Explained:
 
 
 class _Inference:
-    def __init__(self, world: MujocoWorld, level: Level, samples: int, seed: int, task: bool) -> None:
-        self.world, self.level, self.seed, self.task = world, level, seed, task
+    def __init__(self, twin: MujocoTwin, level: Level, samples: int, seed: int, task: bool) -> None:
+        self.twin, self.level, self.seed, self.task = twin, level, seed, task
         self.tolerance = 1e-7 if level == "dynamic" else _NEARLY_SAME
         self.rng = np.random.default_rng(seed)
-        self.states = world.spread(self.rng, samples)
-        self.before = np.stack([world.observe(s) for s in self.states])
-        self.names = entry_names(world, self.states, self.before)
+        self.states = twin.spread(self.rng, samples)
+        self.before = np.stack([observe_at(twin, s) for s in self.states])
+        self.names = entry_names(twin, self.states, self.before)
         self.unexplained: list[Unexplained] = []
         self.refused: list[tuple[str, str]] = []
         self.guessed: set[int] = set()
 
     def propose(self, given: Sequence[Symmetry] | None) -> Proposal:
-        base, notes = self.world.env, []
-        derivation = None if given is not None else derivation_of(self.world.model)
+        base, notes = self.twin.env, []
+        derivation = None if given is not None else derivation_of(self.twin.model)
         connected: Connected = "1"
         vectors: list[tuple[int, int]] = []
         if derivation is not None and derivation.world.connected != "1":
-            found = self._rotation()
-            if found is not None:
-                connected, vectors = "SO2", found
+            blocks = self._rotation()
+            if blocks is not None:
+                connected, vectors = "SO2", blocks
         if given is not None:
             tried: Sequence[Symmetry] = given
         elif connected == "SO2" and derivation is not None:
@@ -112,7 +116,7 @@ class _Inference:
             notes.append("no symmetry of the model is kept by observation, action and reward")
         discrete = isinstance(base.action_space, gymnasium.spaces.Discrete)
         if discrete:
-            notes.append(f"actions are {base.action_space}: eqrl's policies need a Box, the observation alone is typed")
+            notes.append(discrete_note(base))
         try:
             types = self._types(explained, connected, vectors, discrete, notes)
         except CannotTypeError as error:
@@ -122,7 +126,7 @@ class _Inference:
 
     # -------------------------------------------------------------- finite elements
     def _finite(self, tried: Sequence[Symmetry]) -> list[_Explained]:
-        found: list[_Explained] = []
+        explained: list[_Explained] = []
         group: tuple[Symmetry, ...] = ()
         seen: set[object] = set()
         for symmetry in tried:
@@ -130,14 +134,14 @@ class _Inference:
                 continue
             seen.add(key(symmetry))
             motion = motion_of(symmetry)
-            action = self._action(motion)
+            action = action_matrix(self.twin, motion, self.states, seed=self.seed + 2, guess=self.level == "kinematic")
             if action is None:
                 self.refused.append((symmetry.name, "no signed permutation of the actions does what it does to the robot"))
                 continue
             if reason := self._trial(motion, None, action, samples=_FEW):  # before the observation, which takes longer
                 self.refused.append((symmetry.name, reason))
                 continue
-            explanation, reason = self._explain(motion, action, found)
+            explanation, reason = self._explain(motion, action, explained)
             if explanation.unexplained:
                 self._report(symmetry.name, explanation)
                 continue
@@ -145,12 +149,15 @@ class _Inference:
                 self.refused.append((symmetry.name, reason))
                 continue
             self.guessed.update(explanation.guessed)
-            found.append(_Explained(symmetry, explanation.matrix, action))
-            group = closure([e.symmetry for e in found], identity(symmetry.model))
-        return found
+            explained.append(_Explained(symmetry, explanation.matrix, action))
+            group = closure([e.symmetry for e in explained], identity(symmetry.model))
+        return explained
 
-    def _explain(self, motion: Motion, action: Floats, known: list[_Explained]) -> tuple[Match, str]:
-        """A match, and why the task does not keep it. What fails on other states was a coincidence: it is sought again on more."""
+    def _explain(self, motion: Motion, action: Floats, known: list[_Explained]) -> tuple[EntryMatch, str]:
+        """A match, and why the task does not keep it.
+
+        A match that fails on other states was a coincidence; the search goes on with more of them.
+        """
         assert motion.symmetry is not None
         for _ in range(_ATTEMPTS):
             explanation = match(self.before, self._after(motion), self.tolerance)
@@ -166,10 +173,10 @@ class _Inference:
         return explanation, reason
 
     def _look_further(self, motion: Motion, matrix: Floats) -> bool:
-        """Twice as many states from now on; whether a match holds on the new ones too."""
-        more = self.world.spread(self.rng, min(len(self.states), _MOST_NEW))
-        seen = np.stack([self.world.observe(s) for s in more])
-        moved = np.stack([self.world.observe(motion.state(s)) for s in more])
+        """Whether a match holds on as many new states; if not, these are used from now on too."""
+        more = self.twin.spread(self.rng, min(len(self.states), _MOST_NEW))
+        seen = np.stack([observe_at(self.twin, s) for s in more])
+        moved = np.stack([observe_at(self.twin, motion.state(s)) for s in more])
         if holds := bool((np.abs(seen @ matrix.T - moved) <= 10 * self.tolerance * np.maximum(1.0, np.abs(moved))).all()):
             return holds
         self.states += more
@@ -177,9 +184,9 @@ class _Inference:
         return holds
 
     def _after(self, motion: Motion) -> Floats:
-        return np.stack([self.world.observe(motion.state(s)) for s in self.states])
+        return np.stack([observe_at(self.twin, motion.state(s)) for s in self.states])
 
-    def _report(self, generator: str, explanation: Match) -> None:
+    def _report(self, generator: str, explanation: EntryMatch) -> None:
         for i in explanation.unexplained:
             shift = explanation.offset.get(i)
             reason = "no entry of the observation equals it" if shift is None else f"{shift:.3g} would have to be added"
@@ -187,65 +194,22 @@ class _Inference:
         self.refused.append((generator, f"{len(explanation.unexplained)} entries of the observation do not follow it"))
 
     def _trial(self, motion: Motion, observation: Floats | None, action: Floats, samples: int = 24) -> str:
-        act = _applies(action, self.world)
+        act = on_actions(self.twin, action)
         dynamics = self.level == "dynamic"
-        trial = try_motion(self.world, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics)
+        trial = try_motion(self.twin, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics)
         reason = trial.broken(dynamics)
         return "" if not self.task and "observation" not in reason and "physics" not in reason else reason
 
-    # -------------------------------------------------------------- actions
-    def _action(self, motion: Motion) -> Floats | None:
-        """The matrix on actions: that on controls where an action is one, otherwise what explains the effects."""
-        space = self.world.env.action_space
-        if isinstance(space, gymnasium.spaces.Discrete):
-            return motion.control
-        size = int(np.prod(space.shape or (0,)))
-        if size == len(motion.control) and self._follows(motion, motion.control):
-            return motion.control
-        matrix = self._effects(motion, size)
-        if matrix is not None:
-            return matrix
-        # a symmetry that the physics keeps only nearly cannot be read off effects
-        return motion.control if size == len(motion.control) and self.level == "kinematic" else None
-
-    def _follows(self, motion: Motion, action: Floats) -> bool:
-        trial = try_motion(self.world, motion, None, samples=4, seed=self.seed + 2, action=_applies(action, self.world))
-        return trial.state <= 1e-8
-
-    def _effects(self, motion: Motion, size: int) -> Floats | None:
-        space = self.world.env.action_space
-        assert isinstance(space, gymnasium.spaces.Box)
-        reach = np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64) * 0.7
-        cost = np.zeros((2, size, size))
-        for start in self.states[:4]:
-            moved = motion.state(start)
-            images = [motion.state(self._next(start, reach[i] * np.eye(size)[i])) for i in range(size)]
-            for j in range(size):
-                for k, sign in enumerate((1.0, -1.0)):
-                    other = self._next(moved, sign * reach[j] * np.eye(size)[j])
-                    for i in range(size):
-                        cost[k, i, j] = max(cost[k, i, j], self.world.difference(images[i], other))
-        matrix = np.zeros((size, size))
-        for i in range(size):
-            k, best = divmod(int(cost[:, i].argmin()), size)
-            if cost[k, i, best] > 1e-8:
-                return None
-            matrix[best, i] = 1.0 if k == 0 else -1.0
-        return matrix if np.allclose(matrix @ matrix.T, np.eye(size)) else None
-
-    def _next(self, state: State, action: Floats) -> State:
-        return self.world.step(state, action.astype(self.world.env.action_space.dtype)).state
-
     # -------------------------------------------------------------- rotations about gravity
     def _rotation(self) -> list[tuple[int, int]] | None:
-        model, blocks = self.world.model, None
-        if self.world.env.action_space.shape != (model.nu,):
+        model, blocks = self.twin.model, None
+        if self.twin.env.action_space.shape != (model.nu,):
             self.refused.append(("rotation about gravity", "actions are not the controls, whose turn is known"))
             return None
         for angle in _ANGLES:
             symmetry = world_rotation(model, float(angle))
             motion = motion_of(symmetry)
-            found, _, left = turning_vectors(self.before, self._after(motion), symmetry.R)
+            turning, _, left = turning_vectors(self.before, self._after(motion), symmetry.R)
             if left:
                 for i in left:
                     self.unexplained.append(
@@ -254,12 +218,12 @@ class _Inference:
                 self.refused.append(("rotation about gravity", f"{len(left)} entries of the observation do not follow it"))
                 return None
             matrix = np.eye(self.before.shape[1])
-            for start, width in found:
+            for start, width in turning:
                 matrix[start : start + width, start : start + width] = symmetry.R[:width, :width]
             if reason := self._trial(motion, matrix, motion.control):
                 self.refused.append(("rotation about gravity", reason))
                 return None
-            blocks = found
+            blocks = turning
         return blocks
 
     # -------------------------------------------------------------- fields
@@ -272,7 +236,7 @@ class _Inference:
         notes: list[str],
     ) -> Types:
         size = self.before.shape[1]
-        actions = 0 if discrete else int(np.prod(self.world.env.action_space.shape or (0,)))
+        actions = 0 if discrete else int(np.prod(self.twin.env.action_space.shape or (0,)))
         if not explained and connected == "1":
             return plain(size, None if discrete else actions, notes)
         sets = Sets()
@@ -288,29 +252,20 @@ class _Inference:
 
 # ------------------------------------------------------------------ small things
 def _closes(explained: Sequence[_Explained]) -> bool:
-    """Whether matrices multiply as the symmetries do, but for a common sign of quaternions."""
+    """Whether matrices multiply as the symmetries do, up to a common sign of quaternions."""
     one = identity(explained[0].symmetry.model)
     order = len(closure([e.symmetry for e in explained], one))
     start = np.eye(len(explained[0].observation))
-    found, frontier = [start], [start]
+    reached, frontier = [start], [start]
     while frontier:
         fresh = []
         for matrix in frontier:
             for e in explained:
                 candidate = e.observation @ matrix
-                if not any(np.abs(candidate - f).max() < 1e-6 for f in found):
-                    found.append(candidate)
+                if not any(np.abs(candidate - f).max() < 1e-6 for f in reached):
+                    reached.append(candidate)
                     fresh.append(candidate)
-                    if len(found) > 2 * order:
+                    if len(reached) > 2 * order:
                         return False
         frontier = fresh
     return True
-
-
-def _applies(matrix: Floats, world: World) -> Callable[[Any], Any]:
-    space = world.env.action_space
-    if isinstance(space, gymnasium.spaces.Discrete):
-        last = int(space.n) - 1
-        return lambda a: last - int(a) if matrix.size and matrix.ravel()[0] < 0 else int(a)
-    dtype = space.dtype
-    return lambda a: (matrix @ np.asarray(a, dtype=np.float64)).astype(dtype)

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.declare.links import link_images
-from eqrl.declare.types import QUATERNION, Sets
+from eqrl.declare.types import QUATERNION, Sets, Types, build, plain
 from eqrl.derivation import Symmetry
-from eqrl.proof.declared.motion import Floats, qpos_map, qvel_map
+from eqrl.proof.declared.motion import Motion, qpos_map, qvel_map
+from eqrl.proof.declared.twins import MujocoTwin
 from eqrl.symmetry import Field
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
@@ -61,6 +63,38 @@ def standard_fields(
         else:
             fields.append(_per_body(model, name, size, symmetries, sets))
     return fields
+
+
+def types_of(
+    model: mujoco.MjModel, structure: Mapping[str, int], symmetries: Sequence[Symmetry], notes: Sequence[str] = ()
+) -> Types:
+    """Types of a standard observation, with controls as actions, under symmetries of the model.
+
+    Raises:
+        CannotTypeError: if a symmetry does not act linearly on an observed entry.
+    """
+    size = sum(int(n) for name, n in structure.items() if name != "skipped_qpos")
+    if not symmetries:
+        return plain(size, model.nu, notes)
+    sets = Sets()
+    fields = standard_fields(model, structure, symmetries, sets)
+    action: list[Field] = [action_field(model, symmetries, sets)]
+    return build(fields, action, sets, [s.name for s in symmetries], [s.R for s in symmetries], notes=notes)
+
+
+def observation_matrix(twin: MujocoTwin, motion: Motion) -> Floats:
+    """What a symmetry does to the standard observation of an environment, ``(dim, dim)``.
+
+    Raises:
+        CannotTypeError: if no linear map does that, or it changes nothing that is observed.
+    """
+    assert motion.symmetry is not None
+    structure = twin.env.observation_structure  # type: ignore[attr-defined]
+    types = types_of(twin.model, structure, [motion.symmetry])
+    if not types.group.generators:
+        raise CannotTypeError("it changes nothing that is observed")
+    matrix: Floats = types.observation.matrix(types.group.generators[0][1]).numpy()
+    return matrix
 
 
 def action_field(model: mujoco.MjModel, symmetries: Sequence[Symmetry], sets: Sets) -> Field:

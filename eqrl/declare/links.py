@@ -1,4 +1,4 @@
-"""Where a symmetry takes every single body, those that are welded to others included.
+"""Where a symmetry takes every body, including those that are welded to others.
 
 Which of several bodies welded to the same parent goes where matters to nothing but what is kept per body, such as contact
 forces. Their frames often coincide (the four upper legs of Gymnasium's Ant), so they are told apart by their centres of mass.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation import Symmetry
 
 
-def link_images(symmetry: Symmetry) -> NDArray[np.int64]:
+def link_images(symmetry: Symmetry) -> Ints:
     """Image of every body, ``(nbody,)``."""
     m = symmetry.model
     d = mujoco.MjData(m)
@@ -37,11 +37,11 @@ def link_images(symmetry: Symmetry) -> NDArray[np.int64]:
     return images
 
 
-def _moved(d: mujoco.MjData, s: Symmetry, head: int, image: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moved(d: mujoco.MjData, s: Symmetry, head: int, image: int) -> tuple[Floats, Floats]:
     """The isometry of the world by which a body goes to its image, in the reference configuration."""
     if head == 0:
         return s.R, s.t
-    own = s.frames[head]
-    rotation = d.xmat[image].reshape(3, 3) @ own[:3, :3] @ d.xmat[head].reshape(3, 3).T
-    there = d.xpos[image] + d.xmat[image].reshape(3, 3) @ own[:3, 3]
+    frame = s.frames[head]
+    rotation = d.xmat[image].reshape(3, 3) @ frame[:3, :3] @ d.xmat[head].reshape(3, 3).T
+    there = d.xpos[image] + d.xmat[image].reshape(3, 3) @ frame[:3, 3]
     return rotation, there - rotation @ d.xpos[head]

@@ -15,16 +15,17 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from eqrl.declare.layout import CannotTypeError
+from eqrl.arrays import Floats
+from eqrl.declare.layout import CannotTypeError, observation_matrix
+from eqrl.declare.one_step import drift, try_motion
 from eqrl.declare.ready_made import as_images, element_of, model_hash
-from eqrl.declare.task import Kept, candidates, keep, why_not
-from eqrl.declare.trial import drift, try_motion
-from eqrl.declare.wrapper import observation_matrix
+from eqrl.declare.task import KeptSymmetries, candidates, keep, why_not
 from eqrl.derivation import Symmetry
 from eqrl.derivation.remembered import derivation_of
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
-from eqrl.proof.declared.world import MujocoWorld, VectorWorld, world_of
+from eqrl.proof.declared.motion import Motion, motion_of, vector_motion
+from eqrl.proof.declared.twins import MujocoTwin, VectorTwin, twin_of
 from eqrl.proof.matching import match
+from eqrl.proof.worlds import observe_at
 
 MUJOCO = (
     "Ant-v5",
@@ -70,13 +71,13 @@ def find_symmetries(name: str) -> dict[str, Any]:
         "environment": f"{type(base).__module__}:{type(base).__name__}",
         "ids": list(_SAME_CLASS.get(name, (name,))),
     }
-    world = world_of(env)
-    if isinstance(world, MujocoWorld):
+    twin = twin_of(env)
+    if isinstance(twin, MujocoTwin):
         path = Path(base.fullpath)
         data["model"] = {"file": path.name, "sha256": model_hash(path)}
     if name in _FIELDS:
         data["fields"] = dict(_FIELDS[name])
-    data["generators"] = _of_model(world) if isinstance(world, MujocoWorld) else _of_vector(world)  # type: ignore[arg-type]
+    data["generators"] = _of_model(twin) if isinstance(twin, MujocoTwin) else _of_vector(twin)  # type: ignore[arg-type]
     return data
 
 
@@ -87,11 +88,11 @@ def describe_model(name: str) -> dict[str, Any]:
         name: id of one of ``MUJOCO``.
     """
     env = gymnasium.make(name)
-    world = MujocoWorld(env.unwrapped)
+    twin = MujocoTwin(env.unwrapped)
     started = time.perf_counter()
-    derivation = derivation_of(world.model)
+    derivation = derivation_of(twin.model)
     seconds = time.perf_counter() - started
-    kept, nearly = kept_by_task(env)
+    exact, nearly = kept_by_task(env)
     return {
         "seconds_to_derive": round(seconds, 3),
         "world": derivation.world.connected,
@@ -100,113 +101,112 @@ def describe_model(name: str) -> dict[str, Any]:
         "generators": [
             {
                 "name": s.name,
-                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(world, motion_of(s)), strict=True)),
+                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(twin, motion_of(s)), strict=True)),
             }
             for s in derivation.dynamic
         ],
-        "task_order": kept.order,
+        "task_order": exact.order,
         "near_misses": [
             {
                 "name": m.name,
                 "differs": [str(d) for d in m.discrepancies],
-                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(world, motion_of(m.symmetry)), strict=True)),
+                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(twin, motion_of(m.symmetry)), strict=True)),
                 "task_keeps_it_approximately": not reason,
             }
             for m, (_, reason) in zip(derivation.near_misses, nearly, strict=True)
         ],
-        "not_kept_by_task": [f"{n}: {r}" for n, r in kept.refused if "world turned" not in n],
+        "not_kept_by_task": [f"{n}: {r}" for n, r in exact.refused if "world turned" not in n],
     }
 
 
-def kept_by_task(env: gymnasium.Env[Any, Any]) -> tuple[Kept, list[tuple[Symmetry, str]]]:
+def kept_by_task(env: gymnasium.Env[Any, Any]) -> tuple[KeptSymmetries, list[tuple[Symmetry, str]]]:
     """What a task keeps of its model's symmetries exactly, and why it does not keep the near misses, if it does not.
 
     Returns:
         The exact part, and each near miss with an empty reason if it is kept approximately.
     """
-    world = MujocoWorld(env.unwrapped)
-    derivation = derivation_of(world.model)
-    exact = keep(world, candidates(derivation), _on_observations(world, exact=True))
+    twin = MujocoTwin(env.unwrapped)
+    derivation = derivation_of(twin.model)
+    exact = keep(twin, candidates(derivation), _on_observations(twin, exact=True))
     nearly = [
-        (m.symmetry, why_not(world, m.symmetry, _on_observations(world, exact=False), dynamics=False))
+        (m.symmetry, why_not(twin, m.symmetry, _on_observations(twin, exact=False), dynamics=False))
         for m in derivation.near_misses
     ]
     return exact, nearly
 
 
-def _of_model(world: MujocoWorld) -> list[dict[str, Any]]:
-    derivation = derivation_of(world.model)
-    exact, nearly = kept_by_task(world.env)
-    found = [_entry(world, s, True, ()) for s in exact.generators]
+def _of_model(twin: MujocoTwin) -> list[dict[str, Any]]:
+    derivation = derivation_of(twin.model)
+    exact, nearly = kept_by_task(twin.env)
+    entries = [_entry(twin, s, True, ()) for s in exact.generators]
     for miss, (symmetry, reason) in zip(derivation.near_misses, nearly, strict=True):
         if not reason:
-            found.append(_entry(world, symmetry, False, tuple(str(d) for d in miss.discrepancies)))
-    return found
+            entries.append(_entry(twin, symmetry, False, tuple(str(d) for d in miss.discrepancies)))
+    return entries
 
 
-def _entry(world: MujocoWorld, symmetry: Symmetry, exact: bool, differs: tuple[str, ...]) -> dict[str, Any]:
+def _entry(twin: MujocoTwin, symmetry: Symmetry, exact: bool, differs: tuple[str, ...]) -> dict[str, Any]:
     element = element_of(symmetry)
     motion = motion_of(symmetry)
-    if getattr(world.env, "observation_structure", None) is None:
-        matrix = _on_observations(world, exact)(motion)
+    if getattr(twin.env, "observation_structure", None) is None:
+        matrix = _on_observations(twin, exact)(motion)
         assert matrix is not None
         element["observation"] = as_images(matrix)
     entry: dict[str, Any] = {"name": symmetry.name, "holds": "exactly" if exact else "approximately"}
     if differs:
         entry["differs"] = list(differs)
-    return {**entry, "drift": [float(f"{x:.1e}") for x in elliptic_drift(world, motion)], "element": element}
+    return {**entry, "drift": [float(f"{x:.1e}") for x in elliptic_drift(twin, motion)], "element": element}
 
 
-def elliptic_drift(world: MujocoWorld, motion: Motion) -> list[float]:
+def elliptic_drift(twin: MujocoTwin, motion: Motion) -> list[float]:
     """Median difference of states after 1, 10 and 50 steps, with the friction cone that is round."""
-    cone = int(world.model.opt.cone)
-    world.model.opt.cone = int(mujoco.mjtCone.mjCONE_ELLIPTIC)
+    cone = int(twin.model.opt.cone)
+    twin.model.opt.cone = int(mujoco.mjtCone.mjCONE_ELLIPTIC)
     try:
-        return drift(world, motion)
+        return drift(twin, motion)
     finally:
-        world.model.opt.cone = cone
+        twin.model.opt.cone = cone
 
 
-def _on_observations(world: MujocoWorld, exact: bool) -> Any:
-    if getattr(world.env, "observation_structure", None) is not None:
-        return lambda motion: observation_matrix(world, motion)
+def _on_observations(twin: MujocoTwin, exact: bool) -> Any:
+    if getattr(twin.env, "observation_structure", None) is not None:
+        return lambda motion: observation_matrix(twin, motion)
     rng = np.random.default_rng(0)
-    states = world.spread(rng, _STATES)
+    states = twin.spread(rng, _STATES)
 
     def matched(motion: Motion) -> Floats:
-        before = np.stack([world.observe(s) for s in states])
-        after = np.stack([world.observe(motion.state(s)) for s in states])
-        found = match(before, after) if exact else match(before, after, _NEARLY_SAME)
-        if found.unexplained:
-            raise CannotTypeError(f"entries {list(found.unexplained)} of the observation do not follow it")
-        return found.matrix
+        before = np.stack([observe_at(twin, s) for s in states])
+        after = np.stack([observe_at(twin, motion.state(s)) for s in states])
+        explained = match(before, after) if exact else match(before, after, _NEARLY_SAME)
+        if explained.unexplained:
+            raise CannotTypeError(f"entries {list(explained.unexplained)} of the observation do not follow it")
+        return explained.matrix
 
     return matched
 
 
 # ------------------------------------------------------------------ no model: a vector of states
-def _of_vector(world: VectorWorld) -> list[dict[str, Any]]:
+def _of_vector(twin: VectorTwin) -> list[dict[str, Any]]:
     """Try every change of signs of the state, with actions as they are and reversed."""
     rng = np.random.default_rng(0)
-    states = world.spread(rng, _STATES)
-    before = np.stack([world.observe(s) for s in states])
-    found: list[dict[str, Any]] = []
+    states = twin.spread(rng, _STATES)
+    before = np.stack([observe_at(twin, s) for s in states])
+    entries: list[dict[str, Any]] = []
     for signs in itertools.product((1, -1), repeat=len(states[0].qpos)):
         for action in (1, -1):
             if action == 1 and min(signs) == 1:
                 continue
             motion = sign_change(signs, action)
-            explained = match(before, np.stack([world.observe(motion.state(s)) for s in states]))
-            if explained.unexplained or try_motion(world, motion, explained.matrix, samples=64).broken():
+            explained = match(before, np.stack([observe_at(twin, motion.state(s)) for s in states]))
+            if explained.unexplained or try_motion(twin, motion, explained.matrix, samples=64).broken():
                 continue
             images = [int((i + 1) * s) for i, s in enumerate(signs)]
             element = {"state": images, "action": [action], "observation": as_images(explained.matrix)}
-            steps = [float(f"{x:.1e}") for x in drift(world, motion, steps=(1, 5, 10))]
-            found.append({"name": "mirror", "holds": "exactly", "drift": steps, "element": element})
-    return found
+            steps = [float(f"{x:.1e}") for x in drift(twin, motion, steps=(1, 5, 10))]
+            entries.append({"name": "mirror", "holds": "exactly", "drift": steps, "element": element})
+    return entries
 
 
 def sign_change(signs: tuple[int, ...], action: int) -> Motion:
     """A change of signs of a state vector, with actions as they are (1) or reversed (-1)."""
-    none, flip = np.zeros(0), np.array(signs, dtype=np.float64)
-    return Motion("mirror", np.eye(3), lambda s: State(flip * s.qpos, none, none, none), np.array([[float(action)]]))
+    return vector_motion("mirror", np.diag(np.array(signs, dtype=np.float64)), np.array([[float(action)]]))

@@ -1,4 +1,4 @@
-"""Gymnasium's own environments: which symmetry each has was found by ``scripts/gymnasium_symmetries.py`` and lies in ``data/``.
+"""Gymnasium's own environments; ``scripts/gymnasium_symmetries.py`` finds the symmetry of each and writes it to ``data/``.
 
 Permutations with signs are written as signed numbers from 1: ``[2, 1, -3]`` sends the first entry to the second place, the
 second to the first, and the third to its own with the opposite sign.
@@ -19,11 +19,13 @@ import mujoco
 import numpy as np
 import yaml
 
+from eqrl.arrays import Floats
+from eqrl.declare.declared import discrete_note
 from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.links import link_images
 from eqrl.declare.types import Sets, Types, build, plain
 from eqrl.derivation import Symmetry, identity
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+from eqrl.proof.declared.motion import Motion, motion_of, vector_motion
 from eqrl.symmetry import Field
 
 # as numbers: MuJoCo's enumerations are not equal to them
@@ -57,11 +59,7 @@ class GeneratorSpec:
         """As it acts on states."""
         if model is not None:
             return motion_of(self.symmetry(model))
-        matrix = signed(self.element["state"])
-        none = np.zeros(0)
-        return Motion(
-            self.name, np.eye(3), lambda s: State(matrix @ s.qpos, none, none, none), signed(self.element.get("action", [1]))
-        )
+        return vector_motion(self.name, signed(self.element["state"]), signed(self.element.get("action", [1])))
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Spec:
         model: file and SHA-256 of its model, None where it has none.
         fields: name and size of each part of the observation; None for the standard ones.
         generators: of its group.
-        notes: what else was found.
+        notes: further remarks.
     """
 
     environment: str
@@ -88,12 +86,12 @@ class Spec:
 @cache
 def specs() -> Mapping[str, Spec]:
     """All ready-made environments by id."""
-    found = {}
+    by_id = {}
     for path in sorted(files("eqrl.declare").joinpath("data").iterdir(), key=lambda p: p.name):
         if path.name.endswith(".yaml"):
             spec = _parse(yaml.safe_load(path.read_text(encoding="utf-8")))
-            found.update(dict.fromkeys(spec.ids, spec))
-    return found
+            by_id.update(dict.fromkeys(spec.ids, spec))
+    return by_id
 
 
 def spec_of(env: gymnasium.Env[Any, Any]) -> Spec | None:
@@ -124,7 +122,7 @@ def ready_made_types(env: gymnasium.Env[Any, Any], spec: Spec, generators: Seque
     size = int(np.prod(base.observation_space.shape or (0,)))
     notes = [*spec.notes]
     if discrete:
-        notes.append(f"actions are {base.action_space}: eqrl's policies need a Box, the observation alone is typed")
+        notes.append(discrete_note(base))
     if not generators:
         return plain(size, None if discrete else int(np.prod(base.action_space.shape or (0,))), notes)
     sets = Sets()
@@ -217,19 +215,19 @@ def element_of(symmetry: Symmetry) -> dict[str, Any]:
         return tidy.tolist()  # type: ignore[no-any-return]
 
     free = [int(m.jnt_bodyid[j]) for j in range(m.njnt) if int(m.jnt_type[j]) in _TURNING]
-    found: dict[str, Any] = {
+    element: dict[str, Any] = {
         "world": rows(symmetry.R),
         "bodies": join(link_images(symmetry), np.ones(m.nbody)),
         "joints": join(symmetry.joints, symmetry.joint_signs),
         "actuators": join(symmetry.actuators, symmetry.ctrl_signs),
     }
     if np.abs(symmetry.t).max() > 1e-9:
-        found["shift"] = symmetry.t.tolist()
+        element["shift"] = symmetry.t.tolist()
     if free:
-        found["frames"] = {b: rows(symmetry.frames[b]) for b in free}
+        element["frames"] = {b: rows(symmetry.frames[b]) for b in free}
     if not np.allclose(symmetry.reference, m.qpos0):
-        found["reference"] = symmetry.reference.tolist()
-    return found
+        element["reference"] = symmetry.reference.tolist()
+    return element
 
 
 def _parse(data: Mapping[str, Any]) -> Spec:

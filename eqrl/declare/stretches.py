@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.declare.layout import CannotTypeError
 from eqrl.declare.types import QUATERNION, Sets
-from eqrl.proof.declared.motion import Floats
 from eqrl.symmetry import Field
 
 
@@ -54,7 +54,7 @@ def _stretches(matrices: Sequence[Floats], vectors: Sequence[tuple[int, int]], s
     for start, width in vectors:
         reach[start] = max(reach[start], start + width - 1)
     starts = {start for start, _ in vectors}
-    found: list[tuple[int, int]] = []
+    stretches: list[tuple[int, int]] = []
     lone = False  # whether the last stretch holds entries that keep to themselves
     start = 0
     while start < size:
@@ -64,12 +64,12 @@ def _stretches(matrices: Sequence[Floats], vectors: Sequence[tuple[int, int]], s
             k += 1
         alone = end == start and start not in starts
         if alone and lone:
-            found[-1] = (found[-1][0], end + 1)  # neighbours that keep to themselves share a field
+            stretches[-1] = (stretches[-1][0], end + 1)  # neighbours that keep to themselves share a field
         else:
-            found.append((start, end + 1))
+            stretches.append((start, end + 1))
         lone = alone
         start = end + 1
-    return found
+    return stretches
 
 
 def _vector_field(

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.declare.layout import CannotTypeError
-from eqrl.declare.trial import try_motion
+from eqrl.declare.one_step import try_motion
 from eqrl.derivation import Derivation, Symmetry, world_rotation
 from eqrl.derivation.discrepancy import Level
 from eqrl.derivation.elements import closure, identity, key
-from eqrl.proof.declared.motion import Floats, Motion, motion_of
-from eqrl.proof.declared.world import World
+from eqrl.proof.declared.motion import Motion, motion_of
+from eqrl.proof.declared.twins import Twin
 
 _FEW = 5  # samples that weed out most candidates
 _MOST_TRIED = 256
@@ -28,7 +29,7 @@ ObservationMatrix = Callable[[Motion], "Floats | None"]
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptSymmetries:
     """What a task keeps of a model's symmetries.
 
     Attributes:
@@ -46,26 +47,26 @@ def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetr
     """All elements of the finite part, each with the world turned by quarter turns; those that move the world least first."""
     turns = (0, 1, 2, 3) if derivation.world.connected != "1" else (0,)
     generators = derivation.generators(level)
-    found: list[tuple[Symmetry, bool]] = []
+    elements: list[tuple[Symmetry, bool]] = []
     for element in derivation.elements(level):
         for k in turns:
             turn = f"world turned by {90 * k} degrees"
             name = turn if element.is_identity else f"{element.name}, {turn}"
             turned = _quarter_turns(derivation.model, k).compose(element, name) if k else element
             if not turned.is_identity:
-                found.append((turned, k == 0 and element in generators))
+                elements.append((turned, k == 0 and element in generators))
     # fewest changes of the world first; then what the derivation calls a generator
-    found.sort(key=lambda f: (np.linalg.norm(f[0].R - np.eye(3)), not f[1]))
-    return [symmetry for symmetry, _ in found[:_MOST_TRIED]]
+    elements.sort(key=lambda f: (np.linalg.norm(f[0].R - np.eye(3)), not f[1]))
+    return [symmetry for symmetry, _ in elements[:_MOST_TRIED]]
 
 
 def keep(
-    world: World, tried: Iterable[Symmetry], observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0
-) -> Kept:
+    twin: Twin, tried: Iterable[Symmetry], observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0
+) -> KeptSymmetries:
     """Try symmetries on an environment and keep those under which nothing changes.
 
     Args:
-        world: where to try.
+        twin: where to try.
         tried: the symmetries, the most wanted first.
         observation: gives the matrix of a symmetry on observations, None if observations need not be compared. It
             raises ``CannotTypeError`` where there is none.
@@ -79,17 +80,17 @@ def keep(
     for symmetry in tried:
         if key(symmetry) in known:
             continue
-        reason = why_not(world, symmetry, observation, dynamics=dynamics, seed=seed)
+        reason = why_not(twin, symmetry, observation, dynamics=dynamics, seed=seed)
         if reason:
             refused.append((symmetry.name, reason))
             continue
         generators.append(symmetry)
         group = closure(generators, identity(symmetry.model))
         known = {key(s) for s in group}
-    return Kept(_fewest(generators, len(group)), max(1, len(group)), tuple(refused))
+    return KeptSymmetries(_fewest(generators, len(group)), max(1, len(group)), tuple(refused))
 
 
-def why_not(world: World, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0) -> str:
+def why_not(twin: Twin, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0) -> str:
     """Why a task does not keep a symmetry; empty if it does."""
     if symmetry.model.nu and np.abs(symmetry.ctrl_offsets).max() > 1e-9:
         return "it shifts controls, which no linear representation does"
@@ -99,7 +100,7 @@ def why_not(world: World, symmetry: Symmetry, observation: ObservationMatrix, *,
     except CannotTypeError as error:
         return str(error)
     for samples in (_FEW, 24):
-        if reason := try_motion(world, motion, matrix, samples=samples, seed=seed, wide=dynamics).broken(dynamics):
+        if reason := try_motion(twin, motion, matrix, samples=samples, seed=seed, wide=dynamics).broken(dynamics):
             return reason
     return ""
 
@@ -110,10 +111,10 @@ def _quarter_turns(model: mujoco.MjModel, k: int) -> Symmetry:
 
 
 def _fewest(generators: list[Symmetry], order: int) -> tuple[Symmetry, ...]:
-    """Drop generators that the others give."""
-    kept = list(generators)
+    """Drop generators that the others generate."""
+    needed = list(generators)
     for g in generators[::-1]:
-        others = [k for k in kept if k is not g]
+        others = [k for k in needed if k is not g]
         if others and len(closure(others, identity(g.model))) == order:
-            kept = others
-    return tuple(kept)
+            needed = others
+    return tuple(needed)

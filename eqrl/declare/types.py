@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from eqrl.proof.declared.motion import Floats
+from eqrl.arrays import Floats
 from eqrl.symmetry import TRIVIAL, Element, EntitySet, Field, Generator, Group, Representation
 from eqrl.symmetry.group import Connected
 
@@ -113,8 +113,8 @@ def build(
         group = Group(name_of(group), connected, used)
 
     def representation(fields: Sequence[Field]) -> Representation:
-        own = {f.entities for f in fields}
-        made = [sets.entity_set(e, len(sets.matrices[e][0])) for e in sets.matrices if e in own]
+        wanted = {f.entities for f in fields}
+        made = [sets.entity_set(e, len(sets.matrices[e][0])) for e in sets.matrices if e in wanted]
         return Representation(tuple(fields), tuple(made), group)
 
     return Types(representation(observation), None if action is None else representation(action), tuple(notes))

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import gymnasium
-import mujoco
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from eqrl.declare.declared import Declared, check_space, flat_parts, group_of, part_names, representation
+from eqrl.declare.declared import Declared, declared_dict_types, declared_types
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
-from eqrl.declare.layout import CannotTypeError, action_field, standard_fields
 from eqrl.declare.proposal import Proposal
-from eqrl.declare.ready_made import GeneratorSpec, Spec, ready_made_types, signed, spec_of, specs
-from eqrl.declare.task import candidates, keep
-from eqrl.declare.trial import try_motion
-from eqrl.declare.types import Sets, Types, build, plain
-from eqrl.derivation import Symmetry
-from eqrl.derivation.remembered import derivation_of
-from eqrl.errors import suggestion
-from eqrl.proof.declared.motion import Floats, Motion
-from eqrl.proof.declared.world import MujocoWorld, world_of
-from eqrl.symmetry import EntitySet, Field, Group, Representation, TypedBox, direct_sum, representation_of
+from eqrl.declare.sources import known_types
+from eqrl.declare.types import Types
+from eqrl.symmetry import EntitySet, Group, Representation, TypedBox
 from eqrl.symmetry.bounds import check_box
-from eqrl.symmetry.spaces import untyped
 
 ObservationLike: TypeAlias = Declared | Mapping[str, Declared] | Proposal
 
@@ -56,7 +45,11 @@ class WithSymmetry(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         gymnasium.Wrapper.__init__(self, env)
         observation_space: gymnasium.Space[Any]
         if isinstance(observation, Mapping):
-            self.types, observation_space = _declared_dict(env, observation, action, group, entities)
+            self.types, parts = declared_dict_types(env, observation, action, group, entities)
+            space: Any = env.observation_space
+            observation_space = spaces.Dict(
+                [(key, _typed(part, space[key], f"observation[{key!r}]")) for key, part in parts.items()]
+            )
         else:
             self.types = _types(env, observation, action, group, entities, approximate)
             observation_space = _typed(self.types.observation, env.observation_space, "observation")
@@ -67,7 +60,7 @@ class WithSymmetry(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             warnings.warn(_without(env, self.types), SymmetryWarning, stacklevel=3)
 
     def __str__(self) -> str:
-        """The group, then what is typed how."""
+        """The group, and the environment."""
         return f"<WithSymmetry {self.types.group} {self.env}>"
 
 
@@ -93,7 +86,7 @@ def with_symmetry(
             ``Proposal`` for observation and action.
         action: fields or representation of the action.
         group: for a declaration, the group: a ``Group``, or ``"SO2"``, ``"O2"``, ``"SO3"``, ``"O3"``; otherwise the name of a
-            generator, or several, to keep of those that were found.
+            generator, or several, to keep of those that hold.
         entities: entity sets that declared fields repeat over.
         approximate: whether symmetries count that the model keeps only nearly, as Humanoid's mirror.
 
@@ -110,7 +103,6 @@ def with_symmetry(
     return WithSymmetry(env, observation, action, group, entities, approximate)
 
 
-# ------------------------------------------------------------------ where types come from
 def _types(
     env: gymnasium.Env[Any, Any],
     observation: Declared | Proposal | None,
@@ -132,7 +124,7 @@ def _types(
             )
         return types
     if observation is not None:
-        return _declared(env, observation, action, group, entities)
+        return declared_types(env, observation, action, group, entities)
     if action is not None:
         raise DeclarationError("action= is declared, but not observation=; declare both")
     if isinstance(group, Group):
@@ -140,223 +132,9 @@ def _types(
             "a Group says how declared fields turn; without observation= give the names of generators to keep"
         )
     wanted = (group,) if isinstance(group, str) else group
-    spec = spec_of(env)
-    if spec is not None:
-        return _ready_made(env, spec, wanted, approximate)
-    return _derived(env, wanted, approximate)
+    return known_types(env, wanted, approximate)
 
 
-def _declared(
-    env: gymnasium.Env[Any, Any],
-    observation: Declared,
-    action: Declared | None,
-    group: Group | str | Sequence[str] | None,
-    entities: Sequence[EntitySet],
-) -> Types:
-    if isinstance(env.observation_space, spaces.Dict):
-        keys = ", ".join(f"{key!r}: [...]" for key in env.observation_space.spaces)
-        raise DeclarationError(
-            f"the observation is a Dict with several entries; declare the fields of each, observation={{{keys}}}, or flatten it "
-            "first (gymnasium.wrappers.FlattenObservation)"
-        )
-    chosen = group_of(group, observation, action)  # type: ignore[arg-type]
-    made = representation("observation", observation, chosen, entities, env.observation_space, part_names(env))
-    if action is None:
-        if not isinstance(env.action_space, spaces.Discrete):
-            check_space("action", env.action_space)
-            raise DeclarationError(
-                f"observation= is declared, but not how the action of size {env.action_space.shape} turns; "
-                "add action=[Field('force', '1x1o')] for instance"
-            )
-        return Types(made, None, (_discrete(env),))
-    return Types(made, representation("action", action, chosen, entities, env.action_space))
-
-
-def _declared_dict(
-    env: gymnasium.Env[Any, Any],
-    observation: Mapping[str, Declared],
-    action: Declared | None,
-    group: Group | str | Sequence[str] | None,
-    entities: Sequence[EntitySet],
-) -> tuple[Types, spaces.Dict]:
-    space = env.observation_space
-    if not isinstance(space, spaces.Dict):
-        check_space("observation", space)
-        raise DeclarationError(f"observation= is a mapping, but the observation space is {space}; give a list of fields")
-    for key in (*space.spaces, *observation):
-        if key not in space.spaces:
-            raise DeclarationError(f"the observation has no entry {key!r}; {suggestion(key, space.spaces)}")
-        if key not in observation:
-            raise DeclarationError(f"nothing describes the entry {key!r} of the observation")
-    if nested := next((k for k, s in space.spaces.items() if isinstance(s, spaces.Dict | spaces.Tuple)), None):
-        order = ", then ".join(f"{name} ({size})" for name, size in flat_parts(space))
-        raise DeclarationError(
-            f"observation[{nested!r}] is a {type(space.spaces[nested]).__name__} within the Dict, and nested spaces cannot be typed; "
-            f"flatten the observation first, with_symmetry(gymnasium.wrappers.FlattenObservation(env), observation=[...], ...), and "
-            f"list the fields in the order in which that lays them out: {order}"
-        )
-    chosen = group_of(group, *observation.values(), action)  # type: ignore[arg-type]
-    made = {k: representation(f"observation[{k!r}]", observation[k], chosen, entities, s) for k, s in space.spaces.items()}
-    typed = spaces.Dict({k: _typed(made[k], space.spaces[k], f"observation[{k!r}]") for k in space.spaces})
-    if action is None:
-        raise DeclarationError("declare action= too")
-    return Types(direct_sum(made), representation("action", action, chosen, entities, env.action_space)), typed
-
-
-def _ready_made(env: gymnasium.Env[Any, Any], spec: Spec, wanted: Sequence[str] | None, approximate: bool) -> Types:
-    offered = [g for g in spec.generators if g.exact or approximate]
-    broken: tuple[str, ...] = ()
-    if _has_options(env):
-        reasons = {g.name: _reason(env, g) for g in offered}
-        if any(reasons.values()) and spec.fields is None:
-            return _derived(env, wanted, approximate)  # products of what fails may hold
-        broken = tuple(f"{name!r}: {reason}" for name, reason in reasons.items() if reason)
-        offered = [g for g in offered if not reasons[g.name]]
-    chosen = _choose(wanted, offered, spec.generators)
-    types = ready_made_types(env, spec, chosen)
-    left = tuple(
-        f"{g.name!r} holds only approximately ({'; '.join(g.differs)}); approximate=True declares it"
-        for g in spec.generators
-        if not (g.exact or approximate)
-    )
-    return replace(types, notes=(*broken, *left, *types.notes))
-
-
-def _has_options(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment was made with options for which nothing was tried: one may change the reward."""
-    return env.spec is None or bool(set(env.spec.kwargs) - _APPEARANCE)
-
-
-_APPEARANCE = {
-    "render_mode",
-    "width",
-    "height",
-    "camera_id",
-    "camera_name",
-    "default_camera_config",
-    "max_geom",
-    "visual_options",
-}
-
-
-def _reason(env: gymnasium.Env[Any, Any], generator: GeneratorSpec) -> str:
-    """Why an environment with options does not keep a generator; empty if it does."""
-    world = world_of(env)
-    motion = generator.motion(world.model if isinstance(world, MujocoWorld) else None)
-    images = generator.element.get("observation")
-    try:
-        if images is not None:
-            matrix = signed(images)
-        else:
-            assert isinstance(world, MujocoWorld)
-            matrix = observation_matrix(world, motion)
-    except CannotTypeError as error:
-        return str(error)
-    return try_motion(world, motion, matrix, samples=48, wide=generator.exact).broken(generator.exact)
-
-
-def _choose(
-    wanted: Sequence[str] | None, offered: Sequence[GeneratorSpec], known: Sequence[GeneratorSpec]
-) -> Sequence[GeneratorSpec]:
-    if wanted is None:
-        return offered
-    names = {g.name: g for g in offered}
-    for name in wanted:
-        if name in names:
-            continue
-        if any(g.name == name for g in known):
-            raise DeclarationError(f"{name!r} holds only approximately; say approximate=True to declare it all the same")
-        raise DeclarationError(f"the environment has no generator {name!r}; {suggestion(name, [g.name for g in known])}")
-    return [names[name] for name in wanted]
-
-
-def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approximate: bool) -> Types:
-    base: Any = env.unwrapped
-    if not untyped(base.observation_space):
-        raise DeclarationError(
-            f"{env.spec.id if env.spec else type(base).__name__} is typed already, with group {representation_of(base.observation_space).group}"
-        )
-    structure = getattr(base, "observation_structure", None)
-    if not isinstance(getattr(base, "model", None), mujoco.MjModel) or structure is None:
-        raise DeclarationError(
-            f"nothing is known about {type(base).__name__}: it is not one of {', '.join(sorted(specs()))}, and has no MuJoCo model with an "
-            "observation_structure. Declare its fields, with_symmetry(env, observation=[Field(...), ...], action=[...], group=...), or let "
-            "them be proposed, with_symmetry(env, infer_types(env))"
-        )
-    model: mujoco.MjModel = base.model
-    size = sum(n for name, n in structure.items() if name != "skipped_qpos")
-    if env.observation_space.shape != (size,):
-        raise DeclarationError(
-            f"{type(base).__name__}: observation_structure describes {size} entries, but the observation has shape "
-            f"{env.observation_space.shape}; declare its fields, or use infer_types(env)"
-        )
-    if env.action_space.shape != (model.nu,):
-        raise DeclarationError(
-            f"{type(base).__name__}: actions have shape {env.action_space.shape}, but the model has {model.nu} actuators; "
-            "declare the fields, or use infer_types(env)"
-        )
-    derivation = derivation_of(model)
-    world = MujocoWorld(base)
-
-    def on_observations(motion: Motion) -> Floats:
-        return observation_matrix(world, motion)
-
-    kept = keep(world, candidates(derivation), on_observations)
-    found = list(kept.generators)
-    if approximate:
-        nearly = [m.symmetry for m in derivation.near_misses]
-        found += keep(world, nearly, on_observations, dynamics=False).generators
-    found = _named_only(wanted, found)
-    # that a task with a direction does not keep turns of the world goes without saying
-    notes = [f"{name!r}: {reason}" for name, reason in kept.refused if "world turned" not in name]
-    if not approximate:
-        notes += [f"{miss}; approximate=True declares it" for miss in derivation.near_misses]
-    return types_of(model, structure, found, notes)
-
-
-def types_of(
-    model: mujoco.MjModel, structure: Mapping[str, int], symmetries: Sequence[Symmetry], notes: Sequence[str] = ()
-) -> Types:
-    """Types of a standard observation, with controls as actions, under symmetries of the model.
-
-    Raises:
-        CannotTypeError: if a symmetry does not act linearly on an observed entry.
-    """
-    size = sum(int(n) for name, n in structure.items() if name != "skipped_qpos")
-    if not symmetries:
-        return plain(size, model.nu, notes)
-    sets = Sets()
-    fields = standard_fields(model, structure, symmetries, sets)
-    action: list[Field] = [action_field(model, symmetries, sets)]
-    return build(fields, action, sets, [s.name for s in symmetries], [s.R for s in symmetries], notes=notes)
-
-
-def observation_matrix(world: MujocoWorld, motion: Motion) -> Floats:
-    """What a symmetry does to the standard observation of an environment, ``(dim, dim)``.
-
-    Raises:
-        CannotTypeError: if no linear map does that, or it changes nothing that is observed.
-    """
-    assert motion.symmetry is not None
-    structure = world.env.observation_structure  # type: ignore[attr-defined]
-    types = types_of(world.model, structure, [motion.symmetry])
-    if not types.group.generators:
-        raise CannotTypeError("it changes nothing that is observed")
-    matrix: Floats = types.observation.matrix(types.group.generators[0][1]).numpy()
-    return matrix
-
-
-def _named_only(wanted: Sequence[str] | None, found: list[Symmetry]) -> list[Symmetry]:
-    if wanted is None:
-        return found
-    names = {s.name: s for s in found}
-    for name in wanted:
-        if name not in names:
-            raise DeclarationError(f"the environment keeps no generator {name!r}; {suggestion(name, names)}")
-    return [names[name] for name in wanted]
-
-
-# ------------------------------------------------------------------ spaces
 def _typed(rep: Representation, space: gymnasium.Space[Any], what: str) -> TypedBox:
     if not isinstance(space, spaces.Box):
         raise DeclarationError(
@@ -385,7 +163,7 @@ def _refuse_vectors(env: Any) -> None:
 
 
 def _refuse_rewritten(env: gymnasium.Env[Any, Any]) -> None:
-    """What is known is known of the environment itself, and not of what a wrapper makes of its observations and actions."""
+    """Refuse wrappers that rewrite observations or actions: what is known holds for the environment itself."""
     base, layer = env.unwrapped, env
     while isinstance(layer, gymnasium.Wrapper):
         if not isinstance(layer, WithSymmetry):
@@ -402,10 +180,6 @@ def _refuse_rewritten(env: gymnasium.Env[Any, Any]) -> None:
 
 # these act on every entry of an action alike, and the bounds are checked
 _HARMLESS = (gymnasium.wrappers.RescaleAction, gymnasium.wrappers.ClipAction)
-
-
-def _discrete(env: gymnasium.Env[Any, Any]) -> str:
-    return f"actions are {env.action_space}: eqrl's policies need a Box, the observation alone is typed"
 
 
 def _without(env: gymnasium.Env[Any, Any], types: Types) -> str:

@@ -1,4 +1,4 @@
-"""Which actuator plays the part of which after a symmetry, and with which signs lengths, forces and controls turn.
+"""Where a symmetry takes each actuator, and the signs with which lengths, forces and controls turn.
 
 An actuator of length l pushes along it with ``gain(l, v) u + bias(l, v)``. Under a symmetry lengths, velocities and forces turn
 with one sign, ``sense``. The control need not: where the gain is proportional to the velocity, as that of a damper, gain and
@@ -11,9 +11,9 @@ import mujoco
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.images import Images, sign_between
 from eqrl.derivation.model_parts import BALL, FREE, Parts, numbers
-from eqrl.derivation.symmetry import Floats, Ints
 
 _T, _GAIN, _BIAS, _DYN = (numbers(e) for e in (mujoco.mjtTrn, mujoco.mjtGain, mujoco.mjtBias, mujoco.mjtDyn))
 _JOINTS = (_T.mjTRN_JOINT, _T.mjTRN_JOINTINPARENT)
@@ -85,8 +85,8 @@ class Actuation:
         elif kind == _T.mjTRN_TENDON:
             out[0] = r.tendon_signs[a] * g[0]
         elif kind == _T.mjTRN_SITE:
-            own = r.site_frame(int(b if b >= 0 else a))[:3, :3]
-            out[:3], out[3:] = own @ g[:3], np.linalg.det(own) * own @ g[3:]
+            axes = r.site_frame(int(b if b >= 0 else a))[:3, :3]
+            out[:3], out[3:] = axes @ g[:3], np.linalg.det(axes) * axes @ g[3:]
         else:
             out[0] = g[0]
         return out
@@ -191,7 +191,7 @@ class Actuation:
         return bool(m.actuator_gaintype[i] == _GAIN.mjGAIN_MUSCLE or m.actuator_biastype[i] == _BIAS.mjBIAS_MUSCLE)
 
     def _unlike(self, i: int, j: int, sense: float) -> float:
-        """How little two actuators on the same thing are alike."""
+        """How much two actuators on the same part differ."""
         m = self.parts.model
         sign = self.sign(i, j, sense)
         low, high = np.sort(sign * m.actuator_ctrlrange[i])
@@ -203,7 +203,7 @@ class Actuation:
 
 
 def _along(x: Floats, y: Floats) -> float:
-    """The same of two gears, of force and torque each: a propeller's torque is small, but has to turn the right way."""
+    """The same for gears of force and torque together: a propeller's torque is small, but has to turn the right way."""
     signs = {sign_between(x[half], y[half]) for half in (slice(0, 3), slice(3, 6)) if x[half].any() or y[half].any()}
     if not signs:
         return 1.0

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.comparison import Comparison, once
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.discrepancy import Discrepancy
@@ -16,7 +17,7 @@ from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.naming import Named, exchange_of, isometry
 from eqrl.derivation.sensors import sensors
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Ints, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 
 class Assembly:
@@ -90,7 +91,7 @@ class Assembly:
         return named
 
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
-        """What a symmetry, perhaps a product of others, has no image for, and where parts differ from their images."""
+        """Parts without an image under a symmetry, perhaps a product of others, and parts that differ from their images."""
         compared, broken = self.compare(s), self._related(s).broken
         # what lacks an image often does so because of something that sits elsewhere, so that comes first
         kinematic = [d for d in compared if d.level == "kinematic"]
@@ -101,7 +102,7 @@ class Assembly:
         return Comparison(self.parts, self.shapes, s, self.moved(s), self._related(s), self.floor).discrepancies()
 
     def _related(self, s: Symmetry) -> Connections:
-        """Images of what connects parts; those of a symmetry that was built here are known."""
+        """Images of what connects parts; for a symmetry that was built here they are known."""
         if s not in self._connections:
             moved = self.moved(s)
             self._connections[s] = Connections(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)
@@ -138,10 +139,10 @@ class Assembly:
         root = roots[0]
         if s.bodies[root] != root:
             return exchange_of(self.parts.body_name(root), self.parts.body_name(int(s.bodies[root])))
-        frame, own = self.parts.poses[root][:3, :3], self.moved(s)[root][:3, :3]
+        frame, image = self.parts.poses[root][:3, :3], self.moved(s)[root][:3, :3]
         if root == 0:
-            own = s.R
-        if (moves := isometry(frame.T @ own @ frame)) is not None:
+            image = s.R
+        if (moves := isometry(frame.T @ image @ frame)) is not None:
             return moves
         moved = [h for h in self.parts.heads if s.bodies[h] != h]
         if not moved:

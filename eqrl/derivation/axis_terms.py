@@ -1,7 +1,8 @@
 """Attributes of the degrees of freedom of free and ball joints, which a symmetry turns as it turns their axes.
 
-A free joint moves along the axes of the world and turns, as a ball does, about those of its body. Dry friction and polynomial
-damping act on each axis apart: only what takes these axes to each other keeps them. Armature and linear damping form a tensor.
+A free joint moves along the axes of the world and turns, as a ball does, about those of its body. Dry friction and
+polynomial damping act on each axis separately: only what takes these axes to each other keeps them. Armature and linear
+damping form a tensor.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import BALL, FREE
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _TENSORS = ("armature", "damping")
 _EACH_AXIS = ("frictionloss", "dampingpoly")

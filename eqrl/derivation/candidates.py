@@ -1,9 +1,9 @@
-"""Isometries that may take one tree of a model to another: found from labelled points, not from a list of mirrors.
+"""Isometries that may take one tree of a model to another, from labelled points and not from a list of mirrors.
 
 Two points that stay where their labels allow, besides the common centre, leave two isometries, a proper and an improper
 one. Labels say what may be exchanged at all: the place in the tree, the kinds of joints, what hangs below. Where all
 points lie on a line or in one place, directions come from axes of joints, shapes and inertia, and from the frames of root
-and world. Candidates are free to be wrong; matching and comparing decide.
+and world. Candidates may be wrong; matching and comparison decide.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import FREE, HINGE, PLANE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 Label = tuple[object, ...]
 _MOST = 20000
@@ -47,8 +47,8 @@ class Cloud:
         self.labels: list[Label] = []
         self.lines: list[Floats] = []
         points: list[Floats] = []
-        for head, place in self._pieces(root, ()):
-            for label, point in self._of_piece(head, place):
+        for head, prefix in self._pieces(root, ()):
+            for label, point in self._of_piece(head, prefix):
                 self.labels.append(label)
                 points.append(point)
         self.points = np.array(points).reshape(-1, 3)
@@ -57,14 +57,14 @@ class Cloud:
     @property
     def frames(self) -> list[Floats]:
         """Frames whose axes are likely axes of symmetry: the world's, the root's, and that of inertia."""
-        found = [np.eye(3), self.parts.poses[self.root][:3, :3]]
+        frames = [np.eye(3), self.parts.poses[self.root][:3, :3]]
         if len(self.points) > 1:
-            found.append(np.linalg.eigh(np.cov(self.points.T))[1])
+            frames.append(np.linalg.eigh(np.cov(self.points.T))[1])
         if self.root:
-            found.append(np.linalg.eigh(self.parts.inertials[self.root][2])[1])
+            frames.append(np.linalg.eigh(self.parts.inertials[self.root][2])[1])
         else:
-            found += self._slopes()
-        return found
+            frames += self._slopes()
+        return frames
 
     def _slopes(self) -> list[Floats]:
         """Upright frames along which gravity and planes are inclined."""
@@ -78,8 +78,8 @@ class Cloud:
                 out.append(np.stack([x, np.cross(z, x), z], axis=1))
         return out
 
-    def _pieces(self, head: int, place: Label) -> Iterator[tuple[int, Label]]:
-        label = (*place, self._class(head))
+    def _pieces(self, head: int, prefix: Label) -> Iterator[tuple[int, Label]]:
+        label = (*prefix, self._class(head))
         yield head, label
         for child in self.parts.children[head]:
             yield from self._pieces(child, label)
@@ -91,7 +91,7 @@ class Cloud:
         kinds = tuple(sorted(int(m.geom_type[g]) for g in self.parts.geoms[head]))
         return (joints, kinds, tuple(sorted((self._class(c) for c in self.parts.children[head]), key=repr)))
 
-    def _of_piece(self, head: int, place: Label) -> Iterator[tuple[Label, Floats]]:
+    def _of_piece(self, head: int, prefix: Label) -> Iterator[tuple[Label, Floats]]:
         m, d = self.parts.model, self.parts.data
         reach = 0.3 * self.parts.size
         for k, j in enumerate(self.parts.joints(head)):
@@ -101,24 +101,24 @@ class Cloud:
             # a slide has no place of its own but where its piece is now
             anchor = self.parts.inertials[head][1] if m.jnt_type[j] == SLIDE else d.xanchor[j]
             if m.jnt_type[j] != SLIDE:
-                yield (*place, "anchor", k), anchor.copy()
+                yield (*prefix, "anchor", k), anchor.copy()
             # an axis is a line without direction: both ends have one label
             if axis.any():
                 which = "slide" if m.jnt_type[j] == SLIDE else k  # slides of one piece commute
                 self.lines.append(axis.copy())
-                yield (*place, "axis", which), anchor + reach * axis
-                yield (*place, "axis", which), anchor - reach * axis
+                yield (*prefix, "axis", which), anchor + reach * axis
+                yield (*prefix, "axis", which), anchor - reach * axis
         for g in self.parts.geoms[head]:
             shape = self.shapes.points(g)
             if len(shape):
-                yield (*place, "geom", int(m.geom_type[g])), self.shapes.centre(g)
+                yield (*prefix, "geom", int(m.geom_type[g])), self.shapes.centre(g)
                 if len(shape) <= 8:
-                    yield from (((*place, "shape", int(m.geom_type[g])), p) for p in shape if len(shape) > 1)
+                    yield from (((*prefix, "shape", int(m.geom_type[g])), p) for p in shape if len(shape) > 1)
         for s in self.parts.sites[head]:
             if s in self.parts.driven_sites:
-                yield (*place, "site"), d.site_xpos[s].copy()
+                yield (*prefix, "site"), d.site_xpos[s].copy()
         if head and not self.parts.geoms[head] and self.parts.inertials[head][0] > 0:
-            yield (*place, "mass"), self.parts.inertials[head][1]
+            yield (*prefix, "mass"), self.parts.inertials[head][1]
 
 
 def isometries(a: Cloud, b: Cloud, slack: float) -> Iterator[Floats]:
@@ -200,7 +200,7 @@ def triad(x: Floats, y: Floats) -> Floats | None:
 
 
 def _about_line(a: Cloud, b: Cloud, x: Floats, y: Floats) -> Iterator[Floats]:
-    """What takes one line to another, where only axes of joints and frames tell how far to turn about it."""
+    """Isometries that take one line to another, where only axes of joints and frames tell how far to turn about it."""
     sides_a = [f[:, k] for f in a.frames for k in range(3)] + a.lines
     sides_b = [f[:, k] for f in b.frames for k in range(3)] + b.lines
     for u in sides_a:

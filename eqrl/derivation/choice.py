@@ -1,4 +1,4 @@
-"""Which elements are shown as generators: few, the ones that people would choose, each under a name of its own."""
+"""Choose generators to show: few, the ones that people would choose, each with its own name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def distinct(elements: Sequence[Judged], one: Symmetry) -> list[Judged]:
 
 
 def returns(s: Symmetry) -> bool:
-    """Whether a few steps lead back to where it began."""
+    """Whether a few applications lead back to the identity."""
     return order_of(s, _LONGEST) < _LONGEST
 
 

@@ -1,4 +1,4 @@
-"""Where a symmetry does not hold: every attribute of every part against that of its image."""
+"""Where a symmetry does not hold: compare every attribute of every part with that of its image."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.axis_terms import turned, width
-from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, place
+from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, point_text
 from eqrl.derivation.drives import Drives
 from eqrl.derivation.geom_differences import aspects
 from eqrl.derivation.matching import anchor_gap
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE
-from eqrl.derivation.symmetry import Floats
 
 _GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
 _JOINT = ("solref", "solimp", "margin", "stiffness", "stiffnesspoly", "actgravcomp", "springyield", "actfrclimited")
@@ -25,7 +25,7 @@ class Comparison(Drives):
 
     def discrepancies(self) -> tuple[Discrepancy, ...]:
         """All of them, the worst first, kinematic ones before dynamic ones."""
-        found: list[Discrepancy | None] = [
+        compared: list[Discrepancy | None] = [
             *self._world(),
             *self.mounted,
             *self._joints(),
@@ -33,8 +33,8 @@ class Comparison(Drives):
             *self._sites(),
             *self._inertia(),
         ]
-        found += [*self.actuators(), *self.tendons()]
-        differing = once(d for d in found if d is not None and d.relative > self.floor)
+        compared += [*self.actuators(), *self.tendons()]
+        differing = once(d for d in compared if d is not None and d.relative > self.floor)
         return tuple(sorted(differing, key=lambda d: (d.level != "kinematic", d not in self.mounted, -d.relative)))
 
     # ------------------------------------------------------------------ parts
@@ -55,8 +55,8 @@ class Comparison(Drives):
                 axis = sign * G[:3, :3] @ d.xaxis[i] * (np.linalg.det(G[:3, :3]) if kind == HINGE else 1.0)
                 yield self._far("kinematic", "axis", of, self._direction(body, axis), self._direction(body, d.xaxis[j]), 1.0)
             gap = anchor_gap(self.parts, i, j, G)
-            anchor = self._place(body, G[:3, :3] @ d.xanchor[i] + G[:3, 3])
-            yield self._sized("kinematic", "pos", of, anchor, self._place(body, d.xanchor[j]), gap / self.parts.size)
+            anchor = self._position(body, G[:3, :3] @ d.xanchor[i] + G[:3, 3])
+            yield self._sized("kinematic", "pos", of, anchor, self._position(body, d.xanchor[j]), gap / self.parts.size)
             yield self._same("kinematic", "limited", of, m.jnt_limited[i], m.jnt_limited[j])
             if m.jnt_limited[i] and m.jnt_limited[j]:
                 yield self._range("kinematic", "range", of, self._bounds(i, sign), self._bounds(j, 1.0))
@@ -115,7 +115,7 @@ class Comparison(Drives):
                 yield self._same("dynamic", name, of, self._get("geom", name, i), self._get("geom", name, j))
 
     def _types(self, field: str, of: tuple[str, str], i: int, j: int) -> str:
-        """Types are numbers to MuJoCo and words to people."""
+        """Differing types, as words: to MuJoCo they are numbers."""
         m = self.parts.model
         return f"{of[0]} type {_type(m, i)} vs {of[1]} {_type(m, j)}" if field == "type" else ""
 
@@ -128,16 +128,16 @@ class Comparison(Drives):
                 yield self._lacks("site", i, int(m.site_bodyid[i]), where)
                 continue
             body = int(m.site_bodyid[j])
-            here, there = self._place(body, where), self._place(body, self.parts.site_poses[j][:3, 3])
+            here, there = self._position(body, where), self._position(body, self.parts.site_poses[j][:3, 3])
             yield self._far("kinematic", "pos", self._of("site", i, j), here, there, self.parts.size)
 
     def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "", level: Level = "kinematic") -> Discrepancy:
-        """A part without an image, and where that should be."""
+        """A part without an image, and where the image should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
-        name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._place(image, where)
+        name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._position(image, where)
         owner = self.parts.body_name(body)
         what = f"{name}{more}" if name.startswith(f"{owner} ") else f"{kind} {name}{more} of {owner}"
-        text = f"{what} has no image on {on}, where it should be at {place(at)}"
+        text = f"{what} has no image on {on}, where it should be at {point_text(at)}"
         return Discrepancy(level, kind, (name, NONE), (1.0, 0.0), 1.0, text)
 
     def _inertia(self) -> Iterator[Discrepancy | None]:
@@ -151,9 +151,9 @@ class Comparison(Drives):
             yield self._same("dynamic", "mass", of, mass_i, mass_j)
             if abs(mass_i - mass_j) > self.floor * max(mass_i, mass_j):
                 yield from self._welded(i, j)
-            centre = self._place(j, G[:3, :3] @ centre_i + G[:3, 3])
+            centre = self._position(j, G[:3, :3] @ centre_i + G[:3, 3])
             if mass_i > 0:
-                yield self._far("dynamic", "ipos", of, centre, self._place(j, centre_j), self.parts.size)
+                yield self._far("dynamic", "ipos", of, centre, self._position(j, centre_j), self.parts.size)
             turned = G[:3, :3] @ inertia_i @ G[:3, :3].T
             scale = max(float(np.linalg.norm(turned)), float(np.linalg.norm(inertia_j)), 1e-300)
             gap = float(np.linalg.norm(turned - inertia_j) / scale)
@@ -163,7 +163,7 @@ class Comparison(Drives):
             yield self._same("dynamic", "gravcomp", of, m.body_gravcomp[i], m.body_gravcomp[j])
 
     def _welded(self, head: int, image: int) -> Iterator[Discrepancy]:
-        """What is welded to a piece and weighs something, but has no image."""
+        """Massive bodies that are welded to a piece and have no image."""
         m = self.parts.model
         for i in self.parts.members[head][1:]:
             if m.body_mass[i] > 0 and self.symmetry.bodies[i] == image:
@@ -171,10 +171,10 @@ class Comparison(Drives):
                 yield self._lacks("body", i, int(m.body_parentid[i]), where, f" ({m.body_mass[i]:.4g} kg)", "dynamic")
 
 
-def once(found: Iterable[Discrepancy]) -> list[Discrepancy]:
-    """Each attribute of two parts once: a mirror compares right with left and left with right, and one of them says it."""
+def once(discrepancies: Iterable[Discrepancy]) -> list[Discrepancy]:
+    """Each attribute of two parts once: a mirror compares right with left and left with right, and one of the two is enough."""
     worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
-    for d in found:
+    for d in discrepancies:
         same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))
         if same not in worst or d.relative > worst[same].relative:
             worst[same] = d

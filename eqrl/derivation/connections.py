@@ -1,6 +1,6 @@
 """Images of what connects parts: sites, tendons, actuators, equality constraints, exclusions, pairs, flexes.
 
-Each is found through the parts that it refers to. What has no image breaks the symmetry and becomes a discrepancy.
+The parts that each refers to determine its image. What has no image breaks the symmetry and becomes a discrepancy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NEAR = 0.05
 
 
 class Connections(Images):
-    """Images of parts, and of all that connects them; ``broken`` then holds everything without an image."""
+    """Images of parts and of all that connects them; ``broken`` lists everything without an image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import NONE, Discrepancy, Level
 from eqrl.derivation.images import Images
 from eqrl.derivation.model_parts import numbers
-from eqrl.derivation.symmetry import Floats, rotations
+from eqrl.symmetry.quaternions import quaternion_to_matrix
 
 _E, _O = numbers(mujoco.mjtEq), numbers(mujoco.mjtObj)
 _ROUNDING = 1e-9
@@ -27,7 +28,7 @@ Data = dict[str, tuple[Floats, Floats, float]]
 
 
 def switched_off(model: mujoco.MjModel) -> list[str]:
-    """Names of the equality constraints that are not active: the model does not feel them, and nothing is said about them."""
+    """Names of the equality constraints that are not active: they do nothing, and are not compared."""
     return [str(model.equality(int(e)).name) or f"equality{e}" for e in np.flatnonzero(model.eq_active0 == 0)]
 
 
@@ -47,10 +48,10 @@ def equalities(r: Images) -> Iterator[Discrepancy]:
         yield from (r.no_image("equality", e) for i, e in enumerate(group) if i not in rows)
         for i, j in zip(rows, columns, strict=True):
             of = (r.parts.name("equality", group[i]), r.parts.name("equality", images[j]))
-            for field, (mine, other, gap) in held[i][j].items():
+            for field, (moved, other, gap) in held[i][j].items():
                 if gap > _ROUNDING:
                     level: Level = "dynamic" if field in ("solref", "solimp") else "kinematic"
-                    yield Discrepancy(level, field, of, (_value(mine), _value(other)), gap)
+                    yield Discrepancy(level, field, of, (_value(moved), _value(other)), gap)
 
 
 def exclusions(r: Images) -> Iterator[Discrepancy]:
@@ -192,7 +193,7 @@ def _attachment(r: Images, e: int, k: int, swapped: bool) -> Data:
 def _relative_pose(data: Floats) -> Floats:
     """Pose of the second body in the first one that a weld holds, ``(4, 4)``."""
     out = np.eye(4)
-    out[:3, :3] = rotations(np.asarray(data[6:10]))
+    out[:3, :3] = quaternion_to_matrix(np.asarray(data[6:10]))
     out[:3, 3] = data[3:6]
     return out
 

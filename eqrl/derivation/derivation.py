@@ -1,4 +1,4 @@
-"""What a derivation found: generators on two levels, near misses, the world's part, and the group of all of it."""
+"""The result of a derivation: generators on two levels, near misses, the world's part, and the group of all of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import Level, NearMiss
 from eqrl.derivation.elements import closure, identity, key, order_of, turning, world_rotation
 from eqrl.derivation.exchangeable import Exchangeable
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.symmetrise import symmetrised
-from eqrl.derivation.symmetry import Floats, Symmetry, signed_permutation
+from eqrl.derivation.symmetry import Symmetry, signed_permutation
 from eqrl.symmetry.group import Connected, Generator, Group
 
 
@@ -106,8 +107,8 @@ class Derivation:
         """The element that does nothing."""
         one = identity(self.model)
         free = [g for like in self.exchangeable("kinematic") for g in like.generators]
-        found = [*self.kinematic, *free, *(m.symmetry for m in self.near_misses)]
-        return replace(one, reference=found[0].reference) if found else one
+        elements = [*self.kinematic, *free, *(m.symmetry for m in self.near_misses)]
+        return replace(one, reference=elements[0].reference) if elements else one
 
     def rotation(self, angle: float) -> Symmetry:
         """Rotation of the world about the vertical axis through the origin, by an angle in radians.

@@ -7,7 +7,7 @@ and every attribute is compared with that of its image (``comparison``).
 
 Level *kinematic*: tree, joint frames, ranges, actuators and shapes agree within ``tolerance``. Level *dynamic*: these and all
 masses, inertias, friction, gains and the rest agree within ``exact``. After Ordonez-Apraez et al., "On discrete symmetries
-of robotics systems" (RSS 2023, arXiv 2302.10433), who state them; here they are found.
+of robotics systems" (RSS 2023, arXiv 2302.10433), who state symmetries by hand; here they are derived.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near
     refuse_several_controls(model)
     best = Search(Parts.of(model), tolerance, exact, near).run()
     for reference in _other_references(model):
-        found = Search(Parts.of(model, reference), tolerance, exact, near).run()
-        if _size(found) > _size(best):
-            best = replace(found, notes=(*found.notes, "symmetric about another configuration than the zero one"))
+        other = Search(Parts.of(model, reference), tolerance, exact, near).run()
+        if _size(other) > _size(best):
+            best = replace(other, notes=(*other.notes, "symmetric about another configuration than the zero one"))
     parts = Parts.of(model, best.identity.reference)
     if statics := terrain(parts):
         bare = Search(replace(parts, ignoring=statics), tolerance, exact, near).run()
@@ -82,12 +82,12 @@ def load(source: Source) -> tuple[mujoco.MjModel, mujoco.MjSpec | None]:
     return spec.compile(), spec
 
 
-def _size(found: Derivation) -> float:
+def _size(derivation: Derivation) -> float:
     try:
-        listed = found.order("kinematic")
+        listed = derivation.order("kinematic")
     except ValueError:  # more elements than are listed
         return np.inf
-    return math.log(listed) + sum(math.log(like.size) for like in found.exchangeable("kinematic"))
+    return math.log(listed) + sum(math.log(like.size) for like in derivation.exchangeable("kinematic"))
 
 
 def _other_references(model: mujoco.MjModel) -> Iterator[np.ndarray]:

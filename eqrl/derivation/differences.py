@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.arrays import Floats
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.discrepancy import NONE, Discrepancy, Level, Value
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.mounting import mounts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _STILL = 1e-12
 
@@ -44,7 +45,7 @@ class Differences:
         self.still = still & (max(np.abs(symmetry.R - np.eye(3)).max(), np.abs(symmetry.t).max()) < _STILL)
         self.without_image = {(d.field, d.of[0]) for d in connections.broken if d.of[1] == NONE}
 
-    def _place(self, body: int, point: Floats) -> tuple[float, ...]:
+    def _position(self, body: int, point: Floats) -> tuple[float, ...]:
         """A point of the world in a body's frame, as MJCF writes it."""
         pose = self.parts.poses[body]
         return tuple(float(v) for v in pose[:3, :3].T @ (point - pose[:3, 3]))

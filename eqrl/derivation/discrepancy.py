@@ -1,4 +1,4 @@
-"""Where parts differ from their images, and how that is said: two values as printed never read alike."""
+"""Where parts differ from their images, in words: two different values are never printed alike."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def written(here: Value, there: Value) -> tuple[str, str]:
     return texts
 
 
-def place(point: tuple[float, ...]) -> str:
-    """A single place."""
+def point_text(point: tuple[float, ...]) -> str:
+    """A point in words."""
     return _words(tuple(round(v, 9) for v in point), 4)
 
 

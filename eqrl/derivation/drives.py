@@ -54,9 +54,9 @@ class Drives(Differences):
                 continue
             sign, shift = self.connections.tendon_signs[i], self.parts.fixed_length(j)
             shift -= sign * self.parts.fixed_length(i)
-            mine, other = self.connections.coefficients(i, moved=True), self.connections.coefficients(int(j))
-            if len(mine) == len(other):
-                yield self._same("kinematic", "coef", of, sign * mine, other)
+            moved, other = self.connections.coefficients(i, moved=True), self.connections.coefficients(int(j))
+            if len(moved) == len(other):
+                yield self._same("kinematic", "coef", of, sign * moved, other)
             yield self._same("kinematic", "limited", of, m.tendon_limited[i], m.tendon_limited[j])
             if m.tendon_limited[i] and m.tendon_limited[j]:
                 mapped = np.sort(sign * m.tendon_range[i]) + shift

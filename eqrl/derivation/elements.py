@@ -1,4 +1,4 @@
-"""Elements of a model's group: the identity, motions of the world, products, and what tells one from another."""
+"""Elements of a model's group: the identity, motions of the world, products, and a key that distinguishes them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.sensors import sensors
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _LARGEST = 4096
 _TURNS = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
@@ -72,7 +73,7 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
         ValueError: if there are more than 4096.
     """
     generators = tuple(generators)
-    found, frontier, seen = [one], [one], {key(one)}
+    elements, frontier, seen = [one], [one], {key(one)}
     while frontier:
         fresh = []
         for known in frontier:
@@ -82,15 +83,15 @@ def closure(generators: Iterable[Symmetry], one: Symmetry) -> tuple[Symmetry, ..
                     seen.add(signature)
                     # a generator keeps its own name
                     fresh.append(generator if known is one else candidate)
-        if len(found) + len(fresh) > _LARGEST:
+        if len(elements) + len(fresh) > _LARGEST:
             raise ValueError(f"the generators give more than {_LARGEST} elements; choose a subgroup of them")
-        found += fresh
+        elements += fresh
         frontier = fresh
-    return tuple(found)
+    return tuple(elements)
 
 
 def key(s: Symmetry) -> tuple[float, ...]:
-    """What tells an element from others of the same finite group."""
+    """A key that distinguishes an element from the others of its finite group."""
     # translations are not compared: of a finite group each element has but one
     heads = s.model.body_weldid == np.arange(s.model.nbody)
     # where nothing floats, no coordinate tells two world isometries apart that relabel alike
@@ -102,7 +103,7 @@ def key(s: Symmetry) -> tuple[float, ...]:
 
 
 def order_of(s: Symmetry, most: int) -> int:
-    """Number of steps after which an element leads back to the identity, ``most`` if that takes more."""
+    """The order of an element, or ``most`` if it is larger."""
     one, power = key(identity(s.model)), s
     for n in range(1, most + 1):
         if key(power) == one:

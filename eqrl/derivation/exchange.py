@@ -1,8 +1,8 @@
-"""Like trees: which of them may take each other's places, and what may be done to each by itself.
+"""Like trees: which of them may be exchanged, and what may be done to each alone.
 
-Eight like balls have 40,320 exchanges and ten different boxes a million ways to turn each about itself, so that groups of
-these are told as such and never listed element by element. Two suffice to generate all exchanges of a set: that of its first
-two members, and the cycle of all of them.
+Eight like balls have 40,320 exchanges and ten different boxes a million ways to turn each about itself, so that such
+groups are reported as a whole and never listed element by element. Two elements suffice to generate all
+exchanges of a set: the exchange of its first two members, and the cycle of all of them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class LikeTrees:
 
     # ------------------------------------------------------------------ classes
     def turns(self, head: int) -> Sequence[Symmetry]:
-        """What may be done to a tree by itself, whether it holds or not."""
+        """What may be done to a tree alone, whether it holds or not."""
         if head not in self._known_turns:
             self._known_turns[head] = self._turns(head)
         return self._known_turns[head]
@@ -128,7 +128,7 @@ class LikeTrees:
         return self._exchanges[a, b]
 
     def _classes(self, trees: Sequence[int], holds: Callable[[Symmetry], bool]) -> list[list[int]]:
-        """To be exchangeable is an equivalence, so that each tree is compared with one of every class."""
+        """Classes of exchangeable trees; that is an equivalence, so that each tree is compared with one of every class."""
         classes: list[list[int]] = []
         for head in trees:
             like = next((c for c in classes if (s := self.exchange(c[0], head)) is not None and holds(s)), None)

@@ -1,4 +1,4 @@
-"""Sets of like trees that may be exchanged freely, as a derivation tells them."""
+"""Sets of like trees that may be exchanged freely, as a derivation reports them."""
 
 from __future__ import annotations
 

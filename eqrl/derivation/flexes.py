@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import NONE, Discrepancy
 from eqrl.derivation.images import Images
-from eqrl.derivation.symmetry import Floats
 
 _MATERIAL = (
     "dim", "radius", "contype", "conaffinity", "condim", "priority", "friction", "solmix", "solref", "solimp", "margin", "gap",
@@ -62,16 +62,16 @@ def _images(r: Images, f: int) -> dict[int, int] | None:
     for v in vertices:
         image = int(r.bodies[bodies[v]])
         there = np.flatnonzero(bodies == image)
-        moved = r.moved[bodies[v]] @ _place(r, v)
-        gaps = [float(np.linalg.norm((moved - _place(r, int(k)))[:3])) for k in there]
+        moved = r.moved[bodies[v]] @ _position(r, v)
+        gaps = [float(np.linalg.norm((moved - _position(r, int(k)))[:3])) for k in there]
         if not gaps or min(gaps) > r.slack:
             return None
         out[v] = int(there[int(np.argmin(gaps))])
     return out
 
 
-def _place(r: Images, vertex: int) -> Floats:
+def _position(r: Images, vertex: int) -> Floats:
     """Where a vertex is at the reference, in homogeneous coordinates."""
     m = r.parts.model
-    place: Floats = r.parts.poses[m.flex_vertbodyid[vertex]] @ np.append(m.flex_vert[vertex], 1.0)
-    return place
+    position: Floats = r.parts.poses[m.flex_vertbodyid[vertex]] @ np.append(m.flex_vert[vertex], 1.0)
+    return position

@@ -1,4 +1,4 @@
-"""In which respect a geom differs from its image: type, place, size or orientation, and the values that show it."""
+"""How a geom differs from its image: in type, position, size or orientation, with the values that show it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.candidates import AXIAL
 from eqrl.derivation.discrepancy import Value
 from eqrl.derivation.model_parts import PLANE
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, quaternions
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 _G = mujoco.mjtGeom
 _SPHERE = int(_G.mjGEOM_SPHERE)
@@ -85,8 +86,8 @@ def _sizes(shapes: Shapes, a: int, b: int, G: Floats) -> Iterator[Aspect]:
         here, there = m.geom_size[a, :n], m.geom_size[b, :n]
     else:
         turn = _alignment(shapes, a, b, G)
-        mine, other = _half_widths(shapes, a), _half_widths(shapes, b)
-        here, there = np.abs(turn) @ mine, other
+        moved, other = _half_widths(shapes, a), _half_widths(shapes, b)
+        here, there = np.abs(turn) @ moved, other
     yield Aspect("size", _value(here), _value(there), float(np.abs(here - there).max()))
 
 
@@ -113,9 +114,9 @@ def _turned(shapes: Shapes, a: int, b: int, G: Floats) -> Iterator[Aspect]:
     kind, body = int(parts.model.geom_type[a]), parts.poses[parts.model.geom_bodyid[b]][:3, :3]
     if kind == _SPHERE:
         return
-    mine, other = G[:3, :3] @ parts.geom_poses[a][:3, :3], parts.geom_poses[b][:3, :3]
+    moved, other = G[:3, :3] @ parts.geom_poses[a][:3, :3], parts.geom_poses[b][:3, :3]
     if kind == PLANE or kind in _LINES:
-        here, there = mine[:, 2], other[:, 2]
+        here, there = moved[:, 2], other[:, 2]
         if kind != PLANE and here @ there < 0:
             here = -here
         reach = 1.0 if kind == PLANE else float(parts.model.geom_size[b, 1])
@@ -127,9 +128,9 @@ def _turned(shapes: Shapes, a: int, b: int, G: Floats) -> Iterator[Aspect]:
 def _frames(shapes: Shapes, a: int, b: int, G: Floats) -> Aspect:
     parts = shapes.parts
     body = parts.poses[parts.model.geom_bodyid[b]][:3, :3]
-    mine, other = G[:3, :3] @ parts.geom_poses[a][:3, :3], parts.geom_poses[b][:3, :3]
-    aligned = mine @ _alignment(shapes, a, b, G).T
-    here, there = quaternions(np.stack([body.T @ aligned, body.T @ other]))
+    moved, other = G[:3, :3] @ parts.geom_poses[a][:3, :3], parts.geom_poses[b][:3, :3]
+    aligned = moved @ _alignment(shapes, a, b, G).T
+    here, there = matrix_to_quaternion(np.stack([body.T @ aligned, body.T @ other]))
     here = here if here @ there > 0 else -here
     gap = float(np.abs((aligned - other) * _half_widths(shapes, b)).sum(1).max())
     return Aspect("quat", _value(here), _value(there), gap)

@@ -8,9 +8,9 @@ import mujoco
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.discrepancy import NONE, Discrepancy
 from eqrl.derivation.model_parts import Parts, numbers
-from eqrl.derivation.symmetry import Floats, Ints
 
 _W = numbers(mujoco.mjtWrap)
 _NONE = -1
@@ -74,15 +74,15 @@ class Images:
         paths = [self._path(t, moved=False) for t in range(m.ntendon)]
         out, signs = np.full(m.ntendon, _NONE, dtype=np.int64), np.ones(m.ntendon)
         for t in range(m.ntendon):
-            mine = self._path(t, moved=True)
-            fits = [(k, _same_path(mine, other)) for k, other in enumerate(paths) if k not in out[:t]]
+            moved = self._path(t, moved=True)
+            fits = [(k, _same_path(moved, other)) for k, other in enumerate(paths) if k not in out[:t]]
             fits = [(k, sign) for k, sign in fits if sign]
             if not fits:
                 self.broken.append(self.no_image("tendon", t))
                 out[t] = t
                 continue
             # tendons along one path are told apart by their coefficients
-            out[t], signs[t] = min(fits, key=lambda fit: self._coefficient_gap(mine, paths[fit[0]], fit[1]))
+            out[t], signs[t] = min(fits, key=lambda fit: self._coefficient_gap(moved, paths[fit[0]], fit[1]))
         return out, signs
 
     def coefficients(self, tendon: int, moved: bool = False) -> Floats:

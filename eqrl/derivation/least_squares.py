@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.candidates import AXIAL
 from eqrl.derivation.matching import Match
 from eqrl.derivation.model_parts import BALL, FREE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 _EXACT = 1e-9
 # What is meant is preferred if it fits within this, relative to the size of the model.

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import BALL, FREE, HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 _BAD = 1e6
 # Axes this far apart (sine of the angle) are never taken for each other, however large the slack.
@@ -89,11 +89,11 @@ class Matcher:
             return None
         if not below_a:
             return out
-        found = [[self.match(x, y, G) for y in below_b] for x in below_a]
-        costs = np.array([[_BAD if m is None else m.cost for m in row] for row in found])
+        matches = [[self.match(x, y, G) for y in below_b] for x in below_a]
+        costs = np.array([[_BAD if m is None else m.cost for m in row] for row in matches])
         rows, columns = linear_sum_assignment(costs)
         for i, j in zip(rows, columns, strict=True):
-            below = found[i][j]
+            below = matches[i][j]
             if below is None:
                 return None
             out.merge(below)
@@ -176,5 +176,5 @@ def anchor_gap(parts: Parts, i: int, j: int, G: Floats) -> float:
 
 
 def _cross(a: Floats, b: Floats) -> Floats:
-    """``np.cross`` of two single vectors, at a tenth of its price."""
+    """``np.cross`` of two single vectors, at a tenth of the cost."""
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])

@@ -11,8 +11,8 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.discrepancy import NONE
-from eqrl.derivation.symmetry import Floats, Ints
 
 
 def numbers(enumeration: Any) -> SimpleNamespace:
@@ -136,12 +136,12 @@ class Parts:
         """Pieces of every tree: of the floating ones by their root, of all that is fixed to the world by 0."""
         out = {}
         for root in (0, *self.floating):
-            found, todo = [], [root]
+            pieces, todo = [], [root]
             while todo:
                 head = todo.pop(0)
-                found.append(head)
+                pieces.append(head)
                 todo += self.children[head]
-            out[root] = tuple(found)
+            out[root] = tuple(pieces)
         return out
 
     def fixed_length(self, tendon: int) -> float:
@@ -157,10 +157,10 @@ class Parts:
         """Sites that tendons run through, actuators push or equality constraints hold."""
         m = self.model
         on_sites = np.isin(m.actuator_trntype, _SITE_DRIVES)
-        found = {*m.wrap_objid[m.wrap_type == _SITE_WRAP].tolist(), *m.actuator_trnid[on_sites].ravel().tolist()}
+        driven = {*m.wrap_objid[m.wrap_type == _SITE_WRAP].tolist(), *m.actuator_trnid[on_sites].ravel().tolist()}
         for e in np.flatnonzero(m.eq_objtype == _SITE):
-            found |= {int(m.eq_obj1id[e]), int(m.eq_obj2id[e])}
-        return frozenset(int(s) for s in found if s >= 0)
+            driven |= {int(m.eq_obj1id[e]), int(m.eq_obj2id[e])}
+        return frozenset(int(s) for s in driven if s >= 0)
 
     @cached_property
     def tied(self) -> frozenset[int]:

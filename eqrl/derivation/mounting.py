@@ -1,7 +1,7 @@
-"""Pieces that are mounted elsewhere than their images: one displacement explains all that hangs on them.
+"""Pieces that are mounted elsewhere than their images: one displacement explains everything that hangs on them.
 
-A leg whose body was put a centimetre too far out shows in every joint, geom and centre of mass below. To say so once, and
-where it can be repaired, is worth more than the list.
+A leg whose body was put a centimetre too far out shows in every joint, geom and centre of mass below. Reporting it
+once, where it can be repaired, is worth more than the list.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.discrepancy import Discrepancy
 from eqrl.derivation.least_squares import procrustes
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry, quaternions
+from eqrl.derivation.symmetry import Symmetry
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 Bools = NDArray[np.bool_]
 # Below this share of the model's size nothing is called mounted elsewhere.
@@ -34,7 +36,7 @@ def mounts(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats) -> t
         moved: isometry of every body at the reference, ``(nbody, 4, 4)``.
     """
     corrected = moved.copy()
-    said: list[Discrepancy] = []
+    displaced: list[Discrepancy] = []
     correction = {h: np.eye(4) for h in parts.heads}
     pairs = {h: _pairs(parts, shapes, symmetry, moved, h) for h in parts.heads[1:]}
     for head in parts.heads[1:]:
@@ -50,10 +52,10 @@ def mounts(parts: Parts, shapes: Shapes, symmetry: Symmetry, moved: Floats) -> t
             shift = _displacement(here, there)
             if shift is not None:
                 correction[head] = shift @ above
-                said += _said(parts, symmetry, head, shift, float(np.median(apart)) / parts.size)
+                displaced += _displacements(parts, symmetry, head, shift, float(np.median(apart)) / parts.size)
         if correction[head] is not above or not np.array_equal(above, np.eye(4)):
             corrected[list(parts.members[head])] = correction[head] @ moved[list(parts.members[head])]
-    return corrected, said
+    return corrected, displaced
 
 
 def _below(parts: Parts, head: int) -> list[int]:
@@ -105,7 +107,7 @@ def _displacement(here: Floats, there: Floats) -> Floats | None:
     return None
 
 
-def _said(parts: Parts, symmetry: Symmetry, head: int, shift: Floats, relative: float) -> list[Discrepancy]:
+def _displacements(parts: Parts, symmetry: Symmetry, head: int, shift: Floats, relative: float) -> list[Discrepancy]:
     """Where the image's body should be, and where it is, in the frame of its parent."""
     image = int(symmetry.bodies[head])
     of = (parts.body_name(head), parts.body_name(image))
@@ -116,7 +118,7 @@ def _said(parts: Parts, symmetry: Symmetry, head: int, shift: Floats, relative: 
         values = tuple(map(float, should[:3, 3])), tuple(map(float, is_now[:3, 3]))
         out.append(Discrepancy("kinematic", "pos", of, values, relative))
     if not out or np.linalg.norm(should[:3, :3] - is_now[:3, :3]) > _CLEAR:
-        here, there = quaternions(np.stack([should[:3, :3], is_now[:3, :3]]))
+        here, there = matrix_to_quaternion(np.stack([should[:3, :3], is_now[:3, :3]]))
         values = tuple(map(float, here if here @ there > 0 else -here)), tuple(map(float, there))
         out.append(Discrepancy("kinematic", "quat", of, values, relative))
     return out

@@ -1,4 +1,4 @@
-"""Names of isometries, as roboticists say them, and which of them people would rather choose as generators."""
+"""Names of isometries, as roboticists call them, and which of them people would choose as generators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eqrl.derivation.symmetry import Floats, Rank
+from eqrl.arrays import Floats
+from eqrl.derivation.symmetry import Rank
 
 _AXES = {"x": np.array([1.0, 0, 0]), "y": np.array([0, 1.0, 0]), "z": np.array([0, 0, 1.0])}
 _MIRRORS = {"y": "sagittal mirror", "x": "frontal mirror", "z": "horizontal mirror"}
@@ -19,7 +20,7 @@ _RANK_OF_MIRROR = {"y": 7, "x": 8, "z": _LAST}
 
 @dataclass(frozen=True)
 class Named:
-    """How an element is called, and how soon people would choose it as a generator.
+    """The name of an element, and how soon people would choose it as a generator.
 
     Attributes:
         name: for people.

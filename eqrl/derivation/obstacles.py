@@ -1,4 +1,4 @@
-"""What is in the way of symmetries that almost hold: for near misses where every joint has an image, for notes where not."""
+"""What is in the way of symmetries that almost hold: near misses where every joint has an image, notes where not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.assembly import Assembly
 from eqrl.derivation.discrepancy import Discrepancy, NearMiss, listed
 from eqrl.derivation.matching import Match, anchor_gap
@@ -16,7 +17,7 @@ from eqrl.derivation.naming import isometry
 from eqrl.derivation.partial_matching import PartialMatch, PartialMatcher
 from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.skeleton import Skeleton, most_fit
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _TRIED = 48
 _KEPT = 6
@@ -34,7 +35,7 @@ _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
 
 @dataclass
 class Obstacles:
-    """Looks for symmetries that do not hold, and says why.
+    """Looks for symmetries that do not quite hold, and explains why.
 
     Attributes:
         parts: the model in its reference configuration.
@@ -114,10 +115,10 @@ class Obstacles:
 
     # ------------------------------------------------------------------ what to tell of them
     def worth_telling(self, symmetry: Symmetry, discrepancies: tuple[Discrepancy, ...]) -> bool:
-        """Whether this looks like a slip and not like another robot.
+        """Whether this looks like a slip and not like another robot, as it does where nothing differs grossly.
 
-        So it does where nothing differs grossly. Else few parts of every kind may be to blame, and more must be exchanged
-        and agree: a robot that has nothing to exchange says little, and one to which a mirror was fitted even less.
+        Otherwise few parts of every kind may be to blame, and more must be exchanged and agree: a robot that has nothing to
+        exchange proves little, and one to which a mirror was fitted even less.
         """
         if any(d.field == "gravity" and d.relative > _SMALL for d in discrepancies):
             return False
@@ -230,7 +231,7 @@ def _axial(R: Floats) -> bool:
 
 
 def _to_blame(spoilt: Set[frozenset[str]]) -> int:
-    """How few parts explain all pairs that do not agree: one wrong leg of three spoils two of three pairs."""
+    """The smallest number of parts that explains all pairs that disagree: one wrong leg of three spoils two of three pairs."""
     left, blamed = set(spoilt), 0
     while left:
         counts = Counter(part for pair in left for part in pair)

@@ -1,7 +1,7 @@
-"""Which piece goes where if not all fits: each part gets the image that suits it best, and what is left over is told.
+"""Which piece goes where if not everything fits: each part gets the image that suits it best, and the rest is reported.
 
-``matching`` gives up where one part has no image; its matches are those that may hold. Matches here never hold: they say what
-is in the way.
+``matching`` gives up where one part has no image; its matches are those that may hold. Matches here never hold: they
+show what is in the way.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from eqrl.derivation.discrepancy import NONE, Discrepancy, place
+from eqrl.arrays import Floats
+from eqrl.derivation.discrepancy import NONE, Discrepancy, point_text
 from eqrl.derivation.matching import Match, anchor_gap
 from eqrl.derivation.model_parts import HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats
 
 _FAR = 1e6
 # A piece this far from another one, in sizes of the model and summed over its three places, is not its image.
@@ -35,7 +35,7 @@ class PartialMatch(Match):
 
 
 class PartialMatcher:
-    """Matches trees of one model as well as they go.
+    """Matches trees of one model as well as possible.
 
     Args:
         parts: the model in its reference configuration.
@@ -47,7 +47,7 @@ class PartialMatcher:
         self.parts = parts
         self.shapes = shapes
         self.slack = slack
-        self._places = {h: self._place(h) for h in parts.heads}
+        self._landmarks = {h: self._landmarks_of(h) for h in parts.heads}
 
     def match(self, a: int, b: int, G: Floats) -> PartialMatch:
         """Match the tree that hangs on piece ``a`` to the one on piece ``b``.
@@ -67,10 +67,10 @@ class PartialMatcher:
             out.merge(below)
             out.lacking += below.lacking
         for i in sorted(set(range(len(below_a))) - images.keys()):
-            out.lacking.append(self._lacks("body", below_a[i], a, b, G[:3, :3] @ self._places[below_a[i]][0] + G[:3, 3]))
+            out.lacking.append(self._lacks("body", below_a[i], a, b, G[:3, :3] @ self._landmarks[below_a[i]][0] + G[:3, 3]))
         return out
 
-    def _place(self, head: int) -> Floats:
+    def _landmarks_of(self, head: int) -> Floats:
         """Where a piece hangs, and where its mass and that of all below is, ``(3, 3)``."""
         todo, total, moment = [head], 0.0, np.zeros(3)
         while todo:
@@ -79,14 +79,18 @@ class PartialMatcher:
             total, moment = total + mass, moment + mass * centre
             todo += self.parts.children[piece]
         joints = self.parts.joints(head)
-        own = self.parts.inertials[head][1]
-        anchor = self.parts.data.xanchor[joints[0]] if len(joints) and self.parts.model.jnt_type[joints[0]] != SLIDE else own
-        return np.stack([anchor, own, moment / total if total > 0 else own])
+        centre_of_mass = self.parts.inertials[head][1]
+        anchor = (
+            self.parts.data.xanchor[joints[0]]
+            if len(joints) and self.parts.model.jnt_type[joints[0]] != SLIDE
+            else centre_of_mass
+        )
+        return np.stack([anchor, centre_of_mass, moment / total if total > 0 else centre_of_mass])
 
     def _unlike(self, a: int, b: int, G: Floats) -> float:
         """How badly a piece suits another one: by its place, its joints and what hangs below."""
         m = self.parts.model
-        apart = np.linalg.norm(self._places[a] @ G[:3, :3].T + G[:3, 3] - self._places[b], axis=1).sum()
+        apart = np.linalg.norm(self._landmarks[a] @ G[:3, :3].T + G[:3, 3] - self._landmarks[b], axis=1).sum()
         kinds = [sorted(int(m.jnt_type[j]) for j in self.parts.joints(h)) for h in (a, b)]
         unlike = 2.0 * (kinds[0] != kinds[1]) + abs(len(self.parts.children[a]) - len(self.parts.children[b]))
         return float(apart + self.slack * unlike)
@@ -123,21 +127,21 @@ class PartialMatcher:
         for row, i in enumerate(here):
             for column, j in enumerate(there):
                 apart = float(np.linalg.norm(G[:3, :3] @ self.shapes.centre(i) + G[:3, 3] - self.shapes.centre(j)))
-                alike = self.shapes.alike(i, j) and (not self.same_place(apart) or np.isfinite(self.shapes.gap(i, j, G)))
-                gap = self.shapes.gap(i, j, G) if alike and self.same_place(apart) else apart
+                alike = self.shapes.alike(i, j) and (not self.is_near(apart) or np.isfinite(self.shapes.gap(i, j, G)))
+                gap = self.shapes.gap(i, j, G) if alike and self.is_near(apart) else apart
                 costs[row, column] = gap + (0.0 if alike else 4.0 * self.slack)
         for row, column in zip(*linear_sum_assignment(costs), strict=True):
             out.geoms[here[row]] = there[column]
             out.cost += float(costs[row, column])
 
-    def same_place(self, apart: float) -> bool:
+    def is_near(self, apart: float) -> bool:
         """Whether a distance is small enough for two shapes to be compared in full."""
         return apart <= 4.0 * self.slack
 
     def _lacks(self, kind: str, i: int, a: int, b: int, where: Floats, more: str = "") -> Discrepancy:
         pose = self.parts.poses[b]
         local = tuple(float(v) for v in pose[:3, :3].T @ (where - pose[:3, 3]))
-        at, name = place(local), self.parts.name(kind, i)
+        at, name = point_text(local), self.parts.name(kind, i)
         joins = "of" if kind == "joint" else "on"
         text = f"{kind} {name}{more} {joins} {self.parts.body_name(a)} has no image on {self.parts.body_name(b)}, where it should be at {at}"
         return Discrepancy("kinematic", kind, (name, NONE), (1.0, 0.0), 1.0, text)

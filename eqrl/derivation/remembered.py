@@ -1,4 +1,4 @@
-"""Derivations, remembered for the models that they were made for."""
+"""Derivations, cached by the checksum of their models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DERIVED: dict[str, Derivation] = {}
 
 
 def derivation_of(model: mujoco.MjModel) -> Derivation:
-    """The derivation of a model, remembered by its checksum: a vector environment asks for the same model many times."""
+    """The derivation of a model, cached by its checksum: a vector environment asks for the same model many times."""
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
     key = hashlib.sha256(buffer.tobytes()).hexdigest()

@@ -98,11 +98,11 @@ class Search:
             sets=sets,
         )
 
-    def _like_trees(self, own: Mapping[int, list[Match]], one: Symmetry) -> LikeTrees:
+    def _like_trees(self, to_themselves: Mapping[int, list[Match]], one: Symmetry) -> LikeTrees:
         """What floats and pieces that hang on one other, sorted by what may be exchanged."""
 
         def turns(head: int) -> list[Symmetry]:
-            proper = [m for m in own.get(head, ()) if np.linalg.det(m.G[:3, :3]) > 0]
+            proper = [m for m in to_themselves.get(head, ()) if np.linalg.det(m.G[:3, :3]) > 0]
             elements = [self.assembly.element(np.eye(4), {head: m}, kind="morphology") for m in proper]
             return [s for s, _ in distinct([(s, self.judge.differing(s)) for s in elements], one)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.connections import Connections
 from eqrl.derivation.model_parts import numbers
-from eqrl.derivation.symmetry import Floats, Ints
 
 _ALONG = 1e-9
 _S, _O = numbers(mujoco.mjtSensor), numbers(mujoco.mjtObj)
@@ -81,11 +81,11 @@ def _rule(connections: Connections, i: int, R: Floats, t: Floats) -> tuple[Float
     if kind == _S.mjSENS_MAGNETOMETER and not np.allclose(R.T @ m.opt.magnetic, m.opt.magnetic, atol=1e-9):
         return None  # the field of the world does not turn with the model
     if kind in _BALL:
-        own = connections.frames[m.jnt_bodyid[thing], :3, :3]
-        return np.linalg.det(own) * own, none
+        frame = connections.frames[m.jnt_bodyid[thing], :3, :3]
+        return np.linalg.det(frame) * frame, none
     if kind in _LOCAL_POLAR | _LOCAL_AXIAL and connections.sites[thing] >= 0:
-        own = connections.site_frame(thing)[:3, :3]
-        return (np.linalg.det(own) if kind in _LOCAL_AXIAL else 1.0) * own, none
+        frame = connections.site_frame(thing)[:3, :3]
+        return (np.linalg.det(frame) if kind in _LOCAL_AXIAL else 1.0) * frame, none
     if m.sensor_refid[i] >= 0:
         return None
     if kind in _WORLD_POLAR:
@@ -121,7 +121,7 @@ def _images_of_objects(connections: Connections, i: int) -> tuple[int, int]:
     def image(thing: int, kind: int) -> int:
         if kind == _O.mjOBJ_UNKNOWN or thing < 0:
             return thing
-        found = images.get(kind)
-        return -2 if found is None else int(found[thing])
+        of_kind = images.get(kind)
+        return -2 if of_kind is None else int(of_kind[thing])
 
     return image(int(m.sensor_objid[i]), int(m.sensor_objtype[i])), image(int(m.sensor_refid[i]), int(m.sensor_reftype[i]))

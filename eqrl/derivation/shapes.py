@@ -7,8 +7,8 @@ import itertools
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.model_parts import Parts
-from eqrl.derivation.symmetry import Floats
 
 _G = mujoco.mjtGeom
 _SPHERE, _CAPSULE, _CYLINDER = int(_G.mjGEOM_SPHERE), int(_G.mjGEOM_CAPSULE), int(_G.mjGEOM_CYLINDER)

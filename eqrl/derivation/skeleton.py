@@ -1,6 +1,6 @@
-"""Isometries that take most of a tree to itself or to another one, whatever is wrong with the rest.
+"""Isometries that take most of a tree to itself or to another one, whatever the rest does.
 
-``candidates`` asks that every point have an image, and so says nothing where one part is wrong. Here a tree is no more than
+``candidates`` requires every point to have an image, and so fails where one part is wrong. Here a tree is no more than
 the places of its joints and masses, and half of them are enough.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.candidates import AXIAL, about, triad
 from eqrl.derivation.least_squares import settled
 from eqrl.derivation.model_parts import FREE, SLIDE, Parts
-from eqrl.derivation.symmetry import Floats, Ints
 
 # Share of the points that have to come close to points of the same kind.
 _MOST = 0.5

@@ -7,15 +7,18 @@ primitive shapes of colliding geoms, gains, gears and ranges of actuators, gravi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.connections import actuation_of
 from eqrl.derivation.model_parts import HINGE, SLIDE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry, quaternions
+from eqrl.derivation.symmetry import Symmetry
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 _JOINT = ("margin", "frictionloss", "armature")
 _CHANGED = 1e-9
@@ -102,18 +105,15 @@ class _Averages:
         self._set(joint, "axis", pose[:3, :3].T @ axis / np.linalg.norm(axis), name)
         self._set(joint, "pos", pose[:3, :3].T @ (np.mean(anchors, axis=0) - pose[:3, 3]), name)
 
-    @property
+    @cached_property
     def joints_before(self) -> dict[int, Any]:
-        if not hasattr(self, "_before"):
-            self._before = {int(j.id): j for j in self._original.joints}
-        return self._before
+        return {int(j.id): j for j in self._original.joints}
 
-    @property
+    @cached_property
     def _original(self) -> mujoco.MjSpec:
-        if not hasattr(self, "_kept"):
-            self._kept = self.spec.copy()
-            self._kept.compile()
-        return self._kept
+        spec = self.spec.copy()
+        spec.compile()
+        return spec
 
     def _of_joint(self, field: str, i: int) -> Floats:
         return np.asarray(getattr(self.joints_before[int(i)], field), dtype=np.float64)
@@ -128,15 +128,15 @@ class _Averages:
         self._set(geom, "size", np.mean([m.geom_size[i] for _, i in here], axis=0), name)
         poses = [G @ self.parts.geom_poses[i] for G, i in here]
         centre = np.mean([p[:3, 3] for p in poses], axis=0)
-        own = self.parts.geom_poses[target]
-        turn = _mean_rotation(own[:3, :3], [p[:3, :3] for p in poses], kind, m.geom_size[target])
+        pose = self.parts.geom_poses[target]
+        turn = _mean_rotation(pose[:3, :3], [p[:3, :3] for p in poses], kind, m.geom_size[target])
         body = self.parts.poses[m.geom_bodyid[target]]
         local = body[:3, :3].T @ (centre - body[:3, 3])
-        if np.linalg.norm(centre - own[:3, 3]) > _CHANGED or np.linalg.norm(turn - own[:3, :3]) > _CHANGED:
+        if np.linalg.norm(centre - pose[:3, 3]) > _CHANGED or np.linalg.norm(turn - pose[:3, :3]) > _CHANGED:
             geom.fromto = np.full(6, np.nan)
             self._set(geom, "pos", local, name)
             geom.alt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
-            geom.quat = quaternions(body[:3, :3].T @ turn)
+            geom.quat = matrix_to_quaternion(body[:3, :3].T @ turn)
 
     def _actuator(self, target: int) -> None:
         m, actuator = self.parts.model, list(self.spec.actuators)[target]
@@ -205,17 +205,17 @@ class _Averages:
         setattr(thing, field, value if before.ndim else float(value))
 
 
-def _mean_rotation(own: Floats, others: Iterable[Floats], kind: int, size: Floats) -> Floats:
+def _mean_rotation(reference: Floats, others: Iterable[Floats], kind: int, size: Floats) -> Floats:
     """The rotation closest to all, each taken modulo the symmetry of the shape."""
     if kind == _SPHERE:
-        return own
+        return reference
     total = np.zeros((3, 3))
     for other in others:
         if kind in _LINES:
-            axis = other[:, 2] * np.sign(other[:, 2] @ own[:, 2])
-            total += _to_axis(own, axis)
+            axis = other[:, 2] * np.sign(other[:, 2] @ reference[:, 2])
+            total += _to_axis(reference, axis)
         else:
-            total += max((other * np.array(s) for s in _FLIPS), key=lambda x: float(np.trace(own.T @ x)))
+            total += max((other * np.array(s) for s in _FLIPS), key=lambda x: float(np.trace(reference.T @ x)))
     u, _, vt = np.linalg.svd(total)
     mean: Floats = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
     return mean
@@ -224,12 +224,12 @@ def _mean_rotation(own: Floats, others: Iterable[Floats], kind: int, size: Float
 _FLIPS = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1), (-1, 1, 1), (1, -1, 1), (1, 1, -1), (-1, -1, -1))
 
 
-def _to_axis(own: Floats, axis: Floats) -> Floats:
-    """``own`` turned on the shortest way so that its z axis becomes ``axis``."""
-    z = own[:, 2]
+def _to_axis(rotation: Floats, axis: Floats) -> Floats:
+    """``rotation`` turned on the shortest way so that its z axis becomes ``axis``."""
+    z = rotation[:, 2]
     v, c = np.cross(z, axis), float(z @ axis)
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    turned: Floats = (np.eye(3) + k + k @ k / (1.0 + c)) @ own
+    turned: Floats = (np.eye(3) + k + k @ k / (1.0 + c)) @ rotation
     return turned
 
 

@@ -15,8 +15,8 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from eqrl.arrays import Floats, Ints
+from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _INTEGRATOR, _DC_MOTOR = int(mujoco.mjtDyn.mjDYN_INTEGRATOR), int(mujoco.mjtDyn.mjDYN_DCMOTOR)
@@ -78,15 +78,16 @@ class Symmetry:
         for j, image in enumerate(self.joints):
             a, b = m.jnt_qposadr[j], m.jnt_qposadr[image]
             if m.jnt_type[j] == _FREE:
-                own, body = self.frames[m.jnt_bodyid[j]], slice(a + 3, a + 7)
-                E = rotations(q[..., body])
-                origin = np.linalg.inv(own)[:3, 3]
+                frame, body = self.frames[m.jnt_bodyid[j]], slice(a + 3, a + 7)
+                E = quaternion_to_matrix(q[..., body])
+                origin = np.linalg.inv(frame)[:3, 3]
                 out[..., b : b + 3] = (q[..., a : a + 3] + E @ origin) @ self.R.T + self.t
-                out[..., b + 3 : b + 7] = quaternions(self.R @ E @ own[:3, :3].T, like=q[..., body])
+                length = np.linalg.norm(q[..., body], axis=-1, keepdims=True)
+                out[..., b + 3 : b + 7] = length * matrix_to_quaternion(self.R @ E @ frame[:3, :3].T)
             elif m.jnt_type[j] == _BALL:
-                own = self.frames[m.jnt_bodyid[j], :3, :3]
+                frame = self.frames[m.jnt_bodyid[j], :3, :3]
                 out[..., b] = q[..., a]
-                out[..., b + 1 : b + 4] = np.linalg.det(own) * q[..., a + 1 : a + 4] @ own.T
+                out[..., b + 1 : b + 4] = np.linalg.det(frame) * q[..., a + 1 : a + 4] @ frame.T
             else:
                 out[..., b] = ref[b] + self.joint_signs[j] * (q[..., a] - ref[a])
         return out
@@ -99,15 +100,15 @@ class Symmetry:
         for j, image in enumerate(self.joints):
             a, b = m.jnt_dofadr[j], m.jnt_dofadr[image]
             if m.jnt_type[j] == _FREE:
-                own = self.frames[m.jnt_bodyid[j]]
-                E = rotations(q[..., m.jnt_qposadr[j] + 3 : m.jnt_qposadr[j] + 7])
+                frame = self.frames[m.jnt_bodyid[j]]
+                E = quaternion_to_matrix(q[..., m.jnt_qposadr[j] + 3 : m.jnt_qposadr[j] + 7])
                 spin = v[..., a + 3 : a + 6]
-                arm = np.cross(spin, np.linalg.inv(own)[:3, 3])
+                arm = np.cross(spin, np.linalg.inv(frame)[:3, 3])
                 out[..., b : b + 3] = (v[..., a : a + 3] + (E @ arm[..., None])[..., 0]) @ self.R.T
-                out[..., b + 3 : b + 6] = np.linalg.det(own[:3, :3]) * spin @ own[:3, :3].T
+                out[..., b + 3 : b + 6] = np.linalg.det(frame[:3, :3]) * spin @ frame[:3, :3].T
             elif m.jnt_type[j] == _BALL:
-                own = self.frames[m.jnt_bodyid[j], :3, :3]
-                out[..., b : b + 3] = np.linalg.det(own) * v[..., a : a + 3] @ own.T
+                frame = self.frames[m.jnt_bodyid[j], :3, :3]
+                out[..., b : b + 3] = np.linalg.det(frame) * v[..., a : a + 3] @ frame.T
             else:
                 out[..., b] = self.joint_signs[j] * v[..., a]
         return out
@@ -218,29 +219,8 @@ def _temperature(model: mujoco.MjModel, k: int) -> int:
 
 def signed_permutation(images: Ints, signs: Floats, members: Ints) -> Floats:
     """Matrix of a signed permutation restricted to some members, which it maps among themselves."""
-    place = {int(member): i for i, member in enumerate(members)}
+    row = {int(member): i for i, member in enumerate(members)}
     matrix = np.zeros((len(members), len(members)))
     for i, member in enumerate(members):
-        matrix[place[int(images[member])], i] = signs[member]
+        matrix[row[int(images[member])], i] = signs[member]
     return matrix
-
-
-def rotations(quaternion: Floats) -> Floats:
-    """Rotation matrices ``(..., 3, 3)`` of quaternions ``(..., 4)``, w first; they need not be normalised."""
-    w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return np.stack(rows, axis=-1).reshape(*quaternion.shape[:-1], 3, 3)
-
-
-def quaternions(rotation: Floats, like: Floats | None = None) -> Floats:
-    """Quaternions ``(..., 4)`` of rotation matrices, normalised, or as long as those of ``like``."""
-    flat = rotation.reshape(-1, 9)
-    out = np.empty((len(flat), 4))
-    for i, matrix in enumerate(flat):
-        mujoco.mju_mat2Quat(out[i], matrix)
-    out = out.reshape(*rotation.shape[:-2], 4)
-    return out if like is None else out * np.linalg.norm(like, axis=-1, keepdims=True)

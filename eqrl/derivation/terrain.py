@@ -1,7 +1,7 @@
 """What a robot's own symmetry would be on open ground, and which parts of the terrain are in its way.
 
-Static shapes hide the mirror of what moves among them. So the search is made again without them; what it finds besides is
-told as a near miss, with the shapes that have no image.
+Static shapes hide the mirror of what moves among them. So the search is made again without them; what it finds in
+addition is reported as a near miss, with the shapes that have no image.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.candidates import AXIAL
 from eqrl.derivation.derivation import Derivation
 from eqrl.derivation.discrepancy import NONE, Discrepancy, NearMiss
 from eqrl.derivation.elements import closure, key, world_motion
 from eqrl.derivation.model_parts import HFIELD, PLANE, Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Floats, Symmetry
+from eqrl.derivation.symmetry import Symmetry
 
 _WRAPPED = (int(mujoco.mjtWrap.mjWRAP_SPHERE), int(mujoco.mjtWrap.mjWRAP_CYLINDER))
 _NAMES = {int(value): name.removeprefix("mjGEOM_").lower() for name, value in mujoco.mjtGeom.__members__.items()}
@@ -34,16 +35,16 @@ def terrain(parts: Parts) -> frozenset[int]:
     return frozenset(parts.geoms[0]) - wrapped - level
 
 
-def hidden(found: Derivation, bare: Derivation, parts: Parts, tolerance: float) -> tuple[NearMiss, ...]:
-    """What holds but for the terrain.
+def hidden(whole: Derivation, bare: Derivation, parts: Parts, tolerance: float) -> tuple[NearMiss, ...]:
+    """What would hold without the terrain.
 
     Args:
-        found: with the terrain.
+        whole: with the terrain.
         bare: without it.
         parts: of the model with its terrain.
         tolerance: on places, relative to the size of the model.
     """
-    known = _relabellings((*found.kinematic, *(m.symmetry for m in found.near_misses)), found.identity)
+    known = _relabellings((*whole.kinematic, *(m.symmetry for m in whole.near_misses)), whole.identity)
     shapes, statics = Shapes(parts), sorted(terrain(parts))
     out = []
     candidates = [(s, ()) for s in bare.dynamic] + [(m.symmetry, m.discrepancies) for m in bare.near_misses]

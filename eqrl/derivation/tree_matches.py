@@ -56,7 +56,7 @@ class TreeMatches:
                 for R in (np.eye(3), np.diag([1.0, -1.0, 1.0]))
                 for c in [self.clouds[root].centre]
             ]
-        found: dict[tuple[object, ...], list[Match]] = {}
+        by_key: dict[tuple[object, ...], list[Match]] = {}
         gravity = self.parts.model.opt.gravity
         for G in isometries(self.clouds[root], self.clouds[root], self.slack):
             if root == 0 and np.linalg.norm(G[:3, :3] @ gravity - gravity) > 0.1 * np.linalg.norm(gravity):
@@ -65,16 +65,16 @@ class TreeMatches:
             if match is None:
                 continue
             match = refined(self.parts, self.shapes, match)
-            same = found.setdefault(match.key, [])
+            same = by_key.setdefault(match.key, [])
             twin = next((i for i, m in enumerate(same) if np.linalg.norm(m.G[:3, :3] - match.G[:3, :3]) < _TWIN), None)
             if twin is None:
                 same.append(match)
             elif match.cost < same[twin].cost:
                 same[twin] = match
-            if sum(len(m) for m in found.values()) > _MOST_MATCHES:
+            if sum(len(m) for m in by_key.values()) > _MOST_MATCHES:
                 self.notes.append(f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed")
                 break
-        return [m for same in found.values() for m in same]
+        return [m for same in by_key.values() for m in same]
 
     def crossed(self, matches: Mapping[int, list[Match]]) -> dict[int, Match]:
         """Matches of trees that are no mirror images of themselves but of each other, as a left and a right hand."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation.derivation import WorldPart
 from eqrl.derivation.model_parts import FREE, HFIELD, PLANE, Parts
-from eqrl.derivation.symmetry import Floats
 from eqrl.symmetry.group import Connected
 
 _VERTICAL = 1e-12
@@ -46,7 +46,7 @@ def world_part(parts: Parts) -> WorldPart:
 
 
 def _standing(parts: Parts) -> Iterator[str]:
-    """What stands in one place, and holds what floats to it."""
+    """What stands in one place and ties what floats to it."""
     m = parts.model
     # a mocap body that nothing is tied to and that nothing touches is a marker
     fixed = [h for h in parts.children[0] if m.body_mocapid[h] < 0 or parts.tied & {*parts.members[h]} or parts.geoms[h]]
@@ -71,7 +71,7 @@ def _springs(parts: Parts) -> Iterator[str]:
 
 
 def _special_axes(parts: Parts) -> Iterator[tuple[Connected, str]]:
-    """What tells axes of the world apart at free joints: the rotations that it leaves, and what to do about it."""
+    """What distinguishes axes of the world at free joints: the rotations that remain, and what to do about it."""
     m = parts.model
     for j in np.flatnonzero(m.jnt_type == FREE):
         start = int(m.jnt_dofadr[j])

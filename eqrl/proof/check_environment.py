@@ -10,10 +10,9 @@ import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
 from eqrl.proof.declarations import declared_world
-from eqrl.proof.objections import Examined
-from eqrl.proof.verdict import Cause
-from eqrl.proof.worlds import Episode, Gap, SymmetricWorld, check_deterministic, flatten, gaps, play, random_episode
-from eqrl.symmetry.element import Element
+from eqrl.proof.declared.declared_world import DeclaredWorld
+from eqrl.proof.verdict import NOT_COMPARED, UNCLEAR, Cause
+from eqrl.proof.worlds import WorldTrial, random_episode
 from eqrl.symmetry.errors import SymmetryError
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.spaces import representation_of
@@ -53,12 +52,12 @@ def check_environment(
     its MuJoCo simulation: states are turned by the model's own symmetry, observations and actions as they are declared.
 
     Args:
-        env: an environment with typed spaces that has the methods of :class:`SymmetricWorld` or a MuJoCo simulation. Of an
+        env: an environment with typed spaces that has the methods of :class:`~eqrl.proof.SymmetricWorld` or a MuJoCo simulation. Of an
             environment with these methods wrappers are ignored; otherwise the outermost layer with typed spaces is checked.
         steps: control steps to compare from each state.
         episodes: number of random states for each generator.
         atol: tolerance on the state (float64). Where a robot is chaotic, 100 times the divergence after a nudge of
-            1e-14 is allowed instead.
+            1e-14 is allowed instead; where that nudge grows beyond 1e-4 the comparison of an episode ends.
         group: the group to check, by default the one that the observation space declares.
         seed: of resets and actions.
 
@@ -88,33 +87,27 @@ def check_environment(
     world.action_space.seed(seed)
     reports = []
     for name, g in generators:
-        if isinstance(world, Examined) and (objection := world.examine(name, g)) is not None:
+        if isinstance(world, DeclaredWorld) and (objection := world.examine(name, g)) is not None:
             raise SymmetryError(objection.field, name, 0, objection.size, _hint(objection.cause))
-        error, contacts, compared = 0.0, 0, 0
+        error, contacts, steps_compared, comparable = 0.0, 0, 0, False
         for number in range(episodes):
             episode = random_episode(world, seed + number, int(rng.integers(0, 20)), steps)
-            original = play(world, episode.start, episode.actions)
-            check_deterministic(world, original, play(world, episode.start, episode.actions))
-            for gap in gaps(world, episode, original, g, atol):
-                if gap.field is not None:
-                    violation = SymmetryError(gap.field, name, gap.step, gap.size)
-                    raise _explained(violation, world, episode, g, gap, atol)
-                error = max(error, gap.error)
-            contacts = max(contacts, *(s.contacts for s in original))
-            compared += len(original)
-        reports.append(GeneratorReport(name, error, contacts, compared))
+            trial = WorldTrial(world, [episode], atol)
+            trial.check_deterministic()
+            compared = trial.compare(g)
+            if (violation := compared.violation) is not None:
+                cause = diagnose_world(world, episode, g, violation, atol)
+                hint = _hint(cause) if cause else ""
+                raise SymmetryError(violation.field, name, violation.step, violation.size, hint)
+            comparable |= not compared.is_empty
+            error = max(error, compared.largest)
+            contacts = max(contacts, trial.contacts)
+            steps_compared += len(trial.original[0])
+        if not comparable:
+            raise SymmetryError(NOT_COMPARED.field, name, NOT_COMPARED.step, NOT_COMPARED.size, _hint(UNCLEAR))
+        reports.append(GeneratorReport(name, error, contacts, steps_compared))
     return reports
-
-
-def _explained(error: SymmetryError, world: Any, episode: Episode, g: Element, gap: Gap, atol: float) -> SymmetryError:
-    cause = diagnose_world(world, episode, g, gap, atol)
-    if cause is None:
-        return error
-    return SymmetryError(error.field, error.generator, error.step, error.size, _hint(cause))
 
 
 def _hint(cause: Cause) -> str:
     return f"cause: {cause.id}; {cause.fix}"
-
-
-__all__ = ["GeneratorReport", "SymmetricWorld", "check_environment", "flatten"]

@@ -103,10 +103,10 @@ def check_policy(
     for name, g in chosen.generators:
         turned = transform_observation(observation_space, observations, g)
         mode = np.asarray(model.predict(observations, deterministic=True)[0])
-        found = np.asarray(model.predict(turned, deterministic=True)[0])
+        actual = np.asarray(model.predict(turned, deterministic=True)[0])
         expected = action_rep.transform(mode, g)
         for part, where in action_rep.slices.items():
-            error = _compare(f"action field {part!r}", expected[:, where], found[:, where], name, rtol)
+            error = _compare(f"action field {part!r}", expected[:, where], actual[:, where], name, rtol)
             report.errors.setdefault("action", {})[name] = max(report.errors.get("action", {}).get(name, 0.0), error)
         turned_actions = action_rep.transform(actions, g)
         for quantity, measure in quantities.items():
@@ -130,9 +130,9 @@ def transform_observation(space: gymnasium.Space[Any], observation: Observation,
 
 def _choose_group(group: Group | str | None, policy: Any, declared: Group) -> Group:
     if group is None or group == "auto":
-        own = getattr(policy, "group", None)
+        claimed = getattr(policy, "group", None)
         # a policy that claims nothing is held against the environment; anything would pass otherwise
-        group = own if isinstance(own, Group) and own.generators else declared
+        group = claimed if isinstance(claimed, Group) and claimed.generators else declared
     elif group == "full":
         group = declared
     elif isinstance(group, str):
@@ -182,13 +182,13 @@ def _quantities(policy: Any) -> Mapping[str, Callable[[Observation, Array], Arra
             "value": lambda obs, _: _numpy(policy.predict_values(_tensor(policy, obs))),
             "log_prob": lambda obs, a: _numpy(policy.get_distribution(_tensor(policy, obs)).log_prob(_action(policy, a))),
         }
-    found: dict[str, Callable[[Observation, Array], Array]] = {}
+    quantities: dict[str, Callable[[Observation, Array], Array]] = {}
     if hasattr(policy, "critic"):
-        found["q"] = lambda obs, a: _numpy(_joined(policy.critic(_tensor(policy, obs), _scaled(policy, a))))
+        quantities["q"] = lambda obs, a: _numpy(_joined(policy.critic(_tensor(policy, obs), _scaled(policy, a))))
     actor = getattr(policy, "actor", None)
     if hasattr(actor, "get_action_dist_params"):
-        found["log_prob"] = lambda obs, a: _actor_log_prob(policy, obs, a)
-    return found
+        quantities["log_prob"] = lambda obs, a: _actor_log_prob(policy, obs, a)
+    return quantities
 
 
 def _joined(values: Any) -> torch.Tensor:
@@ -220,8 +220,8 @@ def _numpy(x: torch.Tensor) -> Array:
     return x.detach().cpu().numpy().reshape(len(x), -1)
 
 
-def _compare(quantity: str, expected: Array, found: Array, generator: str, rtol: float) -> float:
-    difference = np.abs(found - expected).max(axis=-1)
+def _compare(quantity: str, expected: Array, actual: Array, generator: str, rtol: float) -> float:
+    difference = np.abs(actual - expected).max(axis=-1)
     size = float(np.abs(expected).max())
     # invariants such as a log-density may be small by chance, and their rounding error is that of terms of size one
     scale = max(size, 1.0) if quantity in ("value", "q", "log_prob") else max(size, _ACTION_SCALE)
@@ -251,18 +251,18 @@ def _gather(model: Any, env: Any, n: int, rng: np.random.Generator) -> Observati
     vectorised = hasattr(env, "step_async") or hasattr(env, "num_envs")
     observation = env.reset() if vectorised else env.reset(seed=int(rng.integers(2**31)))
     observation = observation[0] if isinstance(observation, tuple) else observation
-    found: list[Observation] = []
-    while len(found) < n:
-        found += _rows(observation) if vectorised else [observation]
+    rows: list[Observation] = []
+    while len(rows) < n:
+        rows += _rows(observation) if vectorised else [observation]
         for _ in range(int(rng.integers(1, 4))):
             action = model.predict(observation, deterministic=False)[0]
             observation, *rest = env.step(action)
             if not vectorised and (rest[1] or rest[2]):
                 observation = env.reset(seed=int(rng.integers(2**31)))[0]
-    found = found[:n]
-    if isinstance(found[0], dict):
-        return {key: np.stack([row[key] for row in found]) for key in found[0]}
-    return np.stack(found)
+    rows = rows[:n]
+    if isinstance(rows[0], dict):
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    return np.stack(rows)
 
 
 def _rows(observation: Observation) -> list[Observation]:

@@ -15,8 +15,8 @@ _MANY = 500
 def converged(model: mujoco.MjModel) -> mujoco.MjModel:
     """A copy that solves constraints and finds contacts to rounding, with one contact for each pair of convex shapes.
 
-    PGS takes constraints in their order, and leaves 1e-6 of asymmetry in Humanoid's first step. Of a pair of convex shapes only the deepest point is fixed by the shapes. Further points of flat faces are chosen among
-    equals, by the order of vertices or by where the search began, and mirrored scenes get others.
+    The shapes of a convex pair determine its deepest point alone. Further points of flat faces are chosen among equals, by the
+    order of vertices or by where the search began, and mirrored scenes get others.
     """
     twin = with_exact_solver(model)
     option = twin.opt

@@ -6,12 +6,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.symmetry import Symmetry
+from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.proof.rollout import Trace
 
-Floats = NDArray[np.float64]
-
-_ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
+ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
@@ -22,7 +22,7 @@ def differences(a: Trace, b: Trace, symmetry: Symmetry) -> Floats:
     that exceeds 1; quaternions count up to their sign. Sensors that the symmetry leaves out (image -1) are not compared.
     """
     model = symmetry.model
-    qpos = a.qpos - _same_signs(model, a.qpos, b.qpos)
+    qpos = a.qpos - with_signs_of(model, b.qpos, a.qpos)
     sensors = _relative(a.sensordata, b.sensordata)[..., _compared(symmetry)]
     poses = np.zeros((*a.qpos.shape[:2], 2 * model.nbody))
     gap = a.poses - b.poses
@@ -56,14 +56,14 @@ def column_names(symmetry: Symmetry) -> list[str]:
     for s in range(model.nsensor):
         where = slice(model.sensor_adr[s], model.sensor_adr[s] + model.sensor_dim[s])
         sensors[where] = [f"sensor {model.sensor(s).name or s}"] * int(model.sensor_dim[s])
-    sensors = [name for name, kept in zip(sensors, _compared(symmetry), strict=True) if kept]
+    sensors = [name for name, compared in zip(sensors, _compared(symmetry), strict=True) if compared]
     bodies = [body_name(model, b) for b in range(model.nbody)]
     poses = [f"place of body {b}" for b in bodies] + [f"axes of body {b}" for b in bodies]
     return positions + velocities + activations + sensors + poses
 
 
 def claimed_bodies(symmetry: Symmetry) -> NDArray[np.bool_]:
-    """Images whose place the symmetry foretells: what moves, and of what is welded together the first, ``(nbody,)``."""
+    """Images whose pose the symmetry predicts: bodies that move, and the first of each welded group, ``(nbody,)``."""
     model = symmetry.model
     heads = np.flatnonzero((model.body_weldid == np.arange(model.nbody)) & (model.body_weldid > 0) & (symmetry.bodies >= 0))
     claimed = np.zeros(model.nbody, dtype=bool)
@@ -85,28 +85,17 @@ def actuator_name(model: mujoco.MjModel, k: int) -> str:
     """Name of an actuator; where it has none, that of the joint that it moves, or its number."""
     if model.actuator(k).name:
         return str(model.actuator(k).name)
-    if int(model.actuator_trntype[k]) in _ON_JOINTS:
+    if int(model.actuator_trntype[k]) in ON_JOINTS:
         return joint_name(model, int(model.actuator_trnid[k, 0]))
     return str(k)
 
 
 def _compared(symmetry: Symmetry) -> NDArray[np.bool_]:
     model = symmetry.model
-    kept = np.zeros(model.nsensordata, dtype=bool)
+    compared = np.zeros(model.nsensordata, dtype=bool)
     for s in np.flatnonzero(symmetry.sensors >= 0):
-        kept[model.sensor_adr[s] : model.sensor_adr[s] + model.sensor_dim[s]] = True
-    return kept
-
-
-def _same_signs(model: mujoco.MjModel, a: Floats, b: Floats) -> Floats:
-    """``b`` with every quaternion on the side of that of ``a``."""
-    out = b.copy()
-    for j in range(model.njnt):
-        if int(model.jnt_type[j]) in (_FREE, _BALL):
-            start = model.jnt_qposadr[j] + (3 if model.jnt_type[j] == _FREE else 0)
-            q = slice(start, start + 4)
-            out[..., q] *= np.where((a[..., q] * b[..., q]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
-    return out
+        compared[model.sensor_adr[s] : model.sensor_adr[s] + model.sensor_dim[s]] = True
+    return compared
 
 
 def _relative(a: Floats, b: Floats) -> Floats:

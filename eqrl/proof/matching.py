@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Floats = NDArray[np.float64]
+from eqrl.arrays import Floats
 
 _SAME = 1e-7  # relative to the largest size of an entry, or 1
 _LARGEST_FIT = 48  # entries that are fitted together; more would need too many samples
@@ -16,7 +15,7 @@ _NO_MATCH = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class Match:
+class EntryMatch:
     """How ``after = before @ matrix.T`` was explained.
 
     Attributes:
@@ -32,7 +31,7 @@ class Match:
     offset: dict[int, float]
 
 
-def match(before: Floats, after: Floats, tolerance: float = _SAME) -> Match:
+def match(before: Floats, after: Floats, tolerance: float = _SAME) -> EntryMatch:
     """Find the matrix that takes observations to their images.
 
     Args:
@@ -66,7 +65,7 @@ def match(before: Floats, after: Floats, tolerance: float = _SAME) -> Match:
         left = []
     offsets = {i: c for i in left if (c := _constant(before, after, i, scale[i])) is not None}
     guessed = tuple(int(i) for i in np.flatnonzero(constant) if i not in left)
-    return Match(matrix, tuple(left), guessed, offsets)
+    return EntryMatch(matrix, tuple(left), guessed, offsets)
 
 
 def turning_vectors(before: Floats, after: Floats, R: Floats) -> tuple[list[tuple[int, int]], list[int], list[int]]:
@@ -83,7 +82,7 @@ def turning_vectors(before: Floats, after: Floats, R: Floats) -> tuple[list[tupl
         return bool(gap.max() < _SAME) and bool(np.ptp(before[:, where], axis=0).max() > 0)
 
     blocks: list[tuple[int, int]] = []
-    kept: list[int] = []
+    unchanged: list[int] = []
     left: list[int] = []
     i = 0
     while i < dim:
@@ -96,9 +95,9 @@ def turning_vectors(before: Floats, after: Floats, R: Floats) -> tuple[list[tupl
             i += 2
         else:
             same = np.abs(before[:, i] - after[:, i]).max() / scale[i] < _SAME
-            (kept if same else left).append(i)
+            (unchanged if same else left).append(i)
             i += 1
-    return blocks, kept, left
+    return blocks, unchanged, left
 
 
 def _fit(before: Floats, after: Floats, left: list[int], free: list[int], matrix: Floats, scale: Floats) -> bool:
@@ -109,12 +108,12 @@ def _fit(before: Floats, after: Floats, left: list[int], free: list[int], matrix
     x, y = before[:, free], after[:, left]
     if np.linalg.matrix_rank(x, tol=1e-9) < k:
         return False
-    found = np.linalg.lstsq(x, y, rcond=None)[0].T
-    residual = np.abs(x @ found.T - y) / scale[left]
-    if residual.max() > _SAME or not np.allclose(found @ found.T, np.eye(k), atol=1e-6):
+    fitted = np.linalg.lstsq(x, y, rcond=None)[0].T
+    residual = np.abs(x @ fitted.T - y) / scale[left]
+    if residual.max() > _SAME or not np.allclose(fitted @ fitted.T, np.eye(k), atol=1e-6):
         return False
     # the fit's own noise is not to end up in a group
-    u, _, v = np.linalg.svd(np.where(np.abs(found) < 1e-8, 0.0, found))
+    u, _, v = np.linalg.svd(np.where(np.abs(fitted) < 1e-8, 0.0, fitted))
     tidy = u @ v
     matrix[np.ix_(left, free)] = np.where(np.abs(tidy) < 1e-12, 0.0, tidy)
     return True
@@ -131,7 +130,7 @@ def _constant(before: Floats, after: Floats, i: int, scale: float) -> float | No
     return None
 
 
-def _distance(x: Floats, y: Floats) -> NDArray[np.float64]:
+def _distance(x: Floats, y: Floats) -> Floats:
     """Largest difference of column j of x from column i of y, ``(dim, dim)``."""
     out = np.empty((y.shape[1], x.shape[1]))
     for i in range(y.shape[1]):

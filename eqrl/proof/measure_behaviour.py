@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.proof.check_environment import SymmetricWorld
+from eqrl.proof.worlds import SymmetricWorld
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.spaces import representation_of

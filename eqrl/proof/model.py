@@ -15,20 +15,15 @@ from eqrl.derivation.elements import world_motion, world_rotation
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.diagnosis import diagnose
 from eqrl.proof.causes.kinematics import kinematic_gaps
+from eqrl.proof.comparison import Comparison, first_violation
 from eqrl.proof.converged import converged, with_exact_solver
+from eqrl.proof.differences import column_names
 from eqrl.proof.errors import NonFiniteRolloutError
-from eqrl.proof.trial import Comparison, Trial, Violation, first_violation
-from eqrl.proof.verdict import Cause, Verdict, Verdicts
+from eqrl.proof.trial import Trial
+from eqrl.proof.verdict import Verdict, Verdicts, judge
 
 ROTATION = "rotation about gravity"
 _GENTLE = 0.1
-_MOST_LOST = 0.75
-_CHAOTIC = 1e-4
-_UNCLEAR = Cause(
-    "ill-conditioned contacts",
-    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
-    "use spheres or capsules, or exclude the pair",
-)
 ANGLE = np.deg2rad(37.0)  # generic: 90 degrees hide pyramidal cones
 
 
@@ -41,13 +36,13 @@ def generators_of(derivation: Derivation, level: Level = "dynamic") -> tuple[Sym
     breaks the rotation about gravity it is among them too, unclaimed, so that the proof can show what it costs.
     """
     model = derivation.model
-    found: list[Symmetry] = []
+    of_world: list[Symmetry] = []
     if derivation.world.connected != "1" or derivation.world.is_broken_by_joints:
-        found.append(named(world_rotation(model, ANGLE), ROTATION))
+        of_world.append(named(world_rotation(model, ANGLE), ROTATION))
     if derivation.world.connected == "SO3":
-        found.append(named(tilt(model, ANGLE), "rotation about x"))
+        of_world.append(named(tilt(model, ANGLE), "rotation about x"))
     exchanges = [g for like in derivation.exchangeable(level) for g in like.generators]
-    return (*found, *derivation.generators(level), *exchanges)
+    return (*of_world, *derivation.generators(level), *exchanges)
 
 
 def tilt(model: mujoco.MjModel, angle: float) -> Symmetry:
@@ -78,7 +73,7 @@ def prove(
     exact = converged(model)
     common: dict[str, Any] = {"states": states, "steps": max(steps), "tolerance": tolerance, "seed": seed}
     trial = Trial.posed(exact, **common) if level == "kinematic" else Trial.random(exact, frame_skip=frame_skip, **common)
-    own = trial.on(model)
+    as_given = trial.on(model)
     verdicts: list[Verdict] = []
     turned: Symmetry | None = None
     for symmetry in symmetries:
@@ -94,7 +89,12 @@ def prove(
         if verdict.holds and level == "dynamic":
             verdict = replace(
                 verdict,
-                remarks=(*verdict.remarks, *_gentle(trial), *_as_it_is(trial, own, check), *_unseen_cone(model, symmetry)),
+                remarks=(
+                    *verdict.remarks,
+                    *_gentle(trial),
+                    *_as_it_is(trial, as_given, check),
+                    *_unseen_cone(model, symmetry),
+                ),
             )
         verdicts.append(verdict)
     return Verdicts(tuple(verdicts))
@@ -104,41 +104,17 @@ def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, step
     if level == "kinematic":
         gaps = kinematic_gaps(trial, check)
         allowed = np.full(gaps.shape[:2], trial.tolerance)
-        compared = Comparison(gaps, allowed, first_violation(gaps, allowed, check))
+        compared = Comparison(gaps, allowed, first_violation(gaps, allowed, column_names(check)))
     else:
         compared = trial.compare(check)
-    violation, cause = compared.violation, None
-    if violation is None and compared.lost(1) > _MOST_LOST * len(trial.starts):
-        violation, cause = Violation(1, 0, "position of contacts", np.inf), _UNCLEAR
-    elif violation is not None and diagnosing:
-        cause = diagnose(trial, check, violation, level)
-    return Verdict(
-        name=symmetry.name,
-        kind=symmetry.kind,
-        errors={int(k): compared.error(k) for k in steps},
-        holds=violation is None,
+    return judge(
+        compared,
+        symmetry.name,
+        symmetry.kind,
+        steps=steps,
         contacts=int((trial.shorter(0) if level == "kinematic" else trial).original.contacts.max(initial=0)),
-        field=violation.field if violation else None,
-        step=violation.step if violation else None,
-        cause=cause,
-        remarks=() if violation else _conditioning(compared),
+        explain=(lambda violation: diagnose(trial, check, violation, level)) if diagnosing else None,
     )
-
-
-def _conditioning(compared: Comparison) -> tuple[str, ...]:
-    """How far states could be compared, and how well."""
-    remarks = []
-    if lost := compared.lost(-1):
-        remarks.append(
-            f"ill-conditioned: {lost} of {compared.allowed.shape[1]} states are compared up to where shapes touch along a line "
-            "or a face, for there the contact points jump after a nudge of 1e-14"
-        )
-    largest = float(np.where(np.isfinite(compared.allowed), compared.gaps.max(-1, initial=0.0), 0.0).max(initial=0.0))
-    if largest > _CHAOTIC:
-        remarks.append(
-            f"chaotic: states differ by up to {largest:.1e}, which is at most 100 times what a nudge of 1e-14 makes"
-        )
-    return tuple(remarks)
 
 
 def _gentle(trial: Trial) -> tuple[str, ...]:
@@ -158,20 +134,20 @@ def _unseen_cone(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[str, ...]:
     return ("no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it elliptic",)
 
 
-def _as_it_is(trial: Trial, own: Trial, symmetry: Symmetry) -> tuple[str, ...]:
+def _as_it_is(trial: Trial, as_given: Trial, symmetry: Symmetry) -> tuple[str, ...]:
     """What the model's own solver and collider leave of the symmetry, where that is more than rounding.
 
     Args:
         trial: on the converged model, which says what rounding may do.
-        own: on the model as it is.
+        as_given: on the model as it is.
         symmetry: what holds on the converged model.
     """
     try:
-        compared = trial.compare(symmetry, own.gaps(symmetry), decisive=False)
+        compared = trial.compare(symmetry, as_given.gaps(symmetry), decisive=False)
         if compared.violation is None:
             return ()
         few = trial.shorter(len(trial.controls), trial.around(compared.violation.state))
-        solved = few.on(with_exact_solver(own.model))
+        solved = few.on(with_exact_solver(as_given.model))
         size = compared.largest
         if few.compare(symmetry, solved.gaps(symmetry)).violation is None:
             advice = 'use Newton, tolerance="1e-12" and no noslip_iterations'

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from eqrl.arrays import Floats
 
 SAMPLES = 200
 _LARGEST_Z = 6.0

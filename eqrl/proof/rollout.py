@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
-from numpy.typing import NDArray
 
-from eqrl.derivation.symmetry import Symmetry, quaternions, rotations
+from eqrl.arrays import Floats, Ints
+from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.states import Starts
-
-Floats = NDArray[np.float64]
+from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
 _RECORDED = ("qpos", "qvel", "act", "sensordata", "contacts")  # at every step
 _A_THREAD = 12  # simulations that are worth one
@@ -40,7 +39,7 @@ class Trace:
     act: Floats
     sensordata: Floats
     poses: Floats
-    contacts: NDArray[np.int64]
+    contacts: Ints
 
     def pick(self, which: Sequence[int]) -> Trace:
         """Some of the simulations, also several times the same."""
@@ -77,9 +76,7 @@ def simulate(model: mujoco.MjModel, starts: Starts, controls: Floats, frame_skip
     poses = np.tile(np.eye(4), (n, model.nbody, 1, 1))
     poses[:, :, :3, :3] = live["xmat"].reshape(n, model.nbody, 3, 3)
     poses[:, :, :3, 3] = live["xpos"]
-    recorded: dict[str, list[NDArray[np.float64]]] = {
-        k: [live[k].copy()] for k in ("qpos", "qvel", "act", "sensordata", "ncon")
-    }
+    recorded: dict[str, list[Floats]] = {k: [live[k].copy()] for k in ("qpos", "qvel", "act", "sensordata", "ncon")}
     diverged = False
     for control in controls:
         if not diverged:
@@ -109,9 +106,9 @@ def turn_starts(symmetry: Symmetry, starts: Starts) -> Starts:
     pos, quat = starts.mocap_pos.copy(), starts.mocap_quat.copy()
     for body in np.flatnonzero(model.body_mocapid >= 0):
         a, b = model.body_mocapid[body], model.body_mocapid[symmetry.bodies[body]]
-        own, E = symmetry.frames[body], rotations(starts.mocap_quat[:, a])
-        pos[:, b] = (starts.mocap_pos[:, a] + E @ np.linalg.inv(own)[:3, 3]) @ symmetry.R.T + symmetry.t
-        quat[:, b] = quaternions(symmetry.R @ E @ own[:3, :3].T)
+        frame, E = symmetry.frames[body], quaternion_to_matrix(starts.mocap_quat[:, a])
+        pos[:, b] = (starts.mocap_pos[:, a] + E @ np.linalg.inv(frame)[:3, 3]) @ symmetry.R.T + symmetry.t
+        quat[:, b] = matrix_to_quaternion(symmetry.R @ E @ frame[:3, :3].T)
     return Starts(
         symmetry.qpos(starts.qpos), symmetry.qvel(starts.qvel, starts.qpos), symmetry.act(starts.act), pos, quat
     )  # fmt: skip
@@ -119,15 +116,20 @@ def turn_starts(symmetry: Symmetry, starts: Starts) -> Starts:
 
 def turn_trace(symmetry: Symmetry, trace: Trace) -> Trace:
     """What the symmetry predicts for the transformed world."""
-    isometry = np.eye(4)
-    isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
-    poses, mapped = np.zeros_like(trace.poses), symmetry.bodies >= 0
-    poses[:, symmetry.bodies[mapped]] = isometry @ trace.poses[:, mapped] @ np.linalg.inv(symmetry.frames[mapped])
     return Trace(
         qpos=symmetry.qpos(trace.qpos),
         qvel=symmetry.qvel(trace.qvel, trace.qpos),
         act=symmetry.act(trace.act),
         sensordata=symmetry.sensordata(trace.sensordata),
-        poses=poses,
+        poses=turn_poses(symmetry, trace.poses),
         contacts=trace.contacts,
     )
+
+
+def turn_poses(symmetry: Symmetry, poses: Floats) -> Floats:
+    """Images of poses ``(..., nbody, 4, 4)`` under a symmetry."""
+    isometry = np.eye(4)
+    isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
+    out, mapped = np.tile(np.eye(4), (*poses.shape[:-2], 1, 1)), symmetry.bodies >= 0
+    out[..., symmetry.bodies[mapped], :, :] = isometry @ poses[..., mapped, :, :] @ np.linalg.inv(symmetry.frames[mapped])
+    return out

@@ -1,4 +1,4 @@
-"""MuJoCo without its warnings: states that are tried may diverge, which is no news for the screen, nor for a file."""
+"""MuJoCo without its warnings: trial states may diverge, and that belongs neither on the screen nor in a file."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from eqrl.arrays import Floats, Ints
 
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
@@ -41,7 +41,7 @@ class Starts:
         """Number of states."""
         return len(self.qpos)
 
-    def pick(self, which: NDArray[np.int64] | slice) -> Starts:
+    def pick(self, which: Ints | slice) -> Starts:
         """Some of the states."""
         return Starts(*(getattr(self, name)[which] for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat")))
 
@@ -176,16 +176,16 @@ def _lower(model: mujoco.MjModel, data: mujoco.MjData, depth: float) -> None:
 
 def heights(model: mujoco.MjModel) -> list[tuple[int, int, int]]:
     """Addresses in ``qpos`` and ``qvel`` of the heights of free bodies and of robots on a vertical slide, and their bodies."""
-    found = []
+    addresses = []
     for j in range(model.njnt):
         body = int(model.jnt_bodyid[j])
         if model.body_parentid[body] != 0:
             continue
         if model.jnt_type[j] == _FREE:
-            found.append((int(model.jnt_qposadr[j]) + 2, int(model.jnt_dofadr[j]) + 2, body))
+            addresses.append((int(model.jnt_qposadr[j]) + 2, int(model.jnt_dofadr[j]) + 2, body))
         elif model.jnt_type[j] == _SLIDE and model.jnt_axis[j][2] > 0.99 and not model.jnt_limited[j]:
-            found.append((int(model.jnt_qposadr[j]), int(model.jnt_dofadr[j]), body))
-    return found
+            addresses.append((int(model.jnt_qposadr[j]), int(model.jnt_dofadr[j]), body))
+    return addresses
 
 
 def _subtree(model: mujoco.MjModel, body: int) -> NDArray[np.bool_]:

@@ -8,14 +8,13 @@ from typing import Any
 import mujoco
 import numpy as np
 from gymnasium.spaces import Box
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.differences import actuator_name, column_names
+from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.proof.resets import SAMPLES, reset_difference
 from eqrl.proof.verdict import Cause, Verdict
-
-Floats = NDArray[np.float64]
 
 _STEPS = 3
 _STATES = 8
@@ -52,8 +51,8 @@ class TaskProof:
         Bounds of actions, reward and termination make it fail; another distribution of resets is a remark.
         """
         remarks = list(verdict.remarks)
-        if found := reset_difference(self.resets, lambda x: self._turned(symmetry, x)):
-            name = column_names(symmetry)[found[0]]
+        if difference := reset_difference(self.resets, lambda x: self._turned(symmetry, x)):
+            name = column_names(symmetry)[difference[0]]
             remarks.append(f"reset not invariant: {name} is distributed otherwise in the transformed world")
         if not self.direct:
             remarks.append("actions are not the model's controls, so that reward and termination were not compared")
@@ -133,15 +132,5 @@ class TaskProof:
     def _turned(symmetry: Symmetry, states: Floats) -> Floats:
         nq = symmetry.model.nq
         qpos, qvel = states[:, :nq], states[:, nq:]
-        turned = symmetry.qpos(qpos)
-        _same_side(symmetry.model, turned, qpos)
+        turned = with_signs_of(symmetry.model, symmetry.qpos(qpos), qpos.mean(0))
         return np.concatenate([turned, symmetry.qvel(qvel, qpos)], axis=1)
-
-
-def _same_side(model: mujoco.MjModel, qpos: Floats, like: Floats) -> None:
-    """Quaternions with the sign that is nearest to the average of others."""
-    for j in range(model.njnt):
-        free, ball = (model.jnt_type[j] == int(k) for k in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL))
-        if free or ball:
-            q = slice(model.jnt_qposadr[j] + 3 * free, model.jnt_qposadr[j] + 3 * free + 4)
-            qpos[:, q] *= np.where(qpos[:, q] @ like[:, q].mean(0) < 0, -1.0, 1.0)[:, None]

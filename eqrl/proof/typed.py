@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from eqrl.proof.causes.environments import diagnose_world
-from eqrl.proof.objections import Examined, Objection
+from eqrl.proof.comparison import Violation
+from eqrl.proof.declared.declared_world import DeclaredWorld
 from eqrl.proof.resets import SAMPLES, reset_difference
-from eqrl.proof.verdict import Cause, Verdict, Verdicts
-from eqrl.proof.worlds import Episode, Gap, check_deterministic, flatten, gaps, play, random_episode
+from eqrl.proof.verdict import Cause, Objection, Verdict, Verdicts, judge
+from eqrl.proof.worlds import WorldTrial, flatten, random_episode
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.group import Group
 from eqrl.symmetry.representation import Representation
@@ -42,49 +43,42 @@ def prove_world(
     rng = np.random.default_rng(seed)
     world.action_space.seed(seed)
     episodes = [random_episode(world, seed + i, int(rng.integers(0, 20)), max(steps)) for i in range(states)]
-    played = [play(world, e.start, e.actions) for e in episodes]
-    check_deterministic(world, played[0], play(world, episodes[0].start, episodes[0].actions))
+    trial = WorldTrial(world, episodes, tolerance)
+    trial.check_deterministic()
     rep = representation_of(world.observation_space)
     resets = np.stack([flatten(world.reset(seed=seed + i)[0]) for i in range(SAMPLES)]).astype(np.float64)
     verdicts = []
     for name, g in (group or rep.group).generators:
-        errors = dict.fromkeys(map(int, steps), 0.0)
-        first: tuple[Episode, Gap] | None = None
-        objection = world.examine(name, g) if isinstance(world, Examined) else None
-        if objection is not None:
+        if isinstance(world, DeclaredWorld) and (objection := world.examine(name, g)) is not None:
             verdicts.append(_objected(name, g, steps, objection))
             continue
-        for episode, original in zip(episodes, played, strict=True):
-            for gap in gaps(world, episode, original, g, tolerance):
-                if gap.step in errors:
-                    errors[gap.step] = max(errors[gap.step], gap.error)
-                if gap.field is not None and (first is None or gap.step < first[1].step):
-                    first = episode, gap
-        cause: Cause | None = None
-        if first is not None and diagnosing:
-            cause = diagnose_world(world, first[0], g, first[1], tolerance) or Cause(
-                "unknown", f"{first[1].field} differs first"
-            )
+
+        def explain(violation: Violation, g: Element = g) -> Cause:
+            cause = diagnose_world(world, episodes[violation.state], g, violation, tolerance)
+            return cause or Cause("unknown", f"{violation.field} differs first")
+
         verdicts.append(
-            Verdict(
-                name=name,
-                kind="morphology" if g.h else "world",
-                errors=errors,
-                holds=first is None,
-                contacts=max(step.contacts for trace in played for step in trace),
-                field=first[1].field if first else None,
-                step=first[1].step if first else None,
-                cause=cause,
+            judge(
+                trial.compare(g),
+                name,
+                _kind(g),
+                steps=steps,
+                contacts=trial.contacts,
+                explain=explain if diagnosing else None,
                 remarks=_reset_remark(rep, resets, g),
             )
         )
     return Verdicts(tuple(verdicts))
 
 
+def _kind(g: Element) -> str:
+    return "morphology" if g.h else "world"
+
+
 def _objected(name: str, g: Element, steps: Sequence[int], objection: Objection) -> Verdict:
     return Verdict(
         name=name,
-        kind="morphology" if g.h else "world",
+        kind=_kind(g),
         errors=dict.fromkeys(map(int, steps), objection.size),
         holds=False,
         contacts=0,
@@ -95,8 +89,8 @@ def _objected(name: str, g: Element, steps: Sequence[int], objection: Objection)
 
 
 def _reset_remark(rep: Representation, resets: np.ndarray, g: Element) -> tuple[str, ...]:
-    found = reset_difference(resets, lambda x: rep.transform(x, g))
-    if found is None:
+    difference = reset_difference(resets, lambda x: rep.transform(x, g))
+    if difference is None:
         return ()
-    field = next(name for name, where in rep.slices.items() if where.start <= found[0] < where.stop)
+    field = next(name for name, where in rep.slices.items() if where.start <= difference[0] < where.stop)
     return (f"reset not invariant: {field} of the first observation is distributed otherwise in the transformed world",)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+
+from eqrl.proof.comparison import Comparison, Violation
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,21 @@ class Cause:
     def __str__(self) -> str:
         """The words."""
         return self.id
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What is wrong with a declaration, seen before any long rollout.
+
+    Attributes:
+        field: ``"observation gyro"``, ``"action torque"``, or ``"model"`` where the model has no such symmetry.
+        size: largest difference, infinite where nothing can be compared.
+        cause: why.
+    """
+
+    field: str
+    size: float
+    cause: Cause
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,43 @@ class Verdict:
             return f"{self.name} holds: {sizes} steps, up to {self.contacts} contacts"
         why = f"; cause: {self.cause}" if self.cause else ""
         return f"{self.name} does not hold: {self.field} differs first, at step {self.step}: {sizes} steps{why}"
+
+
+UNCLEAR = Cause(
+    "ill-conditioned contacts",
+    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
+    "use spheres or capsules, or exclude the pair",
+)
+NOT_COMPARED = Violation(1, 0, "position of contacts", np.inf)  # what proves nothing does not hold
+
+
+def judge(
+    compared: Comparison,
+    name: str,
+    kind: str,
+    *,
+    steps: Sequence[int],
+    contacts: int,
+    explain: Callable[[Violation], Cause] | None,
+    remarks: tuple[str, ...] = (),
+) -> Verdict:
+    """The verdict on one generator; ``explain`` finds the cause of a violation, None looks for none."""
+    violation, cause = compared.violation, None
+    if violation is None and compared.is_empty:
+        violation, cause = NOT_COMPARED, UNCLEAR
+    elif violation is not None and explain is not None:
+        cause = explain(violation)
+    return Verdict(
+        name=name,
+        kind=kind,
+        errors={int(k): compared.error(k) for k in steps},
+        holds=violation is None,
+        contacts=contacts,
+        field=violation.field if violation else None,
+        step=violation.step if violation else None,
+        cause=cause,
+        remarks=(*remarks, *(() if violation else compared.remarks)),
+    )
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _environment(env: gymnasium.Env[Any, Any], symmetries: Any, level: Level, op
 
 
 def _claimed(verdicts: Verdicts, symmetries: Any) -> Verdicts:
-    """What a derivation names as broken by terms of free joints is tried too, but nobody says that it holds."""
+    """A rotation that terms of free joints break is tried too, but nobody claims that it holds."""
     if not isinstance(symmetries, Derivation) or not symmetries.world.is_broken_by_joints:
         return verdicts
     return Verdicts(tuple(replace(v, claimed=v.name != ROTATION) for v in verdicts))

@@ -50,13 +50,13 @@ class Element:
         """
         if entities not in self.h:
             return torch.eye(size, dtype=self.R.dtype).expand(*self.batch_shape, size, size)
-        found = self.h[entities]
-        if found.shape[-1] != size:
+        relabelling = self.h[entities]
+        if relabelling.shape[-1] != size:
             raise ValueError(
-                f"entity set {entities!r} has {size} entities, but the group element relabels {found.shape[-1]}; "
+                f"entity set {entities!r} has {size} entities, but the group element relabels {relabelling.shape[-1]}; "
                 "give the group and the representation the same entity set"
             )
-        return found
+        return relabelling
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as arrays: ``torch.load`` moves tensors to the device of the model, and those of a space belong to the CPU."""

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from eqrl.symmetry.element import Element, about_gravity
+from eqrl.symmetry.quaternions import quaternion_to_matrix
 
 Connected = Literal["1", "SO2", "SO3"]
 Matrix = tuple[tuple[float, ...], ...]
@@ -113,7 +114,7 @@ class Group:
         sizes = {name: len(matrix) for g in self.finite for name, matrix in g.h}
         one = Element(self.identity().R, {k: torch.eye(n, dtype=torch.float64) for k, n in sizes.items()})
         generators = [one.compose(g.element) for g in self.finite]
-        found, frontier = [one], [one]
+        elements, frontier = [one], [one]
         seen = {_key(one)}
         while frontier:
             fresh = []
@@ -123,14 +124,14 @@ class Group:
                     if (key := _key(candidate)) not in seen:
                         seen.add(key)
                         fresh.append(candidate)
-            found += fresh
+            elements += fresh
             frontier = fresh
-            if len(found) > _LARGEST_CLOSURE:
+            if len(elements) > _LARGEST_CLOSURE:
                 raise ValueError(
                     f"group {self.name!r}: its generators give more than {_LARGEST_CLOSURE} elements; a rotation by "
                     "an angle that does not divide a full turn belongs into the connected part"
                 )
-        return Element(torch.stack([e.R for e in found]), {k: torch.stack([e.h[k] for e in found]) for k in sizes})
+        return Element(torch.stack([e.R for e in elements]), {k: torch.stack([e.h[k] for e in elements]) for k in sizes})
 
     @property
     def order(self) -> int | None:
@@ -263,15 +264,8 @@ class Group:
             return self.identity(*batch)
         if self.connected == "SO2":
             return about_gravity(torch.as_tensor(rng.uniform(-np.pi, np.pi, size=batch)))
-        q = rng.standard_normal((*batch, 4))  # a Gaussian direction in 4D is a uniform unit quaternion
-        q /= np.linalg.norm(q, axis=-1, keepdims=True)
-        w, x, y, z = np.moveaxis(q, -1, 0)
-        rows = [
-            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ]  # fmt: skip
-        return Element(torch.as_tensor(np.stack(rows, axis=-1).reshape(*batch, 3, 3)))
+        q = rng.standard_normal((*batch, 4))  # whose direction is uniform
+        return Element(torch.as_tensor(quaternion_to_matrix(q)))
 
     def _in_connected(self, R: Tensor, atol: float) -> bool:
         if torch.linalg.det(R) < 0:

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from eqrl.arrays import Ints
 from eqrl.symmetry.group import TRIVIAL
 from eqrl.symmetry.representation import Representation, direct_sum
 
@@ -87,7 +88,7 @@ class TypedBox(spaces.Box):
         super().__setstate__(state)
 
 
-def vector_blocks(representation: Representation) -> list[NDArray[np.int64]]:
+def vector_blocks(representation: Representation) -> list[Ints]:
     """Coordinates of every single irrep with ``l >= 1``; each such block must be bounded, scaled and squashed as one."""
     return [np.arange(block.where.start, block.where.stop) for block in representation.blocks() if block.degree > 0]
 

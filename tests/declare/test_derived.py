@@ -13,8 +13,8 @@ from eqrl.declare.links import link_images
 from eqrl.declare.ready_made import spec_of
 from eqrl.declare.types import Sets
 from eqrl.derivation.remembered import derivation_of
-from eqrl.derivation.symmetry import quaternions, rotations
 from eqrl.proof.declared.motion import motion_of, pose_matrix, qpos_map
+from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
 EQUAL = [
     (
@@ -119,7 +119,7 @@ def test_quaternions_turn_as_their_poses_do(sign):
         q = rng.standard_normal(4)
         q /= np.linalg.norm(q)
         matrix = pose_matrix(R, own)
-        expected = quaternions(R @ rotations(q) @ own.T)
+        expected = matrix_to_quaternion(R @ quaternion_to_matrix(q) @ own.T)
         moved = matrix @ q
         assert min(np.abs(moved - expected).max(), np.abs(moved + expected).max()) < 1e-12
         assert np.allclose(matrix @ matrix.T, np.eye(4))
@@ -133,13 +133,13 @@ def test_a_mirror_is_its_own_inverse_on_quaternions():
 def test_states_and_positions_turn_alike():
     model = gymnasium.make("Ant-v5").unwrapped.model
     rng = np.random.default_rng(1)
-    from eqrl.proof.declared.motion import State
+    from eqrl.proof.declared.motion import TwinState
 
     for symmetry in derivation_of(model).elements():
         matrix, offset = qpos_map(symmetry)
         qpos = rng.standard_normal(model.nq)
         qpos[3:7] /= np.linalg.norm(qpos[3:7])
-        moved = motion_of(symmetry).state(State(qpos, np.zeros(model.nv), np.zeros(0), np.zeros(model.nu)))
+        moved = motion_of(symmetry).state(TwinState(qpos, np.zeros(model.nv), np.zeros(0), np.zeros(model.nu)))
         assert np.allclose(moved.qpos, matrix @ qpos + offset)
 
 

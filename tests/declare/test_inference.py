@@ -10,14 +10,15 @@ from eqrl import infer_types, with_symmetry
 from eqrl.declare import DeclarationError, SymmetryWarning
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.declared.motion import motion_of
-from eqrl.proof.declared.world import world_of
+from eqrl.proof.declared.twins import twin_of
 from eqrl.proof.matching import match, turning_vectors
+from eqrl.proof.worlds import observe_at
 from eqrl.symmetry import TRIVIAL
 
 
 def held_out(env, proposal, n=40, seed=99):
     """Largest error of the proposal on states that the inference did not see."""
-    world = world_of(env)
+    world = twin_of(env)
     states = world.spread(np.random.default_rng(seed), n)
     worst = 0.0
     symmetries = {s.name: s for s in derivation_of(world.model).dynamic}
@@ -26,8 +27,8 @@ def held_out(env, proposal, n=40, seed=99):
             continue
         motion = motion_of(symmetries[name])
         for s in states:
-            expected = proposal.observation.transform(world.observe(s), g)
-            seen = world.observe(motion.state(s))
+            expected = proposal.observation.transform(observe_at(world, s), g)
+            seen = observe_at(world, motion.state(s))
             gap = np.abs(expected - seen) / np.maximum(1.0, np.abs(seen))
             gap[list(proposal.guessed)] = 0.0
             worst = max(worst, float(gap.max()))

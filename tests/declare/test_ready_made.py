@@ -9,9 +9,9 @@ import pytest
 from eqrl import TypedBox, with_symmetry
 from eqrl.declare import SymmetryWarning
 from eqrl.declare.of_gymnasium import CLASSIC, MUJOCO, find_symmetries
+from eqrl.declare.one_step import try_motion
 from eqrl.declare.ready_made import as_images, signed, specs
-from eqrl.declare.trial import try_motion
-from eqrl.proof.declared.world import world_of
+from eqrl.proof.declared.twins import twin_of
 from eqrl.symmetry import TRIVIAL
 
 ALL = (*MUJOCO, *CLASSIC)
@@ -77,7 +77,7 @@ def test_the_humanoids_near_miss_names_the_two_attributes():
 def test_types_are_what_the_observations_do(name):
     """On states that no other test saw, and through the representation that the policies use."""
     env = with_symmetry(gymnasium.make(name))
-    rep, spec, world = env.observation_space.representation, specs()[name], world_of(env)
+    rep, spec, world = env.observation_space.representation, specs()[name], twin_of(env)
     assert rep.group.order == EXACT[name] * (2 if "quaternion" in rep.group.name else 1)
     model = getattr(env.unwrapped, "model", None)
     generators = dict(rep.group.generators)
@@ -104,7 +104,7 @@ def test_types_are_what_the_observations_do(name):
 )
 def test_options_that_change_the_observation(name, options):
     env = with_symmetry(gymnasium.make(name, **options), approximate=True)
-    rep, model, world = env.observation_space.representation, env.unwrapped.model, world_of(env)
+    rep, model, world = env.observation_space.representation, env.unwrapped.model, twin_of(env)
     assert rep.dim == env.unwrapped.observation_space.shape[0]
     for generator in specs()[name].generators:
         matrix = rep.matrix(dict(rep.group.generators)[generator.name]).numpy()
@@ -141,7 +141,7 @@ def test_the_ant_keeps_what_fixes_x():
 def test_a_wrong_map_is_caught(break_it):
     """The trial that the types have passed can fail."""
     env = with_symmetry(gymnasium.make("Ant-v5"), group="sagittal mirror")
-    rep, world = env.observation_space.representation, world_of(env)
+    rep, world = env.observation_space.representation, twin_of(env)
     (mirror,) = [g for g in specs()["Ant-v5"].generators if g.name == "sagittal mirror"]
     matrix = rep.matrix(rep.group.generators[0][1]).numpy()
     if break_it == "sign":
@@ -157,7 +157,7 @@ def test_a_wrong_map_is_caught(break_it):
 def test_a_wrong_action_is_caught():
     env = gymnasium.make("Walker2d-v5")
     (exchange,) = specs()["Walker2d-v5"].generators
-    trial = try_motion(world_of(env), exchange.motion(env.unwrapped.model), action=lambda a: a)
+    trial = try_motion(twin_of(env), exchange.motion(env.unwrapped.model), action=lambda a: a)
     assert "physics" in trial.broken()
 
 
@@ -165,7 +165,7 @@ def test_another_reward_is_caught():
     """A reward that counts one leg is not kept by the exchange of legs."""
 
     env = gymnasium.make("Walker2d-v5")
-    world = world_of(env)
+    world = twin_of(env)
     step = world.env.step
 
     def limping(action):

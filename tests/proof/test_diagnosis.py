@@ -9,8 +9,9 @@ from eqrl.derivation import world_rotation
 from eqrl.proof.causes.diagnosis import diagnose
 from eqrl.proof.causes.interventions import world_interventions
 from eqrl.proof.causes.root_terms import root_interventions
+from eqrl.proof.comparison import Violation
 from eqrl.proof.converged import converged
-from eqrl.proof.trial import Trial, Violation
+from eqrl.proof.trial import Trial
 
 ROBOT = """
 <mujoco><option {option}/><worldbody><geom type="plane" size="0 0 1"/>

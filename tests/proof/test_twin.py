@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 
 from eqrl import infer_types
 from eqrl.declare import DeclarationError
-from eqrl.proof.declared.twin import twin_of
+from eqrl.proof.declared.copies import copy_environment
 
 XML = """<mujoco><option gravity="0 0 0"/><worldbody><body name="cart"><joint name="x" type="slide" axis="1 0 0" damping="1"/>
 <joint name="y" type="slide" axis="0 1 0" damping="1"/><geom size=".1"/></body></worldbody>
@@ -139,7 +139,7 @@ def test_a_twin_moves_alone_and_has_its_own_random_numbers():
     env = WithPhysics()
     env.reset(seed=3)
     state, place = env.np_random.bit_generator.state, env.physics.data.qpos.copy()
-    twin, data = twin_of(env)
+    twin, data = copy_environment(env)
     assert twin.physics.data is data
     assert data.model is not env.physics.model
     twin.reset(seed=4)
@@ -170,7 +170,7 @@ def test_two_simulations_are_told_by_where_they_are():
 def test_attributes_that_refer_to_each_other_are_copied_once():
     env = Around()
     env.env.owner, env.history = env, [env.env]
-    twin, _ = twin_of(env)
+    twin, _ = copy_environment(env)
     assert twin.env.owner is twin
     assert twin.history[0] is twin.env
     assert twin.env is not env.env

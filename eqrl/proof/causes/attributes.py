@@ -1,4 +1,4 @@
-"""Attributes that differ between a part and its image: name them, and make them equal to see whether that was all."""
+"""Name the attributes that differ between a part and its image, and make them equal to see whether that cures the violation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.assembly import Assembly
 from eqrl.derivation.connections import actuation_of
 from eqrl.derivation.discrepancy import Discrepancy
 from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.shapes import Shapes
-from eqrl.derivation.symmetry import Symmetry, quaternions, rotations
+from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.interventions import Intervention
 from eqrl.proof.verdict import Cause
+from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
-Floats = NDArray[np.float64]
 Turn = Callable[[int, Floats], Floats]
 
 _FLOOR = 1e-9
@@ -41,8 +42,8 @@ _WORLD = ("gravity", "wind")
 def discrepancies(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[Discrepancy, ...]:
     """Attributes that differ between parts and their images under a map, the worst first."""
     parts = Parts.of(model, symmetry.reference)
-    found = Assembly(parts, Shapes(parts), 0.05 * parts.size, floor=1e-12).compare(symmetry)
-    return tuple(d for d in found if d.relative > _FLOOR and d.field not in _WORLD)
+    differing = Assembly(parts, Shapes(parts), 0.05 * parts.size, floor=1e-12).compare(symmetry)
+    return tuple(d for d in differing if d.relative > _FLOOR and d.field not in _WORLD)
 
 
 def equalised(symmetry: Symmetry, fields: Collection[str]) -> Callable[[mujoco.MjModel], None]:
@@ -69,7 +70,7 @@ def attribute_intervention(symmetry: Symmetry, differing: Collection[Discrepancy
     return Intervention(Cause(", ".join(names[:_SHOWN]) + more, fix), equalised(symmetry, {d.field for d in differing}))
 
 
-def _propagate(images: NDArray[np.int64], table: NDArray[Any], turn: Turn) -> None:
+def _propagate(images: Ints, table: NDArray[Any], turn: Turn) -> None:
     """Give images their sources' values, along every cycle from its first member on; what stays becomes its own image."""
     done: set[int] = set()
     for start in range(len(images)):
@@ -143,16 +144,20 @@ def _actuators(model: mujoco.MjModel, symmetry: Symmetry, fields: set[str]) -> N
 def _inertia(model: mujoco.MjModel, symmetry: Symmetry) -> None:
     rows = np.zeros((model.nbody, 12))  # centre of mass, then the tensor about it, in the body's frame
     for b in range(model.nbody):
-        axes = rotations(model.body_iquat[b])
+        axes = quaternion_to_matrix(model.body_iquat[b])
         rows[b] = [*model.body_ipos[b], *(axes @ np.diag(model.body_inertia[b]) @ axes.T).ravel()]
 
     def turn(b: int, row: Floats) -> Floats:
-        own = symmetry.frames[b]
-        tensor = own[:3, :3] @ row[3:].reshape(3, 3) @ own[:3, :3].T
-        return np.concatenate([own[:3, :3] @ row[:3] + own[:3, 3], tensor.ravel()])
+        frame = symmetry.frames[b]
+        tensor = frame[:3, :3] @ row[3:].reshape(3, 3) @ frame[:3, :3].T
+        return np.concatenate([frame[:3, :3] @ row[:3] + frame[:3, 3], tensor.ravel()])
 
     _propagate(symmetry.bodies, rows, turn)
     for b in range(1, model.nbody):
         values, axes = np.linalg.eigh(rows[b, 3:].reshape(3, 3))
         axes[:, 2] *= np.linalg.det(axes)
-        model.body_inertia[b], model.body_ipos[b], model.body_iquat[b] = values, rows[b, :3], quaternions(axes[None])[0]
+        model.body_inertia[b], model.body_ipos[b], model.body_iquat[b] = (
+            values,
+            rows[b, :3],
+            matrix_to_quaternion(axes[None])[0],
+        )

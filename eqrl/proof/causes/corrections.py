@@ -1,4 +1,4 @@
-"""Try the usual slips in a map the other way round: a sign, two joints exchanged, the axial rule."""
+"""Undo the usual slips in a map, one at a time: a wrong sign, two joints exchanged, the axial rule."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.symmetry import Symmetry
-from eqrl.proof.differences import actuator_name, joint_name
+from eqrl.proof.differences import ON_JOINTS, actuator_name, joint_name
 from eqrl.proof.verdict import Cause
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 AXIAL = Cause(
     "axial vector treated as polar",
@@ -23,7 +21,6 @@ AXIAL = Cause(
 )
 POLAR = Cause("polar vector treated as axial", "slides and linear velocities are polar: do not multiply by det R")
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
-_ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,7 @@ def joint_corrections(symmetry: Symmetry, suspects: Ints) -> Iterator[tuple[Caus
 
 
 def signs_one_by_one(symmetry: Symmetry, wrong: Ints) -> tuple[Cause, Symmetry]:
-    """The map with the signs of several joints changed, each of which was found wrong by itself."""
+    """The map with the signs of several joints changed, each of which is wrong on its own."""
     names = [joint_name(symmetry.model, int(j)) for j in wrong]
     return _sign_cause("joint", names), with_signs(symmetry, wrong)
 
@@ -106,7 +103,7 @@ def with_controls(symmetry: Symmetry, before: Symmetry) -> Iterator[Symmetry]:
     """The corrected map with controls as they were, and with those of the corrected joints corrected likewise."""
     yield symmetry
     model = symmetry.model
-    on = {int(model.actuator_trnid[k, 0]): k for k in range(model.nu) if int(model.actuator_trntype[k]) in _ON_JOINTS}
+    on = {int(model.actuator_trnid[k, 0]): k for k in range(model.nu) if int(model.actuator_trntype[k]) in ON_JOINTS}
     actuators, signs = symmetry.actuators.copy(), symmetry.ctrl_signs.copy()
     for j, k in on.items():
         image = int(symmetry.joints[j])

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.proof.causes.corrections import AXIAL, POLAR
 from eqrl.proof.matching import match
 from eqrl.proof.verdict import Cause
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.representation import WORLD, Field, Representation
-
-Floats = NDArray[np.float64]
 
 _FLOAT32 = 1e-5
 _SHOWN = 3
@@ -40,7 +39,7 @@ def typing_cause(
     field, where = rep.field(name), rep.slices[name]
 
     def fits(expected: NDArray[np.floating]) -> bool:
-        return agree(expected, after[:, where])
+        return bool(agreeing(expected, after[:, where]).all())
 
     # a rotation of the world has no matrices of its own, so that frames are those that any element of the group moves
     frames = sorted({k for generator in rep.group.finite for k, matrix in generator.h if len(matrix) == 3})
@@ -49,8 +48,8 @@ def typing_cause(
             return cause
     if field.frame == WORLD and _is_vector(field):
         for body, axes in (bodies or {}).items():
-            own = Element(torch.as_tensor(axes, dtype=torch.float64), g.h)
-            if fits(rep.transform(before, own)[:, where]):
+            with_body = Element(torch.as_tensor(axes, dtype=torch.float64), g.h)
+            if fits(rep.transform(before, with_body)[:, where]):
                 return _frame_cause(
                     name,
                     f"it turns with the axes of body {body}: give it a frame, an entity set of size 3 whose matrices are those of the axes",
@@ -58,9 +57,9 @@ def typing_cause(
     return _entry_cause(rep, name, g, before, after)
 
 
-def agree(expected: NDArray[np.floating], seen: NDArray[np.floating]) -> bool:
-    """Whether samples are the same but for float32's rounding."""
-    return bool((np.abs(expected - seen) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))).all())
+def agreeing(expected: NDArray[np.floating], seen: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which entries of samples ``(n, dim)`` are equal up to float32's rounding, ``(dim,)``."""
+    return np.asarray((np.abs(expected - seen) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))).all(axis=0))
 
 
 def other_parity(field: Field) -> Field:
@@ -114,7 +113,7 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
     inside = match(before[:, where], after[:, where], _FLOAT32)
     if not inside.unexplained:
         wrong = np.flatnonzero(np.abs(inside.matrix - declared).max(axis=1) > _FLOAT32)
-        wrong = wrong[~agreeing(declared, before[:, where], after[:, where])[wrong]]
+        wrong = wrong[~agreeing(before[:, where] @ declared.T, after[:, where])[wrong]]
         images = "; ".join(f"entry {i} is {_row(inside.matrix[i])}, declared is {_row(declared[i])}" for i in wrong[:_SHOWN])
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         field = rep.field(name)
@@ -138,13 +137,6 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
         f"field {name} does not turn as its irreps say; compare frame, order and signs",
         explains=False,
     )
-
-
-def agreeing(matrix: Floats, before: Floats, after: Floats) -> NDArray[np.bool_]:
-    """Which entries a matrix explains."""
-    expected = before @ matrix.T
-    same = np.abs(expected - after) <= _FLOAT32 * np.maximum(1.0, np.abs(expected))
-    return np.asarray(same.all(axis=0))
 
 
 def _row(row: Floats) -> str:

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.discrepancy import Discrepancy, Level
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.causes.attributes import attribute_intervention, discrepancies
@@ -26,16 +27,14 @@ from eqrl.proof.causes.interventions import (
     part_interventions,
     world_interventions,
 )
-from eqrl.proof.causes.kinematics import expected, glide
+from eqrl.proof.causes.kinematics import glide
 from eqrl.proof.causes.root_terms import root_interventions
-from eqrl.proof.differences import body_name
+from eqrl.proof.comparison import Violation
+from eqrl.proof.differences import body_name, column_names
 from eqrl.proof.errors import NonFiniteRolloutError
-from eqrl.proof.rollout import turn_starts
-from eqrl.proof.trial import Trial, Violation
+from eqrl.proof.rollout import turn_poses, turn_starts
+from eqrl.proof.trial import Trial
 from eqrl.proof.verdict import Cause
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _EXACT = 1e-8
 _DT = 0.05
@@ -82,7 +81,7 @@ def _smaller(trial: Trial, violation: Violation) -> Trial:
 
 
 def _shortened(trial: Trial, symmetry: Symmetry, violation: Violation) -> Trial | None:
-    """A smaller experiment that still shows a violation: without one, whatever is changed would seem to cure it."""
+    """A smaller experiment that still shows a violation; in one that shows none, every change would seem to be a cure."""
     return next((t for t in (_smaller(trial, violation), trial) if t.violation(symmetry) is not None), None)
 
 
@@ -96,11 +95,11 @@ def _map_of(violation: Violation, advice: str) -> Cause:
 
 # ---------------------------------------------------------------------- the map
 def misplaced(trial: Trial, symmetry: Symmetry) -> NDArray[np.bool_]:
-    """Images that do not sit or move on their parents as the map says, ``(nbody,)``."""
+    """Images that are not where the map puts them relative to their parents, or move differently, ``(nbody,)``."""
     model = trial.model
     here = glide(model, trial.starts, 1, _DT)
     there = glide(model, turn_starts(symmetry, trial.starts), 1, _DT)
-    said = expected(symmetry, here)
+    predicted = turn_poses(symmetry, here)
     moving = np.flatnonzero(model.body_dofnum > 0)
     wrong = np.zeros(model.nbody, dtype=bool)
     parents = _moving_parents(model)
@@ -109,9 +108,9 @@ def misplaced(trial: Trial, symmetry: Symmetry) -> NDArray[np.bool_]:
             continue
         image = int(symmetry.bodies[body])
         parent = int(parents[image])
-        a, b = said[:, :, image], there[:, :, image]
+        a, b = predicted[:, :, image], there[:, :, image]
         if parent > 0 and parent in symmetry.bodies:
-            a, b = np.linalg.inv(said[:, :, parent]) @ a, np.linalg.inv(there[:, :, parent]) @ b
+            a, b = np.linalg.inv(predicted[:, :, parent]) @ a, np.linalg.inv(there[:, :, parent]) @ b
         wrong[image] = not np.abs(a - b).max() <= _EXACT * max(1.0, model.stat.extent)
     return wrong
 
@@ -128,20 +127,20 @@ def _moving_parents(model: mujoco.MjModel) -> Ints:
 def _map_cause(trial: Trial, symmetry: Symmetry, wrong: NDArray[np.bool_], level: Level) -> Cause:
     on_wrong = np.flatnonzero(wrong[trial.model.jnt_bodyid])
     suspects = np.flatnonzero(np.isin(symmetry.joints, on_wrong))
-    found: tuple[Cause, Symmetry] | None = None
+    kinematic: tuple[Cause, Symmetry] | None = None
     for cause, corrected in joint_corrections(symmetry, suspects):
         if _dynamic_fit(trial, symmetry, corrected) is not None:
             return cause
-        if found is None and not misplaced(trial, corrected).any():
-            found = cause, corrected
+        if kinematic is None and not misplaced(trial, corrected).any():
+            kinematic = cause, corrected
     single = [j for j in suspects if misplaced(trial, with_signs(symmetry, [j])).sum() < wrong.sum()]
-    if found is None and single:
+    if kinematic is None and single:
         cause, corrected = signs_one_by_one(symmetry, np.array(single))
-        found = (cause, corrected) if not misplaced(trial, corrected).any() else None
-    if found is None:
+        kinematic = (cause, corrected) if not misplaced(trial, corrected).any() else None
+    if kinematic is None:
         names = ", ".join(body_name(trial.model, int(b)) for b in np.flatnonzero(wrong)[:3])
         return Cause(f"map of the joints of {names}", "the joints do not move their bodies as the map says")
-    cause, corrected = found
+    cause, corrected = kinematic
     if level == "kinematic":
         return cause
     # the map has one slip, and something else is wrong too
@@ -209,7 +208,7 @@ def _by_field(symmetry: Symmetry, differing: Sequence[Discrepancy]) -> list[Inte
 
 
 def _fewest(trial: Trial, symmetry: Symmetry, differing: Sequence[Discrepancy]) -> Intervention:
-    """The fields that have to be made equal, without those that do no harm."""
+    """Make equal only the fields that matter."""
     chosen = list(differing)
     for field in dict.fromkeys(d.field for d in differing):
         rest = [d for d in chosen if d.field != field]
@@ -237,11 +236,10 @@ def _sensor_cause(trial: Trial, symmetry: Symmetry, violation: Violation) -> Cau
 
 
 def _same_field(trial: Trial, symmetry: Symmetry, violation: Violation) -> bool:
-    from eqrl.proof.differences import column_names
-
-    columns = [i for i, name in enumerate(column_names(symmetry)) if name == violation.field]
-    gaps = trial.gaps(symmetry)[..., columns].max(-1)
-    return bool((gaps > trial.allowed(symmetry)).any())
+    others = [i for i, name in enumerate(column_names(symmetry)) if name != violation.field]
+    gaps = trial.gaps(symmetry)
+    gaps[..., others] = 0.0
+    return trial.compare(symmetry, gaps, decisive=False).violation is not None
 
 
 def _cured(trial: Trial, symmetry: Symmetry, intervention: Intervention) -> bool:

@@ -11,9 +11,10 @@ import numpy as np
 from eqrl.proof.causes.declared_types import typing_cause
 from eqrl.proof.causes.interventions import part_interventions, world_interventions
 from eqrl.proof.causes.root_terms import root_interventions
+from eqrl.proof.comparison import Violation
 from eqrl.proof.converged import converged, with_exact_solver
 from eqrl.proof.verdict import Cause
-from eqrl.proof.worlds import Episode, Gap, ModelledWorld, flatten, gaps, play
+from eqrl.proof.worlds import Episode, ModelledWorld, WorldTrial, observe_at, play
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.representation import Representation
 from eqrl.symmetry.spaces import representation_of
@@ -22,7 +23,7 @@ _MORE_STEPS = 5
 _GENTLE = 0.05
 
 
-def diagnose_world(world: Any, episode: Episode, g: Element, gap: Gap, atol: float) -> Cause | None:
+def diagnose_world(world: Any, episode: Episode, g: Element, violation: Violation, atol: float) -> Cause | None:
     """Change one thing of an environment at a time and see whether its violation disappears.
 
     Args:
@@ -30,16 +31,14 @@ def diagnose_world(world: Any, episode: Episode, g: Element, gap: Gap, atol: flo
             can be changed.
         episode: what showed the violation.
         g: the group element.
-        gap: the first violation.
+        violation: the first one.
         atol: tolerance on the state.
     """
-    short = replace(episode, actions=episode.actions[: gap.step + _MORE_STEPS])
-    if gap.field is None:
-        return None
-    if gap.field.startswith("observation "):
-        return _typing_cause(world, short, g, gap.field.removeprefix("observation "))
-    if gap.field in ("reward", "terminated"):
-        word = {"reward": "reward", "terminated": "termination"}[gap.field]
+    short = replace(episode, actions=episode.actions[: violation.step + _MORE_STEPS])
+    if violation.field.startswith("observation "):
+        return _typing_cause(world, short, g, violation.field.removeprefix("observation "))
+    if violation.field in ("reward", "terminated"):
+        word = {"reward": "reward", "terminated": "termination"}[violation.field]
         return Cause(
             f"{word} not invariant", f"the {word} singles out a direction or a side; declare the subgroup that keeps it"
         )
@@ -70,13 +69,8 @@ def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
 
 
 def _state_fits(world: Any, episode: Episode, g: Element, atol: float) -> bool:
-    original = play(world, episode.start, episode.actions)
-    for gap in gaps(world, episode, original, g, atol):
-        if gap.field is not None and not gap.field.startswith(("observation ", "reward", "terminated")):
-            return False
-        if not np.isfinite(gap.error):
-            return False
-    return True
+    compared = WorldTrial(world, [episode], atol).compare(g, outcomes=False)
+    return compared.violation is None and bool(np.isfinite(compared.gaps).all())
 
 
 def _has_vectors(rep: Representation) -> bool:
@@ -87,11 +81,6 @@ def _typing_cause(world: Any, episode: Episode, g: Element, name: str) -> Cause:
     """What explains the observations of the episode's states."""
     rep = representation_of(world.observation_space)
     states = [step.state for step in play(world, episode.start, episode.actions)]
-    before = np.stack([_observed(world, state) for state in states])
-    after = np.stack([_observed(world, world.transform_state(state, g)) for state in states])
+    before = np.stack([observe_at(world, state) for state in states])
+    after = np.stack([observe_at(world, world.transform_state(state, g)) for state in states])
     return typing_cause(rep, name, g, before, after)
-
-
-def _observed(world: Any, state: Any) -> np.ndarray:
-    world.set_state(state)
-    return flatten(world.observe()).astype(np.float64)

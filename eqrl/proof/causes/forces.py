@@ -1,23 +1,21 @@
-"""Which actuators do not push as a map of controls says? Forces are compared, nothing is stepped."""
+"""Find the actuators that do not push as a map of controls claims. Forces are compared; nothing is stepped."""
 
 from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats, Ints
 from eqrl.derivation.symmetry import Symmetry
+from eqrl.proof.differences import ON_JOINTS
 from eqrl.proof.rollout import turn_starts
 from eqrl.proof.states import Starts
 from eqrl.proof.trial import Trial
 
-Floats = NDArray[np.float64]
-
 _EXACT = 1e-9
-_ON_JOINTS = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
 
 
-def misdirected(trial: Trial, symmetry: Symmetry) -> NDArray[np.int64]:
+def misdirected(trial: Trial, symmetry: Symmetry) -> Ints:
     """Actuators whose images push on a coordinate that feels another force than the map says.
 
     Actuators that push on other things than a joint are always among them.
@@ -28,12 +26,12 @@ def misdirected(trial: Trial, symmetry: Symmetry) -> NDArray[np.int64]:
     # on hinges and slides forces turn as velocities do
     gap = np.abs(symmetry.qvel(here, starts.qpos) - there).max(0)
     wrong = gap > _EXACT * max(1.0, float(np.abs(here).max(initial=0.0)))
-    found = []
+    suspects = []
     for k, image in enumerate(symmetry.actuators):
-        on_joint = int(model.actuator_trntype[image]) in _ON_JOINTS
+        on_joint = int(model.actuator_trntype[image]) in ON_JOINTS
         if not on_joint or wrong[model.jnt_dofadr[model.actuator_trnid[image, 0]]]:
-            found.append(k)
-    return np.array(found, dtype=np.int64)
+            suspects.append(k)
+    return np.array(suspects, dtype=np.int64)
 
 
 def actuator_forces(model: mujoco.MjModel, starts: Starts, controls: Floats) -> Floats:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.proof.verdict import Cause
 
-Floats = NDArray[np.float64]
 Change = Callable[[mujoco.MjModel], None]
 _DISABLE = mujoco.mjtDisableBit
 
@@ -32,7 +31,7 @@ class Intervention:
 
 
 def world_interventions(model: mujoco.MjModel, R: Floats) -> Iterator[Intervention]:
-    """What may be wrong with the world for an isometry R, most usual first; only what the model has."""
+    """What may be wrong with the world for an isometry R, the most usual first, as far as the model has it."""
     option = model.opt
     if option.cone == mujoco.mjtCone.mjCONE_PYRAMIDAL:
         yield Intervention(
@@ -40,9 +39,9 @@ def world_interventions(model: mujoco.MjModel, R: Floats) -> Iterator[Interventi
             _set("cone", mujoco.mjtCone.mjCONE_ELLIPTIC),
         )
     if _turned(option.gravity, R):
-        kept = _kept(option.gravity, R)
-        tilted = np.linalg.norm(kept) > 0.5 * np.linalg.norm(option.gravity) or not _turned(np.array([0.0, 0.0, 1.0]), R)
-        straight = kept if np.linalg.norm(kept) > 0 else np.array([0.0, 0.0, -np.linalg.norm(option.gravity)])
+        upright = _straightened(option.gravity, R)
+        tilted = np.linalg.norm(upright) > 0.5 * np.linalg.norm(option.gravity) or not _turned(np.array([0.0, 0.0, 1.0]), R)
+        straight = upright if np.linalg.norm(upright) > 0 else np.array([0.0, 0.0, -np.linalg.norm(option.gravity)])
         if tilted:
             yield Intervention(
                 Cause("tilted gravity", f"gravity is ({_words(option.gravity)}); make it ({_words(straight)})"),
@@ -62,12 +61,12 @@ def world_interventions(model: mujoco.MjModel, R: Floats) -> Iterator[Interventi
     if (model.sensor_type == int(mujoco.mjtSensor.mjSENS_MAGNETOMETER)).any() and _turned(option.magnetic, R):
         yield Intervention(
             Cause("magnetic field", "turn the magnetic field upright, or leave magnetometers out"),
-            _set_vector("magnetic", _kept(option.magnetic, R)),
+            _set_vector("magnetic", _straightened(option.magnetic, R)),
         )
 
 
 def part_interventions(model: mujoco.MjModel) -> Iterator[Intervention]:
-    """Whole mechanisms switched off: the coarse answer, where nothing finer was found."""
+    """Whole mechanisms switched off: the coarse answer, for when no finer one helps."""
     if model.neq:
         yield Intervention(
             _coarse("equality constraints", "compare their anchors and coefficients"), _off(_DISABLE.mjDSBL_EQUALITY)
@@ -135,8 +134,8 @@ def _turned(vector: Floats, R: Floats) -> bool:
     return bool(np.linalg.norm(R @ vector - vector) > 1e-12 * max(1e-300, float(np.linalg.norm(vector))))
 
 
-def _kept(vector: Floats, R: Floats) -> Floats:
-    """The part of a vector that R leaves alone, as long as the whole: its axis straightened."""
+def _straightened(vector: Floats, R: Floats) -> Floats:
+    """The part of a vector that R leaves alone, stretched to the length of the whole."""
     values, axes = np.linalg.eig(R)
     keep = np.real(axes[:, np.abs(values - 1.0) < 1e-9])
     if not keep.shape[1]:

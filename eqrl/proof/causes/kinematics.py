@@ -1,18 +1,19 @@
-"""Does a map of positions and velocities move the bodies as it says? No dynamics: positions are integrated by hand."""
+"""Compare how bodies move with how a map of positions and velocities claims they do.
+
+There is no dynamics: positions are integrated under constant velocities.
+"""
 
 from __future__ import annotations
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.proof.differences import claimed_bodies
-from eqrl.proof.rollout import turn_starts
+from eqrl.proof.rollout import turn_poses, turn_starts
 from eqrl.proof.states import Starts
 from eqrl.proof.trial import Trial
-
-Floats = NDArray[np.float64]
 
 _LEAST_DT = 1e-3
 
@@ -47,18 +48,9 @@ def glide(model: mujoco.MjModel, starts: Starts, steps: int, dt: float) -> Float
 
 def pose_gaps(symmetry: Symmetry, a: Floats, b: Floats) -> Floats:
     """Differences between the images of poses ``a`` and poses ``b``: places, then axes, ``(steps, n, 2 * nbody)``."""
-    gap = expected(symmetry, a) - b
+    gap = turn_poses(symmetry, a) - b
     gap[..., ~claimed_bodies(symmetry), :, :] = 0.0
     return np.concatenate([np.abs(gap[..., :3, 3]).max(-1), np.abs(gap[..., :3, :3]).max((-1, -2))], axis=-1)
-
-
-def expected(symmetry: Symmetry, poses: Floats) -> Floats:
-    """Images of poses ``(..., nbody, 4, 4)`` under a symmetry."""
-    isometry = np.eye(4)
-    isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
-    out, mapped = np.tile(np.eye(4), (*poses.shape[:-2], 1, 1)), symmetry.bodies >= 0
-    out[..., symmetry.bodies[mapped], :, :] = isometry @ poses[..., mapped, :, :] @ np.linalg.inv(symmetry.frames[mapped])
-    return out
 
 
 def _sensors(symmetry: Symmetry) -> int:

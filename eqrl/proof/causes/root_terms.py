@@ -1,4 +1,4 @@
-"""What acts on each axis of a free or ball joint apart: no rotation of these axes keeps it."""
+"""Terms that act on each axis of a free or ball joint separately: no rotation of these axes keeps them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Ints
 from eqrl.proof.causes.interventions import Change, Intervention
 from eqrl.proof.differences import joint_name
 from eqrl.proof.verdict import Cause
-
-Ints = NDArray[np.int64]
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _KINDS = {_FREE: "free joint", _BALL: "ball joint"}

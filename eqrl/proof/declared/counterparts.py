@@ -7,13 +7,15 @@ do the same to the world are its candidates; the one that explains most of what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.derivation import Derivation, Symmetry
 from eqrl.derivation.elements import key, world_motion
-from eqrl.proof.declared.motion import Floats, Motion, State, motion_of
+from eqrl.proof.declared.motion import Motion, TwinState, motion_of
+from eqrl.proof.quaternion_signs import quaternion_slices
 
 _SAME = 1e-6
 _MOST = 256
@@ -61,7 +63,7 @@ def what_there_is(derivation: Derivation) -> str:
 
 
 def _with_world(derivation: Derivation, elements: tuple[Symmetry, ...], R: Floats) -> Iterator[Symmetry]:
-    """Elements, each with a turn of the world that makes its action on the world the wanted one, if there is such a turn."""
+    """Elements whose action on the world is the wanted one, after a turn of the world where that is needed."""
     for element in elements:
         turn = R @ element.R.T
         if np.abs(turn - np.eye(3)).max() < _SAME:
@@ -77,18 +79,17 @@ def _in_world(turn: Floats, connected: str) -> bool:
 
 
 def _motions(symmetry: Symmetry) -> Iterator[Motion]:
-    """Its action on states; a quaternion and its opposite are one pose, so that with quaternions there are two."""
+    """Its actions on states: two where there are quaternions, for a quaternion and its opposite are one pose."""
     motion = motion_of(symmetry)
     yield motion
     m = symmetry.model
     if m.nq > m.nv:
-        starts = [int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == 0 else 0) for j in range(m.njnt) if int(m.jnt_type[j]) < 2]
         signs = np.ones(m.nq)
-        for at in starts:
-            signs[at : at + 4] = -1.0
+        for q in quaternion_slices(m):
+            signs[q] = -1.0
 
-        def opposite(state: State) -> State:
+        def opposite(state: TwinState) -> TwinState:
             moved = motion.state(state)
-            return State(moved.qpos * signs, moved.qvel, moved.act, moved.ctrl)
+            return replace(moved, qpos=moved.qpos * signs)
 
         yield Motion(motion.name, motion.R, opposite, motion.control, symmetry)

@@ -7,36 +7,46 @@ such matrices generate may then hold "every quaternion changes its sign" besides
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.derivation import Symmetry
-from eqrl.derivation.symmetry import quaternions
-
-Floats = NDArray[np.float64]
+from eqrl.proof.quaternion_signs import with_signs_of
+from eqrl.symmetry.quaternions import matrix_to_quaternion
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 
 
+def _none() -> Floats:
+    return np.zeros(0)
+
+
 @dataclass(frozen=True, eq=False)
-class State:
-    """State of an environment: that of its simulation, or one vector of positions.
+class TwinState:
+    """State of a twin: that of its simulation, or one vector of positions.
 
     Attributes:
         qpos: positions, ``(nq,)``.
         qvel: velocities, ``(nv,)``.
         act: activations, ``(na,)``.
         ctrl: last controls, ``(nu,)``.
+        mocap_pos: of bodies that are moved by hand, ``(nmocap, 3)``; only of typed twins, as all that follows.
+        mocap_quat: their orientations, ``(nmocap, 4)``.
+        variables: numbers that the environment keeps itself, by path.
     """
 
     qpos: Floats
-    qvel: Floats
-    act: Floats
-    ctrl: Floats
+    qvel: Floats = field(default_factory=_none)
+    act: Floats = field(default_factory=_none)
+    ctrl: Floats = field(default_factory=_none)
+    mocap_pos: Floats = field(default_factory=_none)
+    mocap_quat: Floats = field(default_factory=_none)
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +63,7 @@ class Motion:
 
     name: str
     R: Floats
-    state: Callable[[State], State]
+    state: Callable[[TwinState], TwinState]
     control: Floats
     symmetry: Symmetry | None = None
 
@@ -61,18 +71,19 @@ class Motion:
 def motion_of(symmetry: Symmetry, name: str | None = None) -> Motion:
     """The action of a model's symmetry on the states of its simulation."""
     matrix = qpos_map(symmetry)[0]
-    poses = _quaternion_addresses(symmetry.model)
 
-    def act_on(state: State) -> State:
-        qpos = symmetry.qpos(state.qpos)
-        linear = matrix @ state.qpos
-        for at in poses:
-            # of the two quaternions of a pose the one that the linear map gives
-            if qpos[at : at + 4] @ linear[at : at + 4] < 0:
-                qpos[at : at + 4] *= -1.0
-        return State(qpos, symmetry.qvel(state.qvel, state.qpos), symmetry.act(state.act), symmetry.ctrl(state.ctrl))
+    def act_on(state: TwinState) -> TwinState:
+        # of the two quaternions of a pose the one that the linear map gives
+        qpos = with_signs_of(symmetry.model, symmetry.qpos(state.qpos), matrix @ state.qpos)
+        qvel = symmetry.qvel(state.qvel, state.qpos)
+        return replace(state, qpos=qpos, qvel=qvel, act=symmetry.act(state.act), ctrl=symmetry.ctrl(state.ctrl))
 
     return Motion(name or symmetry.name, symmetry.R, act_on, symmetry.ctrl_matrix, symmetry)
+
+
+def vector_motion(name: str, matrix: Floats, control: Floats) -> Motion:
+    """The action on an environment whose state is one vector, ``(n,)``: a matrix ``(n, n)``, and one on controls."""
+    return Motion(name, np.eye(3), lambda state: TwinState(matrix @ state.qpos), control)
 
 
 def qpos_map(symmetry: Symmetry) -> tuple[Floats, Floats]:
@@ -86,14 +97,14 @@ def qpos_map(symmetry: Symmetry) -> tuple[Floats, Floats]:
     matrix, offset = np.zeros((m.nq, m.nq)), np.zeros(m.nq)
     for j, image in enumerate(symmetry.joints):
         a, b = int(m.jnt_qposadr[j]), int(m.jnt_qposadr[image])
-        own = symmetry.frames[m.jnt_bodyid[j]]
+        frame = symmetry.frames[m.jnt_bodyid[j]]
         if m.jnt_type[j] == _FREE:
             matrix[b : b + 3, a : a + 3] = symmetry.R
-            offset[b : b + 3] = symmetry.t if np.abs(own[:3, 3]).max() < 1e-9 else np.nan
-            matrix[b + 3 : b + 7, a + 3 : a + 7] = pose_matrix(symmetry.R, own[:3, :3])
+            offset[b : b + 3] = symmetry.t if np.abs(frame[:3, 3]).max() < 1e-9 else np.nan
+            matrix[b + 3 : b + 7, a + 3 : a + 7] = pose_matrix(symmetry.R, frame[:3, :3])
         elif m.jnt_type[j] == _BALL:
             matrix[b, a] = 1.0
-            matrix[b + 1 : b + 4, a + 1 : a + 4] = np.linalg.det(own[:3, :3]) * own[:3, :3]
+            matrix[b + 1 : b + 4, a + 1 : a + 4] = np.linalg.det(frame[:3, :3]) * frame[:3, :3]
         else:
             matrix[b, a] = symmetry.joint_signs[j]
             offset[b] = symmetry.reference[b] - symmetry.joint_signs[j] * symmetry.reference[a]
@@ -106,22 +117,22 @@ def qvel_map(symmetry: Symmetry) -> Floats:
     matrix = np.zeros((m.nv, m.nv))
     for j, image in enumerate(symmetry.joints):
         a, b = int(m.jnt_dofadr[j]), int(m.jnt_dofadr[image])
-        own = symmetry.frames[m.jnt_bodyid[j], :3, :3]
+        frame = symmetry.frames[m.jnt_bodyid[j], :3, :3]
         if m.jnt_type[j] == _FREE:
             matrix[b : b + 3, a : a + 3] = symmetry.R
-            matrix[b + 3 : b + 6, a + 3 : a + 6] = np.linalg.det(own) * own
+            matrix[b + 3 : b + 6, a + 3 : a + 6] = np.linalg.det(frame) * frame
         elif m.jnt_type[j] == _BALL:
-            matrix[b : b + 3, a : a + 3] = np.linalg.det(own) * own
+            matrix[b : b + 3, a : a + 3] = np.linalg.det(frame) * frame
         else:
             matrix[b, a] = symmetry.joint_signs[j]
     return matrix
 
 
-def pose_matrix(R: Floats, own: Floats) -> Floats:
-    """Matrix of ``E -> R E own^T`` on quaternions w, x, y, z, shape ``(4, 4)``; exact zeros where there are any."""
-    # -R and -own do the same to E, so that two mirrors can be written as two rotations
+def pose_matrix(R: Floats, frame: Floats) -> Floats:
+    """Matrix of ``E -> R E frame^T`` on quaternions w, x, y, z, shape ``(4, 4)``; exact zeros where there are any."""
+    # -R and -frame do the same to E, so that two mirrors can be written as two rotations
     sign = np.sign(np.linalg.det(R))
-    left, right = quaternions(sign * R), quaternions(np.sign(np.linalg.det(own)) * own)
+    left, right = matrix_to_quaternion(sign * R), matrix_to_quaternion(np.sign(np.linalg.det(frame)) * frame)
     rw, rx, ry, rz = right * (1.0, -1.0, -1.0, -1.0)
     times_right = np.array([[rw, -rx, -ry, -rz], [rx, rw, rz, -ry], [ry, -rz, rw, rx], [rz, ry, -rx, rw]])
     lw, lx, ly, lz = left
@@ -132,8 +143,3 @@ def pose_matrix(R: Floats, own: Floats) -> Floats:
     if np.trace(product) < 0 or (np.trace(product) == 0 and product[np.nonzero(product)][0] < 0):
         product = -product
     return product
-
-
-def _quaternion_addresses(model: mujoco.MjModel) -> list[int]:
-    found = [int(model.jnt_qposadr[j]) + 3 for j in range(model.njnt) if model.jnt_type[j] == _FREE]
-    return found + [int(model.jnt_qposadr[j]) for j in range(model.njnt) if model.jnt_type[j] == _BALL]

@@ -1,16 +1,21 @@
-"""Try one symmetry on an environment: dynamics, observation, reward and termination, one step at a time."""
+"""Try one symmetry on an environment: dynamics, observation, reward and termination, one step at a time.
+
+Chaos has no time to grow in one step, so that no nudges are needed here; :mod:`eqrl.proof.worlds` compares whole episodes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from eqrl.proof.declared.motion import Floats, Motion, State
-from eqrl.proof.declared.world import World
+from eqrl.arrays import Floats
+from eqrl.proof.declared.motion import Motion
+from eqrl.proof.declared.twins import Twin
+from eqrl.proof.worlds import observe_at, step_from
 
 _STATE, _OBSERVATION, _REWARD = 1e-8, 1e-6, 1e-6
 _KICK = 4.0
@@ -18,8 +23,8 @@ _NEARLY = 0.2  # of the usual size: what an approximate symmetry may miss in obs
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What trying a symmetry showed.
+class StepErrors:
+    """How far single steps from related states miss a symmetry.
 
     Attributes:
         name: of the symmetry.
@@ -63,20 +68,20 @@ class Trial:
         return ""
 
 
-def controls_of(world: World, motion: Motion) -> Callable[[Any], Any]:
-    """What a motion does to actions: its matrix on controls, or the reversed order of discrete actions."""
-    space = world.env.action_space
+def on_actions(twin: Twin, matrix: Floats) -> Callable[[Any], Any]:
+    """What a matrix does to actions; discrete ones keep their order or reverse it."""
+    space = twin.env.action_space
     if isinstance(space, gymnasium.spaces.Discrete):
         last = int(space.n) - 1
-        reverses = motion.control.size > 0 and motion.control.ravel()[0] < 0
+        reverses = matrix.size > 0 and matrix.ravel()[0] < 0
         return lambda a: last - int(a) if reverses else int(a)
     assert isinstance(space, gymnasium.spaces.Box)
     dtype = space.dtype
-    return lambda a: (motion.control @ np.asarray(a, dtype=np.float64)).astype(dtype)
+    return lambda a: (matrix @ np.asarray(a, dtype=np.float64)).astype(dtype)
 
 
 def try_motion(
-    world: World,
+    twin: Twin,
     motion: Motion,
     observation: Floats | None = None,
     *,
@@ -84,11 +89,11 @@ def try_motion(
     seed: int = 0,
     action: Callable[[Any], Any] | None = None,
     wide: bool = True,
-) -> Trial:
+) -> StepErrors:
     """Step from random states and from their images, and compare.
 
     Args:
-        world: where to try.
+        twin: where to try.
         motion: the symmetry.
         observation: matrix by which it is claimed to act on observations, ``(dim, dim)``; None compares none.
         samples: number of states.
@@ -98,18 +103,18 @@ def try_motion(
             symmetry that holds nearly does not.
     """
     rng = np.random.default_rng(seed)
-    action = action or controls_of(world, motion)
+    action = action or on_actions(twin, motion.control)
     state_error, ended = 0.0, 0
     seen, expected, rewards = [], [], []
-    for k, start in enumerate(world.spread(rng, samples) if wide else [world.draw(rng) for _ in range(samples)]):
+    for k, start in enumerate(twin.spread(rng, samples) if wide else [twin.draw(rng) for _ in range(samples)]):
         if k % 3 == 1:  # fast states, which see limits and ends of episodes
-            start = State(start.qpos, _KICK * start.qvel, start.act, start.ctrl)
-        moved, a = motion.state(start), world.random_action()
+            start = replace(start, qvel=_KICK * start.qvel)
+        moved, a = motion.state(start), twin.random_action()
         if observation is not None:
-            seen.append(world.observe(moved))
-            expected.append(observation @ world.observe(start))
-        one, other = world.step(start, a), world.step(moved, action(a))
-        state_error = max(state_error, world.difference(motion.state(one.state), other.state))
+            seen.append(observe_at(twin, moved))
+            expected.append(observation @ observe_at(twin, start))
+        one, other = step_from(twin, start, a), step_from(twin, moved, action(a))
+        state_error = max(state_error, twin.difference(motion.state(one.state), other.state))
         rewards.append((one.reward, other.reward))
         ended += one.terminated != other.terminated
     gap, share, worst = float("nan"), 0.0, -1
@@ -122,7 +127,7 @@ def try_motion(
     reward_gap = np.abs(first - second)
     reward = float((reward_gap / np.maximum(1.0, np.abs(first))).max())
     reward_share = float(np.median(reward_gap) / max(float(np.median(np.abs(first - np.median(first)))), 1e-9))
-    return Trial(motion.name, state_error, gap, worst, share, reward, reward_share, int(ended), samples)
+    return StepErrors(motion.name, state_error, gap, worst, share, reward, reward_share, int(ended), samples)
 
 
 def _rms(x: Floats) -> Floats:
@@ -130,18 +135,18 @@ def _rms(x: Floats) -> Floats:
     return size
 
 
-def drift(world: World, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
+def drift(twin: Twin, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
     """Difference of a rollout and its image after some numbers of steps, the median over episodes."""
     rng = np.random.default_rng(seed)
-    act = controls_of(world, motion)
-    found: list[list[float]] = []
+    act = on_actions(twin, motion.control)
+    by_episode: list[list[float]] = []
     for _ in range(episodes):
-        a, errors = world.draw(rng), []
+        a, errors = twin.draw(rng), []
         b = motion.state(a)
         for k in range(1, max(steps) + 1):
-            control = world.random_action()
-            a, b = world.step(a, control).state, world.step(b, act(control)).state
+            control = twin.random_action()
+            a, b = step_from(twin, a, control).state, step_from(twin, b, act(control)).state
             if k in steps:
-                errors.append(world.difference(motion.state(a), b))
-        found.append(errors)
-    return [float(x) for x in np.median(np.array(found), axis=0)]
+                errors.append(twin.difference(motion.state(a), b))
+        by_episode.append(errors)
+    return [float(x) for x in np.median(np.array(by_episode), axis=0)]

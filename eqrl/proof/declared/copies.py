@@ -47,7 +47,7 @@ def simulation_of(env: gymnasium.Env[Any, Any]) -> mujoco.MjData | None:
     return next((x for _, x in held.values()), None)
 
 
-def twin_of(
+def copy_environment(
     env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None
 ) -> tuple[gymnasium.Env[Any, Any], mujoco.MjData | None]:
     """A copy that shares nothing that changes with the environment, and its simulation, None without one.
@@ -117,12 +117,12 @@ def _is_plain(x: Any) -> bool:
         isinstance(x, _SHARED)
         or kind.__module__.partition(".")[0] in _OPAQUE
         or hasattr(kind, "__del__")
-        or not _own_layout(kind)
+        or not _is_written_in_python(kind)
     )
 
 
-def _own_layout(kind: type) -> bool:
-    """Whether instances hold nothing besides what Python sees: none of their classes is written in C."""
+def _is_written_in_python(kind: type) -> bool:
+    """Whether instances hold nothing that Python does not see: none of their classes is written in C."""
     return all(base is object or base.__flags__ & (1 << 9) for base in kind.__mro__)  # Py_TPFLAGS_HEAPTYPE
 
 
@@ -192,7 +192,7 @@ class _Copier:
         for name, value in _attributes(x).items():
             object.__setattr__(made, name, self.copy(value))  # past frozen dataclasses
         if isinstance(made, gymnasium.Env):
-            _own_randomness(made)
+            _without_randomness(made)
         return made
 
     def _container(self, x: Any) -> Any:
@@ -223,7 +223,7 @@ class _Copier:
         return np.ndarray(x.shape, x.dtype, memory.data.cast("B"), offset, x.strides)
 
     def _view(self, x: Any, owner: str, kind: str) -> Any:
-        """Named access, as ``data.body("torso")``; its owner is only known where there is one simulation."""
+        """Named access such as ``data.body("torso")``; its owner is known only where there is a single simulation."""
         wanted = mujoco.MjData if owner == "Data" else mujoco.MjModel
         owners = [self.copies[id(o)] for o in self._originals if isinstance(o, wanted)]
         return getattr(owners[0], kind.lower())(x.id) if len(owners) == 1 else x
@@ -265,7 +265,7 @@ def _quietly(x: Any, name: str) -> Any:
         return None
 
 
-def _own_randomness(env: Any) -> None:
+def _without_randomness(env: Any) -> None:
     env.__dict__["_np_random"], env.__dict__["_np_random_seed"] = None, None
     if "render_mode" in env.__dict__ or not isinstance(getattr(type(env), "render_mode", None), property):
         env.render_mode = None

@@ -1,78 +1,54 @@
-"""An environment whose state can be read and set, so that symmetries can be tried on it.
+"""Twins of other people's environments, whose states can be read and set, so that symmetries can be tried on them.
 
-The user's environment is never stepped: a twin with its own simulation and its own random numbers is.
+The user's environment is never stepped: a twin with a simulation and random numbers of its own is.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
 
-from eqrl.proof.declared.motion import Floats, State
-from eqrl.proof.declared.twin import simulation_of, twin_of, without_arguments
+from eqrl.arrays import Floats
+from eqrl.proof.declared.copies import copy_environment, simulation_of, without_arguments
+from eqrl.proof.declared.motion import TwinState
+from eqrl.proof.quaternion_signs import with_signs_of
 from eqrl.symmetry.errors import DeclarationError
 
 _OBSERVERS = ("_get_obs", "_get_ob", "_get_observation", "get_obs")
 _POSES = (int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL))
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What one step gave."""
-
-    observation: Floats
-    reward: float
-    terminated: bool
-    state: State
-
-
-class World(Protocol):
-    """What trials need."""
-
-    env: gymnasium.Env[Any, Any]
-
-    def draw(self, rng: np.random.Generator) -> State:
-        """A random state that the environment reaches."""
-
-    def spread(self, rng: np.random.Generator, n: int) -> list[State]:
-        """Random states, some of them far from what the environment usually reaches."""
-
-    def random_action(self) -> Any:
-        """A random action."""
-
-    def observe(self, state: State) -> Floats:
-        """The observation of a state."""
-
-    def step(self, state: State, action: Any) -> Outcome:
-        """Take one step from a state."""
-
-    def difference(self, a: State, b: State) -> float:
-        """Largest difference of two states, relative to entries that are larger than one."""
-
-
-def world_of(env: gymnasium.Env[Any, Any]) -> World:
-    """The world in which symmetries of an environment can be tried.
+def twin_of(env: gymnasium.Env[Any, Any]) -> Twin:
+    """The twin on which symmetries of an environment can be tried.
 
     Raises:
         DeclarationError: if the state can be neither read nor set.
     """
     base = env.unwrapped
     if simulation_of(base) is not None:
-        return MujocoWorld(base)
+        return MujocoTwin(base)
     if hasattr(base, "state") or type(base).__module__.startswith("gymnasium.envs.classic_control"):
-        return VectorWorld(base)
+        return VectorTwin(base)
     raise DeclarationError(
         f"{type(base).__name__} has neither a MuJoCo `model` and `data` nor a `state` vector, so that no symmetry can be tried on "
         "it; declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
     )
 
 
-class _World:
+class Twin(ABC):
+    """A copy of an environment that can be set to a state.
+
+    Attributes:
+        env: the copy, without wrappers.
+        observer: what observes the current state, None where only a step does.
+    """
+
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         self.env = env
         env.action_space = _plain(env.action_space)
@@ -80,29 +56,38 @@ class _World:
             (getattr(env, name) for name in _OBSERVERS if without_arguments(getattr(env, name, None))), None
         )
 
+    @abstractmethod
+    def get_state(self) -> TwinState:
+        """The current state."""
+
+    @abstractmethod
+    def set_state(self, state: TwinState) -> None:
+        """Continue from a state."""
+
+    def contacts(self) -> int:
+        """Number of contacts now."""
+        return 0
+
     def random_action(self) -> Any:
+        """A random action."""
         return self.env.action_space.sample()
 
-    def draw(self, rng: np.random.Generator) -> State:
+    def draw(self, rng: np.random.Generator) -> TwinState:
+        """A random state that the environment reaches."""
         seed = int(rng.integers(2**31))
         self.env.reset(seed=seed)
         self.env.action_space.seed(seed)
         for _ in range(int(rng.integers(1, 12))):
             if self.env.step(self.random_action())[2]:
                 break
-        return self.get()
+        return self.get_state()
 
-    def spread(self, rng: np.random.Generator, n: int) -> list[State]:
+    def spread(self, rng: np.random.Generator, n: int) -> list[TwinState]:
+        """Random states, some of them far from what the environment usually reaches."""
         return [self.draw(rng) for _ in range(n)]
 
-    def get(self) -> State:
-        raise NotImplementedError
-
-    def set(self, state: State) -> None:
-        raise NotImplementedError
-
-    def observe(self, state: State) -> Floats:
-        self.set(state)
+    def observe(self) -> Any:
+        """The observation of the current state."""
         if self.observer is None:
             raise DeclarationError(
                 f"{type(self.env).__name__} has no method that observes a state without arguments ({', '.join(_OBSERVERS)}), which "
@@ -110,12 +95,13 @@ class _World:
             )
         return self._finite(self.observer())
 
-    def step(self, state: State, action: Any) -> Outcome:
-        self.set(state)
-        observation, reward, terminated, _, _ = self.env.step(action)
-        return Outcome(self._finite(observation), float(reward), bool(terminated), self.get())
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Take one step, as a Gymnasium environment does."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._finite(observation), reward, terminated, truncated, info
 
-    def difference(self, a: State, b: State) -> float:
+    def difference(self, a: TwinState, b: TwinState) -> float:
+        """Largest difference of two states, relative to entries that are larger than one."""
         # relative to what is large: a body pushed out of the ground is fast
         sizes = [
             (np.abs(x - y) / np.maximum(1.0, np.abs(y))).max(initial=0.0)
@@ -138,8 +124,8 @@ class _World:
         return flat
 
 
-class MujocoWorld(_World):
-    """An environment with a MuJoCo simulation, whether it is its ``model`` and ``data`` or something that it holds.
+class MujocoTwin(Twin):
+    """A twin with a MuJoCo simulation, held as ``model`` and ``data`` or anywhere else in the environment.
 
     Attributes:
         model: the twin's model.
@@ -148,7 +134,7 @@ class MujocoWorld(_World):
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None) -> None:
-        self.stack, data = twin_of(env, model)
+        self.stack, data = copy_environment(env, model)
         assert data is not None
         self.data: mujoco.MjData = data
         self.model: mujoco.MjModel = data.model
@@ -156,12 +142,12 @@ class MujocoWorld(_World):
         self.model.opt.tolerance, self.model.opt.iterations = 1e-15, 500
         super().__init__(self.stack.unwrapped)
 
-    def get(self) -> State:
+    def get_state(self) -> TwinState:
         """The state of the simulation."""
         d = self.data
-        return State(d.qpos.copy(), d.qvel.copy(), d.act.copy(), d.ctrl.copy())
+        return TwinState(d.qpos.copy(), d.qvel.copy(), d.act.copy(), d.ctrl.copy())
 
-    def set(self, state: State) -> None:
+    def set_state(self, state: TwinState) -> None:
         """Continue from a state, with everything that MuJoCo derives from it, and a cold solver."""
         m, d = self.model, self.data
         mujoco.mj_resetData(m, d)
@@ -170,12 +156,16 @@ class MujocoWorld(_World):
         mujoco.mj_rnePostConstraint(m, d)  # contact forces; MuJoCo computes them on demand only
         d.qacc_warmstart[:] = 0.0
 
-    def spread(self, rng: np.random.Generator, n: int) -> list[State]:
+    def contacts(self) -> int:
+        """Number of contacts now."""
+        return int(self.data.ncon)
+
+    def spread(self, rng: np.random.Generator, n: int) -> list[TwinState]:
         """Random states; a third of them fast, another third in any pose, with joints at their limits and beyond."""
         return [self.disturbed(self.draw(rng), k, rng) for k in range(n)]
 
-    def disturbed(self, state: State, k: int, rng: np.random.Generator) -> State:
-        """A state as the k-th of those that are spread."""
+    def disturbed(self, state: TwinState, k: int, rng: np.random.Generator) -> TwinState:
+        """A state disturbed as :meth:`spread` disturbs its k-th."""
         m, qpos = self.model, state.qpos.copy()
         if k % 3 == 2:
             for j in range(m.njnt):
@@ -190,36 +180,29 @@ class MujocoWorld(_World):
                     qpos[m.jnt_qposadr[j]] = 0.5 * (low + high) + rng.uniform(-0.7, 0.7) * (high - low)
         # entries that differ by noise alone would look alike
         qvel = state.qvel + (0.3 if k % 3 == 1 else 0.05) * rng.standard_normal(m.nv)
-        return State(qpos, qvel, state.act, state.ctrl)
+        return replace(state, qpos=qpos, qvel=qvel)
 
-    def difference(self, a: State, b: State) -> float:
+    def difference(self, a: TwinState, b: TwinState) -> float:
         """As for vectors, but a quaternion and its opposite are the same pose."""
-        qpos, m = b.qpos.copy(), self.model
-        for j in range(m.njnt):
-            if m.jnt_type[j] in _POSES:
-                at = int(m.jnt_qposadr[j]) + (3 if m.jnt_type[j] == _POSES[0] else 0)
-                if a.qpos[at : at + 4] @ qpos[at : at + 4] < 0:
-                    qpos[at : at + 4] *= -1.0
-        return super().difference(a, State(qpos, b.qvel, b.act, b.ctrl))
+        return super().difference(a, replace(b, qpos=with_signs_of(self.model, b.qpos, a.qpos)))
 
 
-class VectorWorld(_World):
-    """An environment with a ``state`` vector, as Gymnasium's classic control."""
+class VectorTwin(Twin):
+    """A twin with a ``state`` vector, as in Gymnasium's classic control."""
 
     def __init__(self, base: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(twin_of(base)[0])
+        super().__init__(copy_environment(base)[0])
         self.env.action_space.seed(0)
         observation = self.env.reset(seed=0)[0]
         # many observe the state itself, and have no method for that
-        if self.observer is None and np.array_equal(observation, np.asarray(self.get().qpos, dtype=np.float32)):
-            self.observer = lambda: self.get().qpos
+        if self.observer is None and np.array_equal(observation, np.asarray(self.get_state().qpos, dtype=np.float32)):
+            self.observer = lambda: self.get_state().qpos
 
-    def get(self) -> State:
+    def get_state(self) -> TwinState:
         """The vector as positions."""
-        none = np.zeros(0)
-        return State(np.array(self.env.state, dtype=np.float64), none, none, none)  # type: ignore[attr-defined]
+        return TwinState(np.array(self.env.state, dtype=np.float64))  # type: ignore[attr-defined]
 
-    def set(self, state: State) -> None:
+    def set_state(self, state: TwinState) -> None:
         """Continue from a state."""
         self.env.state = state.qpos.copy()  # type: ignore[attr-defined]
         if hasattr(self.env, "steps_beyond_terminated"):
