@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.symmetry import Element, Field
 
-Floats = NDArray[np.float64]
 Reflection = tuple[float, float, float]
 
 

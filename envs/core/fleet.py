@@ -11,13 +11,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.arrays import Floats
 from eqrl.envs.core.crew import Crew, cores, wide
 from eqrl.envs.core.divergence import DivergenceError, OnDivergence, check_on_divergence, padded
 from eqrl.envs.core.equal_spaces import first_difference
 from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.simulated import Simulated
 from eqrl.envs.core.simulation import Simulation, State, per_simulation
-from eqrl.envs.core.task import Floats, Outcome, Task
+from eqrl.envs.core.task import Outcome, Task
 from eqrl.symmetry import Element, TypedBox
 
 Indices = NDArray[np.int64]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from eqrl.arrays import Bools
 from eqrl.envs.core.packing import Observation
-from eqrl.envs.core.task import Bools, Outcome
+from eqrl.envs.core.task import Outcome
 
 
 def info_rows(outcome: Outcome) -> list[dict[str, Any]]:

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.envs.core.coordinates import BallJoint, Body, Coordinates, FreeBody, MocapBody, Reflection, YawHinge
 from eqrl.symmetry import EntitySet, Field, Group
 
-Floats = NDArray[np.float64]
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE, _HINGE = int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE)
 _SAME = 1e-9

@@ -16,7 +16,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.envs.core.coordinates import BallJoint, Body, Coordinates, Floats, FreeBody, MocapBody, Reflection, YawHinge
+from eqrl.arrays import Floats
+from eqrl.envs.core.coordinates import BallJoint, Body, Coordinates, FreeBody, MocapBody, Reflection, YawHinge
 from eqrl.envs.core.joints import read_joints
 from eqrl.symmetry import Element, EntitySet, Group, Representation
 from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix

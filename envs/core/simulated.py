@@ -9,9 +9,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.simulation import Simulation
-from eqrl.envs.core.task import Floats, Outcome, Task
+from eqrl.envs.core.task import Outcome, Task
 from eqrl.symmetry import TypedBox
 
 

@@ -13,9 +13,10 @@ from gymnasium.utils import seeding
 from mujoco.batch import Batch
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.arrays import Bools, Floats
 from eqrl.envs.core.divergence import BatchWatch, check_on_divergence
 from eqrl.envs.core.packing import Observation, Packer
-from eqrl.envs.core.task import Bools, Floats, Outcome, Task
+from eqrl.envs.core.task import Outcome, Task
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, TypedBox, about_gravity
 

@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from eqrl.arrays import Bools, Floats
 from eqrl.envs.core.arguments import Argument, choice, number
 from eqrl.envs.core.breaking import KINDS, Breaking
 from eqrl.envs.core.coordinates import Reflection
@@ -22,8 +23,6 @@ from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Fields = tuple[Field, ...]
 
 

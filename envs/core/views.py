@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eqrl.arrays import Floats
 from eqrl.errors import suggestion
 from eqrl.symmetry import Representation
 
-Floats = NDArray[np.float64]
 Index = slice | NDArray[np.int64]
 
 

@@ -8,14 +8,13 @@ from typing import Any
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
-from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.views import Index, Views, evenly, of_representation
 from eqrl.errors import suggestion
 from eqrl.symmetry import Representation
 
-Floats = NDArray[np.float64]
 _FREE = int(mujoco.mjtJoint.mjJNT_FREE)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from eqrl.arrays import Floats
 from eqrl.envs.core import Outcome, StateLayout, Task, World, add_marker, choice, lengths, number, sector
-from eqrl.envs.core.task import Floats
 from eqrl.envs.robots import quadruped
 from eqrl.symmetry import Element, Field
 from eqrl.symmetry.quaternions import yaw_quaternion

@@ -9,9 +9,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.envs.core import Outcome, Task, World, angle, choice, lengths, named, number, sector
 from eqrl.envs.core.coordinates import Reflection
-from eqrl.envs.core.task import Floats
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import angle_between, distance, dot, flat_direction

@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.arrays import Floats
 from eqrl.envs.core import Outcome, Task, World, add_marker, choice, number, sector
-from eqrl.envs.core.task import Floats
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance, in_ball

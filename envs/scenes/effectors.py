@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from eqrl.envs.core.task import Floats
+from eqrl.arrays import Floats
 
 _AXES = np.eye(3)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from eqrl.arrays import Floats
 
 
 def in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]) -> Floats:

@@ -7,9 +7,8 @@ once, where it can be repaired, is worth more than the list.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eqrl.arrays import Floats
+from eqrl.arrays import Bools, Floats
 from eqrl.derivation.discrepancy import Discrepancy
 from eqrl.derivation.least_squares import procrustes
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE, Parts
@@ -17,7 +16,6 @@ from eqrl.derivation.shapes import Shapes
 from eqrl.derivation.symmetry import Symmetry
 from eqrl.symmetry.quaternions import matrix_to_quaternion
 
-Bools = NDArray[np.bool_]
 # Below this share of the model's size nothing is called mounted elsewhere.
 _CLEAR = 1e-3
 # What a displacement leaves over, relative to it, and the share of points that have to agree with it.
