@@ -7,9 +7,9 @@ import sys
 
 
 def choose_renderer() -> None:
-    """Render through EGL where there is no display, unless the user chose something.
+    """Render through EGL where there is no display, unless the user has chosen a renderer.
 
-    MuJoCo reads the choice when it is imported, so a command calls this before anything else.
+    MuJoCo reads the choice when it is imported, so a command calls this first.
     """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("MUJOCO_GL", "egl")

@@ -77,7 +77,7 @@ def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
         else:
             train(model, 4_000)
         seconds.append(save(store, model, about))
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "n_timesteps": total,
         "interval_steps": interval,
         "training_steps_per_s": rate,
@@ -89,13 +89,13 @@ def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
     if isinstance(model, OffPolicyAlgorithm):
         assert model.replay_buffer is not None
         size = buffer_bytes(model.replay_buffer)
-        found |= {"buffer_bytes": size, "extra_memory_share": (peak() - before) / size}
+        numbers |= {"buffer_bytes": size, "extra_memory_share": (peak() - before) / size}
         again = make_model(config, env)
         start = time.perf_counter()
         store.resume(again, *store.newest(complete=True))
-        found["resume_s"] = time.perf_counter() - start
+        numbers["resume_s"] = time.perf_counter() - start
     env.close()
-    return found
+    return numbers
 
 
 def train(model: BaseAlgorithm, steps: int) -> float:
@@ -136,15 +136,15 @@ def show(result: dict[str, Any]) -> None:
     table = Table(title="Checkpoints at the default interval")
     for column in ("", "interval", "training", "a save", "share of wall-clock", "extra memory / buffer"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, found in result.items():
-        if isinstance(found, dict) and "share" in found:
+    for name, numbers in result.items():
+        if isinstance(numbers, dict) and "share" in numbers:
             table.add_row(
                 name,
-                f"{found['interval_steps']:,} steps",
-                f"{found['training_steps_per_s']:,.0f} steps/s",
-                f"{1000 * found['save_s']:.0f} ms",
-                f"{100 * found['share']:.2f} %",
-                f"{100 * found['extra_memory_share']:.1f} %" if "extra_memory_share" in found else "-",
+                f"{numbers['interval_steps']:,} steps",
+                f"{numbers['training_steps_per_s']:,.0f} steps/s",
+                f"{1000 * numbers['save_s']:.0f} ms",
+                f"{100 * numbers['share']:.2f} %",
+                f"{100 * numbers['extra_memory_share']:.1f} %" if "extra_memory_share" in numbers else "-",
             )
     print_table(Console(), table)
 

@@ -43,15 +43,15 @@ class Clipped(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         assert isinstance(self.model, PPO)
-        own = self.model.rollout_buffer
+        original = self.model.rollout_buffer
         if self.turned is not None:
             self.turned.reset()
             for name in ARRAYS:
-                setattr(self.turned, name, copy(getattr(own, name)))  # getting minibatches reorders it
+                setattr(self.turned, name, copy(getattr(original, name)))  # getting minibatches reorders it
             self.turned.full = True
             self.model.rollout_buffer = self.turned
         ratios = first_ratios(self.model)
-        self.model.rollout_buffer = own
+        self.model.rollout_buffer = original
         self.outside.append(float(np.mean(np.abs(ratios - 1.0) > 0.2)))
         self.median.append(float(np.median(ratios)))
 

@@ -229,11 +229,11 @@ def _mirrors(legs: int, knees: bool) -> Group:
     """Every joint goes to that of the image of its leg, with the sign of an axial vector along its axis."""
     mirrors = [("sagittal mirror", np.diag([1.0, -1.0, 1.0])), ("frontal mirror", np.diag([-1.0, 1.0, 1.0]))]
     axes = [0, 1, 1] if knees else [0, 1]
-    places, generators = _places(legs), []
+    hips, generators = _places(legs), []
     for name, R in mirrors[: 1 if legs == 2 else 2]:
         swap = np.zeros((legs, legs))
-        for leg, place in enumerate(places):
-            swap[np.linalg.norm(places - R[:2, :2] @ place, axis=1).argmin(), leg] = 1.0
+        for leg, hip in enumerate(hips):
+            swap[np.linalg.norm(hips - R[:2, :2] @ hip, axis=1).argmin(), leg] = 1.0
         signs = np.diag([np.linalg.det(R) * R[axis, axis] for axis in axes])
         generators.append(Generator.of(name, R, {"legs": swap, "trunk": R, "joints": np.kron(swap, signs)}))
     return Group("robot", "SO2", tuple(generators))

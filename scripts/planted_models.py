@@ -60,12 +60,12 @@ DAMAGES = ("mass", "armature", "damping", "friction", "range", "gear", "pos")
 
 def closed(generators: Sequence[Floats]) -> list[Floats]:
     """All products of orthogonal matrices."""
-    found = [np.eye(3)]
-    for known in found:
+    elements = [np.eye(3)]
+    for known in elements:
         for g in generators:
-            if not any(np.allclose(g @ known, f) for f in found):
-                found.append(g @ known)
-    return found
+            if not any(np.allclose(g @ known, f) for f in elements):
+                elements.append(g @ known)
+    return elements
 
 
 @dataclass
@@ -186,10 +186,10 @@ def _add(
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
         start, end = g @ link.start, g @ link.end
-        own = _rotation(rng)
+        orientation = _rotation(rng)
         where = start + 0.03 * _unit(rng)  # a body's origin may be anywhere
-        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ own))
-        frame, origin = own, where
+        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ orientation))
+        frame, origin = orientation, where
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
         low, high = (link.low, link.high) if flip > 0 else (-link.high, -link.low)
@@ -259,15 +259,15 @@ def examine(planted: Planted, prove: bool = False) -> dict[str, Any]:
     """Derive and judge."""
     model = planted.spec.compile()
     start = time.perf_counter()
-    found = derive(model)
+    derivation = derive(model)
     seconds = time.perf_counter() - start
     expected = planted.order
     gone = bool(planted.damage) and planted.order > 1
     broken_geometry = planted.damage in ("range", "pos")
-    kinematic, dynamic = found.order("kinematic"), found.order("dynamic")
-    fields = {d.field for miss in found.near_misses for d in miss.discrepancies}
-    named = {part.rsplit("_", 1)[0] for miss in found.near_misses for d in miss.discrepancies for part in d.of}
-    named |= {part for miss in found.near_misses for d in miss.discrepancies for part in d.of}
+    kinematic, dynamic = derivation.order("kinematic"), derivation.order("dynamic")
+    fields = {d.field for miss in derivation.near_misses for d in miss.discrepancies}
+    named = {part.rsplit("_", 1)[0] for miss in derivation.near_misses for d in miss.discrepancies for part in d.of}
+    named |= {part for miss in derivation.near_misses for d in miss.discrepancies for part in d.of}
     right = (
         kinematic == (expected if not (gone and broken_geometry) else kinematic)
         and (dynamic == expected if not gone else dynamic < expected)
@@ -275,11 +275,11 @@ def examine(planted: Planted, prove: bool = False) -> dict[str, Any]:
     )
     holds: bool | None = None
     if prove and not planted.damage:
-        holds = verify(model, found, diagnosing=False).holds
+        holds = verify(model, derivation, diagnosing=False).holds
     reported = not gone or (planted.damage in fields and planted.damaged in named)
     return {
         "group": planted.group, "order": expected, "damage": planted.damage, "damaged": planted.damaged, "joints": int(model.njnt), "fixed": model.nq == model.nv,
-        "kinematic": kinematic, "dynamic": dynamic, "derived": found.group("kinematic").name, "right": bool(right),
+        "kinematic": kinematic, "dynamic": dynamic, "derived": derivation.group("kinematic").name, "right": bool(right),
         "near_miss_named": bool(reported), "holds": holds, "seconds": seconds,
     }  # fmt: skip
 

@@ -259,13 +259,13 @@ def examine(seed: int) -> dict[str, Any]:
     made, at, slip = slipped(seed)
     model = made.spec.compile()
     start = time.perf_counter()
-    found = derive(model)
+    derivation = derive(model)
     seconds = time.perf_counter() - start
-    said = [*map(str, found.near_misses), *found.notes]
-    levels = {level: any(_moves(model, g, at) for g in found.generators(level)) for level in ("kinematic", "dynamic")}
+    lines = [*map(str, derivation.near_misses), *derivation.notes]
+    levels = {level: any(_moves(model, g, at) for g in derivation.generators(level)) for level in ("kinematic", "dynamic")}
     return {
         "seed": seed, "group": made.group, "joints": made.joints, "slip": slip.kind, "part": slip.part,
-        "named": _named(said, slip),
+        "named": _named(lines, slip),
         "accepted": levels["dynamic"] or (slip.kinematic and levels["kinematic"]), "seconds": seconds,
     }  # fmt: skip
 

@@ -68,8 +68,8 @@ class SpinForgotten(Symmetry):
         out = super().qvel(qvel, qpos)
         m = self.model
         for j in np.flatnonzero(m.jnt_type == _FREE):
-            own = self.frames[m.jnt_bodyid[j], :3, :3]
-            out[..., m.jnt_dofadr[j] + 3 : m.jnt_dofadr[j] + 6] *= np.linalg.det(own)
+            frame = self.frames[m.jnt_bodyid[j], :3, :3]
+            out[..., m.jnt_dofadr[j] + 3 : m.jnt_dofadr[j] + 6] *= np.linalg.det(frame)
         return out
 
 
@@ -126,8 +126,8 @@ def _wrong_maps(
         causes = f"actuators {one} and {other} swapped", f"actuators {other} and {one} swapped"
         yield "two actuators", causes, s.map(actuators=_swaps(a, b), ctrl_signs=_swaps(a, b))
     roots = np.flatnonzero(model.jnt_type == _FREE)
-    own = [np.linalg.det(s.frames[model.jnt_bodyid[j], :3, :3]) for j in roots]
-    if any(d < 0 for d in own):
+    determinants = [np.linalg.det(s.frames[model.jnt_bodyid[j], :3, :3]) for j in roots]
+    if any(d < 0 for d in determinants):
         axial = ("axial vector treated as polar",)
         hinges = scalar[model.jnt_type[scalar] == _HINGE]
         if len(hinges) > 1:

@@ -107,9 +107,9 @@ def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, 
     plain, det = bool(rng.random() < 0.67), float(np.linalg.det(g))
     for i, link in enumerate(links):
         n, x, full = link.numbers, f"{name}_{i}", name
-        own = np.eye(3) if plain else rotation(rng)
-        body = parent.add_body(name=x, pos=frame.T @ (g @ at - origin), quat=quat(frame.T @ own))
-        frame, origin = own, g @ at
+        orientation = np.eye(3) if plain else rotation(rng)
+        body = parent.add_body(name=x, pos=frame.T @ (g @ at - origin), quat=quat(frame.T @ orientation))
+        frame, origin = orientation, g @ at
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
         # a sign of its own for every axis, as on robots whose motors are mounted the other way round

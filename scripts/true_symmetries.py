@@ -154,10 +154,10 @@ def _add(
     det = float(np.linalg.det(g))
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
-        own = _rotation(rng)
+        orientation = _rotation(rng)
         where = g @ link.anchor
-        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ own))
-        frame, origin = own, where
+        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ orientation))
+        frame, origin = orientation, where
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
         limits = np.sort(flip * link.limits) * (0.1 if link.slides else 180.0 / np.pi)

@@ -50,8 +50,8 @@ class Job:
     @property
     def run(self) -> Path | None:
         """The run folder, if the training has begun."""
-        found = sorted(self.home.glob("ppo/*/checkpoints/step_*"))
-        return found[0].parent.parent if found else None
+        checkpoints = sorted(self.home.glob("ppo/*/checkpoints/step_*"))
+        return checkpoints[0].parent.parent if checkpoints else None
 
     @property
     def trained(self) -> bool:

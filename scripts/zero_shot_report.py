@@ -110,14 +110,14 @@ def _angles(job: Job, protocol: str) -> Iterable[Row]:
     nothing = [None] * len(numbers["angles_deg"])
     for i, angle in enumerate(numbers["angles_deg"]):
         # retention of success only: a ratio of returns means little where nothing was learnt
-        kept = numbers["retention"] if numbers["retention_of"] == "success" else None
+        retention = numbers["retention"] if numbers["retention_of"] == "success" else None
         yield {
             **_key(job),
             "protocol": protocol,
             "angle_deg": angle,
             "return": numbers["return"][i],
             "success": numbers["success"][i],
-            "retention": (kept or nothing)[i],
+            "retention": (retention or nothing)[i],
             "equivariance_error": (numbers["equivariance_error_by_angle"] or nothing)[i],
         }
 
@@ -132,12 +132,12 @@ def _run(job: Job, curve: Sequence[Row], angles: Sequence[Row]) -> Row:
     }
     for protocol in ("scene", "goal"):
         rows = _select(angles, protocol=protocol)
-        kept = [r["retention"] for r in rows if r["retention"] is not None]
+        retentions = [r["retention"] for r in rows if r["retention"] is not None]
         row[f"{protocol}_success_unturned"] = rows[0]["success"]
         row[f"{protocol}_success_mean"] = float(np.mean([r["success"] for r in rows]))
         row[f"{protocol}_success_min"] = float(np.min([r["success"] for r in rows]))
-        row[f"{protocol}_retention_mean"] = float(np.mean(kept)) if kept else None
-        row[f"{protocol}_retention_min"] = float(np.min(kept)) if kept else None
+        row[f"{protocol}_retention_mean"] = float(np.mean(retentions)) if retentions else None
+        row[f"{protocol}_retention_min"] = float(np.min(retentions)) if retentions else None
     errors = [r["equivariance_error"] for r in angles if r["equivariance_error"] is not None]
     row["equivariance_error"] = max(errors) if errors else None
     row["final_return"] = float(np.mean([r["mean_reward"] for r in curve[-_LAST:]]))
@@ -157,13 +157,13 @@ def _reached(curve: Sequence[Row]) -> Row | None:
 
 # ---------------------------------------------------------------------- aggregates
 def _aggregate(runs: Sequence[Row]) -> Row:
-    found: Row = {"seeds": len(runs)}
+    aggregate: Row = {"seeds": len(runs)}
     names = [k for k in runs[0] if k.startswith(("scene_", "goal_")) or k in ("equivariance_error", "seconds", "final_return")]
     for name in names:
         values = np.array([r[name] for r in runs if r[name] is not None], dtype=np.float64)
         if len(values):
             low, high = bootstrap_interval(values)
-            found[name] = {
+            aggregate[name] = {
                 "iqm": float(interquartile_mean(values)),
                 "low": float(low),
                 "high": float(high),
@@ -173,8 +173,8 @@ def _aggregate(runs: Sequence[Row]) -> Row:
         # a run that never got there counts as infinite, so the median is honest and the mean would not be
         values = np.array([np.inf if r[name] is None else r[name] for r in runs], dtype=np.float64)
         median = float(np.median(values))
-        found[name] = {"median": median if np.isfinite(median) else None, "reached": int(np.isfinite(values).sum())}
-    return found
+        aggregate[name] = {"median": median if np.isfinite(median) else None, "reached": int(np.isfinite(values).sum())}
+    return aggregate
 
 
 def _stacked(rows: Sequence[Row], axis: str, value: str) -> tuple[np.ndarray, np.ndarray]:

@@ -61,11 +61,11 @@ def test_no_module_imports_itself_by_way_of_others(installed):
 @needs_scripts
 def test_every_folder_is_installed():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    found = set()
+    packages = set()
     for package, folder in setuptools["package-dir"].items():
         for file in (ROOT / folder).rglob("__init__.py"):
-            found.add(".".join((package, *file.parent.relative_to(ROOT / folder).parts)))
-    assert found == set(setuptools["packages"])
+            packages.add(".".join((package, *file.parent.relative_to(ROOT / folder).parts)))
+    assert packages == set(setuptools["packages"])
 
 
 @needs_scripts

@@ -45,17 +45,17 @@ ALLOWED = {
 
 def sources():
     """Every Python file of the installed packages, and of what a checkout runs besides, by the name that it has in a checkout."""
-    found = {}
+    files = {}
     for package in ("eqrl", "eqrl.envs", "eqrl.agents"):
         for root in importlib.import_module(package).__path__:
             # a checkout is on the path of eqrl itself when Python runs in it; it is no package
             if (Path(root) / "__init__.py").is_file():
                 for path in Path(root).rglob("*.py"):
-                    found[f"{package.removeprefix('eqrl.')}/{path.relative_to(root)}"] = path
+                    files[f"{package.removeprefix('eqrl.')}/{path.relative_to(root)}"] = path
     root = Path(__file__).parents[1]
     for folder in ("scripts", "tests/faults"):
-        found.update({str(path.relative_to(root)): path for path in (root / folder).rglob("*.py")})
-    return found
+        files.update({str(path.relative_to(root)): path for path in (root / folder).rglob("*.py")})
+    return files
 
 
 class Scan(ast.NodeVisitor):
@@ -63,10 +63,10 @@ class Scan(ast.NodeVisitor):
 
     def __init__(self):
         self.names = {}
-        self.found = []
+        self.calls = []
 
     def note(self, node, what):
-        self.found.append((node.lineno, what))
+        self.calls.append((node.lineno, what))
 
     def dotted(self, node):
         """The full name of an expression such as ``np.load``, with imported names resolved; None for anything else."""
@@ -148,22 +148,22 @@ def forbidden(text):
     """What a text holds that must not be: names of it, in the order of the lines."""
     scan = Scan()
     scan.visit(ast.parse(text))
-    return [what for _, what in sorted(scan.found)]
+    return [what for _, what in sorted(scan.calls)]
 
 
 def test_nothing_that_is_shipped_evaluates_code():
     files = sources()
-    assert {"eqrl/commands/entry.py", "eqrl/symmetry/group.py", "envs/task.py", "agents/critic.py"} <= set(files)
-    found, used = [], set()
+    assert {"eqrl/commands/entry.py", "eqrl/symmetry/group.py", "envs/core/task.py", "agents/critic.py"} <= set(files)
+    violations, used = [], set()
     for name, path in sorted(files.items()):
         scan = Scan()
         scan.visit(ast.parse(path.read_text(encoding="utf-8")))
-        for line, what in scan.found:
+        for line, what in scan.calls:
             if (name, what) in ALLOWED:
                 used.add((name, what))
             else:
-                found.append(f"{name}:{line}: {what}")
-    assert not found
+                violations.append(f"{name}:{line}: {what}")
+    assert not violations
     expected = {key for key in ALLOWED if key[0] in files}  # an installed package has no scripts
     assert used == expected, "an exception that nothing needs any more"
 

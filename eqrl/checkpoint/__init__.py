@@ -1,4 +1,4 @@
-"""Checkpoints of a training: a folder each, complete or not there at all, verified before they are read, without code."""
+"""Checkpoints of a training: one folder each, written atomically, verified before they are read, and free of code."""
 
 from eqrl.checkpoint.callback import SaveTraining
 from eqrl.checkpoint.environment import capture, rehearse, restore

@@ -53,7 +53,7 @@ def command(argv: Sequence[str], console: Console) -> int:
 
 
 def run_command(run: str, options: Options, console: Console) -> Path:
-    """What ``eqrl export`` does: load, write, print.
+    """Run ``eqrl export``: load, write, print.
 
     Raises:
         UsageError: for anything that the user can repair; the kind of file is checked before the run is loaded.

@@ -27,15 +27,15 @@ def fingerprint(run: Path) -> dict[str, Any]:
         run: a run folder; its newest checkpoint counts.
     """
     store = Store(run)
-    place, manifest = store.newest(complete=True)
+    checkpoint, manifest = store.newest(complete=True)
     table: dict[str, Any] = {"step": manifest.step}
     for name in ("policy", "training"):
-        for key, value in load_file(place / f"{name}.safetensors").items():
+        for key, value in load_file(checkpoint / f"{name}.safetensors").items():
             table[f"{name}/{key}"] = value.tobytes()
-    arrays = read_arrays(place / "state.npz")
-    flatten("state", json.loads((place / "state.json").read_text()), arrays, table)
-    if (place / "episodes.npz").exists():
-        table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(place / "episodes.npz").items()}
+    arrays = read_arrays(checkpoint / "state.npz")
+    flatten("state", json.loads((checkpoint / "state.json").read_text()), arrays, table)
+    if (checkpoint / "episodes.npz").exists():
+        table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(checkpoint / "episodes.npz").items()}
     table |= _replay(store, manifest)
     for row in _rows(run / "evaluations.csv"):
         table |= {f"evaluation/{row['timesteps']}/{key}": value for key, value in row.items() if key != "seconds"}

@@ -14,8 +14,12 @@ _MOST = 20
 
 def failures_in(numbers: Numbers) -> list[str]:
     """Failures of a part, whichever way it keeps them."""
-    found = numbers["failures"]
-    return [f"{kind}: {text}" for kind, texts in found.items() for text in texts] if isinstance(found, dict) else list(found)
+    failures = numbers["failures"]
+    return (
+        [f"{kind}: {text}" for kind, texts in failures.items() for text in texts]
+        if isinstance(failures, dict)
+        else list(failures)
+    )
 
 
 def write_readme(folder: Path) -> None:

@@ -68,9 +68,9 @@ class Watch:
 
         @functools.wraps(resume)
         def resumed(store: Store, model: Any, *args: Any) -> Any:
-            found = resume(store, model, *args)
+            restored = resume(store, model, *args)
             numbers[2] = numbers[1] = model.num_timesteps
-            return found
+            return restored
 
         @functools.wraps(on_step)
         def stepped(callback: BaseCallback) -> bool:

@@ -101,9 +101,9 @@ def fail(model, folder, *callbacks, match, kind, **options):
 
 def hooks_of(model):
     """Everything that a guard hangs on a model."""
-    found = [h for o in optimizers_of(model).values() for h in o._optimizer_step_pre_hooks]
-    found += [o for o in optimizers_of(model).values() if "step" in vars(o)]
-    return found + [p for p in model.policy.parameters() if p._post_accumulate_grad_hooks]
+    hooks = [h for o in optimizers_of(model).values() for h in o._optimizer_step_pre_hooks]
+    hooks += [o for o in optimizers_of(model).values() if "step" in vars(o)]
+    return hooks + [p for p in model.policy.parameters() if p._post_accumulate_grad_hooks]
 
 
 def bundle_of(error):
