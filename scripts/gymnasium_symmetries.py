@@ -1,4 +1,4 @@
-"""Find the symmetry of Gymnasium's environments: of the model, and of what the task keeps of it.
+"""Find the symmetry of Gymnasium's environments: that of the model, and the part of it that the task keeps.
 
 python scripts/gymnasium_symmetries.py                # writes results/gymnasium/
 python scripts/gymnasium_symmetries.py --write-data   # and the data files of eqrl.declare
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Rows(yaml.SafeDumper):
-    """Lists of numbers in one line."""
+    """Writes lists of numbers on one line."""
 
 
 def _list(dumper: Rows, data: list[Any]) -> yaml.Node:

@@ -3,9 +3,9 @@
     python scripts/planted_models.py --models 200 --out results/check
 
 Every robot is a random tree, copied by a random finite group: torso, limbs of one to four joints, sometimes a tail on the
-mirror plane. Body frames, signs of axes and gears, and the order of limbs are random, so that nothing but geometry tells
-what belongs together. Every second robot is then damaged in one attribute; the planted symmetry must become a near miss
-that names it. With ``--prove`` the derived generators of the undamaged ones are also tried on the physics by ``verify``.
+mirror plane. Body frames, signs of axes and gears, and the order of limbs are random, so that only geometry shows
+which parts correspond. Every second robot is then damaged in one attribute; the planted symmetry must become a near miss
+that names it. With ``--prove``, ``verify`` also tries the derived generators of the undamaged robots on the physics.
 ``--slips 500`` adds robots of 4 to 30 joints with one wrong attribute of any kind (``planted_slips.py``).
 """
 
@@ -53,7 +53,7 @@ PLANTED: Mapping[str, tuple[Floats, ...]] = {
 # limbs in random places overlap, so they meet the floor but not each other
 _LIMB = {"contype": 1, "conaffinity": 2}
 _HINGE = mujoco.mjtJoint.mjJNT_HINGE
-# The share of slips that have to be named.
+# least share of slips that have to be named
 _NAMED = 0.99
 DAMAGES = ("mass", "armature", "damping", "friction", "range", "gear", "pos")
 
@@ -143,13 +143,13 @@ class _Link:
 
 
 def _chain(rng: np.random.Generator, k: int) -> list[_Link]:
-    """A limb in general position: no symmetry of the torso leaves it where it is."""
+    """A limb in general position: no symmetry of the torso fixes it."""
     start = 0.15 * _unit(rng)
     return _links(rng, start, [start * (1.6 + 0.3 * k) + 0.12 * _unit(rng) for _ in range(int(rng.integers(1, 5)))])
 
 
 def _tail(rng: np.random.Generator) -> list[_Link]:
-    """A limb on the sagittal plane, which the mirror keeps; its axes are normal to the plane."""
+    """A limb on the sagittal plane, which the mirror fixes; its axes are normal to the plane."""
     links = _links(rng, np.array([-0.15, 0.0, 0.02]), [np.array([-0.3, 0.0, 0.05]), np.array([-0.45, 0.0, 0.12])])
     normal = np.array([0.0, 1.0, 0.0])
     return [_Link(**{**vars(link), "axis": normal, "slides": False}) for link in links]
@@ -181,7 +181,7 @@ def _add(
     rng: np.random.Generator,
     out: Planted,
 ) -> None:
-    """A copy of a limb, moved by ``g``, in body frames of its own."""
+    """A copy of a limb, moved by ``g``, with random body frames."""
     det = np.linalg.det(g)
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
@@ -291,7 +291,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results/check"))
     parser.add_argument("--prove", action="store_true", help="also step the physics, which takes seconds a model")
-    parser.add_argument("--slips", type=int, default=0, help="so many robots with one attribute wrong on one side")
+    parser.add_argument("--slips", type=int, default=0, help="number of robots with one attribute wrong on one side")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "planted_models.json"

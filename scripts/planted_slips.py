@@ -1,8 +1,9 @@
-"""Robots with one slip of the pen: an attribute of one part that is wrong on one side.
+"""Robots with one slip: an attribute of one part that is wrong on one side.
 
     python scripts/planted_models.py --models 0 --slips 500 --out results/check
 
-plants them and counts how often ``derive`` names the part and the attribute, and whether it ever takes the slipped part for the image of another one.
+plants the slips, counts how often ``derive`` names the part and the attribute, and checks that it never takes the slipped part for
+the image of another one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _G, _J, _T = mujoco.mjtGeom, mujoco.mjtJoint, mujoco.mjtTrn
 # ---------------------------------------------------------------------- slips
 @dataclass(frozen=True)
 class Slip:
-    """One thing that is wrong.
+    """One planted error.
 
     Attributes:
         kind: which slip.
@@ -42,7 +43,7 @@ class Slip:
 def _scaled(
     of: str, name: str, index: int | None = None, said: str = "", kinematic: bool = False
 ) -> Callable[..., Slip | None]:
-    """An attribute that is a few per cent or a factor off."""
+    """Change an attribute by a few per cent or by a factor."""
 
     def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
         thing = getattr(spec, of.split("_")[0])(f"{x}_{of.split('_')[-1]}" if of != "body" else x)
@@ -69,7 +70,7 @@ def _scaled(
 def _moved(
     of: str, distance: tuple[float, ...], name: str = "pos", said: tuple[str, ...] = ("pos",)
 ) -> Callable[..., Slip | None]:
-    """A part that sits elsewhere, by a little or far."""
+    """Move a part, by a little or far."""
 
     def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
         thing = getattr(spec, of.split("_")[0])(f"{x}_{of.split('_')[-1]}" if of != "body" else x)
@@ -142,7 +143,7 @@ def _mesh(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
 
 
 def _extra(what: str) -> Callable[..., Slip | None]:
-    """A part that only one side has."""
+    """Add a part to one side only."""
 
     def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
         body, at, collides = spec.body(x), 0.08 * unit(rng), {"contype": 1, "conaffinity": 2}
@@ -151,7 +152,7 @@ def _extra(what: str) -> Callable[..., Slip | None]:
             named = bool(rng.random() < 0.7)
             body.add_geom(name=f"{x}_guard" if named else "", type=kind, size=[0.02, 0.02, 0.02], pos=at, **collides)
             return Slip("geom on one side", f"{x}_guard" if named else x, ("geom",), True)
-        if what == "shell":  # one that does not collide and weighs nothing changes nothing
+        if what == "shell":  # a massless part that does not collide would change nothing
             return None
         more = body.add_body(name=f"{x}_extra", pos=at)
         more.explicitinertial, more.mass, more.inertia = True, 0.1, np.full(3, 1e-4)
@@ -164,7 +165,7 @@ def _extra(what: str) -> Callable[..., Slip | None]:
 
 
 def _missing(of: str) -> Callable[..., Slip | None]:
-    """A part that all sides but one have; the message can only name its counterparts and where they lack an image."""
+    """Remove a part from one side; a message can only name its counterparts and where they lack an image."""
 
     def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
         thing = spec.body(x) if of == "body" else getattr(spec, of)(f"{x}_{of}" if of != "foot" else "")
@@ -221,7 +222,7 @@ SLIPS: tuple[Callable[..., Slip | None], ...] = (
 
 
 def slipped(seed: int) -> tuple[Robot, str, Slip]:
-    """A robot with one slip, and the link that has it; slips come in turn."""
+    """A robot with one slip, and the link that has it; the kinds of slips alternate."""
     plant, k = SLIPS[seed % len(SLIPS)], 0
     while True:
         made = robot(seed + 100003 * k)
@@ -233,14 +234,14 @@ def slipped(seed: int) -> tuple[Robot, str, Slip]:
             continue
         try:
             unlike = _differs(made.spec, seed + 100003 * (k - 1))
-        except ValueError:  # what was left out takes others with it
+        except ValueError:  # other parts depend on the removed one
             continue
         if unlike:
             return made, at, slip
 
 
 def _differs(spec: mujoco.MjSpec, seed: int) -> bool:
-    """Whether the compiled model is another one: a factor times nothing, or a gain that the kind of servo ignores, is no slip."""
+    """Whether a slip changes the compiled model: a factor times zero, or a gain that the servo ignores, does not."""
     before, after = robot(seed).spec.compile(), spec.compile()
     if (before.nbody, before.ngeom, before.nu, before.neq, before.ntendon) != (
         after.nbody,
@@ -255,7 +256,7 @@ def _differs(spec: mujoco.MjSpec, seed: int) -> bool:
 
 
 def examine(seed: int) -> dict[str, Any]:
-    """Plant one slip, derive, and see what was said and what was accepted."""
+    """Plant one slip, derive, and record what was named and what was accepted."""
     made, at, slip = slipped(seed)
     model = made.spec.compile()
     start = time.perf_counter()
@@ -271,10 +272,10 @@ def examine(seed: int) -> dict[str, Any]:
 
 
 def _named(lines: list[str], slip: Slip) -> bool:
-    """Whether one message has the part (a counterpart, where it is missing) and the attribute."""
+    """Whether one message names the part (or a counterpart of a missing part) and the attribute."""
     clauses = [clause for line in lines for clause in line.split(";")]
     parts = {slip.part.replace("_pair", "_geom")}
-    if slip.kind.endswith("missing"):  # what is not there cannot be named, only its counterparts
+    if slip.kind.endswith("missing"):  # a missing part cannot be named, only its counterparts
         limb, _, rest = slip.part.split("_", 2)
         parts |= {f"{limb}_{i}_{rest}".replace("_pair", "_geom") for i in range(4)}
     return any(any(_word(p, c) for p in parts) and any(w in c for w in slip.field) for c in clauses)
@@ -285,7 +286,7 @@ def _word(part: str, text: str) -> bool:
 
 
 def _moves(model: mujoco.MjModel, symmetry: Any, link: str) -> bool:
-    """Whether a symmetry takes a link elsewhere; where the slip took the link away nothing can."""
+    """Whether a symmetry moves a link; if the slip removed the link, none can."""
     if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, link) < 0:
         return False
     body = int(model.body(link).id)
@@ -293,7 +294,7 @@ def _moves(model: mujoco.MjModel, symmetry: Any, link: str) -> bool:
 
 
 def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Counts, and the rows that were missed."""
+    """Counts, and the rows of missed slips."""
     kinds = sorted({r["slip"] for r in rows})
     return {
         "slips": len(rows),

@@ -1,7 +1,7 @@
-"""Random symmetric robots with what real ones have.
+"""Random symmetric robots with the elements of real ones.
 
-Joints have everything that limits and damps them; there are explicit inertias, capsules, boxes, meshes and feet, motors and servos,
-tendons, couplings and contact pairs.
+They have joints with limits, damping and friction, explicit inertias, capsules, boxes, meshes and feet, motors and servos, tendons,
+couplings and contact pairs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Robot:
 
 
 def robot(seed: int) -> Robot:
-    """A random robot of 4 to 30 joints with a random group, its limbs named after the corner where they are."""
+    """A random robot of 4 to 30 joints with a random group, its limbs named after their corners."""
     rng = np.random.default_rng(seed)
     group = str(rng.choice(list(GROUPS), p=[0.5, 0.2, 0.2, 0.1]))
     elements = GROUPS[group]
@@ -101,7 +101,7 @@ def _link(rng: np.random.Generator) -> _Link:
 
 
 def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, g: Floats, rng: np.random.Generator) -> None:
-    """A limb moved by ``g``; one of three has body frames that point anywhere."""
+    """A limb moved by ``g``; one in three has random body frames."""
     spec, parent, frame, origin, at = out.spec, trunk, np.eye(3), np.zeros(3), start
     last = 1.0
     plain, det = bool(rng.random() < 0.67), float(np.linalg.det(g))
@@ -112,7 +112,7 @@ def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, 
         frame, origin = orientation, g @ at
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
-        # a sign of its own for every axis, as on robots whose motors are mounted the other way round
+        # a random sign for every axis, as on robots with motors mounted the other way round
         ordered = _ordered(flip)
         unit = 0.1 if link.slides else 57.3
         body.add_joint(

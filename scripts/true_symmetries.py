@@ -1,12 +1,12 @@
-"""Build robots whose symmetry is true by construction, and count how often ``verify`` refutes it: never, it should be.
+"""Build robots whose symmetry is true by construction, and count how often ``verify`` refutes it; it never should.
 
     python scripts/true_symmetries.py --robots 100 --seeds 4 --out results/check
 
 Every robot is a random tree on a free base, copied by a random finite group as in ``planted_models.py``, but from all the
 shapes that MuJoCo collides: cylinders, boxes, ellipsoids, capsules, spheres and convex meshes, whose mirror images are
-meshes of their own. Limbs touch the ground and each other, and carry sensors of many kinds. What ``derive`` finds is proved
-from several seeds. The file is written after every robot, so that a run that is cut short leaves what it has, and the next
-goes on from there.
+separate meshes. Limbs touch the ground and each other, and carry sensors of many kinds. The symmetries that ``derive`` finds are
+proved from several seeds. The file is written after every robot, so a run that is cut short leaves its results, and the next run
+continues from there.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Link:
 
 
 def robot(seed: int) -> tuple[mujoco.MjModel, str, int]:
-    """A random robot, the name of what was planted and the order of that.
+    """A random robot, with the name and the order of its planted group.
 
     Every third robot is built at right angles, as people build them: hinges and shapes along the same axes, so that shapes meet
     along lines and faces. Parts overlap in some robots; these are drawn again, because overlaps explode.
@@ -94,7 +94,7 @@ def _draw(rng: np.random.Generator, aligned: bool) -> tuple[mujoco.MjSpec, str, 
     spec = mujoco.MjSpec()
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.timestep = 0.002
-    spec.option.magnetic = [0.0, 0.0, -0.5]  # any other points somewhere
+    spec.option.magnetic = [0.0, 0.0, -0.5]  # any other direction would break the symmetry
     spec.option.integrator = rng.choice([0, 2, 3])
     spec.option.impratio = float(rng.choice([1.0, 5.0]))
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], name="floor")
@@ -115,7 +115,7 @@ def _draw(rng: np.random.Generator, aligned: bool) -> tuple[mujoco.MjSpec, str, 
 
 
 def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
-    """A limb outwards, in general position or with all axes at right angles."""
+    """A limb that points outwards, in general position or with all axes at right angles."""
     out = _unit(rng)
     links, anchor = [], 0.13 * out
     hinge = np.eye(3)[rng.integers(3)]
@@ -150,7 +150,7 @@ def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
 def _add(
     spec: mujoco.MjSpec, torso: Any, torso_frame: Floats, chain: Sequence[Link], g: Floats, name: str, rng: np.random.Generator
 ) -> None:
-    """A copy of a limb, moved by ``g``, in body frames of its own."""
+    """A copy of a limb, moved by ``g``, with random body frames."""
     det = float(np.linalg.det(g))
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
@@ -167,7 +167,7 @@ def _add(
             axis=frame.T @ axis, range=limits, limited=True,
             armature=n["armature"], damping=n["damping"], stiffness=n["stiffness"],
         )  # fmt: skip
-        # a shape that is mirrored has another frame: its second axis, and with it the mesh, is turned round
+        # the frame of a mirrored shape differs: its second axis, and with it the mesh, is reversed
         turned, vertices = (
             (g @ link.axes, link.vertices) if det > 0 else (g @ link.axes @ _MIRRORED, link.vertices @ _MIRRORED)
         )
@@ -260,7 +260,7 @@ def examine(seed: int, seeds: int, states: int) -> dict[str, Any]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Numbers of all robots together."""
+    """Totals over all robots."""
     return {
         "robots": len(rows),
         "generators_tried": sum(r["generators"] for r in rows),
@@ -280,7 +280,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--states", type=int, default=24)
     parser.add_argument("--first", type=int, default=0, help="number of the first robot")
-    parser.add_argument("--again", action="store_true", help="forget what an earlier run has written")
+    parser.add_argument("--again", action="store_true", help="discard the results of an earlier run")
     parser.add_argument("--out", type=Path, default=Path("results/check"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

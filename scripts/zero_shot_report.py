@@ -1,4 +1,4 @@
-"""Tables, figures and files of the zero-shot benchmark, all from the run folders."""
+"""Tables, figures and files of the zero-shot benchmark, made from the run folders."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from eqrl.versions import versions_text
 
 Row = dict[str, Any]
 _THRESHOLD = 0.9
-_LAST = 3  # evaluations that make the final return
+_LAST = 3  # evaluations whose mean is the final return
 _SECTOR_DEGREES = 30.0
 _ALL = "all-directions"
 
 
 @dataclass(frozen=True)
 class Heading:
-    """What a report says first.
+    """The heading of a report.
 
     Attributes:
-        title: its title.
-        script: what made it.
-        text: what was done, in Markdown.
+        title: title of the report.
+        script: the script that wrote it.
+        text: description of the experiment, in Markdown.
     """
 
     title: str
@@ -59,12 +59,12 @@ generalise to.""",
 
 
 def write_report(jobs: Sequence[Job], out: Path, heading: Heading = ZERO_SHOT) -> None:
-    """Write everything into a folder.
+    """Write the report into a folder.
 
     Args:
         jobs: complete runs.
         out: the folder; files of an older report are replaced.
-        heading: what it says first.
+        heading: heading of the report.
     """
     out.mkdir(parents=True, exist_ok=True)
     curves = [row for job in jobs for row in _curve(job)]
@@ -148,7 +148,7 @@ def _run(job: Job, curve: Sequence[Row], angles: Sequence[Row]) -> Row:
 
 
 def _reached(curve: Sequence[Row]) -> Row | None:
-    """First of two evaluations in a row with a success of at least 0.9: one alone may be luck."""
+    """The first of two consecutive evaluations with a success of at least 0.9, because a single one may be luck."""
     for now, after in pairwise(curve):
         if min(now["success_rate"], after["success_rate"]) >= _THRESHOLD:
             return now
@@ -170,7 +170,7 @@ def _aggregate(runs: Sequence[Row]) -> Row:
                 "runs": len(values),
             }
     for name in ("steps_to_0.9", "seconds_to_0.9"):
-        # a run that never got there counts as infinite, so the median is honest and the mean would not be
+        # a run that never reaches the threshold counts as infinite, which a median can take into account and a mean cannot
         values = np.array([np.inf if r[name] is None else r[name] for r in runs], dtype=np.float64)
         median = float(np.median(values))
         aggregate[name] = {"median": median if np.isfinite(median) else None, "reached": int(np.isfinite(values).sum())}
@@ -178,7 +178,7 @@ def _aggregate(runs: Sequence[Row]) -> Row:
 
 
 def _stacked(rows: Sequence[Row], axis: str, value: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values as an array ``(points, seeds)``; only points that all seeds have."""
+    """Values as an array ``(points, seeds)``, restricted to points that all seeds have."""
     seeds = sorted({r["seed"] for r in rows})
     tables = [{r[axis]: r[value] for r in rows if r["seed"] == seed} for seed in seeds]
     points = sorted(set.intersection(*(set(t) for t in tables)))
