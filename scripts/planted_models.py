@@ -23,6 +23,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+from rotations import quat, uniform_rotation, unit
 
 from eqrl import derive, verify
 
@@ -105,8 +106,8 @@ def plant(seed: int, group: str | None = None, damage: str = "", fixed: bool = F
     spec.option.timestep = 0.002
     spec.option.tolerance = 1e-12
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], name="floor", contype=2, conaffinity=1)
-    frame = _rotation(rng)
-    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=_quat(frame))
+    frame = uniform_rotation(rng)
+    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=quat(frame))
     if not fixed:
         torso.add_freejoint(name="root")
     torso.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.12, 0, 0], density=900.0, **_LIMB)
@@ -144,8 +145,8 @@ class _Link:
 
 def _chain(rng: np.random.Generator, k: int) -> list[_Link]:
     """A limb in general position: no symmetry of the torso fixes it."""
-    start = 0.15 * _unit(rng)
-    return _links(rng, start, [start * (1.6 + 0.3 * k) + 0.12 * _unit(rng) for _ in range(int(rng.integers(1, 5)))])
+    start = 0.15 * unit(rng)
+    return _links(rng, start, [start * (1.6 + 0.3 * k) + 0.12 * unit(rng) for _ in range(int(rng.integers(1, 5)))])
 
 
 def _tail(rng: np.random.Generator) -> list[_Link]:
@@ -158,11 +159,11 @@ def _tail(rng: np.random.Generator) -> list[_Link]:
 def _links(rng: np.random.Generator, start: Floats, ends: list[Floats]) -> list[_Link]:
     links = []
     for i, end in enumerate(ends):
-        end = end if not i else start + 0.18 * _unit(rng) if abs(end[1]) > 1e-12 else end
+        end = end if not i else start + 0.18 * unit(rng) if abs(end[1]) > 1e-12 else end
         low = -float(rng.uniform(0.3, 1.2))
         links.append(
             _Link(
-                start, end, float(rng.uniform(0.02, 0.05)), _unit(rng), bool(rng.random() < 0.15), low, float(rng.uniform(0.3, 1.2)),
+                start, end, float(rng.uniform(0.02, 0.05)), unit(rng), bool(rng.random() < 0.15), low, float(rng.uniform(0.3, 1.2)),
                 float(rng.uniform(0.1, 1.0)), float(rng.uniform(0.005, 0.05)), float(rng.uniform(0.05, 0.5)),
                 float(rng.choice([0.0, rng.uniform(0.1, 2.0)])), float(rng.uniform(0.4, 1.2)), float(rng.uniform(1.0, 5.0)),
             )
@@ -186,9 +187,9 @@ def _add(
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
         start, end = g @ link.start, g @ link.end
-        orientation = _rotation(rng)
-        where = start + 0.03 * _unit(rng)  # a body's origin may be anywhere
-        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ orientation))
+        orientation = uniform_rotation(rng)
+        where = start + 0.03 * unit(rng)  # a body's origin may be anywhere
+        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=quat(frame.T @ orientation))
         frame, origin = orientation, where
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
@@ -234,25 +235,8 @@ def _damage(planted: Planted, damage: str, rng: np.random.Generator) -> None:
     elif damage == "gear":
         spec.actuator(f"{name}_motor").gear[0] *= 1.2
     elif damage == "pos":
-        joint.pos = np.asarray(joint.pos) + 0.004 * _unit(rng)
+        joint.pos = np.asarray(joint.pos) + 0.004 * unit(rng)
     planted.damage, planted.damaged = damage, name
-
-
-def _unit(rng: np.random.Generator) -> Floats:
-    v = rng.standard_normal(3)
-    return v / np.linalg.norm(v)
-
-
-def _rotation(rng: np.random.Generator) -> Floats:
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q * np.linalg.det(q)
-
-
-def _quat(rotation: Floats) -> Floats:
-    q = np.empty(4)
-    mujoco.mju_mat2Quat(q, np.ascontiguousarray(rotation).ravel())
-    return q
 
 
 def examine(planted: Planted, prove: bool = False) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from rotations import about, quat, unit
 
 Floats = NDArray[np.float64]
 _G, _J, _T = mujoco.mjtGeom, mujoco.mjtJoint, mujoco.mjtTrn
@@ -200,27 +201,6 @@ def _drive(
         a.gainprm[0] = n[8]
 
 
-def unit(rng: np.random.Generator) -> Floats:
-    """A random direction."""
-    v = rng.standard_normal(3)
-    return v / np.linalg.norm(v)
-
-
-def about(axis: Floats, angle: float) -> Floats:
-    """Rotation matrix about an axis by an angle in radians."""
-    quat, out = np.empty(4), np.empty(9)
-    mujoco.mju_axisAngle2Quat(quat, axis, angle)
-    mujoco.mju_quat2Mat(out, quat)
-    return out.reshape(3, 3)
-
-
 def rotation(rng: np.random.Generator) -> Floats:
-    """A random rotation matrix."""
+    """A random rotation matrix: a uniform angle of up to half a turn about a uniform axis."""
     return about(unit(rng), float(rng.uniform(0.0, np.pi)))
-
-
-def quat(rotation: ArrayLike) -> Floats:
-    """Unit quaternion of a rotation matrix."""
-    q = np.empty(4)
-    mujoco.mju_mat2Quat(q, np.ascontiguousarray(rotation).ravel())
-    return q

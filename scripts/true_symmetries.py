@@ -25,6 +25,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from planted_models import PLANTED, closed
+from rotations import quat, uniform_rotation
 
 from eqrl import derive, verify
 
@@ -98,11 +99,11 @@ def _draw(rng: np.random.Generator, aligned: bool) -> tuple[mujoco.MjSpec, str, 
     spec.option.integrator = rng.choice([0, 2, 3])
     spec.option.impratio = float(rng.choice([1.0, 5.0]))
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], name="floor")
-    frame = _rotation(rng)
-    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=_quat(frame))
+    frame = uniform_rotation(rng)
+    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=quat(frame))
     torso.add_freejoint(name="root")
     torso.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.1, 0, 0], density=900.0)
-    torso.add_site(name="imu", quat=_quat(frame.T))
+    torso.add_site(name="imu", quat=quat(frame.T))
     for kind in ("accelerometer", "gyro", "magnetometer"):
         _sensor(spec, kind, "imu", mujoco.mjtObj.mjOBJ_SITE)
     limbs = int(rng.integers(1, 3 if len(elements) > 3 else 4))
@@ -133,7 +134,7 @@ def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
                 shape=shape,
                 size=size,
                 where=0.3 * anchor + 0.7 * end,
-                axes=_right_angles(rng) if aligned else _rotation(rng),
+                axes=_right_angles(rng) if aligned else uniform_rotation(rng),
                 vertices=size * _on_sphere(rng, 12) if shape == "mesh" else np.zeros((0, 3)),
                 sensors=_some(rng, _SITE_SENSORS, 2) + _some(rng, _FRAME_SENSORS, 1) + _some(rng, _JOINT_SENSORS, 1) if i % 2 == 0 else (),
                 numbers={
@@ -154,9 +155,9 @@ def _add(
     det = float(np.linalg.det(g))
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
-        orientation = _rotation(rng)
+        orientation = uniform_rotation(rng)
         where = g @ link.anchor
-        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ orientation))
+        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=quat(frame.T @ orientation))
         frame, origin = orientation, where
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
@@ -176,11 +177,11 @@ def _add(
             spec.add_mesh(name=mesh, uservert=vertices.ravel())
         body.add_geom(
             name=f"{name}_{i}_geom", type=getattr(mujoco.mjtGeom, f"mjGEOM_{link.shape.upper()}"), size=link.size,
-            meshname=mesh if link.shape == "mesh" else "", pos=frame.T @ (g @ link.where - origin), quat=_quat(frame.T @ turned),
+            meshname=mesh if link.shape == "mesh" else "", pos=frame.T @ (g @ link.where - origin), quat=quat(frame.T @ turned),
             mass=n["mass"], friction=[n["friction"], 0.005, 0.0001], condim=int(n["condim"]),
         )  # fmt: skip
         body.add_site(
-            name=f"{name}_{i}_site", pos=frame.T @ (g @ link.where - origin), quat=_quat(frame.T @ turned), size=[0.05] * 3
+            name=f"{name}_{i}_site", pos=frame.T @ (g @ link.where - origin), quat=quat(frame.T @ turned), size=[0.05] * 3
         )
         for kind in link.sensors:
             if kind in _SITE_SENSORS:
@@ -217,21 +218,9 @@ def _unit(rng: np.random.Generator) -> Floats:
     return _on_sphere(rng, 1)[0]
 
 
-def _rotation(rng: np.random.Generator) -> Floats:
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q * np.linalg.det(q)
-
-
 def _right_angles(rng: np.random.Generator) -> Floats:
     axes = np.eye(3)[rng.permutation(3)] * rng.choice([-1.0, 1.0], size=3)
     return axes * np.linalg.det(axes)
-
-
-def _quat(rotation: Floats) -> Floats:
-    q = np.empty(4)
-    mujoco.mju_mat2Quat(q, np.ascontiguousarray(rotation).ravel())
-    return q
 
 
 def examine(seed: int, seeds: int, states: int) -> dict[str, Any]:
