@@ -5,7 +5,8 @@
     python scripts/benchmark_zero_shot.py --tasks Push    # one task only
 
 Every run is a separate process with one thread. Finished runs are skipped and interrupted ones resumed, so the same
-command can be repeated at any time. All methods have the same preset, budget and seeds; none of them is tuned. The results go to ``results/zero_shot``; the run folders stay in ``logs/zero_shot``.
+command can be repeated at any time. All methods have the same preset, budget and seeds; none of them is tuned.
+The results go to ``results/zero_shot``; the run folders stay in ``logs/zero_shot``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The converted scripts of other people's projects run, save with SB3's own ``save`` and load with its own ``load``."""
+"""The converted scripts of other projects run, save with SB3's ``save`` and load with its ``load``."""
 
 import re
 import runpy

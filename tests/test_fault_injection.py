@@ -1,4 +1,4 @@
-"""The quick version of ``scripts/fault_injection.py``: what it tries, it tries in earnest, and nothing of it works."""
+"""The quick version of ``scripts/fault_injection.py``: it makes enough attempts, and none of them succeeds."""
 
 import json
 import os
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """Where the numbers of all parts lie, and what the script said."""
+    """The folder with the numbers of all parts, and the output of the script."""
     out = tmp_path_factory.mktemp("reliability")
     command = [sys.executable, str(SCRIPT), "--quick", "--parts", ",".join(LEAST), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -40,7 +40,7 @@ def test_nothing_is_lost_and_nothing_is_run(quick, part):
     numbers = json.loads((out / f"{part}.json").read_text())
     failures = numbers["failures"]
     assert not (any(failures.values()) if isinstance(failures, dict) else failures), failures
-    assert LEAST[part](numbers), numbers  # it tried what it is there for
+    assert LEAST[part](numbers), numbers  # it made enough attempts
 
 
 def test_the_exit_code_tells_and_the_readme_says_how_to_do_it_again(quick):

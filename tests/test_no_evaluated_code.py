@@ -1,4 +1,4 @@
-"""No file of the project evaluates code or reads pickles: a scan of the syntax of all that is shipped.
+"""No file of the project evaluates code or reads pickles: a scan of the syntax of all shipped files.
 
 Ruff's rules on the same matters (pyproject.toml) see single calls; this one also knows names under which something was imported,
 and what ruff has no rule for: ``torch.load``, ``np.load``, and the ``load`` of Stable-Baselines3's classes.
@@ -29,7 +29,7 @@ ARRAYS = {"numpy.load", "numpy.lib.format.read_array", "numpy.lib.npyio.load"}
 PLAIN_LOADERS = {"json.load", "tomllib.load", "torch.load", *ARRAYS}
 UNPICKLING_METHODS = {"load", "load_replay_buffer", "load_from_pkl", "load_from_zip_file", "json_to_data"}
 
-# file, what is found there: why it may be there
+# (file, call): why the call is allowed
 ALLOWED = {
     ("eqrl/loading/archive.py", "load"): "Stable-Baselines3's own load, reached only with trusted=True",
     ("tests/faults/forge.py", "import pickle"): "makes the hostile files that nothing may unpickle",
@@ -145,7 +145,7 @@ class Scan(ast.NodeVisitor):
 
 
 def forbidden(text):
-    """What a text holds that must not be: names of it, in the order of the lines."""
+    """Names of the forbidden calls in a text, in the order of the lines."""
     scan = Scan()
     scan.visit(ast.parse(text))
     return [what for _, what in sorted(scan.calls)]

@@ -11,8 +11,9 @@ from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from eqrl.checkpoint.contents import Description
 from eqrl.checkpoint.environment import NoStateError, capture
-from eqrl.checkpoint.store import Description, Store
+from eqrl.checkpoint.store import Store
 from eqrl.checkpoint.training import restore_randomness
 from eqrl.errors import UsageError
 
@@ -26,9 +27,9 @@ class SaveTraining(BaseCallback):
         saver.restore(model)
         model.learn(1_000_000 - model.num_timesteps, callback=saver, reset_num_timesteps=False)
 
-    Everything that determines the training is saved: parameters, optimisers, counters, all random numbers, the replay buffer, and
-    the state of the environments as far as :func:`eqrl.checkpoint.capture` can read it (:func:`eqrl.checkpoint.rehearse` tests
-    this). Build the model with the same code each time. Other callbacks have to save their state themselves.
+    Everything that determines the training is saved: parameters, optimisers, counters, all random numbers, the replay buffer,
+    and the state of the environments as far as :func:`eqrl.checkpoint.capture` can read it (:func:`eqrl.checkpoint.rehearse`
+    tests this). Build the model with the same code each time. Other callbacks have to save their state themselves.
 
     Args:
         folder: folder for the checkpoints.
@@ -36,8 +37,8 @@ class SaveTraining(BaseCallback):
         keep: number of newest checkpoints to keep; 0 for all.
 
     Raises:
-        UsageError: while restoring, if there are checkpoints but none is undamaged and fits the model; while training, if there
-            are checkpoints that were not restored; in both cases, if another process is training in the folder.
+        UsageError: while restoring, if there are checkpoints but none is undamaged and fits the model; while training, if
+            there are checkpoints that were not restored; in both cases, if another process is training in the folder.
         OSError: while training, if a checkpoint cannot be written; older ones stay.
     """
 

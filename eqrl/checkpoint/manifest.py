@@ -51,7 +51,7 @@ class Entry:
             DamagedCheckpointError: if it is missing, a link, or different.
         """
         if not is_plain_file(path):
-            raise DamagedCheckpointError(f"{path} is missing or not a file of its own")
+            raise DamagedCheckpointError(f"{path} is missing or not a regular file")
         try:
             size = path.stat().st_size
             if size != self.bytes:

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,52 +22,31 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from eqrl.checkpoint.arrays import read_arrays, write_arrays
-from eqrl.checkpoint.environment import capture, restore
-from eqrl.checkpoint.manifest import NAME, DamagedCheckpointError, Entry, Manifest
-from eqrl.checkpoint.parameters import (
-    decode,
-    encode,
-    load_policy,
-    load_training,
-    policy_tensors,
-    reward_scale,
-    set_reward_scale,
-    training_tensors,
+from eqrl.checkpoint.contents import (
+    EPISODES,
+    POLICY,
+    STATE,
+    STATE_ARRAYS,
+    TRAINING,
+    Description,
+    load_checkpoint,
+    write_manifest,
 )
+from eqrl.checkpoint.environment import capture, restore
+from eqrl.checkpoint.manifest import DamagedCheckpointError, Entry, Manifest
+from eqrl.checkpoint.parameters import decode, encode, load_training, policy_tensors, reward_scale, training_tensors
 from eqrl.checkpoint.replay import ReplayLog, end_episodes, mutable_part, restore_mutable_part
 from eqrl.checkpoint.training import capture_randomness, capture_training, restore_training
 from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
 from eqrl.errors import UsageError
-from eqrl.files.atomic import is_plain_file, remove_folder, sweep, whole_folder, write_whole
+from eqrl.files.atomic import remove_folder, sweep, whole_folder, write_whole
 
-POLICY, TRAINING, STATE, STATE_ARRAYS, EPISODES = (
-    "policy.safetensors",
-    "training.safetensors",
-    "state.json",
-    "state.npz",
-    "episodes.npz",
-)
 _STEP = re.compile(r"step_(\d{12})")
 _BEST = re.compile(r"best_(\d{12})")
 
 
 class CheckpointWarning(UserWarning):
     """A damaged checkpoint was passed over."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a run puts into the manifests of its checkpoints.
-
-    Attributes:
-        config: its resolved configuration.
-        versions: versions of everything that determines its bits.
-        inexact: why a resumed run will not be the same to the bit, or None.
-    """
-
-    config: Mapping[str, Any]
-    versions: Mapping[str, str]
-    inexact: str | None = None
 
 
 class Store:
@@ -127,7 +104,7 @@ class Store:
             write_arrays(aside / STATE_ARRAYS, arrays)
             if buffer is not None:
                 write_arrays(aside / EPISODES, mutable_part(buffer))
-            _write_manifest(aside, model, about, complete=True, replay=replay)
+            write_manifest(aside, model, about, complete=True, replay=replay)
         self._point("latest", checkpoint)
         self.prune(model.num_timesteps)
         return checkpoint
@@ -143,7 +120,7 @@ class Store:
         checkpoint = self.folder / f"best_{model.num_timesteps:012d}"
         with whole_folder(checkpoint) as aside:
             (aside / POLICY).write_bytes(encode(policy, {"rewards": reward_scale(model)}))
-            _write_manifest(aside, model, about, complete=False, extra=extra)
+            write_manifest(aside, model, about, complete=False, extra=extra)
         self._point("best", checkpoint)
         for old in self._folders(_BEST):
             if old != checkpoint:
@@ -154,7 +131,7 @@ class Store:
         """Delete checkpoints beyond those to keep, and chunks of the replay buffer that no remaining one lists.
 
         Args:
-            step: step of the newest good checkpoint. Newer ones are damaged and were passed over; they must not displace others.
+            step: step of the newest good checkpoint. Newer ones are damaged and were passed over, and must not displace good ones.
         """
         checkpoints = self._folders(_STEP)
         newer = [checkpoint for checkpoint in checkpoints if checkpoint > self.at(step)]
@@ -287,44 +264,3 @@ class Store:
 
     def _point(self, name: str, checkpoint: Path) -> None:
         write_whole(self.folder / name, checkpoint.name + "\n")
-
-
-def load_checkpoint(model: BaseAlgorithm, checkpoint: Path, manifest: Manifest) -> None:
-    """Put the policy of a checkpoint into a model of the same architecture. Nothing in it is executed.
-
-    Raises:
-        UsageError: if it is damaged or of another architecture.
-    """
-    tensors, plain = decode(manifest.content(checkpoint, POLICY), f"{checkpoint / POLICY}")
-    load_policy(model, tensors, f"{checkpoint / POLICY}")
-    set_reward_scale(model, plain.get("rewards"), f"{checkpoint / POLICY}")
-    model.num_timesteps = manifest.step
-
-
-def _write_manifest(
-    aside: Path,
-    model: BaseAlgorithm,
-    about: Description,
-    *,
-    complete: bool,
-    replay: Mapping[str, Entry] | None = None,
-    extra: Mapping[str, Any] | None = None,
-) -> None:
-    manifest = Manifest(
-        step=model.num_timesteps,
-        complete=complete,
-        config=about.config,
-        spaces={"observation": repr(model.observation_space), "action": repr(model.action_space)},
-        versions=about.versions,
-        files={path.name: Entry.of(path) for path in sorted(aside.iterdir())},
-        replay=replay or {},
-        inexact=about.inexact,
-        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        extra=extra or {},
-    )
-    (aside / NAME).write_text(manifest.text(), encoding="utf-8")
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a folder looks like a checkpoint."""
-    return is_plain_file(path / NAME)

@@ -31,8 +31,8 @@ def pack(value: Any, arrays: Arrays) -> Any:
     """Convert a value to a form that JSON can hold.
 
     Args:
-        value: None, bool, int, float, str, arrays and scalars of NumPy, its ``Generator`` and ``RandomState``, and lists, tuples
-            and dicts of them.
+        value: None, bool, int, float, str, arrays and scalars of NumPy, its ``Generator`` and ``RandomState``, and lists,
+            tuples and dicts of them.
         arrays: receives the arrays within the value, under new names.
 
     Raises:

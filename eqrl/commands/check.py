@@ -1,6 +1,6 @@
 """``eqrl check``: derive the symmetry of a model or environment and prove it; :func:`check` does it from Python."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``eqrl evaluate``: play the same episodes under every rotation with the agent of a run; :func:`evaluate` does it from Python."""
+"""``eqrl evaluate``, and :func:`evaluate` from Python: play the same episodes under every rotation with the agent of a run."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 

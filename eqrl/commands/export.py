@@ -1,6 +1,6 @@
 """``eqrl export``: the deterministic policy of a model as a file that needs neither eqrl nor Stable-Baselines3."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 

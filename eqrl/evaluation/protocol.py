@@ -125,7 +125,7 @@ class ZeroShot:
         return numbers
 
     def to_json(self) -> dict[str, Any]:
-        """Lists over the angles, as ``eqrl evaluate --json`` writes them; for a fleet with those of each member in ``members``."""
+        """Lists over the angles, as ``eqrl evaluate --json`` writes them; for a fleet also those of each member."""
 
         def listed(values: NDArray[Any] | None) -> list[float] | None:
             return None if values is None else [float(v) for v in values]

@@ -39,7 +39,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``path``; on exit its files are flushed to the disk and it is renamed to ``path``.
+    """Yield an empty folder beside ``path``; on exit its files are flushed to the disk and it is renamed to ``path``.
 
     Args:
         path: the folder; an older one is moved away first and then deleted.

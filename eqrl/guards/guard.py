@@ -34,9 +34,9 @@ _UPDATES_BETWEEN_LOOKS = 64
 class Guard(BaseCallback):
     """Stops a training at the first number that is not finite, and reports its origin.
 
-    It checks observations, rewards and actions in every step, gradients before they are used, so that the parameters stay finite,
-    parameters and running statistics, and logged losses. Diverged physics and errors of PyTorch's distributions are explained in
-    the same way. It is a context manager too, because some errors are raised outside callbacks::
+    It checks observations, rewards and actions in every step; gradients before they are used, so that the parameters stay
+    finite; parameters and running statistics; and logged losses. It explains diverged physics and errors of PyTorch's
+    distributions in the same way. It is also a context manager, because some errors are raised outside callbacks::
 
         with Guard(env_id, folder, last_good) as guard:
             model.learn(steps, callback=[guard, ...])

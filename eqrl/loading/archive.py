@@ -1,8 +1,8 @@
 """Load the ``.zip`` files of Stable-Baselines3 without running the code in them.
 
-Such an archive describes its model (classes, spaces, schedules) in pickled code, and ``PPO.load`` runs all of it. Here the model
-is built from a configuration, and only numbers are taken from the archive: parameters, optimisers and counters. The sizes that
-the archive claims are compared with the model before any memory is allocated.
+Such an archive describes its model (classes, spaces, schedules) in pickled code, and ``PPO.load`` runs all of it. Here the
+model is built from a configuration, and only numbers are taken from the archive: parameters, optimisers and counters. The sizes
+that the archive claims are compared with the model before any memory is allocated.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def load(
         path: a run folder, or a ``.zip`` file of Stable-Baselines3.
         checkpoint: which model of a run folder: ``"last"``, ``"best"`` or a number of steps.
         device: PyTorch device; by default that of the configuration.
-        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it. The model is built from
-            it and gets the archive's parameters, optimisers and counters. A run folder contains its configuration.
+        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it. The model is built
+            from it and gets the archive's parameters, optimisers and counters. A run folder contains its configuration.
         trusted: for a ``.zip`` file, call ``load`` of Stable-Baselines3, **which runs code from the file**: its author can do
             with this computer what you can.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from eqrl.checkpoint.contents import is_checkpoint, load_checkpoint
 from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
-from eqrl.checkpoint.store import is_checkpoint, load_checkpoint
 from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder

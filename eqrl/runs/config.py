@@ -1,6 +1,6 @@
 """The configuration of a training run: the only definition of its options, their help texts, types and defaults."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MEMBERS = "members"
 
 
 def in_order(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the members of a fleet sorted by name, because manifests and comparisons do not keep the order of a table."""
+    """Options with the members of a fleet sorted by name, because manifests do not keep the order of a table."""
     members = options.get(MEMBERS)
     if env_id not in ENVIRONMENTS or not isinstance(members, Mapping):
         return dict(options)

@@ -35,7 +35,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     """The model of a run, with fresh parameters.
 
     Raises:
-        UsageError: if something does not fit, such as an unknown hyperparameter, an untyped space or bounds that are not a ball.
+        UsageError: if something does not fit, such as an unknown hyperparameter, an untyped space or a box that is not a ball.
     """
     algorithm = ALGORITHMS[config.algo]
     kwargs = _named_optimizer(dict(config.policy_kwargs))

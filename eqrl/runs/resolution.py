@@ -43,7 +43,7 @@ def resolve(config: Config) -> Config:
 
 
 def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
-    """The network for a third-party environment: the preset's, or ``regular`` if all its symmetry permutes like parts of a body.
+    """The network for a third-party environment: the preset's, or ``regular`` if its symmetry only permutes parts of a body.
 
     Raises:
         UsageError: if the environment was typed from outside and has no symmetry.

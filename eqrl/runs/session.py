@@ -47,8 +47,8 @@ class Run:
         path: its folder.
         model: the trained model.
         config: its resolved configuration.
-        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return`` (means over
-            the angles), ``retention_min`` and ``equivariance_error`` (largest).
+        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return`` (means
+            over the angles), ``retention_min`` and ``equivariance_error`` (largest).
         zero_shot: the zero-shot evaluation, or None if there was none.
         interrupted: whether it was stopped by a signal and can be resumed.
     """
@@ -65,14 +65,8 @@ class Run:
 class Session:
     """A training session, from a start or a resume to its end.
 
-    Attributes:
-        config: the resolved configuration.
-        folder: the run folder.
-        model: the model to train.
-        eval_env: environments for evaluations.
-        console: where progress is printed.
-        inexact: why a resumed run will not be the same to the bit, or None if it will.
-        restored: the contents of the checkpoint besides the model, or None for a new run.
+    ``inexact`` is the reason why a resumed run will not be the same to the bit, if there is one; ``restored`` holds the contents
+    of the checkpoint besides the model, and is None for a new run.
     """
 
     config: Config

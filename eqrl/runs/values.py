@@ -76,7 +76,7 @@ def convert(value: Any, hint: Any) -> Any:
 
     Args:
         value: a value from the command line, a file or Python.
-        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of these ``| None``.
+        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of them ``| None``.
 
     Raises:
         ConversionError: the message continues the option's name.

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, and which of them it believes."""
+"""Which checkpoints a run keeps, and which of them it accepts."""
 
 import copy
 import os

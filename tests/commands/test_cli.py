@@ -1,4 +1,4 @@
-"""What a person sees who makes a mistake: one line on stderr, exit code 2, and no new folder."""
+"""A mistake of the user gives one line on stderr, exit code 2 and no new folder."""
 
 import subprocess
 import sys

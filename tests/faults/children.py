@@ -1,4 +1,4 @@
-"""Trainings in processes of their own that are killed: forked, because importing everything anew takes longer than the training."""
+"""Run trainings to be killed in forked processes, because importing everything anew takes longer than the training."""
 
 from __future__ import annotations
 

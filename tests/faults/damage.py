@@ -1,4 +1,4 @@
-"""Random damage to the files of runs, and what becomes of loading them and of going on with them."""
+"""Damage the files of runs at random, then load and resume them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ KINDS = {
     "pointer": "checkpoints/[lb]*t",
     "configuration": "config.yaml",
 }
-# read by nothing but a training that goes on; without a checksum, as they are logs and notes for people
+# read only by a resumed training; without a checksum, because they are logs and notes for people
 TEXTS = {
     "evaluations": "evaluations.csv",
     "progress": "progress.csv",
@@ -170,7 +170,11 @@ def _subjects(job: Job, folder: Path) -> Iterator[Subject]:
 
 
 def die_at_save(count: int) -> None:
-    """Let this process die at the end of a save, the so manieth."""
+    """Kill this process at the end of a given save.
+
+    Args:
+        count: number of the save, from 1.
+    """
     save, left = Store.save, [count]
 
     def counted(store: Store, *args: Any) -> Path:
@@ -319,7 +323,7 @@ def _go_on(
     code, errors = resumed(copy, copy.with_suffix(".txt"), in_a_new_process=in_a_new_process)
     # a checkpoint that is passed over is told before, with the line of code as Python does it
     lines = [line for line in errors.splitlines() if "is passed over" not in line and not line.startswith("  ")]
-    # logs have no checksum: what of them was damaged stays so, and only new rows are right
+    # logs have no checksum: damaged rows stay damaged, and only new rows are right
     spared = {"progress": "progress/", "TensorBoard": "tensorboard/", "evaluations": "evaluation/"}.get(kind, "nothing/")
     if kind == "evaluations" and not subject.finished:
         spared = "nothing/"  # the file is written anew from the checkpoint

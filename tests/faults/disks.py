@@ -97,7 +97,7 @@ def _train(job: Job, folder: Path, prepare: Callable[[], Any], *, quickly: bool 
 
 
 def _some_calls_fail(job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, many: int) -> str | None:
-    """Some calls in a row that change the disk fail; the training goes on, and ends as if nothing had been."""
+    """Several consecutive writes fail; the training goes on, and ends as if nothing had happened."""
     first, code = rng.randint(25, 350), rng.choice(_ERRORS)
     output, errors = folder.with_suffix(".txt"), folder.with_suffix(".err")
 
@@ -260,7 +260,7 @@ def _a_full_file_system(job: Job, reference: Reference, mounted: Path) -> str | 
 
 
 def _a_read_only_file_system(job: Job, reference: Reference, mounted: Path) -> str | None:
-    """What is there can be loaded; going on and beginning are refused in one line."""
+    """Existing checkpoints can be loaded; resuming and beginning a run are refused in one line."""
     output, errors = mounted.with_suffix(".ro.txt"), mounted.with_suffix(".ro.err")
     in_child(_train(job, mounted / "logs", lambda: None), output)
     run = runs_in(mounted / "logs")[0]
@@ -298,7 +298,7 @@ def _file_system(mounted: Path, options: str) -> Iterator[Path | None]:
 
 
 def _intact(run: Path, reference: Reference) -> str | None:
-    """Every checkpoint that is there is whole and right."""
+    """Check that every existing checkpoint is whole and right."""
     store = Store(run)
     for checkpoint in store.folder.glob("step_*"):
         manifest = store.verified(checkpoint, complete=True)

@@ -1,4 +1,4 @@
-"""Everything that a training leaves behind, as a flat table that two runs can be compared by, bit for bit."""
+"""Everything that a training leaves behind, as a flat table for comparing two runs bit for bit."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def flatten(path: str, value: Any, arrays: Mapping[str, Any], table: dict[str, Any]) -> None:
-    """Put packed values into the table, one entry a leaf; what a clock on the wall says is left out."""
+    """Put packed values into the table, one entry a leaf; wall-clock times are left out."""
     if path.endswith(_CLOCK):
         return
     if isinstance(value, dict) and value.get("$") in ("array", "scalar"):

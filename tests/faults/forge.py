@@ -1,4 +1,4 @@
-"""Made-up checkpoints with right checksums: what somebody who knows the format could put into a run folder."""
+"""Forge checkpoints with right checksums, as somebody who knows the format could do."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Forgery:
         (self.checkpoint / "manifest.json").write_text(body.text())
 
     def raw_manifest(self, content: bytes) -> None:
-        """Put anything in the manifest's place."""
+        """Replace the manifest by anything."""
         (self.checkpoint / "manifest.json").write_bytes(content)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Put anything in a file's place."""
+        """Replace a file by anything."""
         path = self.run / "replay" / name if name.startswith("rows_") else self.checkpoint / name
         path.write_bytes(content)
         self.sign()
@@ -92,7 +92,7 @@ class Forgery:
         self.state(change)
 
     def leaves(self) -> list[tuple[str | int, ...]]:
-        """Where values stand in ``state.json``."""
+        """Paths of the values in ``state.json``."""
         return list(_leaves(json.loads((self.checkpoint / "state.json").read_text()), ()))
 
     def arrays(self, name: str, change: Callable[[dict[str, NDArray[Any]]], Any]) -> None:
@@ -140,7 +140,7 @@ def archive(member: bytes, name: str = "a0.npy", compression: int = zipfile.ZIP_
 
 
 def npy_header(text: str) -> bytes:
-    """The beginning of a ``.npy`` file, with a header of one's own."""
+    """The beginning of a ``.npy`` file with a given header."""
     header = text.encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
 
@@ -155,6 +155,6 @@ def claiming(content: bytes, size: int) -> bytes:
 
 
 def tensor_file(header: Mapping[str, Any] | bytes, data: bytes = b"", length: int | None = None) -> bytes:
-    """A safetensors file with a header of one's own."""
+    """A safetensors file with a given header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data

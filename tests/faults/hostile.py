@@ -1,4 +1,4 @@
-"""Attacks with made-up runs: nothing is executed, no memory is taken, nothing outside is touched, one line says why."""
+"""Attacks with forged runs: nothing is executed, no memory is exhausted, nothing outside is touched; one line gives the reason."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _interrupted(job: Job, folder: Path) -> Path:
 
 
 def _try(original: Path, attack: Attack, folder: Path, *, notice: bool) -> Iterator[str]:
-    """What loading and going on make of it."""
+    """Outcomes of loading and resuming it."""
     for way in ("load", "go on"):
         shutil.rmtree(folder, ignore_errors=True)
         outside = folder / "outside"
@@ -273,7 +273,7 @@ def _piped(path: Path) -> None:
 
 
 def _with_other_contents(sample: Forgery) -> Iterator[tuple[str, Attack]]:
-    """Other things in the place of every file."""
+    """Something else instead of every file."""
     bomb = archive(bytes(64 << 20), compression=zipfile.ZIP_DEFLATED)
     shape = "{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}"
     many = 500_000_000

@@ -1,4 +1,4 @@
-"""Trainings that are killed again and again, at random moments and in the middle of what reaches the disk."""
+"""Kill trainings repeatedly, at random moments and in the middle of writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Death:
     phase: str = ""
 
     def prepare(self, watch: Watch) -> None:
-        """Make this process die so."""
+        """Make this process die in this way."""
         left = self.call
 
         def harm(name: str, go: Callable[[], Any], half: Callable[[], None]) -> Any:
@@ -69,7 +69,7 @@ class Death:
 
 @dataclass
 class Tally:
-    """What came of it."""
+    """Counts of what happened, and the failures."""
 
     runs: int = 0
     kills: int = 0
@@ -90,7 +90,7 @@ class Tally:
     )
 
     def fail(self, kind: str, what: str) -> None:
-        """Note a failure and say it at once."""
+        """Record a failure and print it at once."""
         self.failures[kind].append(what)
         print(f"FAILED {kind}: {what}", flush=True)
 
@@ -175,7 +175,7 @@ class Victim:
         self.output = folder.with_suffix(".txt")
 
     def torture(self, deaths: int) -> None:
-        """Train to the end, with so many deaths on the way if there is time for them."""
+        """Train to the end, with a number of kills on the way if there is time for them."""
         plans = [self._plan() for _ in range(deaths)]
         if "--rotations 2" in self.job.options:
             plans.append(Death(seconds=self.rng.uniform(0.0, 1.0), phase="zero-shot"))

@@ -13,7 +13,7 @@ _MOST = 20
 
 
 def failures_in(numbers: Numbers) -> list[str]:
-    """Failures of a part, whichever way it keeps them."""
+    """Failures of a part, which stores them as a list or by kind."""
     failures = numbers["failures"]
     return (
         [f"{kind}: {text}" for kind, texts in failures.items() for text in texts]

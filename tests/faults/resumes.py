@@ -1,4 +1,4 @@
-"""Everything that keeps state of its own: killed and resumed against uninterrupted."""
+"""Kill and resume every job that has a state, and compare it with an uninterrupted run."""
 
 from __future__ import annotations
 

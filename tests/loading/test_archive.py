@@ -82,7 +82,7 @@ def canary(tmp_path):
 
 
 def leaves(value):
-    """All that is in nested dicts and lists, keys included."""
+    """Everything in nested dicts and lists, keys included."""
     if isinstance(value, dict):
         return [leaf for key, entry in value.items() for leaf in (key, *leaves(entry))]
     if isinstance(value, (list, tuple)):
@@ -479,7 +479,7 @@ def test_encrypted_and_oddly_compressed(tmp_path, ppo):
 
 def test_bombs_take_no_memory(tmp_path, ppo):
     _, path, config = ppo
-    eqrl.load(path, config=config)  # what is imported and kept once
+    eqrl.load(path, config=config)  # imports and caches
     zeros = bytes(2**26)
     inner = saved({"policy": 1})
     with zipfile.ZipFile(io.BytesIO(inner)) as archive:
@@ -594,7 +594,7 @@ def test_files_of_tensors_are_read_as_pytorch_reads_them():
 
 # ---------------------------------------------------------------------- damage
 def outcome(model, path, config):
-    """What a damaged file gives: the same values, or one line."""
+    """The outcome of loading a damaged file: the same values, or an error in one line."""
     try:
         loaded, _ = eqrl.load(path, config=config)
     except UsageError as error:
@@ -798,7 +798,7 @@ def test_evaluate_and_export(tmp_path, reach, capsys):
 
 
 def test_archives_of_a_plain_sb3_program(tmp_path):
-    """A model that eqrl had no part in, with a configuration written by hand."""
+    """A model made without eqrl, with a configuration written by hand."""
     model = PPO("MlpPolicy", "Pendulum-v1", n_steps=32, batch_size=32, policy_kwargs={"net_arch": [16]}, device="cpu")
     model.learn(64)
     model.save(tmp_path / "pendulum")

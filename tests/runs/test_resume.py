@@ -1,4 +1,4 @@
-"""Resuming: the same command goes on, another configuration does not, one training a folder, damaged checkpoints are passed over."""
+"""Resuming: the same command resumes, another configuration does not, a folder has one training, damage is passed over."""
 
 import csv
 import os
@@ -48,7 +48,7 @@ def config(folder, **options):
 
 
 def interrupted(folder, to, config):
-    """A run as a kill would have left it: whole until a checkpoint, and some rubbish after that."""
+    """A run as a kill leaves it: whole up to a checkpoint, with leftovers after it."""
     run = train(config).path
     run = shutil.copytree(run, folder / to)
     checkpoints = RunFolder(run).checkpoints
@@ -96,7 +96,7 @@ def test_the_same_command_goes_on_and_afterwards_begins_another_run(tmp_path, ca
     assert main(COMMAND.replace("-n 2000", "-n 3000").split()) == 0  # another configuration is another run
     assert "tests-Point-v0_2" in capsys.readouterr().out
     with locked(first.path):
-        assert unfinished(first.config()) == []  # somebody else is at it
+        assert unfinished(first.config()) == []  # another process is training it
     assert main(COMMAND.split()) == 0
     out = capsys.readouterr().out
     assert "go on    logs/ppo/tests-Point-v0_1" in out
@@ -138,7 +138,7 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, capsys):
             resume(run)
         assert main(["train", "--resume", str(run)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-        load_run(run)  # looking is allowed
+        load_run(run)  # reading is allowed
     resume(run)
 
 

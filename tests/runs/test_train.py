@@ -1,4 +1,4 @@
-"""Training: it learns, it can be stopped and resumed, it is not disturbed by its evaluation, it loads without pickle."""
+"""Training learns, can be stopped and resumed, is not changed by its evaluation, and loads without pickle."""
 
 import csv
 import json
