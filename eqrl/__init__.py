@@ -1,20 +1,20 @@
 """eqrl: reinforcement learning with policies that cannot break the symmetry of their world.
 
 The names below are the public API. Each is imported when it is first used, so ``import eqrl`` only registers the environments with
-Gymnasium. What is not listed here may move between versions.
+Gymnasium. Everything else may move between versions.
 
 - Environments: :data:`ENVIRONMENTS`, :func:`make_vec`, :func:`register`.
 - Spaces that know their symmetry: :class:`TypedBox`, :class:`Representation`, :class:`Field`, :class:`EntitySet`,
   :func:`representation_of`; groups: :class:`Group`, :class:`Generator`, :class:`Element`, :func:`about_gravity`,
   :func:`finite_group`, :data:`SO2`, :data:`O2`, :data:`SO3`, :data:`O3`.
-- Environments of others: :func:`with_symmetry` types them, :func:`infer_types` proposes types.
+- Third-party environments: :func:`with_symmetry` types them, :func:`infer_types` proposes types.
 - Policies for Stable-Baselines3: :class:`EquivariantPolicy` (PPO), :class:`EquivariantSACPolicy`, :class:`EquivariantTD3Policy`,
   :class:`EquivariantTQCPolicy`. Baselines and buffers that learn the symmetry are in :mod:`eqrl.agents`.
 - Models: :func:`derive` finds a model's symmetry, and its ``symmetrise`` makes it exact.
 - Proofs: :func:`verify` a model's or environment's symmetry, :func:`check_environment`, :func:`check_policy`,
   :func:`measure_behaviour`.
 - Runs: :class:`Config` and :func:`load`; training and evaluation are :func:`eqrl.train.train` and :func:`eqrl.evaluate.evaluate`.
-- Callbacks for trainings of one's own: :class:`SaveTraining` (exact resume), :class:`ShareCores`.
+- Callbacks for your own training scripts: :class:`SaveTraining` (exact resume), :class:`ShareCores`.
 """
 
 import importlib
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 _here = Path(__file__).parent
 if not (_here / "envs").is_dir() and (_here.parent / "pyproject.toml").is_file():
-    # Python runs in a checkout, whose eqrl/ shadows the installed package: envs/ and agents/ lie beside it there
+    # In a checkout, eqrl/ shadows the installed package, and envs/ and agents/ lie beside it.
     __path__.append(str(_here.parent))
 
 from eqrl.envs.registration import ENVIRONMENTS, make_vec, register, register_all  # noqa: E402
@@ -93,7 +93,7 @@ __all__ = [
     "with_symmetry",
 ]
 
-# where the names live that are imported when they are first used: they need PyTorch, MuJoCo or Stable-Baselines3
+# Modules of the names that are imported on first use, because they need PyTorch, MuJoCo or Stable-Baselines3.
 _ROOMS: Mapping[str, tuple[str, ...]] = {
     "agents": ("EquivariantPolicy", "EquivariantSACPolicy", "EquivariantTD3Policy", "EquivariantTQCPolicy"),
     "checkpoint": ("SaveTraining",),
@@ -117,7 +117,7 @@ def __getattr__(name: str) -> Any:
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'eqrl' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"eqrl.{_ROOM_OF[name]}"), name)
-    globals()[name] = value  # the next use is an ordinary look-up
+    globals()[name] = value  # later uses are ordinary lookups
     return value
 
 

@@ -1,4 +1,4 @@
-"""Derive the symmetry of a model or environment and prove it: ``python -m eqrl.check TARGET``, ``eqrl check TARGET``, :func:`check`."""
+"""Derive the symmetry of a model or environment and prove it: :func:`check`, ``eqrl check`` or ``python -m eqrl.check``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Errors that a person can act upon, in one line. Imports nothing heavy but Gymnasium."""
+"""Errors that the user can act on, in one line. Gymnasium is the only heavy import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gymnasium
 
 
 class UsageError(Exception):
-    """Something the user gave does not fit; the message is one line that names the thing and the fix.
+    """An input of the user does not fit; the message is one line that names the input and the fix.
 
     The command line prints it without a traceback and exits with its ``exit_code``.
     """
@@ -24,11 +24,11 @@ class UsageError(Exception):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """A half-sentence that offers the closest known word, or lists them all.
+    """A clause that offers the closest known word, or lists all of them.
 
     Args:
         word: what the user wrote.
-        known: what would have been right.
+        known: the valid words.
     """
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
@@ -38,15 +38,15 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def known_arguments(*owners: Any) -> set[str]:
-    """Names of the arguments of classes, those of their base classes included.
+    """Names of the constructor arguments of classes and their base classes.
 
     Args:
-        owners: classes; whatever is not one is skipped.
+        owners: classes; anything else is skipped.
     """
     known: set[str] = set()
     for owner in owners:
         for base in inspect.getmro(owner) if inspect.isclass(owner) else ():
-            # a class may say by __signature__ what its __init__ reads
+            # a class may declare the arguments of its __init__ in __signature__
             described = base if "__signature__" in vars(base) else vars(base).get("__init__")
             if described is not None:
                 parameters = inspect.signature(described).parameters.values()
@@ -55,22 +55,22 @@ def known_arguments(*owners: Any) -> set[str]:
 
 
 def argument_hint(text: str, known: Iterable[str]) -> str:
-    """Python's message about an unexpected argument in words that name the closest known one; other messages as they are.
+    """Reword Python's message about an unexpected argument so that it names the closest known one.
 
     Args:
-        text: the message of a ``TypeError``.
-        known: what would have been right.
+        text: the message of a ``TypeError``; any other message is returned unchanged.
+        known: the valid arguments.
     """
     if "unexpected keyword argument" not in text:
         return text
-    # newer Pythons add a guess of their own behind the name
+    # newer versions of Python append their own guess to the name
     wrong = text.split("unexpected keyword argument", 1)[1].split("'")[1]
     return f"it has no option {wrong!r}; {suggestion(wrong, known)}"
 
 
 @contextmanager
 def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
-    """Turn the errors of a constructor into one line that says what was being made."""
+    """Turn the errors of a constructor into one line that names what was being made."""
     try:
         yield
     except UsageError:
@@ -80,6 +80,6 @@ def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
         text = text.removeprefix(f"{what.split()[-1]}: ")
         raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error
     except RuntimeError as error:
-        if "allocate memory" not in str(error):  # PyTorch has no MemoryError of its own
+        if "allocate memory" not in str(error):  # PyTorch raises no MemoryError
             raise
         raise UsageError(f"{what}: it is too large for the memory of this machine; make it smaller") from error

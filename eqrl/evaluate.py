@@ -1,4 +1,4 @@
-"""Evaluate a run on rotated worlds: ``python -m eqrl.evaluate RUN``, ``eqrl evaluate RUN``, or :func:`evaluate`."""
+"""Evaluate a run on rotated worlds: :func:`evaluate`, ``eqrl evaluate`` or ``python -m eqrl.evaluate``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Export the deterministic policy of a model: ``python -m eqrl.export RUN --out policy.onnx``, ``eqrl export``, or :func:`export_policy`."""
+"""Export the deterministic policy of a model: :func:`export_policy`, ``eqrl export`` or ``python -m eqrl.export``."""
 
 import sys
 

@@ -8,10 +8,10 @@ import sys
 
 
 def choose_renderer() -> None:
-    """Render through EGL where there is no display, unless the user chose something or EGL is not installed.
+    """Render through EGL where there is no display, unless the user has chosen a renderer or EGL is not installed.
 
-    MuJoCo reads the choice when it is imported, so a command calls this before anything else. Without the library its import
-    would fail; nothing is chosen then, and only those who render are told what to install.
+    MuJoCo reads the choice when it is imported, so a command calls this first. Without the library that import would
+    fail, so nothing is chosen then, and only a command that renders says what to install.
     """
     has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if sys.platform == "linux" and not has_display and "MUJOCO_GL" not in os.environ and _has_egl():

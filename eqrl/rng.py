@@ -1,4 +1,4 @@
-"""Leave the random numbers of training alone."""
+"""Keep the random numbers of a training untouched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 @contextmanager
 def preserved_rng() -> Iterator[None]:
-    """Give back the global generators of Python, NumPy and PyTorch as they were.
+    """Restore the global generators of Python, NumPy and PyTorch on exit.
 
     Stable-Baselines3 draws minibatches and noise from the global generators, so an evaluation that drew from them
-    would change the training that it only meant to watch.
+    would change the training that it observes.
     """
     python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None

@@ -1,9 +1,9 @@
-"""Who has the cores when: the simulation while experience is collected, PyTorch while it learns.
+"""Share the cores: the simulation has them while experience is collected, PyTorch during updates.
 
-PyTorch's worker threads do not sleep after an operation, they spin for some milliseconds in the hope of the next one. The
-physics that runs meanwhile in threads of its own then shares its cores with threads that do nothing: measured on 2 cores,
-``PPO.learn`` on AntTarget takes 1.5 times as long. Small networks gain nothing from a second thread while they act, so
-PyTorch gets one thread while experience is collected and all of them for the update.
+PyTorch's worker threads do not sleep after an operation but spin for some milliseconds, waiting for the next one. The
+physics threads then share their cores with threads that do nothing: measured on 2 cores, ``PPO.learn`` on AntTarget takes
+1.5 times as long. Small networks gain nothing from a second thread while they act, so PyTorch gets one thread while
+experience is collected and all threads for the update.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 @contextmanager
 def simulating() -> Iterator[None]:
-    """Leave the cores to the simulation: one thread for PyTorch inside, as many as before afterwards."""
+    """Leave the cores to the simulation: PyTorch has one thread inside, and its previous number afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -27,7 +27,7 @@ def simulating() -> Iterator[None]:
 
 
 class ShareCores(BaseCallback):
-    """One PyTorch thread during every rollout, during updates as many as when this callback was made.
+    """Give PyTorch one thread during rollouts, and during updates as many as when this callback was made.
 
     Works with every algorithm of Stable-Baselines3: ``model.learn(n, callback=ShareCores())``.
     """

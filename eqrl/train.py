@@ -1,4 +1,4 @@
-"""Train an agent: ``python -m eqrl.train``, ``eqrl train``, or ``train(Config(...))`` from Python."""
+"""Train an agent: :func:`train`, ``eqrl train`` or ``python -m eqrl.train``."""
 
 import sys
 

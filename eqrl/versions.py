@@ -1,4 +1,4 @@
-"""Versions of everything that decides the bits of a run."""
+"""Versions of everything that determines the bits of a run."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ _PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco", "numpy
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that decides the bits of a run."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Versions of everything that determines the bits of a run."""
+    version_of = {"python": platform.python_version(), "platform": platform.platform()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            version_of[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
+            version_of[package] = "not installed"
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # no git, no commit: the versions still say what ran
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # without git there is no commit; the versions remain
         described = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
         if described.returncode == 0:
-            found["commit"] = described.stdout.strip()
-    return found
+            version_of["commit"] = described.stdout.strip()
+    return version_of
 
 
 def versions_text() -> str:
-    """The same, one a line."""
+    """The same as text, one version per line."""
     return "".join(f"{name} {version}\n" for name, version in versions().items())
 
 
-def different_versions(kept: Mapping[str, str]) -> list[str]:
-    """Packages that are not those of a checkpoint, each as ``torch 2.8.0 then and 2.9.0 now``."""
-    # not the commit: an installed package finds that of whatever repository its environment lies in
+def different_versions(stored: Mapping[str, str]) -> list[str]:
+    """Packages whose version differs from a checkpoint's, each as ``torch 2.8.0 then and 2.9.0 now``."""
+    # the commit is left out: an installed package would report that of any repository around its environment
     now = versions()
     return [
-        f"{name} {kept.get(name, 'unknown')} then and {now[name]} now"
+        f"{name} {stored.get(name, 'unknown')} then and {now[name]} now"
         for name in ("python", *_PACKAGES)
-        if kept.get(name) != now[name]
+        if stored.get(name) != now[name]
     ]

@@ -1,10 +1,10 @@
-"""What checkpoints cost, as a share of the training's wall-clock, measured side by side in one run.
+"""The cost of checkpoints as a share of the wall-clock time of a training.
 
     python scripts/benchmark_checkpoints.py --json results/reliability/checkpoint_cost.json
 
-PPO is the job of ``eqrl train`` without options, SAC its preset on AntTarget with a replay buffer of 1,000,000 transitions that is
-full. For both: steps/s of ``learn``, seconds of a save with what one default interval adds, and their ratio. For SAC also the
-memory that saving takes beyond what the training has, and the first save of a full buffer, which no run has to pay at once.
+PPO trains the job of ``eqrl train`` without options; SAC trains with its preset on AntTarget and a full replay buffer of 1,000,000
+transitions. Both measure the steps/s of ``learn``, the seconds of a save after one default interval, and their ratio. SAC also
+measures the additional memory of a save, and the first save of a full buffer, which no run has to pay at once.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def main() -> int:
 
 
 def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
-    """Rate of training and cost of saving for one configuration."""
+    """The training rate and the cost of saving for one configuration."""
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
     interval, total = config.save_freq or 0, config.n_timesteps or 0
     if isinstance(model, OffPolicyAlgorithm):
         fill(model)
-        # the log counts rows by steps; a run with a full buffer has made at least so many
+        # the log counts rows by steps, and a run with a full buffer has made at least this many
         model.num_timesteps = model.buffer_size
     rate = train(model, (2_000 if quick else 20_000) if config.algo == "ppo" else 400 if quick else 4_000)
     store, about = Store(folder, keep=config.keep_checkpoints), Description(config.to_dict(), versions())
@@ -77,7 +77,7 @@ def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
         else:
             train(model, 4_000)
         seconds.append(save(store, model, about))
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "n_timesteps": total,
         "interval_steps": interval,
         "training_steps_per_s": rate,
@@ -89,13 +89,13 @@ def measure(config: Config, folder: Path, quick: bool) -> dict[str, Any]:
     if isinstance(model, OffPolicyAlgorithm):
         assert model.replay_buffer is not None
         size = buffer_bytes(model.replay_buffer)
-        found |= {"buffer_bytes": size, "extra_memory_share": (peak() - before) / size}
+        numbers |= {"buffer_bytes": size, "extra_memory_share": (peak() - before) / size}
         again = make_model(config, env)
         start = time.perf_counter()
         store.resume(again, *store.newest(complete=True))
-        found["resume_s"] = time.perf_counter() - start
+        numbers["resume_s"] = time.perf_counter() - start
     env.close()
-    return found
+    return numbers
 
 
 def train(model: BaseAlgorithm, steps: int) -> float:
@@ -127,7 +127,7 @@ def save(store: Store, model: BaseAlgorithm, about: Description) -> float:
 
 
 def peak() -> int:
-    """The most memory that this process has ever held, in bytes."""
+    """Peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -136,15 +136,15 @@ def show(result: dict[str, Any]) -> None:
     table = Table(title="Checkpoints at the default interval")
     for column in ("", "interval", "training", "a save", "share of wall-clock", "extra memory / buffer"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, found in result.items():
-        if isinstance(found, dict) and "share" in found:
+    for name, numbers in result.items():
+        if isinstance(numbers, dict) and "share" in numbers:
             table.add_row(
                 name,
-                f"{found['interval_steps']:,} steps",
-                f"{found['training_steps_per_s']:,.0f} steps/s",
-                f"{1000 * found['save_s']:.0f} ms",
-                f"{100 * found['share']:.2f} %",
-                f"{100 * found['extra_memory_share']:.1f} %" if "extra_memory_share" in found else "-",
+                f"{numbers['interval_steps']:,} steps",
+                f"{numbers['training_steps_per_s']:,.0f} steps/s",
+                f"{1000 * numbers['save_s']:.0f} ms",
+                f"{100 * numbers['share']:.2f} %",
+                f"{100 * numbers['extra_memory_share']:.1f} %" if "extra_memory_share" in numbers else "-",
             )
     print_table(Console(), table)
 

@@ -1,7 +1,7 @@
-"""What the symmetry of a robot's body is worth: AntTarget with all headings and targets, learnt by seven methods.
+"""The value of a body's symmetry: AntTarget with all headings and targets, learnt by seven methods.
 
     python scripts/benchmark_morphology.py            # 3 seeds, about 25 minutes on 2 cores
-    python scripts/benchmark_morphology.py --report   # train nothing, write the report from what is there
+    python scripts/benchmark_morphology.py --report   # train nothing, write the report from the finished runs
 
 The ant has four like legs: its group is that of the square (D4), on top of rotations about gravity. ``regular`` keeps all of
 it by its weights, ``frame`` and ``heading`` only the rotations, ``mlp`` nothing; augmentation and mirror loss teach all of it to
@@ -35,7 +35,7 @@ The final return is the mean of the last three evaluations.""",
 
 
 def main() -> None:
-    """Run what is missing, then report."""
+    """Run the missing jobs, then write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=TASK.methods, default=TASK.methods)

@@ -4,12 +4,12 @@
     python scripts/benchmark_off_policy.py --before ../older_checkout --json results/off_policy.json
 
 Updates a second on one thread, batch 256, two hidden layers of ``--width``, as ratios to Stable-Baselines3's ``MlpPolicy`` of the
-same width, from interleaved repetitions. Beside it stands an MLP with as many parameters as ``vector`` has, and with the same
-one-pass Adam. Processor time is counted, so that another job on the machine disturbs less; measure on an idle one all the same.
+same width, from interleaved repetitions. A further reference is an MLP with as many parameters as ``vector`` and the same
+one-pass Adam. Processor time is measured, so that other jobs disturb less; measure on an idle machine all the same.
 
-``--before`` names another checkout. Both versions then run by turns, each in processes of its own, and every rate is divided by
-that of ``MlpPolicy`` in the same process: the gain is the ratio of these ratios. The same is done with the seconds until the
-success rate of 50 episodes is 0.95.
+``--before`` names another checkout. The two versions then alternate, in separate processes, and every rate is divided by that of
+``MlpPolicy`` in the same process: the gain is the ratio of these ratios. The seconds until the success rate of 50 episodes is
+0.95 are compared in the same way.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def write(result: dict[str, Any], path: Path | None) -> None:
-    """Write what there is, also in the middle: a run that is cut short leaves its numbers."""
+    """Write the numbers so far, so that a run that is cut short leaves them."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
@@ -79,7 +79,7 @@ def write(result: dict[str, Any], path: Path | None) -> None:
 
 
 def rates(width: int, rounds: int, updates: int) -> list[dict[str, Any]]:
-    """Updates a second of every network, task and algorithm, and their ratios to the stock policy."""
+    """Updates per second of every network, task and algorithm, and their ratios to the stock policy."""
     import torch
 
     torch.set_num_threads(1)
@@ -140,7 +140,7 @@ def _parameters(model: Any) -> int:
 
 
 def gain(args: argparse.Namespace) -> dict[str, Any]:
-    """Ratios of this version over those of the other one, processes of both by turns."""
+    """Ratios of this version over those of the other one, from alternating processes."""
     turns: dict[str, list[list[dict[str, Any]]]] = {"before": [], "after": []}
     for _ in range(1 if args.quick else 3):
         for name, runs in turns.items():
@@ -156,7 +156,7 @@ def gain(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def solving(args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds until Reach is solved, both versions by turns."""
+    """Seconds until Reach is solved, with both versions alternating."""
     turns: dict[str, list[dict[str, Any]]] = {"before": [], "after": []}
     for seed in range(args.seeds):
         for name, runs in turns.items():
@@ -180,7 +180,7 @@ def _child(args: argparse.Namespace, which: str, part: str, *more: str) -> Any:
 
 
 def solve(seed: int) -> dict[str, float]:
-    """Seconds and steps of training, without evaluations, until 50 episodes of Reach succeed at the rate that counts as solved."""
+    """Seconds and steps of training, without evaluations, until the success rate of 50 episodes of Reach counts as solved."""
     import torch
     from stable_baselines3 import SAC, HerReplayBuffer
 

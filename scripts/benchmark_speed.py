@@ -1,8 +1,8 @@
-"""Speed of eqrl against what it stands on, as ratios measured side by side in one run.
+"""Speed of eqrl relative to MuJoCo, Stable-Baselines3 and PyTorch, as ratios measured side by side.
 
     python scripts/benchmark_speed.py --json results/speed.json
 
-Off-policy updates have ``benchmark_off_policy.py``. The ratios, each from interleaved repetitions on the same machine and thread count:
+``benchmark_off_policy.py`` measures off-policy updates. The ratios, each from interleaved repetitions on the same machine and thread count:
 
 - ``env_ratio``: steps/s of our ``VecEnv`` with observation, reward and resets, over bare ``mujoco.batch`` stepping of
   the same model.
@@ -121,13 +121,13 @@ def stepping(n_envs: int, threads: int, rounds: int, steps: int) -> dict[str, fl
             env.step(action)
         return steps * n_envs / (time.perf_counter() - start)
 
-    for _ in range(2):  # warm up, and let both fall to the ground
+    for _ in range(2):  # warm up, and let the robots of both fall to the ground
         bare(), ours()
     return interleaved({"bare": bare, "vec_env": ours}, rounds)
 
 
 def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str, float]:
-    """Steps/s of ``PPO.learn`` from end to end, with the preset's rollout and minibatch sizes and, as in ``eqrl train``, cores shared by turns."""
+    """End-to-end steps/s of ``PPO.learn`` with the preset's rollout and minibatch sizes, and with ``ShareCores`` as in ``eqrl train``."""
     common: dict[str, Any] = {"n_steps": 32, "batch_size": 1024, "n_epochs": 5, "device": "cpu", "seed": 0}
 
     def model(name: str) -> PPO:
@@ -155,7 +155,7 @@ def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str
 
 
 def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
-    """Cost of every backbone relative to a torch MLP 2x256 on the same input, one thread."""
+    """Cost of every backbone relative to a torch MLP 2x256 on the same input, on one thread."""
     nets: dict[str, tuple[torch.nn.Module, int]] = {}
     for group in (O3, SO2):
         rep_in = Representation((Field("scalars", "10x0e"), Field("vectors", "10x1o", role="goal")), (), group)
@@ -221,7 +221,7 @@ def legged_groups() -> tuple[Group, Group]:
 
 
 def torch_mlp(inputs: int, outputs: int) -> torch.nn.Module:
-    """The yardstick."""
+    """The reference MLP."""
     return torch.nn.Sequential(
         torch.nn.Linear(inputs, 256), torch.nn.Tanh(), torch.nn.Linear(256, 256), torch.nn.Tanh(), torch.nn.Linear(256, outputs)
     )  # fmt: skip

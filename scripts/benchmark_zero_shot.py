@@ -1,12 +1,12 @@
 """Zero-shot benchmark: train on one sector, evaluate on every rotated one, with the baselines that matter.
 
-    python scripts/benchmark_zero_shot.py                 # everything: 14 methods on 3 tasks, 3 seeds, about 1.5 hours on 2 cores
-    python scripts/benchmark_zero_shot.py --quick         # a smoke run of some minutes, to see that it works
-    python scripts/benchmark_zero_shot.py --tasks Push    # only some of it
+    python scripts/benchmark_zero_shot.py                 # everything: 14 combinations of method and task, 3 seeds, about 1.5 hours on 2 cores
+    python scripts/benchmark_zero_shot.py --quick         # a smoke run of some minutes
+    python scripts/benchmark_zero_shot.py --tasks Push    # one task only
 
-Every run is a process of its own with one thread. Finished runs are skipped and interrupted ones resumed, so the same
-command can be given again at any time. All methods have the same preset, budget and seeds; nothing is tuned for one of
-them. The results go to ``results/zero_shot``; the run folders stay in ``logs/zero_shot``.
+Every run is a separate process with one thread. Finished runs are skipped and interrupted ones resumed, so the same
+command can be repeated at any time. All methods have the same preset, budget and seeds; none of them is tuned.
+The results go to ``results/zero_shot``; the run folders stay in ``logs/zero_shot``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zero_shot_report import write_report
 
 _SECTOR = ("target_sector:(-15,15)", "heading:(-15,15)")
 _ALL = ("target_sector:uniform", "heading:uniform")
-# mlp is an MLP with our normalisation inside the policy; MlpPolicy is Stable-Baselines3's own, without any
+# mlp is an MLP with eqrl's normalisation inside the policy; MlpPolicy is Stable-Baselines3's, without normalisation
 _BASELINES = ("heading", "goal", "mlp", "MlpPolicy + augmentation", "MlpPolicy")
 TASKS = {
     task.name: task
@@ -34,7 +34,7 @@ TASKS = {
 
 
 def main() -> None:
-    """Run all jobs, then write the report from what is there."""
+    """Run all jobs, then write the report from all finished runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="only these; by default those of each task")
@@ -64,7 +64,7 @@ def main() -> None:
             rotations=rotations,
             evaluations=evaluations,
         )
-        for seed in range(options.seeds)  # seed by seed, so that an early stop leaves whole comparisons
+        for seed in range(options.seeds)  # seed by seed, so that an early stop leaves complete comparisons
         for task in tasks
         for method in options.methods or task.methods
     ]

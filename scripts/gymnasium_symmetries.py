@@ -1,4 +1,4 @@
-"""Find the symmetry of Gymnasium's environments: of the model, and of what the task keeps of it.
+"""Find the symmetry of Gymnasium's environments: that of the model, and the part of it that the task keeps.
 
 python scripts/gymnasium_symmetries.py                # writes results/gymnasium/
 python scripts/gymnasium_symmetries.py --write-data   # and the data files of eqrl.declare
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Rows(yaml.SafeDumper):
-    """Lists of numbers in one line."""
+    """Writes lists of numbers on one line."""
 
 
 def _list(dumper: Rows, data: list[Any]) -> yaml.Node:
@@ -31,14 +31,14 @@ def _list(dumper: Rows, data: list[Any]) -> yaml.Node:
 Rows.add_representer(list, _list)
 
 
-def row(name: str, found: dict[str, Any], model: dict[str, Any] | None) -> str:
+def row(name: str, task: dict[str, Any], model: dict[str, Any] | None) -> str:
     """One line of the table."""
-    kept = [f"{g['name']} ({g['drift'][0]:.0e}, {g['drift'][-1]:.0e})" for g in found["generators"] if g["holds"] == "exactly"]
-    nearly = [f"{g['name']}: {'; '.join(g.get('differs', []))}" for g in found["generators"] if g["holds"] != "exactly"]
+    exact = [f"{g['name']} ({g['drift'][0]:.0e}, {g['drift'][-1]:.0e})" for g in task["generators"] if g["holds"] == "exactly"]
+    nearly = [f"{g['name']}: {'; '.join(g.get('differs', []))}" for g in task["generators"] if g["holds"] != "exactly"]
     if model is None:
-        return f"| {name} | - | {2 ** len(kept)} | {', '.join(kept) or '-'} | - |"
+        return f"| {name} | - | {2 ** len(exact)} | {', '.join(exact) or '-'} | - |"
     derived = f"{model['dynamic']['group']}, {model['dynamic']['order']}"
-    return f"| {name} | {derived} | {model['task_order']} | {', '.join(kept) or '-'} | {'; '.join(nearly) or '-'} |"
+    return f"| {name} | {derived} | {model['task_order']} | {', '.join(exact) or '-'} | {'; '.join(nearly) or '-'} |"
 
 
 def main() -> None:
@@ -49,16 +49,16 @@ def main() -> None:
     options = parser.parse_args()
     table, summary = [], {}
     for name in (*MUJOCO, *CLASSIC):
-        found = find_symmetries(name)
+        task = find_symmetries(name)
         model = describe_model(name) if name in MUJOCO else None
-        table.append(row(name, found, model))
+        table.append(row(name, task, model))
         print(table[-1], flush=True)
-        generators = [{k: v for k, v in g.items() if k != "element"} for g in found["generators"]]
+        generators = [{k: v for k, v in g.items() if k != "element"} for g in task["generators"]]
         summary[name] = {"model": model, "task": generators}
         if options.write_data:
             path = ROOT / "eqrl" / "declare" / "data" / f"{name.lower().replace('-', '_')}.yaml"
             head = "# Found by scripts/gymnasium_symmetries.py --write-data; a test finds it again.\n"
-            path.write_text(head + yaml.dump(found, Dumper=Rows, sort_keys=False, width=120), encoding="utf-8")
+            path.write_text(head + yaml.dump(task, Dumper=Rows, sort_keys=False, width=120), encoding="utf-8")
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "symmetries.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     text = [

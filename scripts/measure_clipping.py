@@ -1,8 +1,9 @@
-"""How much of an augmented rollout PPO clips before its first gradient step, and what that does to learning.
+"""The share of an augmented rollout that PPO clips before its first gradient step, and its effect on learning.
 
-Turned samples keep the log-probability under which they were drawn (``reuse``) or get that of the turned policy's own
-(``recompute``); see ``eqrl.agents.rollout_buffers``. For each the fraction of importance ratios outside ``1 +- clip_range`` is measured at the
-start of every update, with ``eqrl.agents.first_ratios``. Without augmentation (``-``) a turned copy of the rollout is measured and not trained on.
+Turned samples keep the log-probability under which they were drawn (``reuse``) or get the policy's at the turned sample (``recompute``);
+see ``eqrl.agents.rollout_buffers``. For both, ``eqrl.agents.first_ratios`` measures the fraction of importance ratios outside
+``1 +- clip_range`` at the start of every update. Without augmentation (``-``), a turned copy of the rollout is measured but not
+trained on.
 
     python scripts/measure_clipping.py [--env eqrl/AntTarget-v0] [-n 150000] [--seed 0]
 """
@@ -43,21 +44,23 @@ class Clipped(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         assert isinstance(self.model, PPO)
-        own = self.model.rollout_buffer
+        original = self.model.rollout_buffer
         if self.turned is not None:
             self.turned.reset()
             for name in ARRAYS:
-                setattr(self.turned, name, copy(getattr(own, name)))  # getting minibatches reorders it
+                setattr(
+                    self.turned, name, copy(getattr(original, name))
+                )  # a copy, because drawing minibatches reorders the buffer
             self.turned.full = True
             self.model.rollout_buffer = self.turned
         ratios = first_ratios(self.model)
-        self.model.rollout_buffer = own
+        self.model.rollout_buffer = original
         self.outside.append(float(np.mean(np.abs(ratios - 1.0) > 0.2)))
         self.median.append(float(np.median(ratios)))
 
 
 def measure(env_id: str, policy: str, log_prob: str | None, steps: int, seed: int) -> str:
-    """Train once; a row of the table."""
+    """Train once, and return a row of the table."""
     env = eqrl.make_vec(env_id, 64, seed=seed, **preset("ppo", env_id).get("env_kwargs", {}))
     is_dict = hasattr(env.observation_space, "spaces")
     options: dict[str, Any] = {}

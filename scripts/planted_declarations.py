@@ -1,7 +1,7 @@
-"""Environments typed from outside, rightly and with one planted slip: parity, sign, permutation or frame.
+"""Environments typed from outside, correctly and with one planted error: parity, sign, permutation or frame.
 
-Gymnasium's robots take their ready-made types as the right declaration. Robots of our own have two or four legs and a free
-base, and are observed as people do it: gravity, linear and angular velocity along the body's or the world's axes, joints, feet.
+For Gymnasium's robots, the ready-made types are the correct declaration. The other robots have two or four legs and a free base,
+and the usual observations: gravity, linear and angular velocity along the body's or the world's axes, joints, feet.
 ``planted_wrong_maps.py`` counts what ``check_environment`` refuses.
 """
 
@@ -27,12 +27,12 @@ _UNSEEN = ("cfrc_ext",)  # forces on bodies that nothing touches are zero with e
 
 @dataclass(frozen=True)
 class Declaration:
-    """An environment and how its observations and actions are said to turn.
+    """An environment, with the declared representations of its observations and actions.
 
     Attributes:
         env: the bare environment.
-        observation: its representation.
-        action: likewise.
+        observation: representation of the observations.
+        action: representation of the actions.
     """
 
     env: gymnasium.Env[Any, Any]
@@ -64,7 +64,7 @@ class Slip:
 
 
 class Robot(gymnasium.Env[Any, Any]):
-    """A box on legs with roll and pitch joints at each hip, and knees; it shall be high.
+    """A box on legs with roll and pitch joints at each hip, and knees; the reward is its height.
 
     Args:
         legs: two or four.
@@ -87,7 +87,7 @@ class Robot(gymnasium.Env[Any, Any]):
         return np.concatenate([R[2], d.qvel[:3] @ turn, d.qvel[3:6], d.qpos[7:], d.qvel[6:], *feet])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
-        """A little off the upright pose."""
+        """Start close to the upright pose."""
         super().reset(seed=seed)
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[7:] = 0.1 * self.np_random.normal(size=self.model.nq - 7)
@@ -96,7 +96,7 @@ class Robot(gymnasium.Env[Any, Any]):
         return self._get_obs(), {}
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
-        """Five substeps."""
+        """Take five substeps."""
         self.data.ctrl[:] = action
         mujoco.mj_step(self.model, self.data, nstep=5)
         return self._get_obs(), float(self.data.qpos[2]), bool(self.data.qpos[2] < 0.1), False, {}
@@ -165,7 +165,7 @@ def _relabellings(name: str, d: Declaration, rng: np.random.Generator) -> Iterat
 
 
 def _alike(d: Declaration, over: str, pair: tuple[int, int]) -> bool:
-    """Whether nothing tells two entities of an observation apart."""
+    """Whether two entities of an observation cannot be told apart."""
     states = np.stack([d.env.reset(seed=i)[0] for i in range(8)])
     for field in d.observation.fields:
         if field.entities == over:
@@ -202,13 +202,13 @@ def _regrouped(d: Declaration, k: int, over: str, matrix: Floats) -> Declaration
 
 
 def _under(rep: Representation, group: Group) -> Representation:
-    """Under another group, with entities of one kind, so that any of them may be exchanged."""
+    """The same fields under another group, with entities of one kind, so that any two may be exchanged."""
     sets = tuple(EntitySet(e.name, ("thing",) * e.size) for e in rep.entities)
     return Representation(rep.fields, sets, group)
 
 
 def _robot(legs: int, knees: bool, along: str) -> Declaration:
-    """C2 or C2 x C2 with rotations about gravity; along the body's axes vectors turn with the trunk."""
+    """C2 or C2 x C2 with rotations about gravity; vectors along the body's axes turn with the trunk."""
     group = _mirrors(legs, knees)
     kinds = ("roll", "pitch", "knee")[: 3 if knees else 2] * legs
     over_legs, over_joints = EntitySet("legs", ("leg",) * legs), EntitySet("joints", kinds)
@@ -226,14 +226,14 @@ def _robot(legs: int, knees: bool, along: str) -> Declaration:
 
 
 def _mirrors(legs: int, knees: bool) -> Group:
-    """Every joint goes to that of the image of its leg, with the sign of an axial vector along its axis."""
+    """Mirrors map every joint to that of its leg's image, with the sign of an axial vector along its axis."""
     mirrors = [("sagittal mirror", np.diag([1.0, -1.0, 1.0])), ("frontal mirror", np.diag([-1.0, 1.0, 1.0]))]
     axes = [0, 1, 1] if knees else [0, 1]
-    places, generators = _places(legs), []
+    hips, generators = _places(legs), []
     for name, R in mirrors[: 1 if legs == 2 else 2]:
         swap = np.zeros((legs, legs))
-        for leg, place in enumerate(places):
-            swap[np.linalg.norm(places - R[:2, :2] @ place, axis=1).argmin(), leg] = 1.0
+        for leg, hip in enumerate(hips):
+            swap[np.linalg.norm(hips - R[:2, :2] @ hip, axis=1).argmin(), leg] = 1.0
         signs = np.diag([np.linalg.det(R) * R[axis, axis] for axis in axes])
         generators.append(Generator.of(name, R, {"legs": swap, "trunk": R, "joints": np.kron(swap, signs)}))
     return Group("robot", "SO2", tuple(generators))

@@ -3,9 +3,9 @@
     python scripts/planted_models.py --models 200 --out results/check
 
 Every robot is a random tree, copied by a random finite group: torso, limbs of one to four joints, sometimes a tail on the
-mirror plane. Body frames, signs of axes and gears, and the order of limbs are random, so that nothing but geometry tells
-what belongs together. Every second robot is then damaged in one attribute; the planted symmetry must become a near miss
-that names it. With ``--prove`` the derived generators of the undamaged ones are also tried on the physics by ``verify``.
+mirror plane. Body frames, signs of axes and gears, and the order of limbs are random, so that only geometry shows
+which parts correspond. Every second robot is then damaged in one attribute; the planted symmetry must become a near miss
+that names it. With ``--prove``, ``verify`` also tries the derived generators of the undamaged robots on the physics.
 ``--slips 500`` adds robots of 4 to 30 joints with one wrong attribute of any kind (``planted_slips.py``).
 """
 
@@ -23,6 +23,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
+from rotations import quat, uniform_rotation, unit
 
 from eqrl import derive, verify
 
@@ -53,19 +54,19 @@ PLANTED: Mapping[str, tuple[Floats, ...]] = {
 # limbs in random places overlap, so they meet the floor but not each other
 _LIMB = {"contype": 1, "conaffinity": 2}
 _HINGE = mujoco.mjtJoint.mjJNT_HINGE
-# The share of slips that have to be named.
+# least share of slips that have to be named
 _NAMED = 0.99
 DAMAGES = ("mass", "armature", "damping", "friction", "range", "gear", "pos")
 
 
 def closed(generators: Sequence[Floats]) -> list[Floats]:
     """All products of orthogonal matrices."""
-    found = [np.eye(3)]
-    for known in found:
+    elements = [np.eye(3)]
+    for known in elements:
         for g in generators:
-            if not any(np.allclose(g @ known, f) for f in found):
-                found.append(g @ known)
-    return found
+            if not any(np.allclose(g @ known, f) for f in elements):
+                elements.append(g @ known)
+    return elements
 
 
 @dataclass
@@ -105,8 +106,8 @@ def plant(seed: int, group: str | None = None, damage: str = "", fixed: bool = F
     spec.option.timestep = 0.002
     spec.option.tolerance = 1e-12
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], name="floor", contype=2, conaffinity=1)
-    frame = _rotation(rng)
-    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=_quat(frame))
+    frame = uniform_rotation(rng)
+    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=quat(frame))
     if not fixed:
         torso.add_freejoint(name="root")
     torso.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.12, 0, 0], density=900.0, **_LIMB)
@@ -143,13 +144,13 @@ class _Link:
 
 
 def _chain(rng: np.random.Generator, k: int) -> list[_Link]:
-    """A limb in general position: no symmetry of the torso leaves it where it is."""
-    start = 0.15 * _unit(rng)
-    return _links(rng, start, [start * (1.6 + 0.3 * k) + 0.12 * _unit(rng) for _ in range(int(rng.integers(1, 5)))])
+    """A limb in general position: no symmetry of the torso fixes it."""
+    start = 0.15 * unit(rng)
+    return _links(rng, start, [start * (1.6 + 0.3 * k) + 0.12 * unit(rng) for _ in range(int(rng.integers(1, 5)))])
 
 
 def _tail(rng: np.random.Generator) -> list[_Link]:
-    """A limb on the sagittal plane, which the mirror keeps; its axes are normal to the plane."""
+    """A limb on the sagittal plane, which the mirror fixes; its axes are normal to the plane."""
     links = _links(rng, np.array([-0.15, 0.0, 0.02]), [np.array([-0.3, 0.0, 0.05]), np.array([-0.45, 0.0, 0.12])])
     normal = np.array([0.0, 1.0, 0.0])
     return [_Link(**{**vars(link), "axis": normal, "slides": False}) for link in links]
@@ -158,11 +159,11 @@ def _tail(rng: np.random.Generator) -> list[_Link]:
 def _links(rng: np.random.Generator, start: Floats, ends: list[Floats]) -> list[_Link]:
     links = []
     for i, end in enumerate(ends):
-        end = end if not i else start + 0.18 * _unit(rng) if abs(end[1]) > 1e-12 else end
+        end = end if not i else start + 0.18 * unit(rng) if abs(end[1]) > 1e-12 else end
         low = -float(rng.uniform(0.3, 1.2))
         links.append(
             _Link(
-                start, end, float(rng.uniform(0.02, 0.05)), _unit(rng), bool(rng.random() < 0.15), low, float(rng.uniform(0.3, 1.2)),
+                start, end, float(rng.uniform(0.02, 0.05)), unit(rng), bool(rng.random() < 0.15), low, float(rng.uniform(0.3, 1.2)),
                 float(rng.uniform(0.1, 1.0)), float(rng.uniform(0.005, 0.05)), float(rng.uniform(0.05, 0.5)),
                 float(rng.choice([0.0, rng.uniform(0.1, 2.0)])), float(rng.uniform(0.4, 1.2)), float(rng.uniform(1.0, 5.0)),
             )
@@ -181,15 +182,15 @@ def _add(
     rng: np.random.Generator,
     out: Planted,
 ) -> None:
-    """A copy of a limb, moved by ``g``, in body frames of its own."""
+    """A copy of a limb, moved by ``g``, with random body frames."""
     det = np.linalg.det(g)
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
         start, end = g @ link.start, g @ link.end
-        own = _rotation(rng)
-        where = start + 0.03 * _unit(rng)  # a body's origin may be anywhere
-        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ own))
-        frame, origin = own, where
+        orientation = uniform_rotation(rng)
+        where = start + 0.03 * unit(rng)  # a body's origin may be anywhere
+        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=quat(frame.T @ orientation))
+        frame, origin = orientation, where
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
         low, high = (link.low, link.high) if flip > 0 else (-link.high, -link.low)
@@ -234,40 +235,23 @@ def _damage(planted: Planted, damage: str, rng: np.random.Generator) -> None:
     elif damage == "gear":
         spec.actuator(f"{name}_motor").gear[0] *= 1.2
     elif damage == "pos":
-        joint.pos = np.asarray(joint.pos) + 0.004 * _unit(rng)
+        joint.pos = np.asarray(joint.pos) + 0.004 * unit(rng)
     planted.damage, planted.damaged = damage, name
-
-
-def _unit(rng: np.random.Generator) -> Floats:
-    v = rng.standard_normal(3)
-    return v / np.linalg.norm(v)
-
-
-def _rotation(rng: np.random.Generator) -> Floats:
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q * np.linalg.det(q)
-
-
-def _quat(rotation: Floats) -> Floats:
-    q = np.empty(4)
-    mujoco.mju_mat2Quat(q, np.ascontiguousarray(rotation).ravel())
-    return q
 
 
 def examine(planted: Planted, prove: bool = False) -> dict[str, Any]:
     """Derive and judge."""
     model = planted.spec.compile()
     start = time.perf_counter()
-    found = derive(model)
+    derivation = derive(model)
     seconds = time.perf_counter() - start
     expected = planted.order
     gone = bool(planted.damage) and planted.order > 1
     broken_geometry = planted.damage in ("range", "pos")
-    kinematic, dynamic = found.order("kinematic"), found.order("dynamic")
-    fields = {d.field for miss in found.near_misses for d in miss.discrepancies}
-    named = {part.rsplit("_", 1)[0] for miss in found.near_misses for d in miss.discrepancies for part in d.of}
-    named |= {part for miss in found.near_misses for d in miss.discrepancies for part in d.of}
+    kinematic, dynamic = derivation.order("kinematic"), derivation.order("dynamic")
+    fields = {d.field for miss in derivation.near_misses for d in miss.discrepancies}
+    named = {part.rsplit("_", 1)[0] for miss in derivation.near_misses for d in miss.discrepancies for part in d.of}
+    named |= {part for miss in derivation.near_misses for d in miss.discrepancies for part in d.of}
     right = (
         kinematic == (expected if not (gone and broken_geometry) else kinematic)
         and (dynamic == expected if not gone else dynamic < expected)
@@ -275,11 +259,11 @@ def examine(planted: Planted, prove: bool = False) -> dict[str, Any]:
     )
     holds: bool | None = None
     if prove and not planted.damage:
-        holds = verify(model, found, diagnosing=False).holds
+        holds = verify(model, derivation, diagnosing=False).holds
     reported = not gone or (planted.damage in fields and planted.damaged in named)
     return {
         "group": planted.group, "order": expected, "damage": planted.damage, "damaged": planted.damaged, "joints": int(model.njnt), "fixed": model.nq == model.nv,
-        "kinematic": kinematic, "dynamic": dynamic, "derived": found.group("kinematic").name, "right": bool(right),
+        "kinematic": kinematic, "dynamic": dynamic, "derived": derivation.group("kinematic").name, "right": bool(right),
         "near_miss_named": bool(reported), "holds": holds, "seconds": seconds,
     }  # fmt: skip
 
@@ -291,7 +275,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results/check"))
     parser.add_argument("--prove", action="store_true", help="also step the physics, which takes seconds a model")
-    parser.add_argument("--slips", type=int, default=0, help="so many robots with one attribute wrong on one side")
+    parser.add_argument("--slips", type=int, default=0, help="number of robots with one attribute wrong on one side")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "planted_models.json"

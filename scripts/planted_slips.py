@@ -1,227 +1,26 @@
-"""Robots with one slip of the pen: an attribute of one part that is wrong on one side.
+"""Robots with one slip: an attribute of one part that is wrong on one side.
 
     python scripts/planted_models.py --models 0 --slips 500 --out results/check
 
-plants them and counts how often ``derive`` names the part and the attribute, and whether it ever takes the slipped part for the image of another one.
+plants the slips, counts how often ``derive`` names the part and the attribute, and checks that it never takes the slipped part for
+the image of another one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import mujoco
 import numpy as np
-from slip_robots import Robot, about, quat, robot, unit
+from slip_kinds import SLIPS, Slip
+from slip_robots import Robot, robot
 
 from eqrl import derive
 
-_G, _J, _T = mujoco.mjtGeom, mujoco.mjtJoint, mujoco.mjtTrn
-
-
-# ---------------------------------------------------------------------- slips
-@dataclass(frozen=True)
-class Slip:
-    """One thing that is wrong.
-
-    Attributes:
-        kind: which slip.
-        part: what has it, or what it is that only one side has.
-        field: words one of which has to be said.
-        kinematic: whether it breaks the kinematic level, too.
-    """
-
-    kind: str
-    part: str
-    field: tuple[str, ...]
-    kinematic: bool = False
-
-
-def _scaled(
-    of: str, name: str, index: int | None = None, said: str = "", kinematic: bool = False
-) -> Callable[..., Slip | None]:
-    """An attribute that is a few per cent or a factor off."""
-
-    def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-        thing = getattr(spec, of.split("_")[0])(f"{x}_{of.split('_')[-1]}" if of != "body" else x)
-        if thing is None:
-            return None
-        value, factor = (
-            np.array(getattr(thing, name), dtype=np.float64),
-            float(rng.choice([1.2, 0.5, 2.5] if kinematic else [1.03, 1.2, 0.5, 2.5])),
-        )
-        if name in ("range", "ctrlrange", "forcerange", "actfrcrange") and factor > 1.0 and rng.random() < 0.5:
-            value = -value[::-1]  # not mirrored
-        elif index is None and value.ndim == 0:
-            value = value * factor
-        else:
-            value[index or 0] *= factor
-        if name == "solimp_limit" or name == "solimp":
-            value = np.array([0.9, 0.97, *value[2:]])
-        setattr(thing, name, value if value.ndim else float(value))
-        return Slip(f"{of} {name}", thing.name, (said or name,), kinematic)
-
-    return slip
-
-
-def _moved(
-    of: str, distance: tuple[float, ...], name: str = "pos", said: tuple[str, ...] = ("pos",)
-) -> Callable[..., Slip | None]:
-    """A part that sits elsewhere, by a little or far."""
-
-    def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-        thing = getattr(spec, of.split("_")[0])(f"{x}_{of.split('_')[-1]}" if of != "body" else x)
-        if thing is None or (of == "joint" and thing.type == _J.mjJNT_SLIDE):
-            return None
-        if of == "geom" and thing.type == _G.mjGEOM_CAPSULE:
-            thing.fromto = np.asarray(thing.fromto) + np.tile(float(rng.choice(distance)) * unit(rng), 2)
-        else:
-            across = unit(rng)
-            if of == "joint":  # along its axis a hinge may lie anywhere
-                across = np.cross(np.asarray(thing.axis), across)
-                across /= np.linalg.norm(across)
-            setattr(thing, name, np.asarray(getattr(thing, name)) + float(rng.choice(distance)) * across)
-        return Slip(f"{of} {name}", thing.name, said, name != "ipos")
-
-    return slip
-
-
-def _turned(of: str, name: str, said: tuple[str, ...]) -> Callable[..., Slip | None]:
-    def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-        thing = spec.body(x) if of == "body" else getattr(spec, of)(f"{x}_{of}")
-        if of == "geom" and thing.type not in (_G.mjGEOM_BOX, _G.mjGEOM_ELLIPSOID):
-            return None
-        out = np.empty(4)
-        turn = quat(about(unit(rng), float(rng.choice([0.03, 0.2, 0.8]))))
-        mujoco.mju_mulQuat(out, np.asarray(getattr(thing, name), dtype=np.float64), turn)
-        setattr(thing, name, out)
-        return Slip(f"{of} {name}", thing.name, said, name != "iquat")
-
-    return slip
-
-
-def _axis(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip:
-    joint = spec.joint(f"{x}_joint")
-    across = np.cross(np.asarray(joint.axis), unit(rng))
-    angle = float(rng.choice([0.03, 0.15, 0.7, 1.57]))
-    joint.axis = np.cos(angle) * np.asarray(joint.axis) + np.sin(angle) * across / np.linalg.norm(across)
-    return Slip("joint axis", joint.name, ("axis",), True)
-
-
-def _joint_kind(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip:
-    joint = spec.joint(f"{x}_joint")
-    joint.type = _J.mjJNT_HINGE if joint.type == _J.mjJNT_SLIDE else _J.mjJNT_SLIDE
-    return Slip("joint type", joint.name, ("hinge", "slide"), True)
-
-
-def _flag(of: str, name: str, value: Any, said: str = "", kinematic: bool = True) -> Callable[..., Slip | None]:
-    def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-        thing = getattr(spec, of.split("_")[0])(f"{x}_{of.split('_')[-1]}")
-        if thing is None:
-            return None
-        setattr(thing, name, value)
-        return Slip(f"{of} {name}", thing.name, (said or name,), kinematic)
-
-    return slip
-
-
-def _geom_type(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip:
-    foot = spec.geom(f"{x}_foot")
-    foot.type, foot.size = _G.mjGEOM_BOX, np.full(3, 0.02)
-    return Slip("geom type", foot.name, ("type",), True)
-
-
-def _mesh(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-    mesh = spec.mesh(f"{x}_mesh")
-    if mesh is None:
-        return None
-    mesh.uservert = np.asarray(mesh.uservert) * float(rng.choice([1.03, 1.2, 0.6]))
-    return Slip("mesh size", f"{x}_geom", ("size", "reach", "pos", "quat"), True)
-
-
-def _extra(what: str) -> Callable[..., Slip | None]:
-    """A part that only one side has."""
-
-    def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-        body, at, collides = spec.body(x), 0.08 * unit(rng), {"contype": 1, "conaffinity": 2}
-        if what == "geom":
-            kind = [_G.mjGEOM_SPHERE, _G.mjGEOM_BOX, _G.mjGEOM_CYLINDER][rng.integers(3)]
-            named = bool(rng.random() < 0.7)
-            body.add_geom(name=f"{x}_guard" if named else "", type=kind, size=[0.02, 0.02, 0.02], pos=at, **collides)
-            return Slip("geom on one side", f"{x}_guard" if named else x, ("geom",), True)
-        if what == "shell":  # one that does not collide and weighs nothing changes nothing
-            return None
-        more = body.add_body(name=f"{x}_extra", pos=at)
-        more.explicitinertial, more.mass, more.inertia = True, 0.1, np.full(3, 1e-4)
-        if what == "joint":
-            more.add_joint(name=f"{x}_extra_joint", axis=unit(rng))
-            return Slip("body with a joint on one side", f"{x}_extra", ("body",), True)
-        return Slip("mass on one side", f"{x}_extra", ("body", "mass"))
-
-    return slip
-
-
-def _missing(of: str) -> Callable[..., Slip | None]:
-    """A part that all sides but one have; the message can only name its counterparts and where they lack an image."""
-
-    def slip(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-        thing = spec.body(x) if of == "body" else getattr(spec, of)(f"{x}_{of}" if of != "foot" else "")
-        if thing is None:
-            return None
-        name = x if of == "exclude" else thing.name
-        spec.delete(thing)
-        return Slip(f"{of} missing", name, (of,), of in ("geom", "body", "exclude", "pair", "actuator", "equality", "tendon"))
-
-    return slip
-
-
-def _motor_missing(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip:
-    spec.delete(spec.actuator(f"{x}_motor"))
-    return Slip("actuator missing", f"{x}_motor", ("actuator",), True)
-
-
-def _foot_missing(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip:
-    spec.delete(spec.geom(f"{x}_foot"))
-    return Slip("geom missing", f"{x}_foot", ("geom",), True)
-
-
-def _coupling(spec: mujoco.MjSpec, x: str, rng: np.random.Generator) -> Slip | None:
-    equality = spec.equality(f"{x}_equality")
-    if equality is None:
-        return None
-    k = int(rng.integers(2))
-    equality.data[k] *= float(rng.choice([1.2, -1.0]))
-    return Slip("equality polycoef", equality.name, ("polycoef", "equality"), True)
-
-
-SLIPS: tuple[Callable[..., Slip | None], ...] = (
-    *(_scaled("joint", n) for n in ("stiffness", "springref", "damping", "armature", "frictionloss", "margin")),
-    _scaled("joint", "range", 1, kinematic=True), _scaled("joint", "range", 0, kinematic=True), _scaled("joint", "actfrcrange", 1),
-    _scaled("joint", "solref_limit", 0, "solref"), _scaled("joint", "solimp_limit", 1, "solimp"),
-    _scaled("joint", "solref_friction", 0, "solref"), _flag("joint", "limited", False), _flag("joint", "actfrclimited", False, kinematic=False),
-    _axis, _joint_kind, _moved("joint", (0.004, 0.02, 0.1)),
-    _scaled("body", "mass"), _scaled("body", "inertia", 1), _scaled("body", "gravcomp"),
-    _moved("body", (0.003, 0.02), "ipos", ("ipos",)), _turned("body", "iquat", ("inertia",)),
-    _moved("body", (0.004, 0.02, 0.1)), _turned("body", "quat", ("quat", "pos", "axis")),
-    _moved("geom", (0.002, 0.02, 0.1)), _moved("geom_foot", (0.002, 0.02, 0.1)), _scaled("geom", "size", 0, kinematic=True),
-    _scaled("geom_foot", "size", 0, kinematic=True), _turned("geom", "quat", ("quat", "zaxis")), _geom_type, _mesh,
-    _scaled("geom", "friction", 0), _scaled("geom", "friction", 1), *(_scaled("geom", n) for n in ("solmix", "margin", "gap")),
-    _scaled("geom", "solref", 0), _scaled("geom", "solimp", 1),
-    _flag("geom", "condim", 4, kinematic=False), _flag("geom", "priority", 1, kinematic=False), _flag("geom", "contype", 3),
-    _flag("geom", "conaffinity", 3), _extra("geom"), _extra("joint"), _extra("mass"), _foot_missing, _missing("body"),
-    _scaled("actuator_motor", "gear", 0), _scaled("actuator_motor", "ctrlrange", 1, kinematic=True), _scaled("actuator_motor", "forcerange", 1),
-    _scaled("actuator_motor", "gainprm", 0), _scaled("actuator_motor", "biasprm", 1), _scaled("actuator_motor", "dynprm", 0),
-    _flag("actuator_motor", "ctrllimited", False), _motor_missing,
-    *(_scaled("tendon", n) for n in ("stiffness", "damping", "frictionloss", "margin")), _scaled("tendon", "range", 1, kinematic=True),
-    _scaled("tendon", "springlength", 1), _missing("tendon"), _scaled("tendon_cable", "stiffness"), _moved("site", (0.004, 0.02, 0.1)),
-    _coupling, _missing("equality"), _missing("exclude"), _missing("pair"), _scaled("pair", "friction", 0),
-)  # fmt: skip
-
 
 def slipped(seed: int) -> tuple[Robot, str, Slip]:
-    """A robot with one slip, and the link that has it; slips come in turn."""
+    """A robot with one slip, and the link that has it; the kinds of slips alternate."""
     plant, k = SLIPS[seed % len(SLIPS)], 0
     while True:
         made = robot(seed + 100003 * k)
@@ -233,14 +32,14 @@ def slipped(seed: int) -> tuple[Robot, str, Slip]:
             continue
         try:
             unlike = _differs(made.spec, seed + 100003 * (k - 1))
-        except ValueError:  # what was left out takes others with it
+        except ValueError:  # other parts depend on the removed one
             continue
         if unlike:
             return made, at, slip
 
 
 def _differs(spec: mujoco.MjSpec, seed: int) -> bool:
-    """Whether the compiled model is another one: a factor times nothing, or a gain that the kind of servo ignores, is no slip."""
+    """Whether a slip changes the compiled model: a factor times zero, or a gain that the servo ignores, does not."""
     before, after = robot(seed).spec.compile(), spec.compile()
     if (before.nbody, before.ngeom, before.nu, before.neq, before.ntendon) != (
         after.nbody,
@@ -255,26 +54,26 @@ def _differs(spec: mujoco.MjSpec, seed: int) -> bool:
 
 
 def examine(seed: int) -> dict[str, Any]:
-    """Plant one slip, derive, and see what was said and what was accepted."""
+    """Plant one slip, derive, and record what was named and what was accepted."""
     made, at, slip = slipped(seed)
     model = made.spec.compile()
     start = time.perf_counter()
-    found = derive(model)
+    derivation = derive(model)
     seconds = time.perf_counter() - start
-    said = [*map(str, found.near_misses), *found.notes]
-    levels = {level: any(_moves(model, g, at) for g in found.generators(level)) for level in ("kinematic", "dynamic")}
+    lines = [*map(str, derivation.near_misses), *derivation.notes]
+    levels = {level: any(_moves(model, g, at) for g in derivation.generators(level)) for level in ("kinematic", "dynamic")}
     return {
         "seed": seed, "group": made.group, "joints": made.joints, "slip": slip.kind, "part": slip.part,
-        "named": _named(said, slip),
+        "named": _named(lines, slip),
         "accepted": levels["dynamic"] or (slip.kinematic and levels["kinematic"]), "seconds": seconds,
     }  # fmt: skip
 
 
 def _named(lines: list[str], slip: Slip) -> bool:
-    """Whether one message has the part (a counterpart, where it is missing) and the attribute."""
+    """Whether one message names the part (or a counterpart of a missing part) and the attribute."""
     clauses = [clause for line in lines for clause in line.split(";")]
     parts = {slip.part.replace("_pair", "_geom")}
-    if slip.kind.endswith("missing"):  # what is not there cannot be named, only its counterparts
+    if slip.kind.endswith("missing"):  # a missing part cannot be named, only its counterparts
         limb, _, rest = slip.part.split("_", 2)
         parts |= {f"{limb}_{i}_{rest}".replace("_pair", "_geom") for i in range(4)}
     return any(any(_word(p, c) for p in parts) and any(w in c for w in slip.field) for c in clauses)
@@ -285,7 +84,7 @@ def _word(part: str, text: str) -> bool:
 
 
 def _moves(model: mujoco.MjModel, symmetry: Any, link: str) -> bool:
-    """Whether a symmetry takes a link elsewhere; where the slip took the link away nothing can."""
+    """Whether a symmetry moves a link; if the slip removed the link, none can."""
     if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, link) < 0:
         return False
     body = int(model.body(link).id)
@@ -293,7 +92,7 @@ def _moves(model: mujoco.MjModel, symmetry: Any, link: str) -> bool:
 
 
 def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Counts, and the rows that were missed."""
+    """Counts, and the rows of missed slips."""
     kinds = sorted({r["slip"] for r in rows})
     return {
         "slips": len(rows),

@@ -2,13 +2,13 @@
 
     python scripts/planted_wrong_maps.py --out results/check
 
-Models: robots of Gymnasium (the Humanoid with its two broken attributes repaired) and random planted ones. Into each true
-symmetry one slip is planted: the sign of a joint or an actuator, two joints or actuators exchanged, the axial rule forgotten
-for hinges or for angular velocity; and under a true map the world is broken: pyramidal cone, wind, tilted gravity. A slip
+Models: robots of Gymnasium (the Humanoid with its two broken attributes repaired) and random planted ones. Each true
+symmetry gets one slip: a flipped sign of a joint or actuator, two exchanged joints or actuators, or the axial rule forgotten for
+hinges or angular velocity. In addition, true maps are tried in a broken world: pyramidal cone, wind, tilted gravity. A slip
 that happens to give another true symmetry of the model is not counted.
 
 A second part plants slips in declarations from outside (``planted_declarations.py``: parity, sign, permutation, frame) and
-counts what ``check_environment`` refuses, and whether it names the field; the right declarations have to pass.
+counts how many ``check_environment`` refuses, and how often it names the field. The correct declarations have to pass.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HINGE, _FREE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_FREE
 
 @dataclass(frozen=True)
 class Plant:
-    """One thing that is wrong.
+    """One planted error.
 
     Attributes:
         model: name of the model.
@@ -64,12 +64,12 @@ class SpinForgotten(Symmetry):
     """A hand-written map that treats angular velocities as polar vectors."""
 
     def qvel(self, qvel: ArrayLike, qpos: ArrayLike) -> Floats:
-        """Without the determinant on angular velocities."""
+        """Map velocities without the determinant on angular ones."""
         out = super().qvel(qvel, qpos)
         m = self.model
         for j in np.flatnonzero(m.jnt_type == _FREE):
-            own = self.frames[m.jnt_bodyid[j], :3, :3]
-            out[..., m.jnt_dofadr[j] + 3 : m.jnt_dofadr[j] + 6] *= np.linalg.det(own)
+            frame = self.frames[m.jnt_bodyid[j], :3, :3]
+            out[..., m.jnt_dofadr[j] + 3 : m.jnt_dofadr[j] + 6] *= np.linalg.det(frame)
         return out
 
 
@@ -77,7 +77,7 @@ def models() -> Iterator[tuple[str, mujoco.MjModel]]:
     """Models with elliptic cones and their names."""
     for name in ("ant", "humanoid", "walker2d_v5", "swimmer"):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of attributes that Gymnasium's files still use
+            warnings.simplefilter("ignore")  # deprecated attributes in Gymnasium's files
             spec = mujoco.MjSpec.from_file(str(ASSETS / f"{name}.xml"))
             if name == "humanoid":
                 for joint, (attribute, like) in REPAIRED.items():
@@ -126,8 +126,8 @@ def _wrong_maps(
         causes = f"actuators {one} and {other} swapped", f"actuators {other} and {one} swapped"
         yield "two actuators", causes, s.map(actuators=_swaps(a, b), ctrl_signs=_swaps(a, b))
     roots = np.flatnonzero(model.jnt_type == _FREE)
-    own = [np.linalg.det(s.frames[model.jnt_bodyid[j], :3, :3]) for j in roots]
-    if any(d < 0 for d in own):
+    determinants = [np.linalg.det(s.frames[model.jnt_bodyid[j], :3, :3]) for j in roots]
+    if any(d < 0 for d in determinants):
         axial = ("axial vector treated as polar",)
         hinges = scalar[model.jnt_type[scalar] == _HINGE]
         if len(hinges) > 1:
@@ -216,7 +216,7 @@ def wrong_maps(seed: int, most: int) -> list[dict[str, Any]]:
 
 
 def wrong_declarations(seed: int) -> tuple[list[dict[str, Any]], dict[str, bool]]:
-    """Plant slips into declarations, one row for each; and which of the right declarations pass."""
+    """Plant slips into declarations, with a row for each; also returns which of the correct declarations pass."""
     rng, rows, passes = np.random.default_rng(seed), [], {}
     for name, declaration in right():
         passes[name] = _refused(declaration.typed(), seed) is None

@@ -1,7 +1,7 @@
-"""Random symmetric robots with what real ones have.
+"""Random symmetric robots with the elements of real ones.
 
-Joints have everything that limits and damps them; there are explicit inertias, capsules, boxes, meshes and feet, motors and servos,
-tendons, couplings and contact pairs.
+They have joints with limits, damping and friction, explicit inertias, capsules, boxes, meshes and feet, motors and servos, tendons,
+couplings and contact pairs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from rotations import about, quat, unit
 
 Floats = NDArray[np.float64]
 _G, _J, _T = mujoco.mjtGeom, mujoco.mjtJoint, mujoco.mjtTrn
@@ -50,7 +51,7 @@ class Robot:
 
 
 def robot(seed: int) -> Robot:
-    """A random robot of 4 to 30 joints with a random group, its limbs named after the corner where they are."""
+    """A random robot of 4 to 30 joints with a random group, its limbs named after their corners."""
     rng = np.random.default_rng(seed)
     group = str(rng.choice(list(GROUPS), p=[0.5, 0.2, 0.2, 0.1]))
     elements = GROUPS[group]
@@ -101,18 +102,18 @@ def _link(rng: np.random.Generator) -> _Link:
 
 
 def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, g: Floats, rng: np.random.Generator) -> None:
-    """A limb moved by ``g``; one of three has body frames that point anywhere."""
+    """A limb moved by ``g``; one in three has random body frames."""
     spec, parent, frame, origin, at = out.spec, trunk, np.eye(3), np.zeros(3), start
     last = 1.0
     plain, det = bool(rng.random() < 0.67), float(np.linalg.det(g))
     for i, link in enumerate(links):
         n, x, full = link.numbers, f"{name}_{i}", name
-        own = np.eye(3) if plain else rotation(rng)
-        body = parent.add_body(name=x, pos=frame.T @ (g @ at - origin), quat=quat(frame.T @ own))
-        frame, origin = own, g @ at
+        orientation = np.eye(3) if plain else rotation(rng)
+        body = parent.add_body(name=x, pos=frame.T @ (g @ at - origin), quat=quat(frame.T @ orientation))
+        frame, origin = orientation, g @ at
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
-        # a sign of its own for every axis, as on robots whose motors are mounted the other way round
+        # a random sign for every axis, as on robots with motors mounted the other way round
         ordered = _ordered(flip)
         unit = 0.1 if link.slides else 57.3
         body.add_joint(
@@ -200,27 +201,6 @@ def _drive(
         a.gainprm[0] = n[8]
 
 
-def unit(rng: np.random.Generator) -> Floats:
-    """A random direction."""
-    v = rng.standard_normal(3)
-    return v / np.linalg.norm(v)
-
-
-def about(axis: Floats, angle: float) -> Floats:
-    """Rotation matrix about an axis by an angle in radians."""
-    quat, out = np.empty(4), np.empty(9)
-    mujoco.mju_axisAngle2Quat(quat, axis, angle)
-    mujoco.mju_quat2Mat(out, quat)
-    return out.reshape(3, 3)
-
-
 def rotation(rng: np.random.Generator) -> Floats:
-    """A random rotation matrix."""
+    """A random rotation matrix: a uniform angle of up to half a turn about a uniform axis."""
     return about(unit(rng), float(rng.uniform(0.0, np.pi)))
-
-
-def quat(rotation: ArrayLike) -> Floats:
-    """Unit quaternion of a rotation matrix."""
-    q = np.empty(4)
-    mujoco.mju_mat2Quat(q, np.ascontiguousarray(rotation).ravel())
-    return q

@@ -1,12 +1,12 @@
-"""Build robots whose symmetry is true by construction, and count how often ``verify`` refutes it: never, it should be.
+"""Build robots whose symmetry is true by construction, and count how often ``verify`` refutes it; it never should.
 
     python scripts/true_symmetries.py --robots 100 --seeds 4 --out results/check
 
 Every robot is a random tree on a free base, copied by a random finite group as in ``planted_models.py``, but from all the
 shapes that MuJoCo collides: cylinders, boxes, ellipsoids, capsules, spheres and convex meshes, whose mirror images are
-meshes of their own. Limbs touch the ground and each other, and carry sensors of many kinds. What ``derive`` finds is proved
-from several seeds. The file is written after every robot, so that a run that is cut short leaves what it has, and the next
-goes on from there.
+separate meshes. Limbs touch the ground and each other, and carry sensors of many kinds. The symmetries that ``derive`` finds are
+proved from several seeds. The file is written after every robot, so a run that is cut short leaves its results, and the next run
+continues from there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from planted_models import PLANTED, closed
+from rotations import quat, uniform_rotation
 
 from eqrl import derive, verify
 
@@ -72,7 +73,7 @@ class Link:
 
 
 def robot(seed: int) -> tuple[mujoco.MjModel, str, int]:
-    """A random robot, the name of what was planted and the order of that.
+    """A random robot, with the name and the order of its planted group.
 
     Every third robot is built at right angles, as people build them: hinges and shapes along the same axes, so that shapes meet
     along lines and faces. Parts overlap in some robots; these are drawn again, because overlaps explode.
@@ -94,15 +95,15 @@ def _draw(rng: np.random.Generator, aligned: bool) -> tuple[mujoco.MjSpec, str, 
     spec = mujoco.MjSpec()
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.timestep = 0.002
-    spec.option.magnetic = [0.0, 0.0, -0.5]  # any other points somewhere
+    spec.option.magnetic = [0.0, 0.0, -0.5]  # any other direction would break the symmetry
     spec.option.integrator = rng.choice([0, 2, 3])
     spec.option.impratio = float(rng.choice([1.0, 5.0]))
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], name="floor")
-    frame = _rotation(rng)
-    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=_quat(frame))
+    frame = uniform_rotation(rng)
+    torso = spec.worldbody.add_body(name="torso", pos=[0, 0, 1.5], quat=quat(frame))
     torso.add_freejoint(name="root")
     torso.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.1, 0, 0], density=900.0)
-    torso.add_site(name="imu", quat=_quat(frame.T))
+    torso.add_site(name="imu", quat=quat(frame.T))
     for kind in ("accelerometer", "gyro", "magnetometer"):
         _sensor(spec, kind, "imu", mujoco.mjtObj.mjOBJ_SITE)
     limbs = int(rng.integers(1, 3 if len(elements) > 3 else 4))
@@ -115,7 +116,7 @@ def _draw(rng: np.random.Generator, aligned: bool) -> tuple[mujoco.MjSpec, str, 
 
 
 def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
-    """A limb outwards, in general position or with all axes at right angles."""
+    """A limb that points outwards, in general position or with all axes at right angles."""
     out = _unit(rng)
     links, anchor = [], 0.13 * out
     hinge = np.eye(3)[rng.integers(3)]
@@ -133,7 +134,7 @@ def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
                 shape=shape,
                 size=size,
                 where=0.3 * anchor + 0.7 * end,
-                axes=_right_angles(rng) if aligned else _rotation(rng),
+                axes=_right_angles(rng) if aligned else uniform_rotation(rng),
                 vertices=size * _on_sphere(rng, 12) if shape == "mesh" else np.zeros((0, 3)),
                 sensors=_some(rng, _SITE_SENSORS, 2) + _some(rng, _FRAME_SENSORS, 1) + _some(rng, _JOINT_SENSORS, 1) if i % 2 == 0 else (),
                 numbers={
@@ -150,14 +151,14 @@ def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
 def _add(
     spec: mujoco.MjSpec, torso: Any, torso_frame: Floats, chain: Sequence[Link], g: Floats, name: str, rng: np.random.Generator
 ) -> None:
-    """A copy of a limb, moved by ``g``, in body frames of its own."""
+    """A copy of a limb, moved by ``g``, with random body frames."""
     det = float(np.linalg.det(g))
     parent, frame, origin = torso, torso_frame, np.zeros(3)
     for i, link in enumerate(chain):
-        own = _rotation(rng)
+        orientation = uniform_rotation(rng)
         where = g @ link.anchor
-        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=_quat(frame.T @ own))
-        frame, origin = own, where
+        body = parent.add_body(name=f"{name}_{i}", pos=frame.T @ (where - origin), quat=quat(frame.T @ orientation))
+        frame, origin = orientation, where
         flip = float(rng.choice([-1.0, 1.0]))
         axis = flip * g @ link.axis * (1.0 if link.slides else det)
         limits = np.sort(flip * link.limits) * (0.1 if link.slides else 180.0 / np.pi)
@@ -167,7 +168,7 @@ def _add(
             axis=frame.T @ axis, range=limits, limited=True,
             armature=n["armature"], damping=n["damping"], stiffness=n["stiffness"],
         )  # fmt: skip
-        # a shape that is mirrored has another frame: its second axis, and with it the mesh, is turned round
+        # the frame of a mirrored shape differs: its second axis, and with it the mesh, is reversed
         turned, vertices = (
             (g @ link.axes, link.vertices) if det > 0 else (g @ link.axes @ _MIRRORED, link.vertices @ _MIRRORED)
         )
@@ -176,11 +177,11 @@ def _add(
             spec.add_mesh(name=mesh, uservert=vertices.ravel())
         body.add_geom(
             name=f"{name}_{i}_geom", type=getattr(mujoco.mjtGeom, f"mjGEOM_{link.shape.upper()}"), size=link.size,
-            meshname=mesh if link.shape == "mesh" else "", pos=frame.T @ (g @ link.where - origin), quat=_quat(frame.T @ turned),
+            meshname=mesh if link.shape == "mesh" else "", pos=frame.T @ (g @ link.where - origin), quat=quat(frame.T @ turned),
             mass=n["mass"], friction=[n["friction"], 0.005, 0.0001], condim=int(n["condim"]),
         )  # fmt: skip
         body.add_site(
-            name=f"{name}_{i}_site", pos=frame.T @ (g @ link.where - origin), quat=_quat(frame.T @ turned), size=[0.05] * 3
+            name=f"{name}_{i}_site", pos=frame.T @ (g @ link.where - origin), quat=quat(frame.T @ turned), size=[0.05] * 3
         )
         for kind in link.sensors:
             if kind in _SITE_SENSORS:
@@ -217,21 +218,9 @@ def _unit(rng: np.random.Generator) -> Floats:
     return _on_sphere(rng, 1)[0]
 
 
-def _rotation(rng: np.random.Generator) -> Floats:
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q * np.linalg.det(q)
-
-
 def _right_angles(rng: np.random.Generator) -> Floats:
     axes = np.eye(3)[rng.permutation(3)] * rng.choice([-1.0, 1.0], size=3)
     return axes * np.linalg.det(axes)
-
-
-def _quat(rotation: Floats) -> Floats:
-    q = np.empty(4)
-    mujoco.mju_mat2Quat(q, np.ascontiguousarray(rotation).ravel())
-    return q
 
 
 def examine(seed: int, seeds: int, states: int) -> dict[str, Any]:
@@ -260,7 +249,7 @@ def examine(seed: int, seeds: int, states: int) -> dict[str, Any]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Numbers of all robots together."""
+    """Totals over all robots."""
     return {
         "robots": len(rows),
         "generators_tried": sum(r["generators"] for r in rows),
@@ -280,7 +269,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--states", type=int, default=24)
     parser.add_argument("--first", type=int, default=0, help="number of the first robot")
-    parser.add_argument("--again", action="store_true", help="forget what an earlier run has written")
+    parser.add_argument("--again", action="store_true", help="discard the results of an earlier run")
     parser.add_argument("--out", type=Path, default=Path("results/check"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

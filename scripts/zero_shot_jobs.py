@@ -1,4 +1,4 @@
-"""Runs of the zero-shot benchmarks: train, play every rotation, side by side, each as a process of its own."""
+"""Runs of the zero-shot benchmarks: train and play every rotation, side by side in separate processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROTOCOLS = ("scene", "goal")
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained.
+    """A task of the benchmark.
 
     Attributes:
         name: for people and files.
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """One run: a task, a method and a seed, in a folder of its own."""
+    """One run: a task, a method and a seed, in a separate folder."""
 
     task: Task
     method: str
@@ -50,8 +50,8 @@ class Job:
     @property
     def run(self) -> Path | None:
         """The run folder, if the training has begun."""
-        found = sorted(self.home.glob("ppo/*/checkpoints/step_*"))
-        return found[0].parent.parent if found else None
+        checkpoints = sorted(self.home.glob("ppo/*/checkpoints/step_*"))
+        return checkpoints[0].parent.parent if checkpoints else None
 
     @property
     def trained(self) -> bool:
@@ -71,7 +71,7 @@ METHODS = {
     "mlp": ("--network", "mlp"),
     "MlpPolicy + augmentation": ("--network", "MlpPolicy", "--augment"),
     "MlpPolicy": ("--network", "MlpPolicy"),
-    # all of the morphological group too; for scripts/benchmark_morphology.py
+    # the whole morphological group too; for scripts/benchmark_morphology.py
     "regular": ("--network", "regular", "--group", "full"),
     "mlp + augmentation": ("--network", "mlp", "--hyperparams", "rollout_buffer_class:SymmetricRolloutBuffer"),
     "mlp + mirror loss": ("--network", "mlp", "--mirror-loss", "0.5"),
@@ -79,7 +79,7 @@ METHODS = {
 
 
 def train(job: Job) -> None:
-    """Train, or go on with an interrupted training."""
+    """Train, or resume an interrupted training."""
     if job.trained:
         return
     if job.run is not None:
@@ -133,7 +133,7 @@ def call(arguments: Sequence[str], log: Path) -> None:
 
 
 def finish(job: Job) -> float:
-    """Do whatever is still missing of a job; the seconds that it took."""
+    """Do the missing parts of a job, and return the seconds that they took."""
     start = time.monotonic()
     train(job)
     evaluate(job)
@@ -141,7 +141,7 @@ def finish(job: Job) -> float:
 
 
 def work_through(jobs: Sequence[Job], at_once: int) -> list[str]:
-    """Run jobs side by side; what failed."""
+    """Run jobs side by side, and return the failures."""
     failures = []
     with ThreadPoolExecutor(at_once) as pool:
         pending = {pool.submit(finish, job): job for job in jobs}
@@ -155,7 +155,7 @@ def work_through(jobs: Sequence[Job], at_once: int) -> list[str]:
                 elif future.result() > 1.0:
                     print(f"{name}: {future.result():.0f} s", flush=True)
         except KeyboardInterrupt:
-            # the processes got the signal too and save themselves; nothing new is begun
+            # the processes have received the signal too and save their state; no new one is started
             pool.shutdown(cancel_futures=True)
             raise SystemExit("stopped; the same command goes on") from None
     return failures

@@ -1,20 +1,31 @@
-"""Tables, figures and files of the zero-shot benchmark, all from the run folders."""
+"""The report of the zero-shot benchmark: figures, tables and text, made from the run folders."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from zero_shot_jobs import Job
+from zero_shot_tables import (
+    THRESHOLD,
+    Row,
+    aggregated,
+    angle_rows,
+    curve_rows,
+    methods_in,
+    run_row,
+    same_run,
+    select,
+    stacked,
+    tasks_in,
+    write_csv,
+)
 
 from eqrl.evaluation import (
     PALETTE,
@@ -27,21 +38,18 @@ from eqrl.evaluation import (
 )
 from eqrl.versions import versions_text
 
-Row = dict[str, Any]
-_THRESHOLD = 0.9
-_LAST = 3  # evaluations that make the final return
 _SECTOR_DEGREES = 30.0
 _ALL = "all-directions"
 
 
 @dataclass(frozen=True)
 class Heading:
-    """What a report says first.
+    """The heading of a report.
 
     Attributes:
-        title: its title.
-        script: what made it.
-        text: what was done, in Markdown.
+        title: title of the report.
+        script: the script that wrote it.
+        text: description of the experiment, in Markdown.
     """
 
     title: str
@@ -59,130 +67,30 @@ generalise to.""",
 
 
 def write_report(jobs: Sequence[Job], out: Path, heading: Heading = ZERO_SHOT) -> None:
-    """Write everything into a folder.
+    """Write the report into a folder.
 
     Args:
         jobs: complete runs.
         out: the folder; files of an older report are replaced.
-        heading: what it says first.
+        heading: heading of the report.
     """
     out.mkdir(parents=True, exist_ok=True)
-    curves = [row for job in jobs for row in _curve(job)]
-    angles = [row for job in jobs for protocol in ("scene", "goal") for row in _angles(job, protocol)]
-    runs = [_run(job, [r for r in curves if _same(r, job)], [r for r in angles if _same(r, job)]) for job in jobs]
+    curves = [row for job in jobs for row in curve_rows(job)]
+    angles = [row for job in jobs for protocol in ("scene", "goal") for row in angle_rows(job, protocol)]
+    runs = [run_row(job, [r for r in curves if same_run(r, job)], [r for r in angles if same_run(r, job)]) for job in jobs]
     for name, rows in (("runs", runs), ("zero_shot", angles), ("curves", curves)):
-        _write_csv(out / f"{name}.csv", rows)
+        write_csv(out / f"{name}.csv", rows)
     aggregate = {
-        task: {m: _aggregate(_select(runs, task=task, method=m)) for m in _methods(runs, task)} for task in _tasks(runs)
+        task: {m: aggregated(select(runs, task=task, method=m)) for m in methods_in(runs, task)} for task in tasks_in(runs)
     }
     (out / "aggregate.json").write_text(json.dumps(aggregate, indent=2) + "\n", encoding="utf-8")
     (out / "env.txt").write_text(_environment(), encoding="utf-8")
     pictures = []
-    for task in _tasks(runs):
+    for task in tasks_in(runs):
         if not task.endswith(_ALL):
-            pictures.append(_polar_figure(task, _select(angles, task=task), out))
-        pictures.append(_learning_figure(task, _select(curves, task=task), out))
+            pictures.append(_polar_figure(task, select(angles, task=task), out))
+        pictures.append(_learning_figure(task, select(curves, task=task), out))
     (out / "README.md").write_text(_readme(aggregate, runs, pictures, heading), encoding="utf-8")
-
-
-# ---------------------------------------------------------------------- rows
-def _key(job: Job) -> Row:
-    return {"task": job.task.name, "method": job.method, "seed": job.seed}
-
-
-def _same(row: Row, job: Job) -> bool:
-    return all(row[k] == v for k, v in _key(job).items())
-
-
-def _curve(job: Job) -> Iterable[Row]:
-    assert job.run is not None
-    with (job.run / "evaluations.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            yield {
-                **_key(job),
-                "timesteps": int(row["timesteps"]),
-                **{k: float(row[k]) for k in ("seconds", "success_rate", "mean_reward")},
-            }
-
-
-def _angles(job: Job, protocol: str) -> Iterable[Row]:
-    numbers = json.loads(job.numbers(protocol).read_text(encoding="utf-8"))
-    nothing = [None] * len(numbers["angles_deg"])
-    for i, angle in enumerate(numbers["angles_deg"]):
-        # retention of success only: a ratio of returns means little where nothing was learnt
-        kept = numbers["retention"] if numbers["retention_of"] == "success" else None
-        yield {
-            **_key(job),
-            "protocol": protocol,
-            "angle_deg": angle,
-            "return": numbers["return"][i],
-            "success": numbers["success"][i],
-            "retention": (kept or nothing)[i],
-            "equivariance_error": (numbers["equivariance_error_by_angle"] or nothing)[i],
-        }
-
-
-def _run(job: Job, curve: Sequence[Row], angles: Sequence[Row]) -> Row:
-    row = {
-        **_key(job),
-        "env": job.task.env,
-        "algo": "ppo",
-        "steps": curve[-1]["timesteps"],
-        "seconds": round(curve[-1]["seconds"], 1),
-    }
-    for protocol in ("scene", "goal"):
-        rows = _select(angles, protocol=protocol)
-        kept = [r["retention"] for r in rows if r["retention"] is not None]
-        row[f"{protocol}_success_unturned"] = rows[0]["success"]
-        row[f"{protocol}_success_mean"] = float(np.mean([r["success"] for r in rows]))
-        row[f"{protocol}_success_min"] = float(np.min([r["success"] for r in rows]))
-        row[f"{protocol}_retention_mean"] = float(np.mean(kept)) if kept else None
-        row[f"{protocol}_retention_min"] = float(np.min(kept)) if kept else None
-    errors = [r["equivariance_error"] for r in angles if r["equivariance_error"] is not None]
-    row["equivariance_error"] = max(errors) if errors else None
-    row["final_return"] = float(np.mean([r["mean_reward"] for r in curve[-_LAST:]]))
-    reached = _reached(curve)
-    row["steps_to_0.9"] = reached["timesteps"] if reached else None
-    row["seconds_to_0.9"] = round(reached["seconds"], 1) if reached else None
-    return row
-
-
-def _reached(curve: Sequence[Row]) -> Row | None:
-    """First of two evaluations in a row with a success of at least 0.9: one alone may be luck."""
-    for now, after in pairwise(curve):
-        if min(now["success_rate"], after["success_rate"]) >= _THRESHOLD:
-            return now
-    return None
-
-
-# ---------------------------------------------------------------------- aggregates
-def _aggregate(runs: Sequence[Row]) -> Row:
-    found: Row = {"seeds": len(runs)}
-    names = [k for k in runs[0] if k.startswith(("scene_", "goal_")) or k in ("equivariance_error", "seconds", "final_return")]
-    for name in names:
-        values = np.array([r[name] for r in runs if r[name] is not None], dtype=np.float64)
-        if len(values):
-            low, high = bootstrap_interval(values)
-            found[name] = {
-                "iqm": float(interquartile_mean(values)),
-                "low": float(low),
-                "high": float(high),
-                "runs": len(values),
-            }
-    for name in ("steps_to_0.9", "seconds_to_0.9"):
-        # a run that never got there counts as infinite, so the median is honest and the mean would not be
-        values = np.array([np.inf if r[name] is None else r[name] for r in runs], dtype=np.float64)
-        median = float(np.median(values))
-        found[name] = {"median": median if np.isfinite(median) else None, "reached": int(np.isfinite(values).sum())}
-    return found
-
-
-def _stacked(rows: Sequence[Row], axis: str, value: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values as an array ``(points, seeds)``; only points that all seeds have."""
-    seeds = sorted({r["seed"] for r in rows})
-    tables = [{r[axis]: r[value] for r in rows if r["seed"] == seed} for seed in seeds]
-    points = sorted(set.intersection(*(set(t) for t in tables)))
-    return np.array(points, dtype=np.float64), np.array([[t[p] for t in tables] for p in points], dtype=np.float64)
 
 
 # ---------------------------------------------------------------------- figures
@@ -191,8 +99,8 @@ def _polar_figure(task: str, rows: Sequence[Row], out: Path) -> str:
     titles = {"scene": "scene turned: goal and robot together", "goal": "goal turned: the robot keeps its heading"}
     for axis, (protocol, title) in zip(axes[0], titles.items(), strict=True):
         curves = {}
-        for method in _methods(rows, task):
-            angles, scores = _stacked(_select(rows, method=method, protocol=protocol), "angle_deg", "success")
+        for method in methods_in(rows, task):
+            angles, scores = stacked(select(rows, method=method, protocol=protocol), "angle_deg", "success")
             curves[method] = Curve(angles, interquartile_mean(scores), *bootstrap_interval(scores))
         draw_polar(axis, curves, _SECTOR_DEGREES, title)
     drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
@@ -203,15 +111,15 @@ def _polar_figure(task: str, rows: Sequence[Row], out: Path) -> str:
 def _learning_figure(task: str, rows: Sequence[Row], out: Path) -> str:
     drawing, axes = figure(columns=2, size=4.6)
     for axis, x in zip(axes[0], ("timesteps", "seconds"), strict=True):
-        for i, method in enumerate(_methods(rows, task)):
-            mine = _select(rows, method=method)
-            points, scores = _stacked(mine, "timesteps", "success_rate")
+        for i, method in enumerate(methods_in(rows, task)):
+            mine = select(rows, method=method)
+            points, scores = stacked(mine, "timesteps", "success_rate")
             if x == "seconds":
-                points = _stacked(mine, "timesteps", "seconds")[1].mean(axis=1)
+                points = stacked(mine, "timesteps", "seconds")[1].mean(axis=1)
             low, high = bootstrap_interval(scores)
             axis.fill_between(points, low, high, color=PALETTE[i], alpha=0.14, linewidth=0)
             axis.plot(points, interquartile_mean(scores), color=PALETTE[i], linewidth=2, label=method)
-        axis.axhline(_THRESHOLD, color="#c9d1d9", linewidth=1, zorder=0)
+        axis.axhline(THRESHOLD, color="#c9d1d9", linewidth=1, zorder=0)
         axis.set(
             ylim=(0, 1.02), xlim=(0, None), xlabel={"timesteps": "environment steps", "seconds": "seconds, one thread"}[x]
         )
@@ -241,7 +149,7 @@ def _readme(aggregate: Mapping[str, Any], runs: Sequence[Row], pictures: Sequenc
         "",
     ]
     for task, methods in aggregate.items():
-        lines += [f"## {task}", "", f"{max(r['steps'] for r in _select(runs, task=task)):,} steps.", ""]
+        lines += [f"## {task}", "", f"{max(r['steps'] for r in select(runs, task=task)):,} steps.", ""]
         lines += [
             "| method | seeds | success at 0° | scene: mean success | scene: least retention | goal: mean success | final return | steps to 0.9 | seconds | equivariance error |"
         ]
@@ -284,22 +192,3 @@ def _environment() -> str:
         + "\n".join(packages)
         + "\n"
     )
-
-
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _select(rows: Sequence[Row], **values: Any) -> list[Row]:
-    return [r for r in rows if all(r[k] == v for k, v in values.items())]
-
-
-def _tasks(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(r["task"] for r in rows))
-
-
-def _methods(rows: Sequence[Row], task: str) -> list[str]:
-    return list(dict.fromkeys(r["method"] for r in rows if r["task"] == task))

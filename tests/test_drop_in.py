@@ -1,4 +1,4 @@
-"""The converted scripts of other people's projects run, save with SB3's own ``save`` and load with its own ``load``."""
+"""The converted scripts of other projects run, save with SB3's ``save`` and load with its ``load``."""
 
 import re
 import runpy
@@ -27,8 +27,8 @@ def test_script(name, tmp_path, monkeypatch, capsys):
         pytest.importorskip("sb3_contrib")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, "2100" if name == "ppo" else "240"])
-    found = runpy.run_path(str(SCRIPTS / f"{name}.py"))
-    model, loaded = found["model"], found["loaded"]
+    namespace = runpy.run_path(str(SCRIPTS / f"{name}.py"))
+    model, loaded = namespace["model"], namespace["loaded"]
     stock = stable_baselines3 if name != "tqc" else sys.modules["sb3_contrib"]
     assert type(model) is getattr(stock, ALGORITHMS[name])
     assert "commutes with" in capsys.readouterr().out

@@ -61,11 +61,11 @@ def test_no_module_imports_itself_by_way_of_others(installed):
 @needs_scripts
 def test_every_folder_is_installed():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    found = set()
+    packages = set()
     for package, folder in setuptools["package-dir"].items():
         for file in (ROOT / folder).rglob("__init__.py"):
-            found.add(".".join((package, *file.parent.relative_to(ROOT / folder).parts)))
-    assert found == set(setuptools["packages"])
+            packages.add(".".join((package, *file.parent.relative_to(ROOT / folder).parts)))
+    assert packages == set(setuptools["packages"])
 
 
 @needs_scripts
@@ -80,7 +80,7 @@ def test_no_script_imports_itself_by_way_of_others():
 def test_scripts_use_the_public_api_only(path):
     for module, name in imports(path):
         if module.split(".")[0] == "eqrl":
-            # a room's face is its __init__; what is inside of it may move
+            # the interface of a room is its __init__; its modules may move
             is_room = importlib.util.find_spec(module).submodule_search_locations is not None
             assert is_room or module.count(".") == 1, f"{path.name} imports {module}, which is inside of a room"
             assert not name.startswith("_"), f"{path.name} imports {module}.{name}"

@@ -1,4 +1,4 @@
-"""No file of the project evaluates code or reads pickles: a scan of the syntax of all that is shipped.
+"""No file of the project evaluates code or reads pickles: a scan of the syntax of all shipped files.
 
 Ruff's rules on the same matters (pyproject.toml) see single calls; this one also knows names under which something was imported,
 and what ruff has no rule for: ``torch.load``, ``np.load``, and the ``load`` of Stable-Baselines3's classes.
@@ -29,7 +29,7 @@ ARRAYS = {"numpy.load", "numpy.lib.format.read_array", "numpy.lib.npyio.load"}
 PLAIN_LOADERS = {"json.load", "tomllib.load", "torch.load", *ARRAYS}
 UNPICKLING_METHODS = {"load", "load_replay_buffer", "load_from_pkl", "load_from_zip_file", "json_to_data"}
 
-# file, what is found there: why it may be there
+# (file, call): why the call is allowed
 ALLOWED = {
     ("eqrl/loading/archive.py", "load"): "Stable-Baselines3's own load, reached only with trusted=True",
     ("tests/faults/forge.py", "import pickle"): "makes the hostile files that nothing may unpickle",
@@ -45,17 +45,17 @@ ALLOWED = {
 
 def sources():
     """Every Python file of the installed packages, and of what a checkout runs besides, by the name that it has in a checkout."""
-    found = {}
+    files = {}
     for package in ("eqrl", "eqrl.envs", "eqrl.agents"):
         for root in importlib.import_module(package).__path__:
             # a checkout is on the path of eqrl itself when Python runs in it; it is no package
             if (Path(root) / "__init__.py").is_file():
                 for path in Path(root).rglob("*.py"):
-                    found[f"{package.removeprefix('eqrl.')}/{path.relative_to(root)}"] = path
+                    files[f"{package.removeprefix('eqrl.')}/{path.relative_to(root)}"] = path
     root = Path(__file__).parents[1]
     for folder in ("scripts", "tests/faults"):
-        found.update({str(path.relative_to(root)): path for path in (root / folder).rglob("*.py")})
-    return found
+        files.update({str(path.relative_to(root)): path for path in (root / folder).rglob("*.py")})
+    return files
 
 
 class Scan(ast.NodeVisitor):
@@ -63,10 +63,10 @@ class Scan(ast.NodeVisitor):
 
     def __init__(self):
         self.names = {}
-        self.found = []
+        self.calls = []
 
     def note(self, node, what):
-        self.found.append((node.lineno, what))
+        self.calls.append((node.lineno, what))
 
     def dotted(self, node):
         """The full name of an expression such as ``np.load``, with imported names resolved; None for anything else."""
@@ -145,25 +145,25 @@ class Scan(ast.NodeVisitor):
 
 
 def forbidden(text):
-    """What a text holds that must not be: names of it, in the order of the lines."""
+    """Names of the forbidden calls in a text, in the order of the lines."""
     scan = Scan()
     scan.visit(ast.parse(text))
-    return [what for _, what in sorted(scan.found)]
+    return [what for _, what in sorted(scan.calls)]
 
 
 def test_nothing_that_is_shipped_evaluates_code():
     files = sources()
-    assert {"eqrl/commands/entry.py", "eqrl/symmetry/group.py", "envs/task.py", "agents/critic.py"} <= set(files)
-    found, used = [], set()
+    assert {"eqrl/commands/entry.py", "eqrl/symmetry/group.py", "envs/core/task.py", "agents/critic.py"} <= set(files)
+    violations, used = [], set()
     for name, path in sorted(files.items()):
         scan = Scan()
         scan.visit(ast.parse(path.read_text(encoding="utf-8")))
-        for line, what in scan.found:
+        for line, what in scan.calls:
             if (name, what) in ALLOWED:
                 used.add((name, what))
             else:
-                found.append(f"{name}:{line}: {what}")
-    assert not found
+                violations.append(f"{name}:{line}: {what}")
+    assert not violations
     expected = {key for key in ALLOWED if key[0] in files}  # an installed package has no scripts
     assert used == expected, "an exception that nothing needs any more"
 

@@ -1,10 +1,11 @@
-"""Checkpoints of a training: a folder each, complete or not there at all, verified before they are read, without code."""
+"""Checkpoints of a training: one folder each, written atomically, verified before they are read, and free of code."""
 
 from eqrl.checkpoint.callback import SaveTraining
+from eqrl.checkpoint.contents import Description, load_checkpoint
 from eqrl.checkpoint.environment import capture, rehearse, restore
 from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
 from eqrl.checkpoint.replay import buffer_bytes
-from eqrl.checkpoint.store import CheckpointWarning, Description, Store, load_checkpoint
+from eqrl.checkpoint.store import CheckpointWarning, Store
 
 __all__ = [
     "CheckpointWarning",

@@ -1,6 +1,7 @@
-"""NumPy's own archive (``.npz``), read with suspicion: no pickle, no sizes that the file does not hold.
+"""Write and read NumPy archives (``.npz``) safely: without pickle, and with the announced sizes checked.
 
-``numpy.load`` takes the memory that a header announces before it looks how much there is, so each is compared with the file first.
+``numpy.load`` allocates the memory that a header announces before it reads the data, so each header is first compared with the
+file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from eqrl.checkpoint.values import DamagedValuesError
 
-# what Python's reader of zip files and NumPy's of headers raise on broken ones
+# errors of Python's zip reader and NumPy's header reader on broken files
 _BROKEN = (
     zipfile.BadZipFile,
     struct.error,
@@ -31,14 +32,14 @@ _BROKEN = (
     LookupError,
     OverflowError,
     MemoryError,
-    RuntimeError,  # NotImplementedError and RecursionError are among them
+    RuntimeError,  # includes NotImplementedError and RecursionError
     SyntaxError,
     tokenize.TokenError,
 )
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays, uncompressed; views of large arrays are written in pieces and not copied as a whole.
+    """Write arrays without compression; views of large arrays are written in pieces, not copied as a whole.
 
     Raises:
         OSError: if the file cannot be written.
@@ -53,7 +54,7 @@ def read_arrays(source: bytes | Path) -> dict[str, NDArray[Any]]:
     """Read what :func:`write_arrays` wrote.
 
     Args:
-        source: the file or its content.
+        source: the path of the file, or its content.
 
     Raises:
         DamagedValuesError: if it is not such a file, or a member announces more data than it has.
@@ -61,14 +62,14 @@ def read_arrays(source: bytes | Path) -> dict[str, NDArray[Any]]:
     try:
         length = len(source) if isinstance(source, bytes) else source.stat().st_size
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            # NumPy allocates what a header announces before it reads; members that overlap announce too much together
+            # NumPy allocates what a header announces; overlapping members announce too much together
             if sum(info.file_size for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED) > length:
                 raise DamagedValuesError(f"its members announce more than the {length:,} bytes that it has")
             return {info.filename.removesuffix(".npy"): _member(archive, info) for info in archive.infolist()}
     except DamagedValuesError:
         raise
     except _BROKEN as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__  # NumPy quotes headers over several lines
+        why = " ".join(str(error).split())[:200] or type(error).__name__  # NumPy's messages quote headers over several lines
         raise DamagedValuesError(f"not a readable archive of arrays: {why}") from None
 
 

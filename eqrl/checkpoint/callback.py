@@ -1,4 +1,4 @@
-"""Exact resume in a script of one's own: one callback for stock Stable-Baselines3 algorithms."""
+"""Exact resume in your own script: one callback for stock Stable-Baselines3 algorithms."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from filelock import FileLock, Timeout
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from eqrl.checkpoint.contents import Description
 from eqrl.checkpoint.environment import NoStateError, capture
-from eqrl.checkpoint.store import Description, Store
+from eqrl.checkpoint.store import Store
 from eqrl.checkpoint.training import restore_randomness
 from eqrl.errors import UsageError
 
 
 class SaveTraining(BaseCallback):
-    """Saves the whole training now and then, and goes on with it to the bit.
+    """Saves the whole training at intervals, and resumes it to the bit.
 
     Run the script again after a kill and it continues::
 
@@ -26,19 +27,19 @@ class SaveTraining(BaseCallback):
         saver.restore(model)
         model.learn(1_000_000 - model.num_timesteps, callback=saver, reset_num_timesteps=False)
 
-    Everything that decides the training is kept: parameters, optimisers, counters, all random numbers, the replay buffer, and the
-    state of the environments as far as :func:`eqrl.checkpoint.capture` can read it (:func:`eqrl.checkpoint.rehearse` tells). Build
-    the model from the same code each time. State of other callbacks is theirs to keep.
+    Everything that determines the training is saved: parameters, optimisers, counters, all random numbers, the replay buffer,
+    and the state of the environments as far as :func:`eqrl.checkpoint.capture` can read it (:func:`eqrl.checkpoint.rehearse`
+    tests this). Build the model with the same code each time. Other callbacks have to save their state themselves.
 
     Args:
-        folder: for the checkpoints.
-        every: environment steps between two of them; they are made at the beginning of rollouts.
+        folder: folder for the checkpoints.
+        every: environment steps between two checkpoints, which are written at the start of a rollout.
         keep: number of newest checkpoints to keep; 0 for all.
 
     Raises:
-        UsageError: while restoring, if there are checkpoints but none that is undamaged and fits the model; while training, if
-            there are checkpoints that were not restored; in both, if another process trains in the folder.
-        OSError: while training, if one cannot be written; older ones stay.
+        UsageError: while restoring, if there are checkpoints but none is undamaged and fits the model; while training, if
+            there are checkpoints that were not restored; in both cases, if another process is training in the folder.
+        OSError: while training, if a checkpoint cannot be written; older ones stay.
     """
 
     def __init__(self, folder: str | Path, every: int, keep: int = 3) -> None:
@@ -50,7 +51,7 @@ class SaveTraining(BaseCallback):
         self._randomness: Mapping[str, Any] | None = None
         self._next = 0
         self._saved = -1
-        # a lock of this process: a second callback for the same folder in it, as in a notebook, is welcome
+        # a lock of the process: a second callback for the same folder in one process, as in a notebook, shares it
         self._lock = FileLock(Path(folder) / "lock", timeout=0, is_singleton=True)
 
     def restore(self, model: BaseAlgorithm) -> bool:
@@ -61,16 +62,16 @@ class SaveTraining(BaseCallback):
         """
         if not self.store.steps():
             return False
-        self._own()
+        self._lock_folder()
         self.store.sweep()
-        place, manifest = self.store.newest(complete=True)
-        self._randomness = self.store.resume(model, place, manifest)["randomness"]
+        checkpoint, manifest = self.store.newest(complete=True)
+        self._randomness = self.store.resume(model, checkpoint, manifest)["randomness"]
         self._saved = model.num_timesteps
         self._next = (model.num_timesteps // self.every + 1) * self.every
         return True
 
     def _on_training_start(self) -> None:
-        self._own()
+        self._lock_folder()
         newest = max(self.store.steps(), default=-1)
         if self._saved < 0 <= newest:
             raise UsageError(
@@ -95,8 +96,8 @@ class SaveTraining(BaseCallback):
         if self.num_timesteps > self._saved:  # learn() may have had nothing to do
             self._save()
 
-    def _own(self) -> None:
-        """Lock the folder as long as the process lives."""
+    def _lock_folder(self) -> None:
+        """Lock the folder for the lifetime of the process."""
         if self._lock.is_locked:
             return
         try:

@@ -1,8 +1,8 @@
-"""The state of environments in the middle of their episodes, so that a resumed training meets the very same next step.
+"""Capture and restore environments in the middle of their episodes, so that a resumed training continues with the same step.
 
-Environments and wrappers may have ``state_dict()`` and ``load_state_dict(state)`` of their own, with plain values and arrays;
-all of eqrl's do. Of Gymnasium environments without them, the simulation of MuJoCo and every attribute that is plain data or
-a random number generator is kept. Whether that was everything is not believed but tried: :func:`rehearse`.
+Environments and wrappers may define ``state_dict()`` and ``load_state_dict(state)``, with plain values and arrays; all of
+eqrl's do. For other Gymnasium environments, the MuJoCo simulation and every attribute that is plain data or a random number
+generator are captured. :func:`rehearse` tests whether that is everything.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from eqrl.rng import preserved_rng
 
 _SIMULATION = mujoco.mjtState.mjSTATE_INTEGRATION
 _NOT_STATE = {"env", "spec", "metadata", "render_mode"}
-# Monitor remembers every episode since the beginning, which nothing reads
+# Monitor also stores every episode since the beginning, which nothing reads
 _MONITOR = ("rewards", "needs_reset", "total_steps", "current_reset_info")
 _REHEARSAL_STEPS = 8
 
 
 class NoStateError(TypeError):
-    """An environment whose state cannot be kept."""
+    """An environment whose state cannot be captured."""
 
 
 def capture(env: VecEnv) -> dict[str, Any]:
-    """State of a vector environment and of all wrappers around it.
+    """The state of a vector environment and of all wrappers around it.
 
     Raises:
-        NoStateError: for a vector environment of another kind, such as one that lives in other processes.
+        NoStateError: for a vector environment of another kind, such as one that runs in other processes.
     """
     state: dict[str, Any] = {"class": type(env).__name__}
-    if _has_own(env):
+    if _has_state_dict(env):
         state["own"] = env.state_dict()  # type: ignore[attr-defined]
     elif isinstance(env, VecMonitor):
         state["own"] = {
@@ -63,7 +63,7 @@ def capture(env: VecEnv) -> dict[str, Any]:
 
 
 def restore(env: VecEnv, state: dict[str, Any]) -> None:
-    """Put a captured state into an equally built vector environment.
+    """Put a captured state into a vector environment of the same structure.
 
     Raises:
         DamagedValuesError: if it does not fit.
@@ -72,43 +72,43 @@ def restore(env: VecEnv, state: dict[str, Any]) -> None:
         raise DamagedValuesError(f"the state of a {state.get('class')} does not fit a {type(env).__name__}")
     if isinstance(env, VecEnvWrapper):
         restore(env.venv, state["inner"])
-    own = state["own"]
-    if _has_own(env):
-        env.load_state_dict(own)  # type: ignore[attr-defined]
+    stored = state["own"]
+    if _has_state_dict(env):
+        env.load_state_dict(stored)  # type: ignore[attr-defined]
     elif isinstance(env, VecMonitor):
-        count, age = own["count"], own["age"]
+        count, age = stored["count"], stored["age"]
         if type(count) is not int or type(age) is not float:
             raise DamagedValuesError("the statistics of episodes are none")
-        env.episode_returns = _like(own["returns"], np.zeros(env.num_envs, np.float32))
-        env.episode_lengths = _like(own["lengths"], np.zeros(env.num_envs, np.int32))
+        env.episode_returns = _like(stored["returns"], np.zeros(env.num_envs, np.float32))
+        env.episode_lengths = _like(stored["lengths"], np.zeros(env.num_envs, np.int32))
         env.episode_count, env.t_start = count, time.time() - age
     elif isinstance(env, VecNormalize):
         rms = env.ret_rms
         for name in ("mean", "var", "count"):
-            setattr(rms, name, _like(own[name], getattr(rms, name)))
-        env.returns = _like(own["returns"], np.zeros(env.num_envs))
+            setattr(rms, name, _like(stored[name], getattr(rms, name)))
+        env.returns = _like(stored["returns"], np.zeros(env.num_envs))
     elif isinstance(env, DummyVecEnv):
-        if len(own["envs"]) != len(env.envs):
-            raise DamagedValuesError(f"states of {len(own['envs'])} environments do not fit {len(env.envs)}")
-        for single, kept in zip(env.envs, own["envs"], strict=True):
-            _restore_single(single, kept)
+        if len(stored["envs"]) != len(env.envs):
+            raise DamagedValuesError(f"states of {len(stored['envs'])} environments do not fit {len(env.envs)}")
+        for single, single_state in zip(env.envs, stored["envs"], strict=True):
+            _restore_single(single, single_state)
 
 
-def _like(value: Any, own: Any) -> Any:
-    """A stored value that has to have the form of ours."""
-    # NumPy turns arrays without axes into scalars now and then
-    if not isinstance(value, np.ndarray | np.generic | float) or np.shape(value) != np.shape(own):
+def _like(value: Any, expected: Any) -> Any:
+    """A stored value, if it has the shape and type of the expected one."""
+    # NumPy sometimes turns arrays without axes into scalars
+    if not isinstance(value, np.ndarray | np.generic | float) or np.shape(value) != np.shape(expected):
         raise DamagedValuesError("the state of the environments has another form")
-    if np.result_type(value).kind != np.result_type(own).kind:
+    if np.result_type(value).kind != np.result_type(expected).kind:
         raise DamagedValuesError("the state of the environments has another type")
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def rehearse(make: Callable[[int], VecEnv]) -> str | None:
-    """Try whether an environment goes on exactly where a captured state says: stop one in an episode, continue in another.
+    """Test whether an environment resumes exactly: capture one in the middle of an episode, and continue in another.
 
     Args:
-        make: builds the environment, with one member, from a seed.
+        make: builds the vector environment, of size one, from a seed.
 
     Returns:
         What goes wrong, or None if the two agree to the bit, also across the start of the next episode.
@@ -127,7 +127,7 @@ def rehearse(make: Callable[[int], VecEnv]) -> str | None:
             return _difference(_played(first, actions[_REHEARSAL_STEPS:]), _played(second, actions[_REHEARSAL_STEPS:]))
         except (NoStateError, NotPlainError, DamagedValuesError) as error:
             return str(error)
-        except Exception as error:  # the environment's own methods may fail in any way, and the training can do without them
+        except Exception as error:  # methods of the environment may raise anything, and the training can do without them
             return f"going on from its state fails with {type(error).__name__}: {error}"
         finally:
             first.close()
@@ -135,7 +135,7 @@ def rehearse(make: Callable[[int], VecEnv]) -> str | None:
 
 
 def _played(env: VecEnv, actions: list[NDArray[Any]]) -> list[tuple[str, Any]]:
-    # an environment may draw from the global generators, which the checkpoint keeps separately
+    # an environment may draw from the global generators, which a checkpoint stores separately
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
@@ -164,12 +164,12 @@ def _capture_single(env: gymnasium.Env[Any, Any]) -> list[dict[str, Any]]:
 
 
 def _restore_single(env: gymnasium.Env[Any, Any], state: list[dict[str, Any]]) -> None:
-    env.reset()  # many environments make their attributes only now
+    env.reset()  # many environments create their attributes only here
     layers = _layers(env)
-    if [kept["class"] for kept in state] != [type(layer).__name__ for layer in layers]:
+    if [layer_state["class"] for layer_state in state] != [type(layer).__name__ for layer in layers]:
         raise DamagedValuesError("the state is that of an environment with other wrappers")
-    for layer, kept in zip(layers, state, strict=True):
-        _put(layer, kept["state"])
+    for layer, layer_state in zip(layers, state, strict=True):
+        _put(layer, layer_state["state"])
 
 
 def _layers(env: gymnasium.Env[Any, Any]) -> list[Any]:
@@ -180,7 +180,7 @@ def _layers(env: gymnasium.Env[Any, Any]) -> list[Any]:
 
 
 def _state_of(layer: Any) -> dict[str, Any]:
-    if _has_own(layer):
+    if _has_state_dict(layer):
         return {"own": layer.state_dict()}
     plain, simulations = {}, {}
     for name in _MONITOR if isinstance(layer, Monitor) else sorted(set(vars(layer)) - _NOT_STATE):
@@ -191,7 +191,7 @@ def _state_of(layer: Any) -> dict[str, Any]:
             try:
                 pack(value, {})
             except NotPlainError:
-                continue  # models, spaces, renderers; if it was state after all, the rehearsal finds out
+                continue  # models, spaces, renderers; the rehearsal detects any that is state
             plain[name] = value
     return {"plain": plain, "simulations": simulations}
 
@@ -208,41 +208,41 @@ def _put(layer: Any, state: dict[str, Any]) -> None:
             raise DamagedValuesError(f"{name!r} of {type(layer).__name__} is not state")
         else:
             setattr(layer, name, value)
-    for name, kept in state["simulations"].items():
-        _put_simulation(_model(layer), getattr(layer, name), kept)
+    for name, simulation in state["simulations"].items():
+        _put_simulation(_model(layer), getattr(layer, name), simulation)
 
 
 def _simulation(model: mujoco.MjModel, data: mujoco.MjData) -> dict[str, Any]:
     state = np.empty(mujoco.mj_stateSize(model, _SIMULATION))
     mujoco.mj_getState(model, data, state, _SIMULATION)
-    # After mj_step, positions of bodies lag a substep behind qpos, and environments compute rewards from them
+    # after mj_step, positions of bodies lag one substep behind qpos, and environments compute rewards from them
     return {"state": state, "arrays": {name: getattr(data, name).copy() for name in _arrays_of(data)}}
 
 
-def _put_simulation(model: mujoco.MjModel, data: mujoco.MjData, kept: dict[str, Any]) -> None:
-    if kept["state"].shape != (mujoco.mj_stateSize(model, _SIMULATION),):
+def _put_simulation(model: mujoco.MjModel, data: mujoco.MjData, stored: dict[str, Any]) -> None:
+    if stored["state"].shape != (mujoco.mj_stateSize(model, _SIMULATION),):
         raise DamagedValuesError("the state is that of another MuJoCo model")
-    mujoco.mj_setState(model, data, kept["state"], _SIMULATION)
-    mujoco.mj_forward(model, data)  # contacts and constraints, which have no fixed size
+    mujoco.mj_setState(model, data, stored["state"], _SIMULATION)
+    mujoco.mj_forward(model, data)  # computes contacts and constraints, whose size is not fixed
     for name in _arrays_of(data):
         array = getattr(data, name)
-        if name in kept["arrays"] and kept["arrays"][name].shape == array.shape:
-            array[...] = kept["arrays"][name]
+        if name in stored["arrays"] and stored["arrays"][name].shape == array.shape:
+            array[...] = stored["arrays"][name]
 
 
 def _arrays_of(data: mujoco.MjData) -> list[str]:
-    """Numbers of fixed size; those of constraints change their size with every step.
+    """Names of the float arrays of fixed size; the sizes of constraint arrays change with every step.
 
-    Indices and pointers are left out: MuJoCo would follow those of a made-up file, and computes them anew.
+    Indices and pointers are left out: MuJoCo would follow those of a forged file, and it recomputes them anyway.
     """
-    found = []
+    names = []
     for name in dir(data):
         if name.startswith(("_", "efc_", "iefc_", "island_", "contact")):
             continue
         value = getattr(data, name)
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.flags.writeable:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _model(layer: Any) -> mujoco.MjModel:
@@ -252,6 +252,6 @@ def _model(layer: Any) -> mujoco.MjModel:
     return model
 
 
-def _has_own(layer: Any) -> bool:
-    # asked of the class: wrappers forward unknown attributes to what they wrap
+def _has_state_dict(layer: Any) -> bool:
+    # the class is asked, because wrappers forward unknown attributes to the wrapped environment
     return hasattr(type(layer), "state_dict") and hasattr(type(layer), "load_state_dict")

@@ -1,4 +1,4 @@
-"""What a checkpoint consists of: every file with its size and SHA-256, and what is needed to build the model again."""
+"""The manifest of a checkpoint: every file with its size and SHA-256, and everything needed to rebuild the model."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LARGEST_MANIFEST = 64 << 20
 
 
 class DamagedCheckpointError(UsageError):
-    """A checkpoint that is not what was written: incomplete, changed, or made up."""
+    """A checkpoint that differs from what was written: incomplete, changed or forged."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file.
+    """A file of a checkpoint.
 
     Attributes:
-        bytes: its size.
-        sha256: its checksum.
+        bytes: size of the file.
+        sha256: checksum of the file.
     """
 
     bytes: int
@@ -51,14 +51,14 @@ class Entry:
             DamagedCheckpointError: if it is missing, a link, or different.
         """
         if not is_plain_file(path):
-            raise DamagedCheckpointError(f"{path} is missing or not a file of its own")
+            raise DamagedCheckpointError(f"{path} is missing or not a regular file")
         try:
             size = path.stat().st_size
             if size != self.bytes:
                 raise DamagedCheckpointError(f"{path} has {size:,} bytes where {self.bytes:,} were written")
             if sha256(path) != self.sha256:
                 raise DamagedCheckpointError(f"{path} is not what was written (its checksum differs)")
-        except OSError as error:  # deleted meanwhile by the training that owns it, or the disk is broken
+        except OSError as error:  # the training that owns it has deleted it in the meantime, or the disk is broken
             raise DamagedCheckpointError(f"{path} cannot be read ({error.strerror or error})") from None
 
 
@@ -68,10 +68,10 @@ class Manifest:
 
     Attributes:
         step: environment steps done.
-        complete: whether training can go on from it; else it holds the policy only.
+        complete: whether a training can resume from it; otherwise it holds the policy only.
         config: the run's resolved configuration.
-        spaces: observation and action space, as text, for people.
-        versions: versions of everything that decides the bits of a run.
+        spaces: observation and action space, as text for people.
+        versions: versions of everything that determines the bits of a run.
         files: files in the checkpoint's folder.
         replay: files of the replay log that make up the buffer, in order.
         inexact: why a resumed run will not be the same to the bit, or None if it will.
@@ -91,13 +91,13 @@ class Manifest:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
-        """The file: JSON in one fixed form, with its own checksum, so that no changed byte goes unnoticed."""
+        """The text of the file: JSON in a canonical form, with a checksum, so that no changed byte goes unnoticed."""
         body = {"format": FORMAT, **asdict(self)}
         return _canonical({**body, "checksum": _checksum(body)})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Read the manifest of a checkpoint; the files that it names are not looked at yet.
+        """Read the manifest of a checkpoint; the files that it lists are not checked yet.
 
         Raises:
             DamagedCheckpointError: if it is missing, of another format, or changed.
@@ -110,14 +110,14 @@ class Manifest:
                 raise ValueError("it is too large")
             content = path.read_bytes()
             body = json.loads(content)
-            found = body.pop("format", None)
-            if found != FORMAT:
-                raise DamagedCheckpointError(f"{path} has format {found!r}, this version of eqrl reads {FORMAT!r}")
+            format_name = body.pop("format", None)
+            if format_name != FORMAT:
+                raise DamagedCheckpointError(f"{path} has format {format_name!r}, this version of eqrl reads {FORMAT!r}")
             checksum = body.pop("checksum", None)
             files = {name: Entry(**entry) for name, entry in body.pop("files").items()}
             replay = {name: Entry(**entry) for name, entry in body.pop("replay").items()}
             manifest = cls(**body, files=files, replay=replay)
-            # the checksum finds accidents; comparing the text as well leaves no byte that could be changed without notice
+            # the checksum detects accidents; the comparison of the text leaves no byte that could be changed unnoticed
             if checksum != _checksum({"format": FORMAT, **asdict(manifest)}) or content != manifest.text().encode():
                 raise ValueError("its checksum differs")
             manifest._check_types()
@@ -131,7 +131,7 @@ class Manifest:
         Args:
             folder: the checkpoint.
             replay: the folder of the replay log; None leaves it unchecked.
-            names: files to check, by default all.
+            names: names of the files to check; by default all.
 
         Raises:
             DamagedCheckpointError: naming the first file that differs.
@@ -145,7 +145,7 @@ class Manifest:
                 entry.check(replay / name)
 
     def content(self, folder: Path, name: str) -> bytes:
-        """The content of a file, checked.
+        """The verified content of a file.
 
         Raises:
             DamagedCheckpointError: if it is missing or different.
@@ -164,7 +164,7 @@ class Manifest:
         return content
 
     def _check_types(self) -> None:
-        """A made-up manifest has a right checksum too, so types and file names are checked besides."""
+        """Check types and file names, because a forged manifest has a correct checksum too."""
         if not (isinstance(self.step, int) and self.step >= 0 and isinstance(self.complete, bool)):
             raise ValueError("its step is not a number of steps")
         for table in (self.config, self.spaces, self.versions, self.extra):
@@ -174,7 +174,7 @@ class Manifest:
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("one of its texts is not a text")
         for name, entry in {**self.files, **self.replay}.items():
-            if not _FILE_NAME.fullmatch(name):  # in particular nothing that leads out of the folder
+            if not _FILE_NAME.fullmatch(name):  # in particular, no path out of the folder
                 raise ValueError(f"{name!r} is not the name of one of its files")
             if not (isinstance(entry.bytes, int) and isinstance(entry.sha256, str)):
                 raise ValueError(f"the entry of {name!r} is not one")

@@ -1,4 +1,4 @@
-"""Parameters, optimisers and variables of a model as safetensors, which hold numbers and never code."""
+"""Parameters, optimisers and variables of a model as safetensors, which hold numbers and no code."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from eqrl.checkpoint.manifest import DamagedCheckpointError
 from eqrl.errors import UsageError
 
 Tensors = dict[str, Tensor]
-# what PyTorch's optimisers compute with, not what they compute; checkpoints written before the fused Adam resume with it
+# Options that choose a kernel and not the result; checkpoints from before the fused Adam resume with it.
 KERNEL_OPTIONS = frozenset({"fused", "foreach"})
 _VARIABLES = "variables"
 
 
 def policy_tensors(model: BaseAlgorithm) -> Tensors:
-    """Everything in the policy: weights, target networks, statistics of the normaliser.
+    """Everything in the policy: weights, target networks and statistics of the normaliser.
 
     Raises:
-        FloatingPointError: if one is not finite.
+        FloatingPointError: if one of them is not finite.
     """
     tensors = _tensors_of(model)
     if (name := _first_not_finite(tensors)) is not None:
@@ -37,10 +37,10 @@ def policy_tensors(model: BaseAlgorithm) -> Tensors:
 
 
 def training_tensors(model: BaseAlgorithm) -> tuple[Tensors, dict[str, Any]]:
-    """What only training needs: optimisers, and variables such as SAC's entropy coefficient.
+    """State that only training needs: optimisers, and variables such as SAC's entropy coefficient.
 
     Returns:
-        Tensors, and plain values beside them.
+        The tensors, and the plain values of the optimisers.
     """
     tensors: Tensors = {}
     optimizers: dict[str, Any] = {}
@@ -52,19 +52,19 @@ def training_tensors(model: BaseAlgorithm) -> tuple[Tensors, dict[str, Any]]:
 
 
 def optimizers_of(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
-    """Every optimiser of a model, such as that of SAC's entropy coefficient."""
-    found = {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[0]}
-    return {name: value for name, value in found.items() if isinstance(value, torch.optim.Optimizer)}
+    """All optimisers of a model by name, including that of SAC's entropy coefficient."""
+    owners = {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[0]}
+    return {name: value for name, value in owners.items() if isinstance(value, torch.optim.Optimizer)}
 
 
 def variables_of(model: BaseAlgorithm) -> Tensors:
-    """Tensors outside of the policy, such as SAC's ``log_ent_coef``."""
-    found = {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[1]}
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    """Tensors outside the policy by name, such as SAC's ``log_ent_coef``."""
+    variables = {name: recursive_getattr(model, name) for name in model._get_torch_save_params()[1]}
+    return {name: value for name, value in variables.items() if isinstance(value, Tensor)}
 
 
 def encode(tensors: Tensors, plain: Mapping[str, Any] | None = None) -> bytes:
-    """Tensors, and plain values beside them, as the content of a safetensors file."""
+    """Encode tensors and plain values as the content of a safetensors file."""
     # clone: safetensors refuses tensors that share memory, and SB3's shared feature extractors do
     frozen = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     return save(frozen, metadata={"eqrl": json.dumps(dict(plain or {}))})
@@ -105,27 +105,27 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
     Raises:
         UsageError: naming the first thing that does not fit.
     """
-    own = optimizers_of(model)
+    configured = optimizers_of(model)
     optimizers = optimizers if isinstance(optimizers, dict) else {}
-    if set(optimizers) != set(own):
-        raise UsageError(f"{what} has optimisers {sorted(optimizers)}, the configured model has {sorted(own)}")
-    for name, optimizer in sorted(own.items()):
+    if set(optimizers) != set(configured):
+        raise UsageError(f"{what} has optimisers {sorted(optimizers)}, the configured model has {sorted(configured)}")
+    for name, optimizer in sorted(configured.items()):
         try:
             state = _unpack_optimizer(name, optimizers[name], tensors)
             _check_optimizer(optimizer, state)
             optimizer.load_state_dict(state)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise UsageError(f"{what} does not fit the configured model: {name}: {error}") from None
-    found = {name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")}
-    mine = variables_of(model)
-    _check_fit(found, mine, what)
-    for name, tensor in found.items():
-        # in place, because SAC's optimiser holds the very tensor
+    stored = {name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")}
+    variables = variables_of(model)
+    _check_fit(stored, variables, what)
+    for name, tensor in stored.items():
+        # in place, because SAC's optimiser holds this tensor
         recursive_setattr(model, f"{name}.data", tensor.to(model.device))
 
 
 def reward_scale(model: BaseAlgorithm) -> dict[str, float] | None:
-    """Statistics with which ``VecNormalize`` scales rewards, the only normaliser outside of the policy; None without it."""
+    """Statistics of ``VecNormalize``, which scales rewards and is the only normaliser outside the policy; None without it."""
     normaliser = model.get_vec_normalize_env()
     if normaliser is None:
         return None
@@ -134,10 +134,10 @@ def reward_scale(model: BaseAlgorithm) -> dict[str, float] | None:
 
 
 def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
-    """Put them back.
+    """Restore the statistics of :func:`reward_scale`.
 
     Raises:
-        DamagedCheckpointError: if they are not what :func:`reward_scale` gives.
+        DamagedCheckpointError: if they do not have its form.
     """
     normaliser = model.get_vec_normalize_env()
     if normaliser is None or stored is None:
@@ -145,7 +145,7 @@ def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
     if not (
         isinstance(stored, dict) and set(stored) == {"mean", "var", "count"} and all(type(v) is float for v in stored.values())
     ):
-        raise DamagedCheckpointError(f"{what} has statistics of rewards that are none")
+        raise DamagedCheckpointError(f"{what} has invalid statistics of rewards")
     for name, value in stored.items():
         setattr(normaliser.ret_rms, name, value)
 
@@ -158,26 +158,26 @@ def _first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     return next((n for n, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())), None)
 
 
-def _check_fit(found: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:
+def _check_fit(stored: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
     why = f"{what} does not fit the configured model"
-    for name in sorted({*found, *own}):
-        if name not in found or name not in own:
-            raise UsageError(f"{why}: {name!r} is only in the {'checkpoint' if name in found else 'model'}")
-        if found[name].shape != own[name].shape or found[name].dtype != own[name].dtype:
+    for name in sorted({*stored, *expected}):
+        if name not in stored or name not in expected:
+            raise UsageError(f"{why}: {name!r} is only in the {'checkpoint' if name in stored else 'model'}")
+        if stored[name].shape != expected[name].shape or stored[name].dtype != expected[name].dtype:
             raise UsageError(
-                f"{why}: {name!r} is {found[name].dtype} of shape {tuple(found[name].shape)}, "
-                f"the model has {own[name].dtype} of shape {tuple(own[name].shape)}"
+                f"{why}: {name!r} is {stored[name].dtype} of shape {tuple(stored[name].shape)}, "
+                f"the model has {expected[name].dtype} of shape {tuple(expected[name].shape)}"
             )
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """PyTorch takes anything and fails at the next step only, or not at all."""
-    own = optimizer.state_dict()["param_groups"]
-    for group, configured in zip(state["param_groups"], own, strict=True):
+    """Check the state of an optimiser: PyTorch accepts anything, and fails at the next step or not at all."""
+    configured_groups = optimizer.state_dict()["param_groups"]
+    for group, configured in zip(state["param_groups"], configured_groups, strict=True):
         for option in KERNEL_OPTIONS & {*configured}:
             if group.get(option) is None or isinstance(group[option], bool):
                 group[option] = configured[option]
-        # only the learning rate follows a schedule, all else is configured
+        # the learning rate follows a schedule; everything else is configured
         wrong = [k for k in {*group, *configured} if k != "lr" and (k not in group or group[k] != configured.get(k, group))]
         if wrong or not isinstance(group["lr"], float) or not math.isfinite(group["lr"]):
             raise ValueError(f"its {sorted(wrong)[0] if wrong else 'lr'} is not the configured one")
@@ -198,7 +198,7 @@ def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any])
 
 
 def _slots(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """What an optimiser keeps of a parameter, seen from one of its kind that takes a step."""
+    """What an optimiser stores for a parameter, read from a fresh one of the same class after one step."""
     probe = torch.nn.Parameter(torch.zeros(2))
     known = inspect.signature(type(optimizer).__init__).parameters
     twin = type(optimizer)([probe], **{name: value for name, value in optimizer.defaults.items() if name in known})

@@ -1,8 +1,8 @@
-"""A replay buffer on the disk as a log: what was added since the last checkpoint is appended, nothing is written twice.
+"""Store a replay buffer as a log: each checkpoint appends the rows that were added since the last one.
 
-The buffer is a ring; the log counts its rows from the beginning of the run, row ``k`` lies at ``k % size``. A chunk is a file
-with some consecutive rows, named by them and by its content, and never changed. A checkpoint names the chunks
-that make up its buffer, so several checkpoints share them.
+The buffer is a ring. The log counts its rows from the beginning of the run: row ``k`` lies at ``k % size``. A chunk is a file
+of consecutive rows, named by these rows and its content, and never changes. A checkpoint lists the chunks that make up its
+buffer, so several checkpoints share them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class ReplayLog:
     """The chunks of one run's replay buffer.
 
     Args:
-        folder: where they lie.
-        entries: those of the checkpoint that the run goes on from, in order.
+        folder: folder of the chunks.
+        entries: chunks of the checkpoint that the run resumes from, in order.
     """
 
     def __init__(self, folder: Path, entries: Mapping[str, Entry] | None = None) -> None:
@@ -48,7 +48,7 @@ class ReplayLog:
         return max((span(name)[1] for name in self.entries), default=0)
 
     def append(self, buffer: ReplayBuffer, rows: int) -> dict[str, Entry]:
-        """Write the rows that are new.
+        """Write the new rows.
 
         Args:
             buffer: the buffer.
@@ -64,7 +64,7 @@ class ReplayLog:
         row_bytes = sum(c[:1].nbytes for c in _columns(buffer).values()) or 1
         most = max(_CHUNK_BYTES // row_bytes, 1)
         while begin < rows:
-            # a chunk never runs over the end of the ring, so that it is a view
+            # a chunk never crosses the end of the ring, so that it is a view
             end = min(rows, begin + most, (begin // size + 1) * size)
             name, entry = self._write(buffer, begin, end)
             self.entries[name] = entry
@@ -76,7 +76,7 @@ class ReplayLog:
         """Put the rows back into an empty buffer.
 
         Raises:
-            DamagedValuesError: if the chunks are not those of such a buffer.
+            DamagedValuesError: if the chunks do not fit the buffer.
         """
         size, columns, filled = buffer.buffer_size, _columns(buffer), max(rows - buffer.buffer_size, 0)
         for name in sorted(self.entries):
@@ -86,10 +86,10 @@ class ReplayLog:
             stored = read_arrays(self.folder / name)
             where = slice(max(begin, rows - size) % size, (end - 1) % size + 1)
             for column, ring in columns.items():
-                kept = stored.get(column)
-                if kept is None or kept.shape != (end - begin, *ring.shape[1:]) or kept.dtype != ring.dtype:
+                values = stored.get(column)
+                if values is None or values.shape != (end - begin, *ring.shape[1:]) or values.dtype != ring.dtype:
                     raise DamagedValuesError(f"{name} has no column {column!r} of this buffer")
-                ring[where] = kept[where.start - where.stop :]
+                ring[where] = values[where.start - where.stop :]
             if _keeps_infos(buffer):
                 infos = unpack(json.loads(stored[_INFOS].tobytes()), stored)
                 for k, row in enumerate(infos[where.start - where.stop :]):
@@ -100,7 +100,7 @@ class ReplayLog:
         buffer.pos, buffer.full = rows % size, rows >= size
 
     def prune(self, needed: set[str]) -> None:
-        """Delete chunks that no checkpoint names."""
+        """Delete chunks that no checkpoint lists."""
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 if _NAME.fullmatch(path.name) and path.name not in needed:
@@ -110,8 +110,8 @@ class ReplayLog:
         start = begin % buffer.buffer_size
         chunk: Arrays = {name: ring[start : start + end - begin] for name, ring in _columns(buffer).items()}
         if _keeps_infos(buffer):
-            found = [list(row) for row in buffer.infos[start : start + end - begin]]  # type: ignore[attr-defined]
-            chunk[_INFOS] = np.frombuffer(json.dumps(pack(found, chunk)).encode(), dtype=np.uint8)
+            infos = [list(row) for row in buffer.infos[start : start + end - begin]]  # type: ignore[attr-defined]
+            chunk[_INFOS] = np.frombuffer(json.dumps(pack(infos, chunk)).encode(), dtype=np.uint8)
         # the name contains the content's checksum, which is known only afterwards
         draft = self.folder / f"{HIDDEN}rows_{begin:012d}.npz.tmp"
         try:
@@ -127,7 +127,7 @@ class ReplayLog:
 
 
 def mutable_part(buffer: ReplayBuffer) -> Arrays:
-    """What changes in rows that were written before: small, and written whole at every checkpoint."""
+    """Data that may change in rows already written: it is small, and every checkpoint stores all of it."""
     part: Arrays = {}
     if isinstance(buffer, HerReplayBuffer):
         used = buffer.size()
@@ -138,19 +138,23 @@ def mutable_part(buffer: ReplayBuffer) -> Arrays:
 
 
 def restore_mutable_part(buffer: ReplayBuffer, part: Mapping[str, NDArray[Any]]) -> None:
-    """The inverse of :func:`mutable_part`, after the rows are back.
+    """The inverse of :func:`mutable_part`, to be called after the rows are restored.
 
     Raises:
         DamagedValuesError: if it does not fit.
     """
-    own = mutable_part(buffer)
-    if set(own) != set(part) or any(own[n].shape != part[n].shape or own[n].dtype != part[n].dtype for n in own):
+    current = mutable_part(buffer)
+    if set(current) != set(part) or any(
+        current[n].shape != part[n].shape or current[n].dtype != part[n].dtype for n in current
+    ):
         raise DamagedValuesError("the episodes of the replay buffer do not fit its rows")
     if isinstance(buffer, HerReplayBuffer):
         if (part["ep_length"] < 0).any() or (part["ep_length"] > buffer.buffer_size).any():
             raise DamagedValuesError("the replay buffer has episodes of impossible length")
         within = (np.arange(buffer.size())[:, None] - buffer.ep_start[: buffer.size()]) % buffer.buffer_size
-        if ((part["ep_length"] > 0) & (within >= part["ep_length"])).any():  # hindsight draws from the rest of the episode
+        if (
+            (part["ep_length"] > 0) & (within >= part["ep_length"])
+        ).any():  # hindsight samples goals from the rest of the episode
             raise DamagedValuesError("the replay buffer has rows outside of their episodes")
         buffer.ep_length[: buffer.size()] = part["ep_length"]
         buffer._current_ep_start[:] = part["current_ep_start"]
@@ -159,32 +163,32 @@ def restore_mutable_part(buffer: ReplayBuffer, part: Mapping[str, NDArray[Any]])
 
 
 def end_episodes(buffer: ReplayBuffer) -> None:
-    """The episodes under way are not continued: hindsight must not take goals for them from what comes next."""
+    """End the current episodes, which are not continued: hindsight must not take their goals from later episodes."""
     if isinstance(buffer, HerReplayBuffer):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # SB3 says that it does so
+            warnings.simplefilter("ignore")  # SB3 warns that it truncates
             buffer.truncate_last_trajectory()
 
 
 def span(name: str) -> tuple[int, int]:
-    """First row of a chunk, and the one after its last.
+    """The first row of a chunk, and the row after its last.
 
     Raises:
         DamagedValuesError: if it is not the name of a chunk.
     """
-    found = _NAME.fullmatch(name)
-    if not found or int(found[1]) >= int(found[2]):
+    match = _NAME.fullmatch(name)
+    if not match or int(match[1]) >= int(match[2]):
         raise DamagedValuesError(f"{name!r} is not the name of a chunk of a replay buffer")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def buffer_bytes(buffer: ReplayBuffer) -> int:
-    """Memory in bytes that the arrays of a replay buffer take, as far as a checkpoint stores them row by row."""
+    """Size in bytes of the arrays of a replay buffer that a checkpoint stores row by row."""
     return sum(column.nbytes for column in _columns(buffer).values())
 
 
 def _columns(buffer: ReplayBuffer) -> dict[str, NDArray[Any]]:
-    """The ring's arrays by name, without those that are rewritten later."""
+    """The arrays of the ring by name, without those in :func:`mutable_part`."""
     rings: dict[str, Any] = {"observations": buffer.observations}
     if not buffer.optimize_memory_usage:
         rings["next_observations"] = buffer.next_observations

@@ -1,11 +1,11 @@
-"""The checkpoints of one run: written aside and renamed, listed, verified, thinned out.
+"""The checkpoints of one run: written atomically, listed, verified and pruned.
 
 ::
 
     checkpoints/
       step_000000409600/      manifest.json, policy.safetensors, training.safetensors, state.json, state.npz, episodes.npz
       best_000000368640/      manifest.json, policy.safetensors
-      latest, best            each a line: the name of a folder
+      latest, best            one line each: the name of a folder
     replay/                   chunks of the replay buffer, shared by the checkpoints
 """
 
@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,52 +22,31 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from eqrl.checkpoint.arrays import read_arrays, write_arrays
-from eqrl.checkpoint.environment import capture, restore
-from eqrl.checkpoint.manifest import NAME, DamagedCheckpointError, Entry, Manifest
-from eqrl.checkpoint.parameters import (
-    decode,
-    encode,
-    load_policy,
-    load_training,
-    policy_tensors,
-    reward_scale,
-    set_reward_scale,
-    training_tensors,
+from eqrl.checkpoint.contents import (
+    EPISODES,
+    POLICY,
+    STATE,
+    STATE_ARRAYS,
+    TRAINING,
+    Description,
+    load_checkpoint,
+    write_manifest,
 )
+from eqrl.checkpoint.environment import capture, restore
+from eqrl.checkpoint.manifest import DamagedCheckpointError, Entry, Manifest
+from eqrl.checkpoint.parameters import decode, encode, load_training, policy_tensors, reward_scale, training_tensors
 from eqrl.checkpoint.replay import ReplayLog, end_episodes, mutable_part, restore_mutable_part
 from eqrl.checkpoint.training import capture_randomness, capture_training, restore_training
 from eqrl.checkpoint.values import Arrays, DamagedValuesError, pack, unpack
 from eqrl.errors import UsageError
-from eqrl.files.atomic import is_plain_file, remove_folder, sweep, whole_folder, write_whole
+from eqrl.files.atomic import remove_folder, sweep, whole_folder, write_whole
 
-POLICY, TRAINING, STATE, STATE_ARRAYS, EPISODES = (
-    "policy.safetensors",
-    "training.safetensors",
-    "state.json",
-    "state.npz",
-    "episodes.npz",
-)
 _STEP = re.compile(r"step_(\d{12})")
 _BEST = re.compile(r"best_(\d{12})")
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint that had to be passed over."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a run puts into the manifests of its checkpoints.
-
-    Attributes:
-        config: its resolved configuration.
-        versions: versions of everything that decides its bits.
-        inexact: why a resumed run will not be the same to the bit, or None.
-    """
-
-    config: Mapping[str, Any]
-    versions: Mapping[str, str]
-    inexact: str | None = None
+    """A damaged checkpoint was passed over."""
 
 
 class Store:
@@ -91,15 +68,15 @@ class Store:
 
         Args:
             model: at the beginning of a rollout, or after ``learn``.
-            about: the run.
-            progress: state of the callbacks; plain values.
+            about: description of the run.
+            progress: state of the callbacks, as plain values.
 
         Returns:
             Its folder.
 
         Raises:
             FloatingPointError: if a parameter is not finite; nothing is written.
-            OSError: if it cannot be written; all older checkpoints stay.
+            OSError: if the checkpoint cannot be written; all older ones stay.
         """
         policy = policy_tensors(model)
         training, optimizers = training_tensors(model)
@@ -119,81 +96,81 @@ class Store:
             parts["rows"] = model.num_timesteps // model.n_envs
             replay = self.log.append(buffer, parts["rows"])
         state = json.dumps(pack(parts, arrays))
-        place = self.folder / f"step_{model.num_timesteps:012d}"
-        with whole_folder(place) as aside:
+        checkpoint = self.folder / f"step_{model.num_timesteps:012d}"
+        with whole_folder(checkpoint) as aside:
             (aside / POLICY).write_bytes(encode(policy, {"rewards": reward_scale(model)}))
             (aside / TRAINING).write_bytes(encode(training, {"optimizers": optimizers}))
             (aside / STATE).write_text(state, encoding="utf-8")
             write_arrays(aside / STATE_ARRAYS, arrays)
             if buffer is not None:
                 write_arrays(aside / EPISODES, mutable_part(buffer))
-            _write_manifest(aside, model, about, complete=True, replay=replay)
-        self._point("latest", place)
+            write_manifest(aside, model, about, complete=True, replay=replay)
+        self._point("latest", checkpoint)
         self.prune(model.num_timesteps)
-        return place
+        return checkpoint
 
     def save_best(self, model: BaseAlgorithm, about: Description, extra: Mapping[str, Any]) -> Path:
         """Write the policy alone as the best one so far.
 
         Raises:
             FloatingPointError: if a parameter is not finite.
-            OSError: if it cannot be written; the older best one stays.
+            OSError: if it cannot be written; the previous best one stays.
         """
         policy = policy_tensors(model)
-        place = self.folder / f"best_{model.num_timesteps:012d}"
-        with whole_folder(place) as aside:
+        checkpoint = self.folder / f"best_{model.num_timesteps:012d}"
+        with whole_folder(checkpoint) as aside:
             (aside / POLICY).write_bytes(encode(policy, {"rewards": reward_scale(model)}))
-            _write_manifest(aside, model, about, complete=False, extra=extra)
-        self._point("best", place)
-        for old in self._found(_BEST):
-            if old != place:
+            write_manifest(aside, model, about, complete=False, extra=extra)
+        self._point("best", checkpoint)
+        for old in self._folders(_BEST):
+            if old != checkpoint:
                 remove_folder(old)
-        return place
+        return checkpoint
 
     def prune(self, step: int) -> None:
-        """Delete checkpoints beyond those to keep, and chunks of the replay buffer that none of the others names.
+        """Delete checkpoints beyond those to keep, and chunks of the replay buffer that no remaining one lists.
 
         Args:
-            step: that of the newest good one. Newer ones are damaged, the run went on without them; they may not push out others.
+            step: step of the newest good checkpoint. Newer ones are damaged and were passed over, and must not displace good ones.
         """
-        found = self._found(_STEP)
-        newer = [place for place in found if place > self.at(step)]
-        kept = [place for place in found if place not in newer]
-        for old in [*newer, *(kept[self.keep :] if self.keep else [])]:
+        checkpoints = self._folders(_STEP)
+        newer = [checkpoint for checkpoint in checkpoints if checkpoint > self.at(step)]
+        older = [checkpoint for checkpoint in checkpoints if checkpoint not in newer]
+        for old in [*newer, *(older[self.keep :] if self.keep else [])]:
             remove_folder(old)
         needed = set(self.log.entries)
-        for place in self._found(_STEP):
+        for checkpoint in self._folders(_STEP):
             try:
-                needed |= set(Manifest.read(place).replay)
+                needed |= set(Manifest.read(checkpoint).replay)
             except DamagedCheckpointError:
                 continue
         self.log.prune(needed)
 
     def sweep(self) -> None:
-        """Delete what a killed process left half-written. Only for the owner of the run's lock."""
+        """Delete files and folders that a killed process left half-written. Only for the owner of the run's lock."""
         for folder in (self.folder.parent, self.folder, self.log.folder):
-            # a link may lead anywhere, and what lies there is not ours to delete
+            # a link may lead anywhere, to files that are not the run's
             if folder.is_dir() and (folder == self.folder.parent or not folder.is_symlink()):
                 sweep(folder)
 
     # ------------------------------------------------------------------ find
     def steps(self) -> list[int]:
-        """Environment steps of all checkpoints, the newest first; none of them verified."""
-        return [int(place.name.removeprefix("step_")) for place in self._found(_STEP)]
+        """Environment steps of all checkpoints, newest first; the checkpoints are not verified."""
+        return [int(checkpoint.name.removeprefix("step_")) for checkpoint in self._folders(_STEP)]
 
     def newest(self, complete: bool) -> tuple[Path, Manifest]:
-        """The newest checkpoint that is as it was written; a damaged one is passed over with a warning.
+        """The newest undamaged checkpoint; damaged ones are passed over with a warning.
 
         Args:
-            complete: verify what is needed to go on training; else the policy only.
+            complete: verify everything that a resume needs; otherwise the policy only.
 
         Raises:
-            UsageError: if there is none; the message says why.
+            UsageError: if there is none; the message gives the reason.
         """
-        found, why = self._first(_STEP, complete)
-        if found is None:
+        newest, why = self._first(_STEP, complete)
+        if newest is None:
             raise UsageError(f"{self.folder.parent} has no usable checkpoint: {why or 'the run ended before it wrote one'}")
-        return found
+        return newest
 
     def best(self) -> tuple[Path, Manifest]:
         """The checkpoint with the best evaluation.
@@ -201,34 +178,34 @@ class Store:
         Raises:
             UsageError: if there is none.
         """
-        found, why = self._first(_BEST, complete=False)
-        if found is None:
+        best, why = self._first(_BEST, complete=False)
+        if best is None:
             raise UsageError(why or f"run {self.folder.parent} has no checkpoint 'best'; it was never evaluated")
-        return found
+        return best
 
     def at(self, step: int) -> Path:
-        """The folder of a checkpoint."""
+        """The folder of the checkpoint at a step."""
         return self.folder / f"step_{step:012d}"
 
-    def verified(self, place: Path, complete: bool) -> Manifest:
-        """The manifest of a checkpoint, after a look at the files.
+    def verified(self, checkpoint: Path, complete: bool) -> Manifest:
+        """The manifest of a checkpoint, with its files verified.
 
         Raises:
-            DamagedCheckpointError: if one differs from what was written.
+            DamagedCheckpointError: if a file differs from what was written.
         """
-        manifest = Manifest.read(place)
-        if place.name != f"{place.name[:4]}_{manifest.step:012d}":
-            raise DamagedCheckpointError(f"{place} holds the checkpoint of step {manifest.step}")
+        manifest = Manifest.read(checkpoint)
+        if checkpoint.name != f"{checkpoint.name[:4]}_{manifest.step:012d}":
+            raise DamagedCheckpointError(f"{checkpoint} holds the checkpoint of step {manifest.step}")
         if complete:
             if not manifest.complete:
-                raise DamagedCheckpointError(f"{place} holds a policy only")
-            manifest.check(place, self.log.folder)
+                raise DamagedCheckpointError(f"{checkpoint} holds a policy only")
+            manifest.check(checkpoint, self.log.folder)
         else:
-            manifest.check(place, names=[POLICY])
+            manifest.check(checkpoint, names=[POLICY])
         return manifest
 
     # ------------------------------------------------------------------ read
-    def resume(self, model: BaseAlgorithm, place: Path, manifest: Manifest) -> dict[str, Any]:
+    def resume(self, model: BaseAlgorithm, checkpoint: Path, manifest: Manifest) -> dict[str, Any]:
         """Put a complete checkpoint into a model that was just built from the run's configuration.
 
         Returns:
@@ -236,21 +213,21 @@ class Store:
             :func:`~eqrl.checkpoint.training.restore_randomness` at the beginning of the first rollout.
 
         Raises:
-            UsageError: if it does not fit the model.
+            UsageError: if the checkpoint does not fit the model.
         """
-        load_checkpoint(model, place, manifest)
-        tensors, plain = decode(manifest.content(place, TRAINING), f"{place / TRAINING}")
-        load_training(model, tensors, plain.get("optimizers", {}), f"{place / TRAINING}")
+        load_checkpoint(model, checkpoint, manifest)
+        tensors, plain = decode(manifest.content(checkpoint, TRAINING), f"{checkpoint / TRAINING}")
+        load_training(model, tensors, plain.get("optimizers", {}), f"{checkpoint / TRAINING}")
         try:
-            arrays = read_arrays(manifest.content(place, STATE_ARRAYS))
-            parts = unpack(json.loads(manifest.content(place, STATE)), arrays)
+            arrays = read_arrays(manifest.content(checkpoint, STATE_ARRAYS))
+            parts = unpack(json.loads(manifest.content(checkpoint, STATE)), arrays)
             restore_training(model, parts["training"])
             if model.num_timesteps != manifest.step:
                 raise DamagedValuesError(f"its state is that of step {model.num_timesteps}")
             self.log.entries = dict(manifest.replay)
             if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
                 self.log.fill(model.replay_buffer, parts["rows"])
-                restore_mutable_part(model.replay_buffer, read_arrays(manifest.content(place, EPISODES)))
+                restore_mutable_part(model.replay_buffer, read_arrays(manifest.content(checkpoint, EPISODES)))
             if parts["environment"] is None:
                 model._last_obs = None  # learn() then starts new episodes
                 if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
@@ -261,70 +238,29 @@ class Store:
                 restore(env, parts["environment"])
             return {"progress": parts["progress"], "randomness": parts["randomness"]}
         except (DamagedValuesError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-            raise DamagedCheckpointError(f"checkpoint {place} does not fit the run: {error}") from None
+            raise DamagedCheckpointError(f"checkpoint {checkpoint} does not fit the run: {error}") from None
 
     def _first(self, pattern: re.Pattern[str], complete: bool) -> tuple[tuple[Path, Manifest] | None, str]:
-        """The newest one that verifies, and what is wrong with the last one that does not."""
+        """The newest checkpoint that is undamaged, and the damage of the last one that is not."""
         why, again = "", True
         while again:
             again = False
-            for place in self._found(pattern):
+            for checkpoint in self._folders(pattern):
                 try:
-                    return (place, self.verified(place, complete)), why
+                    return (checkpoint, self.verified(checkpoint, complete)), why
                 except DamagedCheckpointError as error:
-                    if not place.is_dir():  # a training that goes on has deleted it, after it had written a newer one
+                    if not checkpoint.is_dir():  # a running training has deleted it, after it wrote a newer one
                         again = True
                         continue
                     why = str(error)
-                    warnings.warn(CheckpointWarning(f"checkpoint {place.name} is passed over: {error}"), stacklevel=3)
+                    warnings.warn(CheckpointWarning(f"checkpoint {checkpoint.name} is passed over: {error}"), stacklevel=3)
         return None, why
 
-    def _found(self, pattern: re.Pattern[str]) -> list[Path]:
+    def _folders(self, pattern: re.Pattern[str]) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        found = [p for p in self.folder.iterdir() if pattern.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
-        return sorted(found, reverse=True)
+        folders = [p for p in self.folder.iterdir() if pattern.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+        return sorted(folders, reverse=True)
 
-    def _point(self, name: str, place: Path) -> None:
-        write_whole(self.folder / name, place.name + "\n")
-
-
-def load_checkpoint(model: BaseAlgorithm, place: Path, manifest: Manifest) -> None:
-    """Put the policy of a checkpoint into a model of the same architecture. Nothing in it is executed.
-
-    Raises:
-        UsageError: if it is damaged or of another architecture.
-    """
-    tensors, plain = decode(manifest.content(place, POLICY), f"{place / POLICY}")
-    load_policy(model, tensors, f"{place / POLICY}")
-    set_reward_scale(model, plain.get("rewards"), f"{place / POLICY}")
-    model.num_timesteps = manifest.step
-
-
-def _write_manifest(
-    aside: Path,
-    model: BaseAlgorithm,
-    about: Description,
-    *,
-    complete: bool,
-    replay: Mapping[str, Entry] | None = None,
-    extra: Mapping[str, Any] | None = None,
-) -> None:
-    manifest = Manifest(
-        step=model.num_timesteps,
-        complete=complete,
-        config=about.config,
-        spaces={"observation": repr(model.observation_space), "action": repr(model.action_space)},
-        versions=about.versions,
-        files={path.name: Entry.of(path) for path in sorted(aside.iterdir())},
-        replay=replay or {},
-        inexact=about.inexact,
-        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        extra=extra or {},
-    )
-    (aside / NAME).write_text(manifest.text(), encoding="utf-8")
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a folder looks like a checkpoint."""
-    return is_plain_file(path / NAME)
+    def _point(self, name: str, checkpoint: Path) -> None:
+        write_whole(self.folder / name, checkpoint.name + "\n")

@@ -1,6 +1,6 @@
-"""Everything of a training that is not a parameter: counters, random numbers, episodes under way, pending log values.
+"""State of a training besides its parameters: counters, random numbers, current episodes and pending log values.
 
-Taken at the beginning of a rollout, where Stable-Baselines3 keeps nothing in local variables but an iteration number.
+It is captured at the start of a rollout, where an iteration number is all that Stable-Baselines3 has in local variables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NOISE = ("exploration_mat", "exploration_matrices")
 
 
 def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
-    """Plain values and arrays; everything random is captured by :func:`capture_randomness`."""
+    """Counters, observations and statistics of episodes; :func:`capture_randomness` captures random numbers."""
     return {
         "counters": {
             **{name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
@@ -46,10 +46,10 @@ def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
 
 
 def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
-    """Put it back into a model that was just built.
+    """Restore :func:`capture_training` into a model that was just built.
 
     Raises:
-        DamagedValuesError: if it is not such a state.
+        DamagedValuesError: if it is not a valid state.
     """
     try:
         for name, value in state["counters"].items():
@@ -71,7 +71,7 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
 
 
 def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:
-    """All random number generators of a training, and values that wait for the logger to write them."""
+    """All random number generators of a training, and values that the logger has not written yet."""
     version, words, gauss = random.getstate()
     state: dict[str, Any] = {
         "python": (version, np.asarray(words, dtype=np.uint64), gauss),
@@ -89,10 +89,10 @@ def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:
 
 
 def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
-    """Put it back, at the beginning of the first rollout: everything before draws random numbers too.
+    """Restore :func:`capture_randomness` at the start of the first rollout: earlier code draws random numbers too.
 
     Raises:
-        DamagedCheckpointError: if it is not such a state.
+        DamagedCheckpointError: if it is not a valid state.
     """
     try:
         version, words, gauss = state["python"]
@@ -102,29 +102,31 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         if state["cuda"] and torch.cuda.is_available():
             here = state["cuda"][: torch.cuda.device_count()]  # another machine may have fewer
             torch.cuda.set_rng_state_all([torch.from_numpy(s.copy()) for s in here])
-        for own, kept in zip(_space_generators(model.action_space), state["action_space"], strict=True):
-            set_generator(own, kept)
+        for generator, stored in zip(_space_generators(model.action_space), state["action_space"], strict=True):
+            set_generator(generator, stored)
         for name in _LOGGER:
-            table, kept = getattr(model.logger, name), state["logger"][name]
-            if not (isinstance(kept, dict) and all(isinstance(key, str) and _LOGGED[name](v) for key, v in kept.items())):
+            table, stored = getattr(model.logger, name), state["logger"][name]
+            if not (isinstance(stored, dict) and all(isinstance(key, str) and _LOGGED[name](v) for key, v in stored.items())):
                 raise DamagedValuesError(f"{name} is not a table of what waits to be logged")
             table.clear()
-            table.update(kept)
+            table.update(stored)
         if (noise := _exploration(model)) is not None:
             for name in _NOISE:
                 setattr(noise, name, torch.from_numpy(state["noise"][name].copy()).to(model.device))
-        for action_noise, kept in zip(_action_noises(model), state["action_noise"], strict=True):
+        for action_noise, stored in zip(_action_noises(model), state["action_noise"], strict=True):
             if isinstance(action_noise, OrnsteinUhlenbeckActionNoise):
-                if not (isinstance(kept, np.ndarray) and kept.shape == action_noise._mu.shape and kept.dtype.kind == "f"):
+                if not (
+                    isinstance(stored, np.ndarray) and stored.shape == action_noise._mu.shape and stored.dtype.kind == "f"
+                ):
                     raise DamagedValuesError("the noise of the actions does not fit the action space")
-                action_noise.noise_prev = kept
+                action_noise.noise_prev = stored
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        # in the middle of learn(), so it is the one line that the user sees
+        # raised within learn(), so this is the line that the user sees
         raise DamagedCheckpointError(f"the state of the random numbers in the checkpoint is damaged: {error}") from None
 
 
 def _columns(episodes: Iterable[Mapping[str, Any]]) -> Any:
-    """Statistics of episodes as one array a name, if they all have the same names."""
+    """Statistics of episodes as one array per name, if all episodes have the same names."""
     rows = [dict(row) for row in episodes]
     names = set(rows[0]) if rows else set()
     if not rows or any(set(row) != names for row in rows):
@@ -152,13 +154,13 @@ def _column(values: Any) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, np.ndarray):  # numbers that waited in an array of one
+    if isinstance(value, np.ndarray):  # a logged value may be an array of size one
         return value.size == 1 and value.dtype.kind in "biuf"
     return isinstance(value, int | float | np.bool_ | np.number)
 
 
 def _is_of(model: BaseAlgorithm, name: str, value: Any) -> bool:
-    """Whether a value can be one of ``_OBSERVATIONS``, for all environments together."""
+    """Whether a value has the form of one of ``_OBSERVATIONS``, with a row for each environment."""
     if name == "_last_episode_starts":
         return isinstance(value, np.ndarray) and value.shape == (model.n_envs,) and value.dtype.kind in "bf"
     space = model.observation_space
@@ -180,7 +182,7 @@ def _fits(model: BaseAlgorithm, space: spaces.Space[Any], value: Any) -> bool:
 
 
 def _space_generators(space: spaces.Space[Any]) -> list[np.random.Generator]:
-    """The generators that a space draws from; asking a space for its generator makes one where there is none."""
+    """The generators that a space draws from; a space without one creates it here."""
     inner: Iterable[spaces.Space[Any]] = ()
     if isinstance(space, spaces.Dict):
         inner = space.spaces.values()
@@ -199,7 +201,7 @@ def _action_noises(model: BaseAlgorithm) -> list[Any]:
 def _exploration(model: BaseAlgorithm) -> StateDependentNoiseDistribution | None:
     """SB3's state-dependent exploration, whose noise outlives a rollout."""
     for owner in (model.policy, getattr(model.policy, "actor", None)):
-        found = getattr(owner, "action_dist", None)
-        if isinstance(found, StateDependentNoiseDistribution):
-            return found
+        distribution = getattr(owner, "action_dist", None)
+        if isinstance(distribution, StateDependentNoiseDistribution):
+            return distribution
     return None

@@ -1,6 +1,6 @@
-"""Nested plain values to JSON and named arrays, and back to the bit. No pickle: what has no plain form is refused.
+"""Convert nested plain values to JSON and named arrays, and back to the bit. Anything else is refused, and nothing is pickled.
 
-``json`` alone gives neither tuples nor NaN nor random generators back, and a library that does runs constructors that the file names.
+``json`` alone restores neither tuples nor NaN nor random generators, and libraries that do run constructors named in the file.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class DamagedValuesError(ValueError):
 
 
 def pack(value: Any, arrays: Arrays) -> Any:
-    """Turn a value into what JSON can hold.
+    """Convert a value to a form that JSON can hold.
 
     Args:
-        value: None, bool, int, float, str, arrays and scalars of NumPy, its ``Generator`` and ``RandomState``, and lists, tuples
-            and dicts of them.
-        arrays: arrays found on the way are put here under new names.
+        value: None, bool, int, float, str, arrays and scalars of NumPy, its ``Generator`` and ``RandomState``, and lists,
+            tuples and dicts of them.
+        arrays: receives the arrays within the value, under new names.
 
     Raises:
         NotPlainError: for anything else.
@@ -70,7 +70,7 @@ def unpack(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     """The inverse of :func:`pack`.
 
     Raises:
-        DamagedValuesError: if something is not as ``pack`` writes it.
+        DamagedValuesError: if a value does not have the form that ``pack`` writes.
     """
     if isinstance(value, list):
         return [unpack(entry, arrays) for entry in value]
@@ -91,7 +91,7 @@ def unpack(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def set_generator(generator: Any, stored: Any) -> None:
-    """Give a generator the state of another one, in place, so that everybody who holds it goes on with it.
+    """Set the state of a generator to that of another one, in place, so that every holder of the generator continues with it.
 
     Raises:
         DamagedValuesError: if they are of different kinds.
@@ -147,12 +147,12 @@ def _random_state(value: Any, arrays: Mapping[str, NDArray[Any]]) -> np.random.R
 
 
 def _check_position(state: Any) -> None:
-    """NumPy believes positions within a generator's words, and reads whatever memory they point at."""
+    """Check the position within a generator's words, because NumPy reads whatever memory it points to."""
     for kind, words in (("MT19937", 624), ("Philox", 4)):
         if state["bit_generator"] == kind:
-            place = state["state"]["pos"] if kind == "MT19937" else state["buffer_pos"]
-            if not (isinstance(place, int | np.integer) and 0 <= place <= words):
-                raise DamagedValuesError(f"the random numbers of a {kind} stand at {place!r}, outside of its {words} words")
+            position = state["state"]["pos"] if kind == "MT19937" else state["buffer_pos"]
+            if not (isinstance(position, int | np.integer) and 0 <= position <= words):
+                raise DamagedValuesError(f"the random numbers of a {kind} stand at {position!r}, outside of its {words} words")
 
 
 _READERS: Mapping[str, Callable[[Any, Mapping[str, NDArray[Any]]], Any]] = {

@@ -1,4 +1,4 @@
-"""The command line: one module for each command, and :func:`main` in front of them."""
+"""The command line: one module for each command, and :func:`main`, which chooses among them."""
 
 from eqrl.commands.entry import main
 from eqrl.commands.exit_codes import RESUME_ME

@@ -1,6 +1,6 @@
 """``eqrl check``: derive the symmetry of a model or environment and prove it; :func:`check` does it from Python."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Options:
 
 
 def check(target: str | Path, **options: Any) -> Report:
-    """Derive what a model or environment declares or has, and prove it.
+    """Derive the symmetry of a model, or read what an environment declares, and prove it.
 
     Args:
         target: id of an environment, or an ``.xml``, ``.mjcf`` or ``.mjb`` file.
@@ -77,7 +77,7 @@ def check(target: str | Path, **options: Any) -> Report:
     """
     chosen = Options(**options)
     with warnings.catch_warnings(), silenced():
-        # of deprecated attributes and versions; whoever checks a model did not always write it
+        # warnings about deprecated attributes and versions: whoever checks a model may not be its author
         warnings.simplefilter("ignore")
         return (_check_model if _is_file(str(target)) else _check_env)(str(target), chosen)
 
@@ -115,7 +115,7 @@ def _check_env(target: str, options: Options) -> Report:
 
 def _typed(target: str, env: gymnasium.Env[Any, Any], options: Options) -> Report:
     layer = declaring_layer(env)
-    assert layer is not None  # its type was seen
+    assert layer is not None  # is_typed_world has seen it
     group = representation_of(layer.observation_space).group
     with one_line(f"environment {target}"):
         verdicts = verify(env, states=options.states, seed=options.seed, tolerance=options.tolerance)
@@ -130,7 +130,7 @@ def _derived(
     verdicts, tried, reason = Verdicts(), Verdicts(), ""
     try:
         verdicts = verify(subject, derivation, level=options.level, **common)
-        # of these the causes are known: they are what the derivation found to differ
+        # no diagnosis: their causes are the differences that the derivation lists
         tried = verify(derivation.model, [m.symmetry for m in misses], diagnosing=False, **common) if misses else tried
     except NonFiniteRolloutError as error:
         reason = str(error)
@@ -157,10 +157,10 @@ def command(argv: Sequence[str], console: Console) -> int:
 
 
 def run_command(target: str, options: Mapping[str, Any], console: Console) -> int:
-    """What ``eqrl check`` does: check, print, write.
+    """Run ``eqrl check``: check, print, write.
 
     Returns:
-        0 if all that is declared or derived holds, 1 if something does not or could not be proved.
+        0 if everything that is declared or derived holds, 1 if something fails or could not be proved.
 
     Raises:
         UsageError: for anything that the user can repair.

@@ -1,4 +1,4 @@
-"""What ``eqrl check`` found: on the screen, and as JSON."""
+"""The report of ``eqrl check``, on the screen and as JSON."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from eqrl.proof import Verdict, Verdicts
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """The results of a check.
 
     Attributes:
         target: the environment id or the file.
         group: name of the group.
         order: number of elements of its finite part.
         verdicts: one for each generator; the world's rotations have kind ``"world"``.
-        near_misses: symmetries that almost hold, and their own verdicts.
-        notes: why it is not more, one line each.
-        unproved: generators that could not be tried, as (name, kind), because the model diverges; there are no verdicts then.
-        reason: why they could not.
+        near_misses: symmetries that almost hold, with their verdicts.
+        notes: reasons why the group is not larger, one line each.
+        unproved: generators that could not be tried because the model diverges, as (name, kind); then there are no verdicts.
+        reason: why they could not be tried.
     """
 
     target: str
@@ -46,11 +46,14 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether everything that is declared or derived holds, and could be proved."""
+        """Whether everything that is declared or derived holds and could be proved."""
         return self.verdicts.holds and not self.unproved
 
     def to_json(self) -> dict[str, Any]:
-        """As ``eqrl check --json`` writes it; errors that are not finite become null, and ``holds`` of what could not be tried."""
+        """The report as ``eqrl check --json`` writes it.
+
+        Errors that are not finite become null, and so does ``holds`` of a generator that could not be tried.
+        """
         generators = [
             {
                 "name": v.name,
@@ -134,7 +137,7 @@ def _table(verdicts: Verdicts) -> Table:
 
 
 def write_json(report: Report, path: str | Path, **extra: Any) -> None:
-    """Write a report, as a whole or not at all."""
+    """Write a report atomically."""
     write_whole(Path(path), json.dumps({**report.to_json(), **extra}, indent=2, allow_nan=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Where commands print to: a training does not end because nobody reads what it says."""
+"""The console of the commands: a training does not end because its output cannot be written."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rich.console import Console
 
 
 def standard_output() -> Console:
-    """A console on the standard output that drops what cannot be written."""
+    """A console on the standard output that drops text that cannot be written."""
     return Console(highlight=False, file=cast(IO[str], Unfailing(sys.stdout)))
 
 
 class Unfailing:
-    """A stream for messages, which are not worth a training: what cannot be written (pipe closed, disk full) is dropped.
+    """A stream for messages: text that cannot be written (closed pipe, full disk) is dropped, and nothing is raised.
 
     Args:
-        stream: such as ``sys.stdout``, which is None where the process was started without one.
+        stream: for instance ``sys.stdout``, which is None if the process was started without one.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = io.StringIO() if stream is None else stream
 
     def write(self, text: str) -> int:
-        """Write, or drop it."""
+        """Write a text, or drop it."""
         try:
             return self._stream.write(text)
         except OSError:
@@ -35,7 +35,7 @@ class Unfailing:
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop what waits."""
+        """Flush the stream, or drop its buffer."""
         try:
             self._stream.flush()
         except OSError:
@@ -45,14 +45,14 @@ class Unfailing:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        """Empty the stream's buffer into nothing, or Python would fail on it again when it exits."""
+        """Empty the stream's buffer into the null device; otherwise Python would fail on it again at exit."""
         with contextlib.suppress(OSError, ValueError):
-            number = self._stream.fileno()
-            kept, nothing = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+            descriptor = self._stream.fileno()
+            original, null_device = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
             try:
-                os.dup2(nothing, number)
+                os.dup2(null_device, descriptor)
                 self._stream.flush()
             finally:
-                os.dup2(kept, number)
-                os.close(kept)
-                os.close(nothing)
+                os.dup2(original, descriptor)
+                os.close(original)
+                os.close(null_device)

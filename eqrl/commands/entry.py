@@ -1,7 +1,8 @@
 """The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``, ``eqrl check``.
 
-Errors that a person can repair are one line on stderr and exit code 2. Other exit codes: 1, a check found something that does not
-hold; 3, a guard stopped a training whose numbers were no longer finite; 75, a training was stopped by a signal, has saved everything and can be resumed; 130, Ctrl-C outside of a training.
+An error that the user can repair is one line on stderr, with exit code 2. Other exit codes: 1, a check failed; 3, a guard
+stopped a training whose numbers were no longer finite; 75, a signal stopped a training, which has saved everything and can be
+resumed; 130, Ctrl-C outside a training.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from eqrl.headless import choose_renderer
 Command = Callable[[Sequence[str], Console], int]
 _PYTHONS_OWN = warnings.showwarning
 
-# each is a module of this package with a function ``command``
+# each name is a module of this package with a function ``command``
 COMMANDS: Mapping[str, str] = {
     "train": "train an agent and evaluate it on rotated worlds",
     "evaluate": "play a run's agent on the same episodes under every rotation",
@@ -42,16 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: command and options, by default those of the process.
+        argv: the command and its options; by default those of the process.
 
     Returns:
-        The exit code: 0, 1 if a check found something that does not hold, 2 for something that the user can repair, 3 for a training
-        that diverged, 75 for one that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
+        The exit code: 0 for success, 1 for a failed check, 2 for an error that the user can repair, 3 for a training that
+        diverged, 75 for a training that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     choose_renderer()
     with warnings.catch_warnings():
-        if warnings.showwarning is _PYTHONS_OWN:  # else somebody collects them
+        if warnings.showwarning is _PYTHONS_OWN:  # otherwise somebody collects the warnings
             warnings.showwarning = _one_line_warning
         return _run(argv)
 
@@ -76,7 +77,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _command(name: str) -> Command:
-    """What runs a command. Its module is imported only now: what the others need takes seconds."""
+    """The function that runs a command. Its module is imported here, because importing all of them takes seconds."""
     return cast(Command, importlib.import_module(f"eqrl.commands.{name}").command)
 
 

@@ -1,6 +1,6 @@
-"""``eqrl evaluate``: play the same episodes under every rotation with the agent of a run; :func:`evaluate` does it from Python."""
+"""``eqrl evaluate``, and :func:`evaluate` from Python: play the same episodes under every rotation with the agent of a run."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 
@@ -81,19 +81,19 @@ def evaluate(
         protocol: ``"scene"`` turns goal and initial state together, ``"goal"`` the goal only.
         checkpoint: ``"last"``, ``"best"`` or a number of steps.
         seed: of the first episode.
-        device: PyTorch device, the run's own by default.
+        device: PyTorch device; by default the run's.
         config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it.
         trusted: for a ``.zip`` file, **run the code in it**, see :func:`eqrl.load`.
 
     Raises:
         UsageError: if there is no model, or its environment cannot be turned.
     """
-    model, found = _load(run, checkpoint, device, config, trusted)
-    return evaluate_model(model, found, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
+    model, run_config = _load(run, checkpoint, device, config, trusted)
+    return evaluate_model(model, run_config, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
 
 
 def table(result: ZeroShot, console: Console) -> None:
-    """Print a result: a row for each angle, and for a fleet another table with a row for each member."""
+    """Print a table with a row for each angle, and for a fleet a second one with a row for each member."""
     what = (
         f"{result.protocol} turned, {{}} episodes at each angle" if len(result.angles_deg) > 1 else "not turned, {} episodes"
     )
@@ -144,10 +144,10 @@ def command(argv: Sequence[str], console: Console) -> int:
 
 
 def run_command(run: str, options: Options, console: Console) -> ZeroShot:
-    """What ``eqrl evaluate`` does: load, play, print, write.
+    """Run ``eqrl evaluate``: load, play, print, write.
 
     Raises:
-        UsageError: for anything that the user can repair; files are checked before the episodes are played.
+        UsageError: for anything that the user can repair; output files are checked before any episode is played.
     """
     check_file(options.json, (".json",))
     check_file(options.plot, (".png", ".svg", ".pdf"))
@@ -191,15 +191,15 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
 def _load(
     run: str | Path, checkpoint: str | int, device: str | None, config: Config | str | Path | None, trusted: bool
 ) -> tuple[BaseAlgorithm, Config]:
-    """A model and the environment to play it in.
+    """A model, and the configuration of the environment to play it in.
 
     Raises:
-        UsageError: if only code in a file would know the environment.
+        UsageError: for a trusted zip file without a configuration: only its pickled code knows the environment.
     """
     if Path(run).suffix == ".zip" and config is None and trusted:
         raise UsageError(
             f"{run} does not say which environment to play; give --config FILE with the one that it was trained in"
         )
-    model, found = load(run, checkpoint, device, config=config, trusted=trusted)
-    assert found is not None  # only a zip file without configuration has none
-    return model, found
+    model, run_config = load(run, checkpoint, device, config=config, trusted=trusted)
+    assert run_config is not None  # only a zip file without configuration has none
+    return model, run_config

@@ -1,4 +1,4 @@
-"""What the exit codes of ``eqrl`` mean, besides 0, 1 (a check found something that does not hold) and those of errors."""
+"""Exit codes of ``eqrl`` besides 0, 1 (a check failed) and those of errors."""
 
-INTERRUPTED = 130  # Ctrl-C outside of a training
+INTERRUPTED = 130  # Ctrl-C outside a training
 RESUME_ME = 75  # EX_TEMPFAIL of sysexits.h: a signal stopped the training; try again later

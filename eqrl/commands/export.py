@@ -1,6 +1,6 @@
 """``eqrl export``: the deterministic policy of a model as a file that needs neither eqrl nor Stable-Baselines3."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def command(argv: Sequence[str], console: Console) -> int:
 
 
 def run_command(run: str, options: Options, console: Console) -> Path:
-    """What ``eqrl export`` does: load, write, print.
+    """Run ``eqrl export``: load, write, print.
 
     Raises:
         UsageError: for anything that the user can repair; the kind of file is checked before the run is loaded.

@@ -1,4 +1,4 @@
-"""What commands share: command-line options out of a dataclass, with one-line errors."""
+"""Command-line options built from a dataclass, with one-line errors; shared by all commands."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
     def read(self, argv: Sequence[str]) -> dict[str, Any]:
-        """The options that were given, and only those.
+        """The options that the user gave, and only those.
 
         Raises:
             UsageError: for an unknown option, naming the closest one, or a value of the wrong type.
         """
-        found, unknown = self.parse_known_args(list(argv))
+        parsed, unknown = self.parse_known_args(list(argv))
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings]
             wrong = unknown[0].split("=")[0]
             hint = hyperparameter_hint(wrong.lstrip("-"), flags, "-params {0}:VALUE")
             raise UsageError(f"unknown option {unknown[0]!r}; {hint or suggestion(wrong, flags)}")
-        values: dict[str, Any] = vars(found)
+        values: dict[str, Any] = vars(parsed)
         for name, value in values.items():
             if isinstance(value, _Pairs):
                 values[name] = dict(value)
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """Parsed ``key:value`` pairs, to be made a dict once all are there."""
+    """Parsed ``key:value`` pairs, which become a dict once all of them are read."""
 
 
 class _CollectPairs(argparse.Action):
@@ -70,7 +70,7 @@ class _CollectPairs(argparse.Action):
 
 
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Give a parser one option for every field of a dataclass made with :func:`eqrl.runs.config.option`."""
+    """Add an option to a parser for every field of a dataclass made with :func:`eqrl.runs.config.option`."""
     headings: dict[str, argparse._ArgumentGroup] = {}
     types_of = hints(cls)
     for field in dataclasses.fields(cls):
@@ -96,10 +96,10 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
 
 
 def check_file(path: str | None, suffixes: tuple[str, ...]) -> None:
-    """Refuse a kind of file that cannot be written, before any work is done.
+    """Refuse a file type that cannot be written, before any work is done.
 
     Raises:
-        UsageError: naming the kinds that can.
+        UsageError: listing the types that can be written.
     """
     if path is not None and Path(path).suffix not in suffixes:
         raise UsageError(f"file {path}: unknown kind {Path(path).suffix!r}; use {', '.join(suffixes)}")

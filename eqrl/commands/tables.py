@@ -1,4 +1,4 @@
-"""Tables that lose nothing: numbers stay whole, long names are broken over lines, and what is piped is as wide as it is."""
+"""Tables that are never truncated: numbers stay whole, long names wrap, and piped output keeps its full width."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NARROWEST = 8
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table in which columns that are aligned right hold numbers, and the others names.
+    """Print a table whose right-aligned columns hold numbers and whose other columns hold names.
 
-    In a terminal, names are broken where the table is too wide. Into a file or a pipe, which have no width, nothing is.
+    In a terminal, names wrap where the table is too wide. In a file or a pipe, which have no width, nothing wraps.
     """
     unbound = console.options.update(width=_WIDEST)
     natural = Measurement.get(console, unbound, table).maximum

@@ -1,4 +1,4 @@
-"""``eqrl train``: begin a run, or go on with one."""
+"""``eqrl train``: begin a run, or continue one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from eqrl.commands.options import Parser, add_options
 from eqrl.errors import UsageError
 from eqrl.runs.config import DEFAULT_JOB, Config, merged, read_config_file
 
-_ABOUT = """Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and both win
-over the preset of the algorithm and environment. Without options it trains the default job: PPO with the frame network
-runs a four-legged robot to targets in one 30 degree sector, and is then tested on 12 rotations of that world."""
+
+def _about() -> str:
+    """The description in ``eqrl train --help``; its sentence on the default job follows from that job's configuration."""
+    job = Config.from_dict(DEFAULT_JOB)
+    low, high = job.env_kwargs["target_sector"]
+    return f"""Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and both win over
+    the preset of the algorithm and environment. Without options it trains the default job: {job.algo.upper()} with the {job.network}
+    network learns to run a four-legged robot to targets within one sector of {high - low:g} degrees, and is then tested on
+    {job.rotations} rotations of that world."""
 
 
 def command(argv: Sequence[str], console: Console) -> int:
     """``eqrl train``."""
-    parser = Parser("eqrl train", _ABOUT)
+    parser = Parser("eqrl train", _about())
     files = parser.add_argument_group("start from")
     files.add_argument("--config", metavar="FILE", help="options from a .yaml, .toml or .json file")
     files.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
@@ -48,12 +54,12 @@ def command(argv: Sequence[str], console: Console) -> int:
     from eqrl.runs.resolution import resolve
     from eqrl.runs.training import begin, resume
 
-    drawn = config.seed < 0
+    seed_is_drawn = config.seed < 0
     config = resolve(config)
-    if not (new or drawn) and (found := unfinished(config)):
+    if not (new or seed_is_drawn) and (interrupted := unfinished(config)):
         console.print(
-            f"go on    {escape(str(found[-1]))}: the same command was interrupted there (--new begins another run)",
+            f"go on    {escape(str(interrupted[-1]))}: the same command was interrupted there (--new begins another run)",
             highlight=False,
         )
-        return RESUME_ME if resume(found[-1], console).interrupted else 0
+        return RESUME_ME if resume(interrupted[-1], console).interrupted else 0
     return RESUME_ME if begin(config, console).interrupted else 0

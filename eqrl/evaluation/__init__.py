@@ -1,4 +1,4 @@
-"""How good an agent is, and on which rotated worlds: protocols, statistics, figures and films."""
+"""Evaluation of agents on rotated worlds: protocols, statistics, figures and videos."""
 
 from eqrl.evaluation.figures import PALETTE, Curve, draw_polar, figure, plot_zero_shot, save_figure
 from eqrl.evaluation.protocol import PROTOCOLS, Episodes, ZeroShot, equivariance_error, play, zero_shot

@@ -1,4 +1,4 @@
-"""Figures of zero-shot evaluations: success against the angle by which the world was turned."""
+"""Figures of zero-shot evaluations: success against the rotation angle of the world."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Curve:
         angles_deg: shape ``(n,)``.
         value: between 0 and 1, shape ``(n,)``.
         low: lower end of the interval, shape ``(n,)``.
-        high: upper end.
+        high: upper end, shape ``(n,)``.
     """
 
     angles_deg: NDArray[np.float64]
@@ -38,7 +38,7 @@ class Curve:
 
     @classmethod
     def of(cls, result: ZeroShot) -> Curve:
-        """Success of one run; where the environment does not tell success, the return relative to angle 0, within [0, 1]."""
+        """Success of one run; if the environment does not report it, the return relative to angle 0, clipped to [0, 1]."""
         if result.success is not None:
             low, high = np.array(result.success_interval()).T
             return cls(result.angles_deg, result.success, low, high)
@@ -47,7 +47,7 @@ class Curve:
 
 
 def sector_width(env_kwargs: Mapping[str, Any]) -> float | None:
-    """Width in degrees of the sector of goals that a run was trained on; None if it is unknown or a full turn."""
+    """Width in degrees of the sector of training goals; None if it is unknown or a full turn."""
     for name in ("target_sector", "sector"):
         sector = env_kwargs.get(name)
         if isinstance(sector, (list, tuple)) and len(sector) == 2:
@@ -57,7 +57,7 @@ def sector_width(env_kwargs: Mapping[str, Any]) -> float | None:
 
 
 def figure(rows: int = 1, columns: int = 1, size: float = 5.2, **axes: Any) -> tuple[Figure, Any]:
-    """A figure without a global state or a display, and its axes as an array of shape ``(rows, columns)``."""
+    """A figure without global state or display, and its axes as an array of shape ``(rows, columns)``."""
     drawing = Figure(figsize=(size * columns, size * rows), layout="constrained", facecolor="white")
     FigureCanvasAgg(drawing)
     return drawing, drawing.subplots(rows, columns, squeeze=False, subplot_kw=axes)
@@ -74,7 +74,7 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
     """
     for i, (name, curve) in enumerate(curves.items()):
         color = PALETTE[i % len(PALETTE)]
-        # on a circle, a straight line between two equal values would dip; so the lines are bent
+        # on a circle, a straight line between two equal values would dip inwards, so the lines are curved
         theta = np.linspace(0.0, 2.0 * np.pi, 721)
         value, low, high = (
             np.interp(theta, np.deg2rad(curve.angles_deg), v, period=2.0 * np.pi) for v in (curve.value, curve.low, curve.high)
@@ -102,12 +102,12 @@ def plot_zero_shot(results: Mapping[str, ZeroShot], path: str | Path, *, title: 
 
     Args:
         results: name and result of each line, all of one protocol.
-        path: the file; its folder is made.
+        path: the file; its folder is created.
         title: first line.
         width: width in degrees of the training sector.
 
     Raises:
-        ValueError: if the results are of different protocols, or there are none.
+        ValueError: if the results have different protocols, or there are none.
     """
     protocols = {r.protocol for r in results.values()}
     if len(protocols) != 1:
@@ -122,6 +122,6 @@ def plot_zero_shot(results: Mapping[str, ZeroShot], path: str | Path, *, title: 
 
 
 def save_figure(drawing: Figure, path: str | Path) -> None:
-    """Write a figure, as a whole or not at all, and make its folder."""
+    """Write a figure atomically, and create its folder."""
     with whole_file(Path(path)) as aside:
         drawing.savefig(aside, dpi=160, format=Path(path).suffix.removeprefix(".") or "png")

@@ -1,7 +1,7 @@
 """Evaluation protocols: the same episodes under every rotation, and the measured equivariance of a deployed policy.
 
 *scene*: the goal and the initial state turn together; an agent that respects the symmetry must lose nothing.
-*goal*: only the goal turns and the body keeps its heading; nobody gets this for free. The two are never mixed.
+*goal*: only the goal turns and the body keeps its heading; no agent gets this for free. The two are never mixed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _MOST_OBSERVATIONS = 512
 
 @dataclass(frozen=True)
 class Episodes:
-    """One episode of every environment of a batch.
+    """One episode in every environment of a batch.
 
     Attributes:
         returns: sums of rewards, shape ``(n,)``.
         lengths: steps, shape ``(n,)``.
-        successes: ``info["is_success"]`` at the end, shape ``(n,)``; None if the environment does not say.
-        observations: observations along the first episodes, at most 512.
+        successes: ``info["is_success"]`` at the end, shape ``(n,)``; None if the environment does not report it.
+        observations: at most 512 observations from the first episodes.
     """
 
     returns: NDArray[np.float64]
@@ -48,16 +48,16 @@ class Episodes:
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """The same episodes under every rotation.
+    """Results of the same episodes under every rotation.
 
     Attributes:
         protocol: ``"scene"`` or ``"goal"``.
         angles_deg: rotations in degrees, the first one 0, shape ``(angles,)``.
         returns: shape ``(angles, episodes)``.
-        successes: shape ``(angles, episodes)``, or None if the environment does not tell success.
+        successes: shape ``(angles, episodes)``, or None if the environment does not report success.
         equivariance_error: relative error of ``model.predict`` under each rotation, shape ``(angles,)``; None if the spaces
             are not typed.
-        members: of a fleet, the results of each member alone, by name; the numbers above are then of all of them together.
+        members: for a fleet, the results of each member alone, by name; the numbers above then cover all members.
     """
 
     protocol: Protocol
@@ -69,7 +69,7 @@ class ZeroShot:
 
     @classmethod
     def of_members(cls, members: Mapping[str, ZeroShot]) -> ZeroShot:
-        """The results of a fleet from those of its members: all episodes together, and the largest equivariance error."""
+        """Combine the results of a fleet's members: all episodes together, and the largest equivariance error."""
         parts = list(members.values())
         successes, errors = [p.successes for p in parts], [p.equivariance_error for p in parts]
         return cls(
@@ -93,18 +93,18 @@ class ZeroShot:
 
     @property
     def retention_of(self) -> Literal["success", "return"] | None:
-        """What retention compares: success where there is any at angle 0, else a positive return, else nothing."""
+        """What retention compares: success if there is any at angle 0, else a positive return, else nothing."""
         if self.success is not None and self.success[0] > 0:
             return "success"
         return "return" if self.mean_return[0] > 0 else None
 
     @property
     def retention(self) -> NDArray[np.float64] | None:
-        """What is left at each angle of the success (or return) at angle 0."""
+        """Success (or return) at each angle relative to that at angle 0."""
         if self.retention_of is None:
             return None
         values = self.success if self.retention_of == "success" else self.mean_return
-        assert values is not None  # retention_of says so
+        assert values is not None  # implied by retention_of
         return np.asarray(values / values[0])
 
     def success_interval(self) -> list[tuple[float, float]] | None:
@@ -125,7 +125,7 @@ class ZeroShot:
         return numbers
 
     def to_json(self) -> dict[str, Any]:
-        """Lists per angle, as ``eqrl evaluate --json`` writes them; of a fleet also those of each member, as ``members``."""
+        """Lists over the angles, as ``eqrl evaluate --json`` writes them; for a fleet also those of each member."""
 
         def listed(values: NDArray[Any] | None) -> list[float] | None:
             return None if values is None else [float(v) for v in values]
@@ -170,13 +170,13 @@ def zero_shot(
 
     Args:
         model: the agent; its deterministic action is used.
-        make_env: called with ``n_envs`` and ``scene_rotation`` or ``goal_rotation`` (degrees, one an environment).
+        make_env: called with ``n_envs`` and ``scene_rotation`` or ``goal_rotation`` (degrees, one per environment).
         rotations: number of equally spaced angles.
         episodes: episodes at each angle; episode ``j`` has the same seed at every angle.
         protocol: ``"scene"`` or ``"goal"``.
         seed: of the first episode.
-        turnable: whether the environment can be turned. Otherwise it is played as it is, whatever ``rotations`` says, and the
-            equivariance error is the largest under the generators of the group that its spaces declare.
+        turnable: whether the environment can be rotated. If not, it is played unrotated whatever ``rotations`` is, and the
+            equivariance error is the largest one under the generators of the group that its spaces declare.
     """
     rotations = rotations if turnable else 1
     turns = angles(rotations)
@@ -204,19 +204,19 @@ def zero_shot(
 
 
 def play(model: BaseAlgorithm, env: VecEnv, seeds: Sequence[int], watch: int | None = None) -> Episodes:
-    """Play exactly one episode in every environment of a batch; what follows a first end is not counted.
+    """Play exactly one episode in every environment of a batch; steps after its end are not counted.
 
     Args:
         model: the agent; its deterministic action is used.
         env: the batch.
         seeds: one for each environment.
-        watch: keep observations of the first so many environments; of all by default.
+        watch: number of environments, from the first on, whose observations are collected; by default all.
     """
     n = env.num_envs
     returns, lengths = np.zeros(n), np.zeros(n, dtype=np.int64)
-    successes, told = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    successes, reported = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     active = np.ones(n, dtype=bool)
-    kept: list[Observations] = []
+    samples: list[Observations] = []
     with preserved_rng(), simulating():
         set_seeds(env, seeds)
         observation: Any = env.reset()
@@ -224,33 +224,33 @@ def play(model: BaseAlgorithm, env: VecEnv, seeds: Sequence[int], watch: int | N
         while active.any():
             if step % _OBSERVATION_EVERY == 0:
                 alive = np.flatnonzero(active[: watch or n])
-                kept.append(_rows(observation, alive))
+                samples.append(_rows(observation, alive))
             action, _ = model.predict(observation, deterministic=True)
             observation, rewards, dones, infos = env.step(action)
             returns += np.where(active, rewards, 0.0)
             lengths += active
             for i in np.flatnonzero(active & dones):
-                told[i] = "is_success" in infos[i]
+                reported[i] = "is_success" in infos[i]
                 successes[i] = bool(infos[i].get("is_success", False))
             active &= ~dones
             step += 1
-    return Episodes(returns, lengths, successes if told.all() else None, _thinned(kept))
+    return Episodes(returns, lengths, successes if reported.all() else None, _thinned(samples))
 
 
 def set_seeds(env: VecEnv, seeds: Sequence[int]) -> None:
-    """Seed every environment of a batch for its next reset, one by one where SB3 can only count up."""
+    """Give every environment of a batch its own seed for the next reset."""
     innermost: Any = env.unwrapped
     try:
         innermost.seed([int(s) for s in seeds])
-    except TypeError:  # SB3's own VecEnv.seed takes one number and counts up; the list below is what it fills
+    except TypeError:  # SB3's VecEnv.seed takes one number and counts up from it; this is the list that it fills
         innermost._seeds = [int(s) for s in seeds]
 
 
 def equivariance_error(model: BaseAlgorithm, observations: Observations, g: Element) -> float:
-    """Largest relative error of ``predict(g s) = g predict(s)``, with everything that deployment adds.
+    """Largest relative error of ``predict(g s) = g predict(s)``, measured on the deployed policy.
 
     Args:
-        model: the agent, its spaces typed.
+        model: the agent, with typed spaces.
         observations: a batch.
         g: one group element.
 
@@ -273,7 +273,7 @@ def equivariance_error(model: BaseAlgorithm, observations: Observations, g: Elem
 
 
 def typed(space: spaces.Space[Any]) -> bool:
-    """Whether a space says how it turns."""
+    """Whether a space is typed, that is, declares how it transforms."""
     if isinstance(space, spaces.Dict):
         return all(isinstance(s, TypedBox) for s in space.values())
     return isinstance(space, TypedBox)

@@ -1,4 +1,4 @@
-"""Honest intervals for few episodes."""
+"""Confidence intervals for few episodes or seeds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """95 percent interval of a success rate (Wilson 1927); right also for 0 of n and n of n.
+    """95 percent interval of a success rate (Wilson 1927); it is also valid for 0 of n and n of n.
 
     Args:
         successes: number of successes.
         n: number of trials.
     """
-    from scipy.stats import binomtest  # takes a second, which whoever trains need not wait for at the beginning
+    from scipy.stats import binomtest  # the import takes a second, which the start of a training need not pay
 
     if n == 0:
         return 0.0, 1.0
@@ -22,10 +22,10 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float]:
-    """95 percent interval of a mean by Student's t: a normal interval of three values would cover it in 82 percent of all cases.
+    """95 percent interval of a mean by Student's t; a normal interval would cover it in 82 percent of cases with 3 values.
 
     Args:
-        values: independent ones, as of seeds or episodes; of a single one the interval is that value.
+        values: independent values, such as those of seeds or episodes; for a single value the interval is that value.
     """
     from scipy.stats import t
 
@@ -37,8 +37,8 @@ def mean_interval(values: ArrayLike) -> tuple[float, float]:
 def interquartile_mean(scores: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Mean of the middle half (Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice").
 
-    Fractional weights at the quartiles, so that it is smooth in the number of scores: of 3 scores the middle one counts
-    fully and the outer ones with a quarter each.
+    Scores at the quartiles have fractional weights: of 3 scores the middle one counts fully and each of the outer ones a
+    quarter.
 
     Args:
         scores: any shape.
@@ -59,7 +59,7 @@ def bootstrap_interval(
     Args:
         scores: shape ``(..., runs)``.
         resamples: number of bootstrap samples.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Returns:
         Lower and upper ends, shape ``(...)``.

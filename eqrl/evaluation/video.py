@@ -1,4 +1,4 @@
-"""A short film: the same episode under several rotations, side by side."""
+"""A short video: the same episode under several rotations, side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eqrl.evaluation.protocol import Protocol
 from eqrl.headless import choose_renderer
 from eqrl.rng import preserved_rng
 
-_BORDER = 4  # even, as the codec wants the sizes
+_BORDER = 4  # even, because the codec needs even sizes
 
 
 def record(
@@ -43,13 +43,13 @@ def record(
         path: ``.mp4`` or ``.gif``.
         angles_deg: rotations, one panel each.
         protocol: what is turned.
-        seconds: length; episodes that end are followed by the next ones.
+        seconds: length of the video; when an episode ends, the next one follows.
         seed: of the first episode.
         size: width and height of a panel in pixels.
-        members: of a fleet, the options of each member's environment by its name; then there is one panel each, not turned.
+        members: for a fleet, the options of each member's environment by name; then each member has one unrotated panel.
 
     Raises:
-        UsageError: for another kind of file, or if nothing can be rendered here.
+        UsageError: for another file type, or if nothing can be rendered here.
     """
     path = Path(path)
     if path.suffix not in (".mp4", ".gif"):
@@ -71,7 +71,7 @@ def _film(
 ) -> tuple[list[NDArray[np.uint8]], int]:
     try:
         env = gymnasium.make(env_id, render_mode="rgb_array", width=size[0], height=size[1], **kwargs)
-    except TypeError:  # an environment with a frame size of its own
+    except TypeError:  # the environment has a fixed frame size
         env = gymnasium.make(env_id, render_mode="rgb_array", **kwargs)
     rate = int(env.metadata.get("render_fps", 30))
     frames: list[NDArray[np.uint8]] = []

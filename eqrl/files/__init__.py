@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, and files of strangers that are read without running anything in them."""
+"""Atomic writing, and readers of untrusted files that run nothing in them."""

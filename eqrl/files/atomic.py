@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, also when the machine stops in the middle."""
+"""Write files and folders atomically: each appears whole or not at all, even if the machine stops in between."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _BLOCK = 1 << 20
-HIDDEN = "."  # what is not finished, or about to be deleted, begins with it
+HIDDEN = "."  # first character of names that are unfinished or about to be deleted
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to; afterwards the file is flushed to the disk and takes its place.
+    """Yield a temporary name beside ``path`` to write to; on exit the file is flushed to the disk and renamed to ``path``.
 
     Args:
         path: the file; an older one is replaced in one step.
@@ -39,7 +39,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder beside ``path`` to fill; afterwards all its files are flushed and it takes its place.
+    """Yield an empty folder beside ``path``; on exit its files are flushed to the disk and it is renamed to ``path``.
 
     Args:
         path: the folder; an older one is moved away first and then deleted.
@@ -82,15 +82,15 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder so that what is left after a kill does not look like one."""
+    """Delete a folder so that the remains after a kill do not look like a valid one."""
     away = _aside(path)
-    with contextlib.suppress(OSError):  # not deleting costs space, not results
+    with contextlib.suppress(OSError):  # a folder that stays costs space, not results
         os.rename(path, away)
         shutil.rmtree(away)
 
 
 def sweep(folder: Path) -> None:
-    """Delete what earlier processes left half-written or half-deleted. Only for the owner of the run's lock."""
+    """Delete files and folders that earlier processes left half-written or half-deleted. Only for the owner of the lock."""
     for left in folder.glob(f"{HIDDEN}*.tmp"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -106,7 +106,7 @@ def sync(path: Path) -> None:
     """
     on_windows = os.name == "nt"
     if on_windows and path.is_dir():
-        return  # Windows has no such thing, and flushes entries by itself
+        return  # Windows cannot flush a folder, and flushes its entries by itself
     descriptor = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -124,7 +124,7 @@ def sha256(path: Path) -> str:
 
 
 def is_plain_file(path: Path) -> bool:
-    """Whether there is a file of its own: not a link that may lead anywhere, not a device that never ends."""
+    """Whether the path is a regular file: not a link, which may lead anywhere, nor a device, which may never end."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from eqrl.errors import UsageError
 from eqrl.files.atomic import write_whole
 
-_ASKING = 0.5  # seconds: somebody who only asks whether it is taken holds it for a moment
+_ASKING = 0.5  # seconds, because a process that only asks whether the lock is taken holds it for a moment
 
 
 class RunIsTakenError(UsageError):
@@ -25,13 +25,13 @@ class RunIsTakenError(UsageError):
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Own a run folder. The operating system gives the lock back when the process ends, however it ends.
+    """Lock a run folder. The operating system releases the lock when the process ends, in whatever way.
 
     Args:
         run: the folder.
 
     Raises:
-        RunIsTakenError: if another process owns it; the message says which.
+        RunIsTakenError: if another process has locked it; the message names the process.
         UsageError: if the folder cannot be written.
     """
     lock, owner = FileLock(run / "lock", timeout=_ASKING), run / "owner.json"
@@ -42,7 +42,7 @@ def locked(run: Path) -> Iterator[None]:
             f"{run} is being trained by {_owner(owner)}; wait for it, stop it, or train in another folder"
         ) from None
     except OSError as error:
-        raise UsageError(f"run folder {run} cannot be written ({error.strerror}); copy it to a place that can be") from None
+        raise UsageError(f"run folder {run} cannot be written ({error.strerror}); copy it to a writable folder") from None
     try:
         try:
             write_whole(
@@ -60,7 +60,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def is_taken(run: Path) -> bool:
-    """Whether a process trains in a run folder now."""
+    """Whether a process is training in a run folder now."""
     lock = FileLock(run / "lock", timeout=0)
     try:
         lock.acquire()
@@ -74,7 +74,7 @@ def is_taken(run: Path) -> bool:
 
 def _owner(path: Path) -> str:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {found['pid']} on {found['host']} since {found['since']}"
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -1,7 +1,7 @@
-"""Files of plain values (YAML, TOML, JSON), read without executing anything and without letting a small file grow large.
+"""Read files of plain values (YAML, TOML, JSON) without executing anything, and with bounded memory.
 
-PyYAML, ``tomllib`` and ``json`` read them; what is added here is what they let pass: a few lines of aliases that fill the memory,
-nesting that ends in a ``RecursionError``, errors of other classes than they document.
+PyYAML, ``tomllib`` and ``json`` do the parsing. This module adds what they lack: limits on aliases, which fill the
+memory from a few lines, and on nesting, which ends in a ``RecursionError``; and one class for their undocumented errors.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _MOST_VALUES = 50_000
 _DEEPEST = 40
 _MOST_DOTS = 1000
 _TOO_DEEP = f"is nested too deeply; write at most {_DEEPEST} tables into each other"
-# PyYAML lets the errors of Python's own constructors through: "!!int ''", "!!bool x", "!!timestamp x"
+# PyYAML passes on the errors of Python's constructors: "!!int ''", "!!bool x", "!!timestamp x"
 _BROKEN = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError)
 _TOO_LONG = f"holds a text or number of more than {_LONGEST} characters; keep options only in it"
 
 
 class TooMuchError(ValueError):
-    """More values, or deeper ones, than any configuration needs; the message fits behind the name of the file."""
+    """More values, or deeper nesting, than any configuration needs; the message continues the name of the file."""
 
 
 def read_plain_file(path: Path, what: str) -> Any:
@@ -36,10 +36,10 @@ def read_plain_file(path: Path, what: str) -> Any:
 
     Args:
         path: the file.
-        what: what error messages call it, for instance ``"configuration file"``.
+        what: its name in error messages, for instance ``"configuration file"``.
 
     Raises:
-        UsageError: if it is missing, of another kind, broken, too large, or nested too deeply (aliases counted in full).
+        UsageError: if it is missing, of another type, broken, too large, or nested too deeply (aliases are counted in full).
     """
     readers: Mapping[str, Callable[[str], Any]] = {".yaml": parse_yaml, ".yml": parse_yaml, ".json": _json, ".toml": _toml}
     if path.suffix not in readers:
@@ -66,9 +66,9 @@ def parse_yaml(text: str) -> Any:
     """The values of a YAML text.
 
     Raises:
-        ValueError: if it is broken, asks for an object, or :class:`TooMuchError`.
+        ValueError: if it is broken, constructs an object, or is too large (:class:`TooMuchError`).
     """
-    # aliases are counted on the parsed text: constructing the values already copies what "<<" merges
+    # aliases are counted before construction, which already copies what "<<" merges
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -81,7 +81,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Stops at the depth that is allowed: PyYAML itself recurses until Python gives up."""
+    """Stops at the greatest depth that is allowed; PyYAML itself recurses until Python raises an error."""
 
     depth = 0
 
@@ -101,7 +101,7 @@ def _json(text: str) -> Any:
 
 
 def _toml(text: str) -> Any:
-    # tomllib takes memory with the square of the parts of a dotted key, and a key ends with its line
+    # the memory of tomllib grows with the square of the number of parts of a dotted key, and a key ends with its line
     if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
         raise TooMuchError(f"has a line with more than {_MOST_DOTS} dots; keep options only in it")
     values = tomllib.loads(text)
@@ -120,23 +120,23 @@ def _parts_of_node(node: Any) -> Iterable[Any]:
 def _parts_of_value(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return [part for pair in value.items() for part in pair]
-    # Python cannot even print whole numbers of more than 4300 digits
+    # Python refuses to print integers of more than 4300 digits
     if (isinstance(value, str) and len(value) > _LONGEST) or (isinstance(value, int) and value.bit_length() > 3 * _LONGEST):
         raise TooMuchError(_TOO_LONG)
     return value if isinstance(value, list) else ()
 
 
 def _measure(root: Any, parts: Callable[[Any], Iterable[Any]]) -> None:
-    """Refuse too many and too deep values; what stands in several places counts in each, but is looked at once.
+    """Refuse too many or too deeply nested values. A shared value counts at each of its occurrences but is visited once.
 
     Raises:
-        TooMuchError: in words that fit behind the file's name.
+        TooMuchError: the message continues the file's name.
     """
     known: dict[int, tuple[int, int]] = {}
 
     def measured(value: Any, depth: int) -> tuple[int, int]:
         if id(value) not in known:
-            if depth > _DEEPEST:  # also where a value contains itself
+            if depth > _DEEPEST:  # also if a value contains itself
                 raise TooMuchError(_TOO_DEEP)
             inner = [measured(part, depth + 1) for part in parts(value)]
             known[id(value)] = 1 + sum(count for count, _ in inner), 1 + max((height for _, height in inner), default=0)

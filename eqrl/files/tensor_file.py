@@ -1,8 +1,8 @@
-"""Read what ``torch.save`` wrote, as numbers only: the file's pickle is followed as a list of instructions and never executed.
+"""Read files of ``torch.save`` as numbers only: the pickle is interpreted as a list of instructions and never executed.
 
 ``torch.load(weights_only=True)`` calls what its allow-list names, with arguments from the file, and unpacks whatever the file
-claims to hold. This reader knows the few instructions that a state dict consists of, calls nothing, and says which tensors there
-are before it reads any of them, so that their shapes can be compared with those of a model first.
+claims to hold. This reader knows the few instructions that a state dict consists of and calls nothing. It lists the tensors
+before it reads any of them, so that their shapes can first be compared with those of a model.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _TENSOR, _PARAMETER, _TABLE = "torch._utils _rebuild_tensor_v2", "torch._utils _
 
 
 class TensorFileError(ValueError):
-    """The file is broken, or holds something else than tensors and plain values; the message fits behind "it"."""
+    """The file is broken, or holds something other than tensors and plain values; the message continues "it"."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that is known but not read yet.
+    """A tensor that is described but not read yet.
 
     Attributes:
         shape: its shape.
@@ -58,7 +58,7 @@ class StoredTensor:
     _storage: _Storage
 
     def read(self) -> torch.Tensor:
-        """The numbers, on the CPU.
+        """Read the numbers, on the CPU.
 
         Raises:
             TensorFileError: if they are damaged.
@@ -82,16 +82,16 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Name:
-    """What stands in the place of a class or function: nothing but its name."""
+    """Stands for a class or function, of which only the name is used."""
 
     name: str
 
 
 def read_tensor_file(content: bytes) -> Any:
-    """Dicts, lists, tuples, numbers, texts, and :class:`StoredTensor` in place of the tensors.
+    """Read dicts, lists, tuples, numbers and texts, with a :class:`StoredTensor` for each tensor.
 
     Args:
-        content: the bytes of a ``.pth`` file; memory is taken in proportion to them, whatever they claim.
+        content: the bytes of a ``.pth`` file; memory use is proportional to their number, whatever sizes the file claims.
 
     Raises:
         TensorFileError: if it holds anything else, or is damaged.
@@ -119,24 +119,24 @@ def read_tensor_file(content: bytes) -> Any:
 
 
 def _records(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The parts of the file by their names without the common folder; all are stored as they are, as PyTorch does it."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    """The parts of the file, by name without the common folder; all must be uncompressed, as PyTorch writes them."""
+    records: dict[str, zipfile.ZipInfo] = {}
     folder = None
     for info in archive.infolist():
         first, _, name = info.orig_filename.partition("/")
         folder = first if folder is None else folder
-        if first != folder or name in found:
+        if first != folder or name in records:
             raise TensorFileError("has parts with names that PyTorch does not give")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
             raise TensorFileError("has compressed or encrypted parts")
-        found[name] = info
-    if "data.pkl" not in found:
+        records[name] = info
+    if "data.pkl" not in records:
         raise TensorFileError("is no file that torch.save of PyTorch 1.6 or newer wrote")
-    return found
+    return records
 
 
 class _Follower:
-    """Follows the instructions of one file, with a stack as the pickle format has it."""
+    """Interprets the instructions of one file with a stack, as the pickle format defines it."""
 
     def __init__(self, archive: zipfile.ZipFile, records: Mapping[str, zipfile.ZipInfo]) -> None:
         self.archive, self.records = archive, records
@@ -190,7 +190,7 @@ class _Follower:
                     self.stack.append(self.storage(self.stack.pop()))
                 case "REDUCE":
                     self.stack.append(self.built(*self.take(2)))
-                case "BUILD":  # the versions of modules that PyTorch keeps on a state dict
+                case "BUILD":  # the module versions that PyTorch attaches to a state dict
                     target, _ = self.take(2)
                     if not isinstance(target, dict):
                         raise TensorFileError("sets the inside of an object, which no tensor needs")
@@ -200,7 +200,7 @@ class _Follower:
         raise TensorFileError("has instructions without an end")
 
     def take(self, count: int) -> list[Any]:
-        """The topmost values, which leave the stack."""
+        """Pop the topmost values off the stack."""
         if count > len(self.stack):
             raise IndexError("the stack is too short")
         values = self.stack[-count:]

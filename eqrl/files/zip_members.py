@@ -1,6 +1,6 @@
-"""Members of zip archives from strangers: read no further than announced, with every way to be broken known.
+"""Read members of untrusted zip archives: no further than the announced size, and with a complete list of errors.
 
-``ZipFile.read`` unpacks all that a member holds, whatever it announces, and documents one of the nine errors that it raises.
+``ZipFile.read`` unpacks everything in a member, whatever size it announces, and documents one of the nine errors it raises.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import struct
 import zipfile
 import zlib
 
-# what Python's reader of zip files raises on broken ones
+# errors of Python's zip reader on broken files
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -24,12 +24,12 @@ ZIP_ERRORS = (
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The content of a member, whose checksum is compared.
+    """The content of a member, with its checksum verified.
 
-    ``ZipFile.read`` would unpack all that is there before it cuts it to the announced size.
+    ``ZipFile.read`` would unpack everything before it cuts the content to the announced size.
 
     Raises:
-        Exception: one of :data:`ZIP_ERRORS`, if it is damaged or not as long as announced.
+        Exception: one of :data:`ZIP_ERRORS`, if the member is damaged or does not have the announced size.
     """
     with archive.open(info) as file:
         content = file.read(info.file_size + 1)

@@ -1,4 +1,4 @@
-"""Guards: a training stops at the first number that is not finite, says where it began and leaves what is needed to see why."""
+"""Guards: a training stops at the first number that is not finite, reports its origin and saves the evidence."""
 
 from eqrl.guards.errors import TrainingDiverged
 from eqrl.guards.guard import Guard

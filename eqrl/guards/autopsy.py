@@ -1,9 +1,8 @@
-"""After a gradient was not finite: repeat the update without its steps, and see where the first bad gradient arises.
+"""After a gradient was not finite, repeat the update without optimiser steps to see where the first bad gradient arises.
 
-By the time the optimiser is called, PPO has clipped the gradients by their common length, and one bad entry has spoilt them
-all. So the names come from a repetition in which every parameter reports as soon as its own gradient is there. The random
-numbers are those of the original update and no optimiser steps, so that the failed minibatch comes again, with the parameters
-that it failed with.
+When the optimiser is called, PPO has already clipped the gradients by their common norm, and one bad entry has spoilt all of
+them. Therefore the update is repeated, and every parameter reports as soon as its gradient is computed. The random numbers are
+those of the original update and no optimiser steps, so the failed minibatch recurs with the parameters with which it failed.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from eqrl.guards.randomness import Randomness
 
 @dataclass(frozen=True)
 class Cause:
-    """What the repetition showed.
+    """The result of the repetition.
 
     Attributes:
-        parameter: the parameter whose gradient was the first that is not finite; empty if none was.
-        operation: the operation that autograd blames for a NaN, empty if it blames none.
+        parameter: the first parameter whose gradient is not finite; empty if there is none.
+        operation: the operation that autograd blames for a NaN; empty if it blames none.
     """
 
     parameter: str = ""
@@ -41,12 +40,12 @@ class Cause:
 def autopsy(model: BaseAlgorithm, arguments: Mapping[str, Any], randomness: Randomness | None) -> Cause:
     """Repeat the last update, once for the parameter and once for the operation.
 
-    The model has its parameters back afterwards, and no hooks stay on it.
+    Afterwards the parameters are restored and all hooks removed.
 
     Args:
-        model: stopped within ``train``.
-        arguments: what ``train`` was called with.
-        randomness: the global random numbers when it was called, None if they are not known.
+        model: the model, stopped within ``train``.
+        arguments: arguments with which ``train`` was called.
+        randomness: global random numbers at that call, or None if they are unknown.
     """
     before = Randomness.now(model.device)
     try:
@@ -57,12 +56,12 @@ def autopsy(model: BaseAlgorithm, arguments: Mapping[str, Any], randomness: Rand
     return Cause(parameter, operation)
 
 
-class _Found(Exception):
-    """Ends the repetition at the step that would have used a bad gradient."""
+class _BadGradientUsed(Exception):
+    """Ends the repetition at the optimiser step that would use a bad gradient."""
 
 
 def _repeat(model: BaseAlgorithm, arguments: Mapping[str, Any], randomness: Randomness, anomaly: bool) -> str:
-    """Name of the first parameter with a bad gradient, or with ``anomaly`` the operation; empty if there is none."""
+    """The first parameter with a bad gradient, or with ``anomaly`` the blamed operation; empty if there is none."""
     bad: list[str] = []
     with ExitStack() as stack:
         stack.enter_context(_unchanged(model))
@@ -73,14 +72,14 @@ def _repeat(model: BaseAlgorithm, arguments: Mapping[str, Any], randomness: Rand
             stack.enter_context(_without_steps(optimizer, bad))
         if anomaly:
             stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")  # PyTorch announces that it is slow now
+            warnings.simplefilter("ignore")  # PyTorch warns that anomaly detection is slow
             stack.enter_context(torch.autograd.set_detect_anomaly(True))
         randomness.restore(model.device)
         try:
             model.train(**arguments)  # type: ignore[attr-defined]
-        except _Found:
+        except _BadGradientUsed:
             return "" if anomaly else bad[0]
-        except Exception as error:  # whatever goes wrong here, the first error is the one to tell
+        except Exception as error:  # only the first error is reported, whatever fails here
             blamed = re.search(r"Function '(\w+)' returned nan", str(error))
             return blamed[1] if anomaly and blamed else ""
     return ""
@@ -100,8 +99,8 @@ def _without_steps(optimizer: Optimizer, bad: list[str]) -> Iterator[None]:
 
     def step(closure: object = None) -> None:
         if bad and not gradients.finite():
-            raise _Found
-        bad.clear()  # a gradient that no optimiser uses, as SAC's critic gets from the loss of its actor
+            raise _BadGradientUsed
+        bad.clear()  # gradients that no optimiser uses, such as those of SAC's critic from the actor loss
 
     optimizer.step = step  # type: ignore[method-assign, assignment]
     try:
@@ -112,14 +111,14 @@ def _without_steps(optimizer: Optimizer, bad: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _unchanged(model: BaseAlgorithm) -> Iterator[None]:
-    """Updates move targets and running statistics besides; put everything back."""
+    """Restore everything that an update changes, target networks and running statistics included."""
     numbers = named_numbers(model)
-    kept = {name: tensor.clone() for name, tensor in numbers.items()}
+    originals = {name: tensor.clone() for name, tensor in numbers.items()}
     updates = model._n_updates
     try:
         yield
     finally:
         with torch.no_grad():
-            for name, tensor in kept.items():
+            for name, tensor in originals.items():
                 numbers[name].copy_(tensor)
         model._n_updates = updates

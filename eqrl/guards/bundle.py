@@ -1,4 +1,4 @@
-"""The bundle of a failure: a folder with what led there, in files that hold numbers and text, never code."""
+"""The bundle of a failure: a folder with its evidence, in files that hold numbers and text but no code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from eqrl.versions import versions
 
 @dataclass
 class Bundle:
-    """What is written.
+    """The contents of a bundle.
 
     Attributes:
         record: plain values for ``failure.json``; versions are added.
-        batch: arrays for ``batch.npz``; what is not made of numbers is left out.
+        batch: arrays for ``batch.npz``; arrays that are not numeric are left out.
         parameters: tensors for ``parameters.safetensors``.
-        state: arrays for ``state.npz``, the physics; the file is left out if there are none.
+        state: arrays of the physics for ``state.npz``; without any, the file is left out.
     """
 
     record: dict[str, Any] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Bundle:
     state: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def write(self, folder: Path, steps: int) -> Path:
-        """Write ``failure_<steps>/`` beside its place and move it there, so that half a bundle never has the name.
+        """Write ``failure_<steps>/`` atomically, so that the name never belongs to an incomplete bundle.
 
         Args:
             folder: the run folder.
@@ -58,7 +58,7 @@ class Bundle:
 
 
 def flat(prefix: str, values: Any) -> dict[str, NDArray[Any]]:
-    """Arrays by dotted names, from an array or tensor or a dict of them."""
+    """Flatten an array or tensor, or a nested dict of them, to arrays with dotted names."""
     if isinstance(values, Mapping):
         return {name: array for key, part in values.items() for name, array in flat(f"{prefix}.{key}", part).items()}
     return {prefix: values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)}

@@ -1,4 +1,4 @@
-"""Numbers from the environments: where the first one lies that is not finite."""
+"""Find the first number that is not finite in data from the environments."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gymnasium import spaces
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a number is that is not finite.
+class BadNumber:
+    """A number that is not finite, and its position.
 
     Attributes:
         value: the number.
-        row: its index on the leading axis, 0 if there is none.
-        name: the place within the row, as messages call it, empty if there is only one.
+        row: index on the leading axis, 0 if there is none.
+        name: position within the row, as in messages; empty if a row is a single number.
     """
 
     value: float
@@ -32,28 +32,28 @@ def finite(values: Any) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def first_bad(values: Any) -> Place | None:
+def first_bad(values: Any) -> BadNumber | None:
     """The first number that is not finite in an array with a leading axis."""
     array = np.asarray(values)
     bad = np.argwhere(~np.isfinite(array))
     if not len(bad):
         return None
-    return Place(float(array[tuple(bad[0])]), int(bad[0][0]) if array.ndim else 0)
+    return BadNumber(float(array[tuple(bad[0])]), int(bad[0][0]) if array.ndim else 0)
 
 
-def first_bad_observation(space: spaces.Space[Any], values: Any) -> Place | None:
-    """The same for observations with a leading axis; the name is the key of a dict, and the field or else the component.
+def first_bad_observation(space: spaces.Space[Any], values: Any) -> BadNumber | None:
+    """The first number that is not finite in observations; its name has the key of a dict and the field or component.
 
     Args:
         space: space of one observation, typed or not.
-        values: an array, or a dict of them.
+        values: an array with a leading axis, or a dict of such arrays.
     """
     for key, part in values.items() if isinstance(values, Mapping) else (("", values),):
         array = np.asarray(part)
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             component = int(bad[0][1]) if array.ndim == 2 else None
-            return Place(float(array[tuple(bad[0])]), int(bad[0][0]), _name(space, str(key), component))
+            return BadNumber(float(array[tuple(bad[0])]), int(bad[0][0]), _name(space, str(key), component))
     return None
 
 

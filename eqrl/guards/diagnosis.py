@@ -1,4 +1,4 @@
-"""From an error to its beginning: first the data, then the parameters, then the losses, and at last the gradients."""
+"""Trace an error to its origin: first the data, then the parameters, the losses, and finally the gradients."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import Scene
 
 _FROM_ENVIRONMENT = ("observation", "reward", "physics")
-# what SB3 computes from the data with the parameters; bad ones are a consequence
+# computed by SB3 from data and parameters, so bad values in them are a consequence
 _COMPUTED = ("advantages", "returns", "old_values", "old_log_prob", "discounts")
 
 
 def diagnose(
     error: BaseException, model: BaseAlgorithm, scene: Scene, env_id: str, randomness: Randomness | None
 ) -> Finding | None:
-    """Where a failure began, or None if the error is not about numbers.
+    """The origin of a failure, or None if the error is not about numbers.
 
     Args:
-        error: what ``model.learn`` raised.
-        model: as it was left.
-        scene: what was at hand.
+        error: error that ``model.learn`` raised.
+        model: the model, as the error left it.
+        scene: variables from the traceback of the error.
         env_id: name of the environment.
-        randomness: the global random numbers when the last update began.
+        randomness: global random numbers at the start of the last update.
     """
     first = _first(error, env_id)
     if first is None or first.kind in _FROM_ENVIRONMENT:
@@ -47,7 +47,7 @@ def diagnose(
 
 
 def _first(error: BaseException, env_id: str) -> Finding | None:
-    """What the error itself says."""
+    """The finding that the error itself gives."""
     if isinstance(error, TrainingDiverged):
         return error.finding
     if isinstance(error, DivergenceError):
@@ -63,47 +63,47 @@ def bad_observation(model: BaseAlgorithm, env_id: str, values: object, member: i
     """The first number that is not finite in what an environment observed.
 
     Args:
-        model: its observation space names the fields.
+        model: the model, whose observation space names the fields.
         env_id: name of the environment.
         values: observations with a leading axis.
-        member: whose observation it is, None for the index on the leading axis.
+        member: index of the environment, or None to take the index on the leading axis.
     """
-    place = first_bad_observation(model.observation_space, values)
-    if place is None:
+    bad = first_bad_observation(model.observation_space, values)
+    if bad is None:
         return None
-    who = place.row if member is None else member
-    where = f" {place.name}" if place.name else ""
+    who = bad.row if member is None else member
+    where = f" {bad.name}" if bad.name else ""
     return Finding(
         "observation",
-        f"environment {env_id} returned {place.value} in its observation{where} (member {who})",
-        place.name,
+        f"environment {env_id} returned {bad.value} in its observation{where} (member {who})",
+        bad.name,
         who,
     )
 
 
 def bad_minibatch(model: BaseAlgorithm, scene: Scene, env_id: str) -> Finding | None:
-    """The first number that is not finite in the data of an update; the data may have been spoilt after it was collected."""
+    """The first number that is not finite in the data of an update, which may have been corrupted after its collection."""
     for name, values in scene.minibatch.items():
         if name in _COMPUTED:
             continue
         if "observations" in name:
             parts = flat("", values)
             observations = {key.removeprefix("."): part for key, part in parts.items()} if len(parts) > 1 else parts[""]
-            place, kind = first_bad_observation(model.observation_space, observations), "observation"
+            bad, kind = first_bad_observation(model.observation_space, observations), "observation"
         else:
-            place, kind = first_bad(values.detach().cpu().numpy()), "reward" if name == "rewards" else "action"
-        if place is not None:
-            where = f" {place.name}" if place.name else ""
-            text = f"the buffer of {env_id} holds {place.value} in its {name}{where}"
-            return Finding(kind, text, place.name)  # type: ignore[arg-type]
+            bad, kind = first_bad(values.detach().cpu().numpy()), "reward" if name == "rewards" else "action"
+        if bad is not None:
+            where = f" {bad.name}" if bad.name else ""
+            text = f"the buffer of {env_id} holds {bad.value} in its {name}{where}"
+            return Finding(kind, text, bad.name)  # type: ignore[arg-type]
     return None
 
 
 def _of_update(first: Finding, model: BaseAlgorithm, scene: Scene, randomness: Randomness | None) -> Finding:
-    """Data and parameters are finite: a loss, or what makes its gradient."""
+    """Diagnose an update with finite data and parameters: a loss is not finite, or a gradient is not."""
     for name in _COMPUTED:
-        if (values := scene.minibatch.get(name)) is not None and (place := first_bad(values.detach().cpu().numpy())):
-            return Finding("loss", f"{name} in the update are {place.value} though data and parameters are finite", name)
+        if (values := scene.minibatch.get(name)) is not None and (bad := first_bad(values.detach().cpu().numpy())):
+            return Finding("loss", f"{name} in the update are {bad.value} though data and parameters are finite", name)
     for name, value in scene.losses.items():
         if not math.isfinite(value):
             return Finding("loss", f"{name} is {value} though data and parameters are finite", name)

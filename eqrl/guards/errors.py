@@ -1,4 +1,4 @@
-"""What a guard raises."""
+"""The error that a guard raises."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _ADVICE: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A number that is not finite, and where.
+    """A number that is not finite, and its origin.
 
     Attributes:
-        kind: what kind of number.
-        text: a clause that names it: "parameter x is nan".
-        name: the field, parameter or loss alone, as far as it is known.
-        member: index of the environment, where it came from one.
+        kind: kind of the number.
+        text: a clause that names it, such as "parameter x is nan".
+        name: name of the field, parameter or loss, if known.
+        member: index of the environment that the number came from, if any.
     """
 
     kind: Kind
@@ -42,20 +42,20 @@ class Finding:
 
     @property
     def advice(self) -> str:
-        """What to do about it."""
+        """What the user can do about it."""
         return _ADVICE[self.kind]
 
 
 class TrainingDiverged(UsageError):
-    """A number in the training is not finite; the message says where it began and what to do.
+    """A number in the training is not finite; the message names its origin and a remedy.
 
     Args:
-        finding: what is not finite.
+        finding: the number and its origin.
         steps: environment steps at that moment.
-        last_good: names the last good checkpoint.
-        bundle: folder with what led there, None if there is none.
+        last_good: name of the last good checkpoint.
+        bundle: folder with the evidence, or None.
         trouble: why there is no bundle.
-        explained: whether the diagnosis has been made; before, the finding is only where the failure showed.
+        explained: whether the diagnosis has been made; until then the finding is only where the failure appeared.
     """
 
     exit_code = 3

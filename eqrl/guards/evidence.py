@@ -1,4 +1,4 @@
-"""What goes into the bundle: the data at hand, the parameters, the seeds, the physics before the last step."""
+"""Evidence for the bundle: current data, seeds, and the physics before the last step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import Scene
 
 _RECENT = 256
-_STEP = {"actions": "actions", "rewards": "rewards", "dones": "dones", "new_obs": "next_observations"}  # SB3's names, ours
-_KEPT = (
+_STEP = {
+    "actions": "actions",
+    "rewards": "rewards",
+    "dones": "dones",
+    "new_obs": "next_observations",
+}  # SB3's names and eqrl's
+_COLUMNS = (
     "observations",
     "next_observations",
     "actions",
@@ -33,35 +38,35 @@ _KEPT = (
 def batch_of(
     model: BaseAlgorithm, scene: Scene, error: BaseException, randomness: Randomness | None
 ) -> dict[str, NDArray[Any]]:
-    """The data at hand: ``step.*`` of a step that failed, ``minibatch.*`` of an update, and what was collected before it.
+    """The current data: ``step.*`` of a failed step, ``minibatch.*`` of a failed update, and the data collected before.
 
-    That is the rollout so far (``rollout.*``) or the latest transitions of the replay buffer (``recent.*``).
+    The latter is the rollout so far (``rollout.*``) or the latest transitions of the replay buffer (``recent.*``).
     """
-    found: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     if scene.rollout and not scene.update:
-        found |= flat("step.observations", scene.rollout["self"]._last_obs)
+        arrays |= flat("step.observations", scene.rollout["self"]._last_obs)
         for variable, name in _STEP.items():
-            # physics that diverged gave no reward; what the variables hold is of the step before
+            # diverged physics gave no reward; the other variables are still those of the previous step
             known = variable == "actions" or not isinstance(error, DivergenceError)
             if known and (values := scene.rollout.get(variable)) is not None:
-                found |= flat(f"step.{name}", values)
+                arrays |= flat(f"step.{name}", values)
     for name, values in scene.minibatch.items():
-        found |= flat(f"minibatch.{name}", values)
+        arrays |= flat(f"minibatch.{name}", values)
     for kind, buffer in (
         ("rollout", getattr(model, "rollout_buffer", None)),
         ("recent", getattr(model, "replay_buffer", None)),
     ):
         if buffer is not None:
-            found |= _latest(kind, buffer)
+            arrays |= _latest(kind, buffer)
     if randomness is not None:
-        found |= randomness.arrays()
-    return found
+        arrays |= randomness.arrays()
+    return arrays
 
 
 def physics_of(env: VecEnv, error: BaseException) -> dict[str, NDArray[Any]]:
-    """MuJoCo's integration states before the last step, one row a member; empty where there is no MuJoCo.
+    """MuJoCo's integration states before the last step, one row per member; empty without MuJoCo.
 
-    In a fleet the rows of robots with fewer numbers end with NaN.
+    In a fleet, the rows of robots with fewer numbers are padded with NaN.
     """
     if isinstance(error, DivergenceError):
         return {
@@ -78,13 +83,13 @@ def physics_of(env: VecEnv, error: BaseException) -> dict[str, NDArray[Any]]:
     else:
         try:
             states = np.stack(env.get_attr("state_before"))
-        except (AttributeError, ValueError):  # no MuJoCo, or one model a member
+        except (AttributeError, ValueError):  # no MuJoCo, or a different model for each member
             return {}
     return {"members": np.arange(len(states)), "state": states}
 
 
 def seeds_of(model: BaseAlgorithm) -> dict[str, Any]:
-    """The seed of the run, and those that it gave its environments."""
+    """The seed of the run, and the seeds of its environments."""
     n = model.n_envs
     return {"seed": model.seed, "environment_seeds": None if model.seed is None else [model.seed + i for i in range(n)]}
 
@@ -93,13 +98,13 @@ def _latest(kind: str, buffer: RolloutBuffer | ReplayBuffer) -> dict[str, NDArra
     size = buffer.size()
     if isinstance(buffer, ReplayBuffer):
         rows = np.arange(buffer.pos - min(size, _RECENT), buffer.pos) % buffer.buffer_size
-    elif getattr(buffer, "generator_ready", False):  # flattened for the update: steps and environments are one axis
+    elif getattr(buffer, "generator_ready", False):  # flattened for the update: steps and environments share one axis
         rows = np.arange(buffer.buffer_size * buffer.n_envs)
     else:
         rows = np.arange(size)
-    found: dict[str, NDArray[Any]] = {}
-    for name in _KEPT:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in _COLUMNS:
         if (values := getattr(buffer, name, None)) is not None:
             for key, array in flat(f"{kind}.{name}", values).items():
-                found[key] = array[rows] if rows.size and rows.max() < len(array) else array[: len(rows)]
-    return found
+                arrays[key] = array[rows] if rows.size and rows.max() < len(array) else array[: len(rows)]
+    return arrays

@@ -1,4 +1,4 @@
-"""The guard: a callback that looks at every number on its way, and stops the training at the first that is not finite."""
+"""The guard: a callback that checks every number and stops the training at the first that is not finite."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from eqrl.guards.parameters import Gradients, all_finite, bad_parameter, named_n
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import scene_of
 
-# Off-policy rollouts are one step long. Every update looks at the gradients, which bad parameters spoil; this is for a
-# parameter that a step made infinite, and that no gradient shows.
+# Off-policy rollouts are one step long. Every update checks the gradients, which show bad parameters; this interval is for
+# a parameter that a step made infinite without an effect on any gradient.
 _UPDATES_BETWEEN_LOOKS = 64
 
 
 class Guard(BaseCallback):
-    """Stops a training at the first number that is not finite, and says where it began.
+    """Stops a training at the first number that is not finite, and reports its origin.
 
-    It looks at observations, rewards and actions in every step, at gradients before they are used, so that the parameters stay
-    finite, at parameters and running statistics, and at logged losses. Diverged physics and the complaints of PyTorch's
-    distributions are explained in the same way. It is a context manager too, because some errors rise outside of callbacks::
+    It checks observations, rewards and actions in every step; gradients before they are used, so that the parameters stay
+    finite; parameters and running statistics; and logged losses. It explains diverged physics and errors of PyTorch's
+    distributions in the same way. It is also a context manager, because some errors are raised outside callbacks::
 
         with Guard(env_id, folder, last_good) as guard:
             model.learn(steps, callback=[guard, ...])
 
-    Nothing it does changes a training: it draws no random numbers and writes no parameter.
+    A guard does not change the training: it draws no random numbers and writes no parameters.
 
     Args:
         env_id: name of the environment, for the message.
         folder: run folder, in which ``failure_<steps>/`` is written.
-        last_good: names the last good checkpoint, asked for only when it is needed.
+        last_good: returns the name of the last good checkpoint; called only when needed.
 
     Attributes:
-        divergences: episodes that were given up because their physics diverged; logged as ``env/divergences``.
+        divergences: number of episodes that ended because their physics diverged; logged as ``env/divergences``.
 
     Raises:
         TrainingDiverged: in ``__exit__``, with the diagnosis.
@@ -68,11 +68,11 @@ class Guard(BaseCallback):
 
     # ------------------------------------------------------------------ around learn()
     def __enter__(self) -> Guard:
-        """Nothing yet: the model comes with ``learn``."""
+        """Do nothing: the model is known only in ``learn``."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        """Take the hooks away, and raise what an error means."""
+        """Remove the hooks, and raise the diagnosis of an error."""
         self._disarm()
         if isinstance(value, Exception) and (explained := self.explain(value)) is not None:
             raise explained from None
@@ -81,14 +81,14 @@ class Guard(BaseCallback):
         """Diagnose an error that ``learn`` raised and write the bundle.
 
         Args:
-            error: with its traceback.
+            error: the error, with its traceback.
 
         Returns:
-            What to raise instead, or None if the error is not about numbers.
+            The error to raise instead, or None if the error is not about numbers.
         """
         if isinstance(error, TrainingDiverged) and error.explained:
             return error
-        if getattr(self, "model", None) is None:  # it rose before learn() began
+        if getattr(self, "model", None) is None:  # it was raised before learn() began
             return None
         scene, steps = scene_of(error, self.model), self.model.num_timesteps
         bundle = Bundle(parameters=dict(named_numbers(self.model)))
@@ -117,12 +117,12 @@ class Guard(BaseCallback):
                 "traceback": traceback.format_exception(error),
             }
             path = bundle.write(self.folder, steps)
-        except Exception as second:  # a full disk must not hide what happened
+        except Exception as second:  # a full disk must not hide the failure itself
             trouble = str(second) or type(second).__name__
         return TrainingDiverged(finding, steps, self.last_good(), path, trouble, explained=True)
 
     def check(self) -> None:
-        """Look at all parameters and running statistics now, for instance before they are saved.
+        """Check all parameters and running statistics now, for instance before they are saved.
 
         Raises:
             TrainingDiverged: naming the first that is not finite.
@@ -132,11 +132,11 @@ class Guard(BaseCallback):
             raise self._stopped(finding)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on counting from."""
+        """The number of divergences, for checkpoints."""
         return {"divergences": self.divergences}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+        """Restore :meth:`state_dict`."""
         self.divergences = int(state["divergences"])
 
     # ------------------------------------------------------------------ what SB3 calls
@@ -163,16 +163,16 @@ class Guard(BaseCallback):
 
     def _on_step(self) -> bool:
         values = self.locals
-        # the action first: a bad one spoils the rest
+        # the action first, because a bad one spoils the rest
         self._check_rows("action", values["actions"])
         normaliser = self.model.get_vec_normalize_env()
-        # clipping would hide an infinite reward, and the statistics that it spoilt would blame every member
+        # the original reward: clipping would hide an infinite one, and the statistics it spoils would blame every member
         self._check_rows("reward", values["rewards"] if normaliser is None else normaliser.get_original_reward())
         self._check_observation(values["new_obs"])
         self._seen = values["new_obs"]
         for i in np.flatnonzero(values["dones"]).tolist():
             info = values["infos"][i]
-            # the last observation of an episode is not in new_obs, but PPO bootstraps from it
+            # new_obs does not hold the last observation of an episode, from which PPO bootstraps
             if (last := info.get("terminal_observation")) is not None:
                 self._check_observation(last, i)
             self.divergences += bool(info.get("diverged"))
@@ -199,10 +199,10 @@ class Guard(BaseCallback):
     def _check_rows(self, kind: Kind, values: Any) -> None:
         if finite(values):
             return
-        if (place := first_bad(values)) is not None:
+        if (bad := first_bad(values)) is not None:
             what = "the policy gave" if kind == "action" else f"environment {self.env_id} returned"
-            text = f"{what} {place.value} in its {kind} (member {place.row})"
-            raise self._stopped(Finding(kind, text, member=place.row))
+            text = f"{what} {bad.value} in its {kind} (member {bad.row})"
+            raise self._stopped(Finding(kind, text, member=bad.row))
 
     def _stopped(self, finding: Finding) -> TrainingDiverged:
         return TrainingDiverged(finding, self.model.num_timesteps, self.last_good())

@@ -1,4 +1,4 @@
-"""Parameters, running statistics and gradients of a model, looked at all at once."""
+"""Check all parameters, running statistics and gradients of a model together."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from eqrl.guards.errors import Finding
 
 
 def named_numbers(model: BaseAlgorithm) -> dict[str, Tensor]:
-    """Everything that the training changes: parameters, buffers such as running statistics, SAC's ``log_ent_coef``."""
-    found: dict[str, Tensor] = {k: v for k, v in model.policy.state_dict().items() if v.is_floating_point()}
-    return found | {name: value.detach() for name, value in variables_of(model).items()}
+    """Tensors that the training changes: parameters, buffers such as running statistics, and SAC's ``log_ent_coef``."""
+    numbers: dict[str, Tensor] = {k: v for k, v in model.policy.state_dict().items() if v.is_floating_point()}
+    return numbers | {name: value.detach() for name, value in variables_of(model).items()}
 
 
 def leaves(model: BaseAlgorithm) -> dict[str, Tensor]:
-    """The tensors that get gradients, by name; one that has two names has the first."""
-    found: dict[str, Tensor] = {**dict(model.policy.named_parameters()), **variables_of(model)}
-    return {name: leaf for name, leaf in found.items() if leaf.requires_grad}
+    """The tensors that receive gradients, by name; a tensor with two names has the first."""
+    tensors: dict[str, Tensor] = {**dict(model.policy.named_parameters()), **variables_of(model)}
+    return {name: leaf for name, leaf in tensors.items() if leaf.requires_grad}
 
 
 class Gradients:
-    """The gradients of an optimiser: whether all are finite, at the least price, since SAC asks thrice an update.
+    """Checks at low cost whether all gradients of an optimiser are finite; SAC checks three times per update.
 
-    PyTorch's own ``GradScaler`` asks in this way in every step. Its operation multiplies the gradients by one besides.
+    PyTorch's ``GradScaler`` uses the same operation in every step; here it multiplies the gradients by one.
 
     Args:
-        optimizer: its parameters are read once.
+        optimizer: the optimiser, whose parameters are read once.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -44,24 +44,24 @@ class Gradients:
         ]
 
     def finite(self) -> bool:
-        """Whether all gradients that the next step would use are finite; one wait for the device."""
+        """Whether all gradients that the next step would use are finite; waits for the device once per dtype and device."""
         good = True
-        for parameters, found, one in self._kinds:
+        for parameters, flag, one in self._kinds:
             gradients = [gradient for p in parameters if (gradient := p.grad) is not None]
-            torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
-            if found.item() != 0.0:
-                found.zero_()
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, flag, one)
+            if flag.item() != 0.0:
+                flag.zero_()
                 good = False
         return good
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether all numbers of some tensors are finite; one pass, and one wait for the device."""
+    """Whether all numbers of some tensors are finite; waits for the device once per dtype and device."""
     kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for tensor in tensors:
         kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
     for kind in kinds.values():
-        # a length is finite unless an entry is not, or it overflows; then every entry is looked at
+        # a norm is finite unless an entry is not or the norm overflows; only then is every entry checked
         length = torch.stack(torch._foreach_norm(kind)).sum().item()
         if not math.isfinite(length) and not all(bool(tensor.isfinite().all()) for tensor in kind):
             return False
@@ -73,7 +73,7 @@ def bad_parameter(numbers: Iterable[tuple[str, Tensor]]) -> Finding | None:
     bad: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in numbers:
         if not bool(tensor.isfinite().all()):
-            bad.setdefault(tensor.data_ptr(), (name, tensor))  # PPO's shared feature extractor has three names
+            bad.setdefault(tensor.data_ptr(), (name, tensor))  # the feature extractor that PPO shares has three names
     if not bad:
         return None
     name, tensor = next(iter(bad.values()))

@@ -1,4 +1,4 @@
-"""The global random numbers that an update draws from, so that the very same update can be repeated."""
+"""The global random number generators that an update draws from, so that the same update can be repeated."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Randomness:
     """States of the global generators.
 
     Attributes:
-        numpy_state: NumPy's, from which SB3's buffers draw.
-        torch_state: PyTorch's on the CPU.
-        cuda_state: PyTorch's on the model's device, None on the CPU.
+        numpy_state: state of NumPy's generator, from which SB3's buffers draw.
+        torch_state: state of PyTorch's generator on the CPU.
+        cuda_state: state of PyTorch's generator on the model's device, or None for the CPU.
     """
 
     numpy_state: dict[str, Any]
@@ -31,7 +31,7 @@ class Randomness:
         return cls(np.random.get_state(legacy=False), torch.get_rng_state(), cuda)
 
     def restore(self, device: torch.device) -> None:
-        """Put them back."""
+        """Restore the states."""
         np.random.set_state(self.numpy_state)
         torch.set_rng_state(self.torch_state)
         if self.cuda_state is not None:

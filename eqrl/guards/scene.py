@@ -1,6 +1,6 @@
-"""What was at hand when an error rose: the variables of SB3's functions, found in the traceback.
+"""The variables of SB3's functions when an error was raised, read from the traceback.
 
-Nothing of SB3 is copied or replaced for this. Where a variable has another name, it is simply missing from the diagnosis.
+No code of SB3 is copied or replaced for this. A variable that has another name is missing from the diagnosis.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 @dataclass
 class Scene:
-    """Variables of the functions of a model that an error came through.
+    """Variables of a model's methods that an error passed through.
 
     Attributes:
-        rollout: those of ``collect_rollouts``, empty if it came from elsewhere.
-        update: those of ``train``, likewise.
-        arguments: what ``train`` was called with.
+        rollout: variables of ``collect_rollouts``; empty if the error did not pass through it.
+        update: variables of ``train``, likewise.
+        arguments: arguments with which ``train`` was called.
     """
 
     rollout: Mapping[str, Any] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Scene:
 
     @property
     def minibatch(self) -> dict[str, Any]:
-        """The samples of the update, by name; dict observations as dicts."""
+        """The samples of the update by name; dict observations are dicts."""
         for name in ("rollout_data", "replay_data"):
             if (samples := self.update.get(name)) is not None:
                 return {k: v for k, v in samples._asdict().items() if v is not None}
@@ -39,18 +39,18 @@ class Scene:
 
     @property
     def losses(self) -> dict[str, float]:
-        """Losses of the update as far as they were computed, in the order of their computation."""
-        found = {
+        """Losses that the update has computed so far, in the order of their computation."""
+        losses = {
             name: float(value.detach())
             for name, value in self.update.items()
             if name.endswith("loss") and isinstance(value, torch.Tensor) and value.numel() == 1
         }
-        # the total last: "loss" is the sum of the others
-        return {**{k: v for k, v in found.items() if k != "loss"}, **{k: v for k, v in found.items() if k == "loss"}}
+        # the total comes last: "loss" is the sum of the others
+        return {**{k: v for k, v in losses.items() if k != "loss"}, **{k: v for k, v in losses.items() if k == "loss"}}
 
 
 def scene_of(error: BaseException, model: BaseAlgorithm) -> Scene:
-    """The scene of an error that rose within ``model.learn``."""
+    """The scene of an error that was raised within ``model.learn``."""
     scene, trace = Scene(), error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
@@ -65,11 +65,11 @@ def scene_of(error: BaseException, model: BaseAlgorithm) -> Scene:
 
 
 def _arguments(code: CodeType, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a method whose outermost frame is known; a wrapper's ``*args, **kwargs`` are passed on."""
+    """Arguments of a method, read from its outermost frame; the ``**kwargs`` of a wrapper are included."""
     names = code.co_varnames[1 : code.co_argcount]
-    found = {name: variables[name] for name in names if name in variables}
+    arguments = {name: variables[name] for name in names if name in variables}
     if code.co_flags & inspect.CO_VARKEYWORDS:
-        found |= variables[
+        arguments |= variables[
             code.co_varnames[code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)]
         ]
-    return found
+    return arguments

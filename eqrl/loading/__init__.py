@@ -1,4 +1,4 @@
-"""Models out of run folders and out of files of strangers."""
+"""Load models from run folders and from untrusted files."""
 
 from eqrl.loading.models import load
 

@@ -1,8 +1,8 @@
 """Load the ``.zip`` files of Stable-Baselines3 without running the code in them.
 
-Such an archive describes its model (classes, spaces, schedules) in pickled code, and ``PPO.load`` runs all of it. Here the model
-is built from a configuration, and only numbers are taken from the archive: parameters, optimisers and counters. What the archive
-claims is compared with the model before memory is spent on it.
+Such an archive describes its model (classes, spaces, schedules) in pickled code, and ``PPO.load`` runs all of it. Here the
+model is built from a configuration, and only numbers are taken from the archive: parameters, optimisers and counters. The sizes
+that the archive claims are compared with the model before any memory is allocated.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from stable_baselines3.common.save_util import recursive_getattr, recursive_seta
 from eqrl.errors import UsageError
 from eqrl.loading.archive_members import (
     DATA,
+    FILE_OVERHEAD,
     FIX,
-    ROOM,
-    ROOM_OF_FILE,
-    ROOM_OF_TENSOR,
+    SIZE_LIMITS,
+    TENSOR_OVERHEAD,
     VARIABLES,
     algorithm_of,
     check_members,
     opened,
     plain_values,
-    room_of,
+    size_limit_of,
 )
 from eqrl.loading.archive_states import States
 from eqrl.runs.algorithms import ALGORITHMS
@@ -60,16 +60,16 @@ def load_archive(
         path: the archive.
         config: the configuration that the model was trained with, or a file that holds it. The model is built from it as
             ``eqrl train --config`` builds it, preset included, and gets the archive's parameters, optimisers and counters.
-        device: PyTorch device, the configuration's own by default.
-        trusted: call Stable-Baselines3's own ``load``, **which runs code from the file**: whoever made it can do with this
-            computer what you can. The model then is what the archive says, with an environment if ``config`` is given.
+        device: PyTorch device; by default that of the configuration.
+        trusted: call ``load`` of Stable-Baselines3, **which runs code from the file**: its author can do with this computer
+            what you can. The model is then the one in the archive, with an environment if ``config`` is given.
 
     Returns:
         The model, and the configuration with preset and defaults filled in; None without ``config``.
 
     Raises:
-        UsageError: if neither ``config`` nor ``trusted`` is given, or the archive is broken, holds anything that does not
-            belong there, or does not fit the configuration.
+        UsageError: if neither ``config`` nor ``trusted`` is given, or if the archive is broken, holds anything that
+            does not belong there, or does not fit the configuration.
     """
     path = Path(path)
     if not path.is_file():
@@ -94,7 +94,7 @@ def load_archive(
 
 
 def _run_archive(path: Path, config: Config | None, device: str | None) -> BaseAlgorithm:
-    """Stable-Baselines3's own ``load``: this runs code from the file."""
+    """Call ``load`` of Stable-Baselines3: this runs code from the file."""
     if config is None:
         with opened(path) as archive:
             algo = algorithm_of(plain_values(path, archive))
@@ -107,7 +107,7 @@ def _run_archive(path: Path, config: Config | None, device: str | None) -> BaseA
     env = None if config is None else make_env(config, 1, config.seed)
     try:
         model: BaseAlgorithm = ALGORITHMS[algo].load(path, env=env, device=device or (config.device if config else "auto"))
-    except Exception as error:  # the file's own code may raise anything
+    except Exception as error:  # the code in the file may raise anything
         raise UsageError(
             f"{path} cannot be loaded by Stable-Baselines3: {type(error).__name__}: {str(error)[:400]}"
         ) from error
@@ -119,25 +119,25 @@ class _Archive:
     path: Path
 
     def fill(self, model: BaseAlgorithm, config: Config) -> None:
-        """Put the numbers of the archive into the model, which stays as it is if any of them does not fit."""
+        """Put the numbers of the archive into the model; if one does not fit, the model is unchanged."""
         names, variables = model._get_torch_save_params()
-        room = {f"{name}.pth": room_of(recursive_getattr(model, name)) for name in names}
-        room[VARIABLES] = ROOM_OF_FILE + 2 * ROOM_OF_TENSOR * len(variables)
+        size_limits = {f"{name}.pth": size_limit_of(recursive_getattr(model, name)) for name in names}
+        size_limits[VARIABLES] = FILE_OVERHEAD + 2 * TENSOR_OVERHEAD * len(variables)
         needed = {DATA, *(f"{name}.pth" for name in names), *([VARIABLES] if variables else [])}
-        most = sum({**ROOM, **room}.values()) + ROOM_OF_FILE
-        if (size := self.path.stat().st_size) > most:  # its table of contents alone might not fit into memory
+        most = sum({**SIZE_LIMITS, **size_limits}.values()) + FILE_OVERHEAD
+        if (size := self.path.stat().st_size) > most:  # its table of contents alone might exhaust the memory
             raise self.error(f"it has {size} bytes, and the configured model needs at most {most}; {FIX}")
         with opened(self.path) as archive:
             plain = plain_values(self.path, archive)
-            self.check_data(plain, model, config)  # before its members, which differ between algorithms
-            check_members(self.path, archive, {**ROOM, **room}, needed)
+            self.check_data(plain, model, config)  # before the members, which differ between algorithms
+            check_members(self.path, archive, {**SIZE_LIMITS, **size_limits}, needed)
             counters = self.counters(plain)
             stored = States(self.path, archive)
             states: dict[str, Any] = {name: stored.state(f"{name}.pth", recursive_getattr(model, name)) for name in names}
             values = stored.variables(model, variables)
         model.set_parameters(states, exact_match=True, device=model.device)
         for name, value in values.items():
-            # in place, because SAC's optimiser holds the very tensor
+            # in place, because SAC's optimiser holds this tensor
             recursive_setattr(model, f"{name}.data", value.to(model.device))
         for name, number in counters.items():
             setattr(model, name, number)
@@ -146,7 +146,7 @@ class _Archive:
         return UsageError(f"{self.path} is not loaded: {text}")
 
     def check_data(self, plain: Mapping[str, Any], model: BaseAlgorithm, config: Config) -> None:
-        """Compare what the archive says in plain words with the configured model."""
+        """Compare the plain values of the archive with the configured model."""
         algo = algorithm_of(plain)
         if algo != config.algo:
             written = algo or f"another algorithm than {', '.join(ALGORITHMS)}"
@@ -163,23 +163,23 @@ class _Archive:
                     )
 
     def counters(self, plain: Mapping[str, Any]) -> dict[str, int | float]:
-        found: dict[str, int | float] = {}
+        counters: dict[str, int | float] = {}
         for name in _COUNTERS:
             if name in plain:
                 value = plain[name]
                 if type(value) is not int or not 0 <= value < 2**63:
                     raise self.error(f"its {name} is no number of steps")
-                found[name] = value
+                counters[name] = value
         progress = plain.get("_current_progress_remaining", 1.0)
         if type(progress) not in (int, float) or not -1e9 < progress <= 1.0:
             raise self.error("its _current_progress_remaining is no number up to 1")
-        if "num_timesteps" not in found:
+        if "num_timesteps" not in counters:
             raise self.error("its 'data' has no num_timesteps, so Stable-Baselines3 did not write it")
-        return {**found, "_current_progress_remaining": float(progress)}
+        return {**counters, "_current_progress_remaining": float(progress)}
 
 
 def _numbers(text: Any) -> NDArray[np.float64] | None:
-    """An array as NumPy prints it, which Stable-Baselines3 stores beside the pickled space; None if it is anything else."""
+    """Read an array as NumPy prints it, which Stable-Baselines3 stores beside the pickled space; None for anything else."""
     if not isinstance(text, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What is in an archive, by its table of contents and its plain values, before memory is spent on it."""
+"""Check an archive by its table of contents and its plain values, before memory is allocated for its members."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from eqrl.errors import UsageError
 from eqrl.files.zip_members import ZIP_ERRORS, read_member
 
 DATA, VARIABLES = "data", "pytorch_variables.pth"
-ROOM: Mapping[str, int] = {DATA: 2**22, "_stable_baselines3_version": 2**10, "system_info.txt": 2**16}
-# what PyTorch writes around the numbers: for each tensor, and for each file
-ROOM_OF_TENSOR, ROOM_OF_FILE = 2**10, 2**16
+SIZE_LIMITS: Mapping[str, int] = {DATA: 2**22, "_stable_baselines3_version": 2**10, "system_info.txt": 2**16}
+# bytes that PyTorch writes around the numbers, for each tensor and for each file
+TENSOR_OVERHEAD, FILE_OVERHEAD = 2**10, 2**16
 SLOTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 FIX = "give the env, network and policy_kwargs that it was trained with"
-# a plain value that only this algorithm stores
+# for each algorithm, a plain value that only it stores
 _MARKS = {"ppo": "n_epochs", "sac": "target_entropy", "td3": "policy_delay"}
-_FOREIGN = ("top_quantiles_to_drop_per_net", "quantile_coefficients")  # TQC calls itself neither
+_FOREIGN = ("top_quantiles_to_drop_per_net", "quantile_coefficients")  # TQC stores the marks of SAC too
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive, open.
+    """Open an archive.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it is not a zip archive.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -41,13 +41,13 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def check_members(path: Path, archive: zipfile.ZipFile, room: Mapping[str, int], needed: set[str]) -> None:
-    """Refuse whatever the model does not need, by the archive's table of contents alone."""
+def check_members(path: Path, archive: zipfile.ZipFile, size_limits: Mapping[str, int], needed: set[str]) -> None:
+    """Refuse members that the model does not need, by the archive's table of contents alone."""
     seen: set[str] = set()
     for info in archive.infolist():
-        name = info.orig_filename  # Python's own attribute ends at a zero byte
+        name = info.orig_filename  # the attribute ``filename`` ends at a zero byte
         what = f"{path} is not loaded: its member {name[:80]!r}"
-        if name not in room:
+        if name not in size_limits:
             raise UsageError(f"{what} does not belong to the configured model, which has {', '.join(sorted(needed))}")
         if name in seen:
             raise UsageError(f"{what} is there twice")
@@ -59,9 +59,9 @@ def check_members(path: Path, archive: zipfile.ZipFile, room: Mapping[str, int],
             raise UsageError(f"{what} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UsageError(f"{what} is compressed in a way that Stable-Baselines3 does not use")
-        if info.file_size > room[name]:
+        if info.file_size > size_limits[name]:
             raise UsageError(
-                f"{what} would take {info.file_size} bytes, and the configured model needs at most {room[name]}; {FIX}"
+                f"{what} would take {info.file_size} bytes, and the configured model needs at most {size_limits[name]}; {FIX}"
             )
     if missing := sorted(needed - seen):
         raise UsageError(
@@ -71,10 +71,10 @@ def check_members(path: Path, archive: zipfile.ZipFile, room: Mapping[str, int],
 
 
 def plain_values(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    """The plain values in ``data``; those that are pickled stay the text that they are."""
+    """The plain values in ``data``; pickled values stay text."""
     try:
-        if archive.getinfo(DATA).file_size > ROOM[DATA]:
-            raise UsageError(f"{path} is not loaded: its member 'data' has more than {ROOM[DATA]} bytes")
+        if archive.getinfo(DATA).file_size > SIZE_LIMITS[DATA]:
+            raise UsageError(f"{path} is not loaded: its member 'data' has more than {SIZE_LIMITS[DATA]} bytes")
         values = json.loads(read_member(archive, archive.getinfo(DATA)).decode("utf-8"))
     except KeyError:
         raise UsageError(f"{path} is not loaded: it has no member 'data', so model.save did not write it") from None
@@ -86,18 +86,18 @@ def plain_values(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def algorithm_of(plain: Mapping[str, Any]) -> str | None:
-    """Which algorithm wrote the values, by those that only it has; None if it is none of ours."""
-    found = [algo for algo, mark in _MARKS.items() if mark in plain]
-    return found[0] if len(found) == 1 and not any(mark in plain for mark in _FOREIGN) else None
+    """The algorithm that wrote the values, recognised by a value that only it stores; None for an unknown algorithm."""
+    matching = [algo for algo, mark in _MARKS.items() if mark in plain]
+    return matching[0] if len(matching) == 1 and not any(mark in plain for mark in _FOREIGN) else None
 
 
-def room_of(owner: Any) -> int:
-    """Bytes that a file with the state of a module or optimiser may have."""
+def size_limit_of(owner: Any) -> int:
+    """The largest size in bytes of a file with the state of a module or optimiser."""
     if isinstance(owner, torch.optim.Optimizer):
         parameters = [parameter for group in owner.param_groups for parameter in group["params"]]
-        # one number for the steps, and two or three tensors like the parameter
-        sizes = [len(SLOTS) * int(p.nbytes) + (1 + len(SLOTS)) * ROOM_OF_TENSOR for p in parameters]
+        # the number of steps, and two or three tensors like the parameter
+        sizes = [len(SLOTS) * int(p.nbytes) + (1 + len(SLOTS)) * TENSOR_OVERHEAD for p in parameters]
     else:
-        # a view brings the whole storage with it
-        sizes = [int(t.untyped_storage().nbytes()) + ROOM_OF_TENSOR for t in owner.state_dict().values()]
-    return ROOM_OF_FILE + sum(sizes)
+        # PyTorch stores the whole storage of a view
+        sizes = [int(t.untyped_storage().nbytes()) + TENSOR_OVERHEAD for t in owner.state_dict().values()]
+    return FILE_OVERHEAD + sum(sizes)

@@ -1,4 +1,4 @@
-"""Numbers of an archive, each compared with the place in the model that it is for."""
+"""States in an archive, each compared with the part of the model that it belongs to."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from eqrl.loading.archive_members import FIX, SLOTS, VARIABLES
 
 @dataclass(frozen=True)
 class States:
-    """Reads states out of an open archive.
+    """Reads states from an open archive.
 
     Attributes:
-        path: of the archive, for errors.
-        archive: it itself.
+        path: path of the archive, for errors.
+        archive: the open archive.
     """
 
     path: Path
     archive: zipfile.ZipFile
 
     def error(self, text: str) -> UsageError:
-        """What to raise: nothing is loaded."""
+        """The error to raise."""
         return UsageError(f"{self.path} is not loaded: {text}")
 
     def _tensors(self, member: str) -> Any:
@@ -48,33 +48,33 @@ class States:
 
         Args:
             member: the file in the archive.
-            owner: what the state is for.
+            owner: the module or optimiser.
 
         Raises:
             UsageError: if the file is damaged or does not fit.
         """
         stored = self._tensors(member)
-        own: dict[str, Any] = owner.state_dict()
+        expected: dict[str, Any] = owner.state_dict()
         if isinstance(owner, torch.optim.Optimizer):
-            return self._optimizer(stored, owner, own, member)
-        self._check_keys(stored, own, member)
-        for name, tensor in own.items():
-            # into the model's own dict, which has the versions of its modules with it
-            own[name] = self._tensor(stored[name], tensor, f"{member}, {name!r}")
-        return own
+            return self._optimizer(stored, owner, expected, member)
+        self._check_keys(stored, expected, member)
+        for name, tensor in expected.items():
+            # into the model's state dict, which also holds the versions of its modules
+            expected[name] = self._tensor(stored[name], tensor, f"{member}, {name!r}")
+        return expected
 
-    def _optimizer(self, stored: Any, owner: torch.optim.Optimizer, own: dict[str, Any], member: str) -> dict[str, Any]:
-        self._check_keys(stored, own, member)
+    def _optimizer(self, stored: Any, owner: torch.optim.Optimizer, expected: dict[str, Any], member: str) -> dict[str, Any]:
+        self._check_keys(stored, expected, member)
         groups, slots = stored["param_groups"], stored["state"]
-        if not isinstance(groups, list) or len(groups) != len(own["param_groups"]) or not isinstance(slots, dict):
+        if not isinstance(groups, list) or len(groups) != len(expected["param_groups"]) or not isinstance(slots, dict):
             raise self.error(f"{member} is no state of the optimiser of the configured model")
-        for group, ours in zip(groups, own["param_groups"], strict=True):
+        for group, ours in zip(groups, expected["param_groups"], strict=True):
             if not isinstance(group, dict):
                 raise self.error(f"{member} is no state of the optimiser of the configured model")
             for name, value in ours.items():
-                theirs = group.get(name, value)  # other versions of PyTorch have other options
+                theirs = group.get(name, value)  # versions of PyTorch differ in their options
                 if name in KERNEL_OPTIONS and (theirs is None or isinstance(theirs, bool)):
-                    continue  # that is not what is computed, and ours stays
+                    continue  # does not change the result, so the configured value stays
                 if name in ("lr", "initial_lr"):
                     if not _is_amount(theirs):
                         raise self.error(f"{member}: its learning rate is no number")
@@ -102,26 +102,26 @@ class States:
             state[index] = {"step": step}
             for slot, like in known.items():
                 state[index][slot] = self._tensor(entries[slot], like, f"{member}, {slot!r} of parameter {index}")
-        return {"state": state, "param_groups": own["param_groups"]}
+        return {"state": state, "param_groups": expected["param_groups"]}
 
     def variables(self, model: BaseAlgorithm, names: list[str]) -> dict[str, torch.Tensor]:
-        """Tensors that the algorithm itself holds, by name."""
+        """Tensors of the algorithm outside its policy, by name."""
         if not names and VARIABLES not in self.archive.namelist():
             return {}
         stored = self._tensors(VARIABLES)
         self._check_keys(stored, dict.fromkeys(names), VARIABLES)
         return {name: self._tensor(stored[name], recursive_getattr(model, name), f"{VARIABLES}, {name!r}") for name in names}
 
-    def _check_keys(self, stored: Any, own: Mapping[str, Any], what: str) -> None:
+    def _check_keys(self, stored: Any, expected: Mapping[str, Any], what: str) -> None:
         if not isinstance(stored, dict):
             raise self.error(f"{what} is no table of tensors")
-        if missing := sorted(set(own) - set(stored)):
+        if missing := sorted(set(expected) - set(stored)):
             raise self.error(f"{what} has no {missing[0]!r}, which the configured model has; {FIX}")
-        if extra := sorted(map(str, set(stored) - set(own))):
+        if extra := sorted(map(str, set(stored) - set(expected))):
             raise self.error(f"{what} has {extra[0][:80]!r}, which the configured model has not; {FIX}")
 
     def _tensor(self, stored: Any, like: torch.Tensor, what: str) -> torch.Tensor:
-        """The numbers, if they have the shape and type of the model's and are finite."""
+        """The numbers, if they are finite and have the shape and type of the model's tensor."""
         if not isinstance(stored, StoredTensor):
             raise self.error(f"{what} is no tensor")
         if stored.shape != tuple(like.shape) or stored.dtype != like.dtype:
@@ -150,7 +150,7 @@ def _same(theirs: Any, ours: Any) -> bool:
 
 
 def _is_amount(value: Any) -> bool:
-    # no isfinite: a whole number may be too long for a float
+    # not isfinite: an integer may be too large for a float
     return type(value) in (int, float) and 0 <= value < 1e30
 
 

@@ -1,4 +1,4 @@
-"""``eqrl.load``: one door for everything that holds a model, which never runs code out of a file unless it is told to."""
+"""``eqrl.load``: load a model from a run folder or file, without running code from it unless the user allows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import Config
 
 _ZIP, _PICKLE = b"PK", b"\x80"
-# kinds of files that hold something else than a model, and what to do with them
+# file types that hold something other than a model, and what to do with them
 _OTHERS = {
     ".safetensors": "the parameters of a run alone; give the run folder, and which of its models with checkpoint=",
     ".yaml": "a configuration; train it with 'eqrl train --config'",
@@ -53,22 +53,22 @@ def load(
     config: Config | str | Path | None = None,
     trusted: bool = False,
 ) -> tuple[BaseAlgorithm, Config | None]:
-    """Load a model. No code in the file or folder is executed, unless ``trusted`` says so.
+    """Load a model. No code in the file or folder is executed unless ``trusted`` is set.
 
     Args:
         path: a run folder, or a ``.zip`` file of Stable-Baselines3.
         checkpoint: which model of a run folder: ``"last"``, ``"best"`` or a number of steps.
-        device: PyTorch device, the configuration's own by default.
-        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it: the model is built from
-            it and gets the archive's parameters, optimisers and counters. A run folder has its own.
-        trusted: for a ``.zip`` file, call Stable-Baselines3's own ``load``, **which runs code from the file**: whoever made the
-            file can do with this computer what you can.
+        device: PyTorch device; by default that of the configuration.
+        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it. The model is built
+            from it and gets the archive's parameters, optimisers and counters. A run folder contains its configuration.
+        trusted: for a ``.zip`` file, call ``load`` of Stable-Baselines3, **which runs code from the file**: its author can do
+            with this computer what you can.
 
     Returns:
-        The model, and its configuration: None for a ``.zip`` file that was ``trusted`` without one.
+        The model and its configuration, which is None for a ``trusted`` ``.zip`` file without one.
 
     Raises:
-        UsageError: if it is no such thing, is damaged, or does not fit the configuration. An environment of another package
+        UsageError: if it is neither, is damaged, or does not fit the configuration. The package of a third-party environment
             must have been imported before.
     """
     path = Path(path)
@@ -87,7 +87,7 @@ def load(
 
 
 def _refuse_other_kinds(path: Path) -> None:
-    """Refuse what is no zip archive of a model, in words that say what it is instead."""
+    """Refuse a file that is not a zip archive of a model; the error says what the file is instead."""
     if not path.exists():
         return
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Models out of run folders."""
+"""Load models from run folders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from eqrl.checkpoint.contents import is_checkpoint, load_checkpoint
 from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
-from eqrl.checkpoint.store import is_checkpoint, load_checkpoint
 from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder
@@ -21,36 +21,36 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
     Args:
         path: the run folder, or the folder of one of its checkpoints.
         checkpoint: ``"last"``, ``"best"`` or a number of steps.
-        device: PyTorch device, the run's own by default.
+        device: PyTorch device; by default the run's.
 
     Returns:
-        The model, with an environment of one member, and the run's configuration.
+        The model, with a vector environment of size one, and the run's configuration.
 
     Raises:
-        UsageError: if it is not a run folder, has no such checkpoint, or holds something else than what was written. An
-            environment of another package must have been imported before.
+        UsageError: if it is not a run folder, has no such checkpoint, or was changed after it was written. The package of a
+            third-party environment must have been imported before.
     """
     path = Path(path)
     while True:
         if is_checkpoint(path):
-            place, manifest = path, Manifest.read(path)
-            config = Config.from_dict(manifest.config, str(place))
+            checkpoint_folder, manifest = path, Manifest.read(path)
+            config = Config.from_dict(manifest.config, str(checkpoint_folder))
         else:
             folder = RunFolder.open(path)
-            place, manifest = folder.checkpoint(checkpoint)
-            config = folder.stored_config(place, manifest)
+            checkpoint_folder, manifest = folder.checkpoint(checkpoint)
+            config = folder.stored_config(checkpoint_folder, manifest)
         try:
-            return _loaded(place, manifest, config, device)
+            return _loaded(checkpoint_folder, manifest, config, device)
         except DamagedCheckpointError:
-            # a training that goes on may have deleted it meanwhile, and then there is a newer one
-            if place.is_dir() or checkpoint not in ("last", "best") or place == path:
+            # a running training may have deleted it in the meantime; then there is a newer one
+            if checkpoint_folder.is_dir() or checkpoint not in ("last", "best") or checkpoint_folder == path:
                 raise
 
 
-def _loaded(place: Path, manifest: Manifest, config: Config, device: str | None) -> tuple[BaseAlgorithm, Config]:
+def _loaded(checkpoint_folder: Path, manifest: Manifest, config: Config, device: str | None) -> tuple[BaseAlgorithm, Config]:
     with warnings.catch_warnings():
         # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
         model = make_model(config.replace(device=device or config.device), make_env(config, 1, config.seed))
-    load_checkpoint(model, place, manifest)
+    load_checkpoint(model, checkpoint_folder, manifest)
     return model, config

@@ -1,1 +1,1 @@
-"""Training runs: configuration, environments and models made of it, training, and what lies in a run folder."""
+"""Training runs: configuration, the environments and models built from it, training, and the run folder."""

@@ -1,4 +1,4 @@
-"""The algorithms of Stable-Baselines3 by name, and which of their arguments are hyperparameters."""
+"""The algorithms of Stable-Baselines3 by name, and the names of their hyperparameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 ALGORITHMS: Mapping[str, type[BaseAlgorithm]] = {"ppo": PPO, "sac": SAC, "td3": TD3}
-_OWN_ARGUMENTS = {
+_NOT_HYPERPARAMETERS = {
     "self",
     "policy",
     "env",
@@ -24,4 +24,4 @@ _OWN_ARGUMENTS = {
 
 def known_hyperparams(algo: str) -> set[str]:
     """Names of the hyperparameters of an algorithm."""
-    return {*inspect.signature(ALGORITHMS[algo].__init__).parameters, "normalize"} - _OWN_ARGUMENTS
+    return {*inspect.signature(ALGORITHMS[algo].__init__).parameters, "normalize"} - _NOT_HYPERPARAMETERS

@@ -1,4 +1,4 @@
-"""Buffers of a run: their classes by name, and their options, checked before SB3 meets them."""
+"""Buffers of a run: their classes by name, and their options, checked before SB3 receives them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eqrl.runs.fleets import rows_of_members
 from eqrl.runs.ranges import check_value
 from eqrl.runs.values import fitting
 
-# names in eqrl.agents; HerReplayBuffer is SB3's own
+# classes of eqrl.agents, except HerReplayBuffer, which is SB3's
 BUFFERS: Mapping[str, tuple[str, ...]] = {
     "replay_buffer_class": (
         "HerReplayBuffer",
@@ -41,14 +41,14 @@ _GIVEN_BY_SB3 = {
 
 
 def buffer_named(name: str, value: Any) -> type | None:
-    """The class of a buffer; None is SB3's own for the observation space.
+    """The class of a buffer, or None for SB3's default for the observation space.
 
     Args:
         name: the hyperparameter, a key of ``BUFFERS``.
         value: name of the class, or None.
 
     Raises:
-        UsageError: for an unknown one, with the closest.
+        UsageError: for an unknown name; the message offers the closest one.
     """
     if value is None:
         return None
@@ -59,14 +59,14 @@ def buffer_named(name: str, value: Any) -> type | None:
 
 
 def check_buffer(arguments: dict[str, Any], env: VecEnv) -> None:
-    """Check the options of a buffer and give them their types.
+    """Check the options of the buffers and convert them to their types.
 
     Args:
-        arguments: of an algorithm, with buffer classes in place of their names; changed.
+        arguments: arguments of an algorithm, with buffer classes instead of their names; modified in place.
         env: the environment of the run.
 
     Raises:
-        UsageError: for an unknown option or an impossible value, or hindsight without goals.
+        UsageError: for an unknown option, an impossible value, or hindsight replay without goals.
     """
     dicts = isinstance(env.observation_space, spaces.Dict)
     for kind, default in (
@@ -78,13 +78,13 @@ def check_buffer(arguments: dict[str, Any], env: VecEnv) -> None:
             _refuse_without_goals(buffer, env)
             if rows_of_members(env):
                 options = arguments[f"{kind}_kwargs"] = _with_infos(options)
-        fits = issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts  # if not, it says so itself
+        fits = issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts  # if not, the buffer raises its own error
         if options and fits:
             arguments[f"{kind}_kwargs"] = _checked(f"{kind}_kwargs", options, buffer)
 
 
 def _checked(name: str, options: Mapping[str, Any], buffer: type) -> dict[str, Any]:
-    """Options of a buffer, with the types of its constructors, as far as these say any."""
+    """Options of a buffer, converted to the types that its constructors annotate."""
     known = known_arguments(buffer) - _GIVEN_BY_SB3
     types_of: dict[str, Any] = {}
     for base in reversed(buffer.__mro__):
@@ -107,10 +107,10 @@ def _checked(name: str, options: Mapping[str, Any], buffer: type) -> dict[str, A
 
 
 def _with_infos(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Options with which hindsight replay tells the environment whose transition each one is: in a fleet rewards depend on it.
+    """Make hindsight replay pass ``info`` to the environment: in a fleet the reward depends on the member it names.
 
     Raises:
-        UsageError: if they say otherwise.
+        UsageError: if the options forbid it.
     """
     if options and not options.get("copy_info_dict", True):
         raise UsageError(

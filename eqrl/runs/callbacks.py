@@ -1,4 +1,4 @@
-"""What happens beside the training: evaluation, measured equivariance, checkpoints and a clean stop."""
+"""Callbacks of a run: evaluation, measured equivariance, checkpoints and a clean stop."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from eqrl.runs.logs import table_text
 from eqrl.symmetry import TRIVIAL, Group, representation_of
 
 _EVALUATION_SEED = 20_000
-RETRY_SECONDS = 10.0  # after a checkpoint that could not be written
+RETRY_SECONDS = 10.0  # delay after a checkpoint that could not be written
 
 
 class Every(BaseCallback):
-    """Does something every so many environment steps, counted from step 0 of the run.
+    """Calls :meth:`act` at a fixed interval of environment steps, counted from step 0 of the run.
 
     Args:
-        steps: environment steps between two calls of :meth:`act`; 0 for never.
+        steps: environment steps between two calls; 0 for never.
     """
 
     def __init__(self, steps: int) -> None:
@@ -39,7 +39,7 @@ class Every(BaseCallback):
         self._next = steps
 
     def _on_training_start(self) -> None:
-        if self.steps:  # a resumed run keeps the rhythm of the first one
+        if self.steps:  # a resumed run keeps the schedule of the first one
             self._next = (self.model.num_timesteps // self.steps + 1) * self.steps
 
     def _on_step(self) -> bool:
@@ -49,23 +49,22 @@ class Every(BaseCallback):
         return True
 
     def act(self) -> None:
-        """What to do."""
+        """The action; subclasses implement it."""
         raise NotImplementedError
 
 
 class Evaluate(Every):
-    """Play the same episodes again and again, log ``eval/``, write ``evaluations.csv`` and keep the best model.
+    """Plays the same episodes in every evaluation, logs ``eval/``, writes ``evaluations.csv`` and keeps the best model.
 
-    Each member of a fleet has columns of its own besides.
-
-    Better means more successes, and among equals a higher return. Nothing of the training's random numbers is used.
+    Each member of a fleet has additional columns. A model is better if it succeeds more often, or equally often with a higher
+    return. The random numbers of the training are not used.
 
     Args:
         env: environments for evaluation, one for each episode.
         steps: environment steps between evaluations.
         table: the CSV file.
-        keep_best: called with the row of a best evaluation.
-        clock: seconds of training so far.
+        keep_best: called with the row of an evaluation that is better than all before.
+        clock: returns the seconds of training so far.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Evaluate(Every):
         return {"rows": self.rows}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave; later rows vanish from the file, the run writes them again."""
+        """Restore :meth:`state_dict`; later rows are removed from the file, because the run writes them again."""
         self.rows = [{str(name): float(value) for name, value in row.items()} for row in state["rows"]]
         self.write_table()
 
@@ -96,7 +95,7 @@ class Evaluate(Every):
         """Evaluate once."""
         members = rows_of_members(self.env)
         episodes = np.arange(self.env.num_envs)
-        for rows in members.values():  # every member of a fleet plays the same ones
+        for rows in members.values():  # every member of a fleet plays the same episodes
             episodes[rows] = np.arange(len(rows))
         seeds = (_EVALUATION_SEED + episodes).tolist()
         played = play(self.model, self.env, seeds)
@@ -128,26 +127,26 @@ class Evaluate(Every):
             self.keep_best(row)
 
     def write_table(self) -> None:
-        """Write the file."""
+        """Write the CSV file."""
         if not self.rows:
             self.table.unlink(missing_ok=True)
             return
         rows = [{**row, "timesteps": int(row["timesteps"])} for row in self.rows]
         try:
             write_whole(self.table, table_text(list(rows[0]), rows))
-        except OSError as error:  # the rows are kept and written with the next one
+        except OSError as error:  # the rows stay in memory and are written with the next evaluation
             warnings.warn(f"{self.table} cannot be written ({error.strerror}); the training goes on", stacklevel=2)
 
 
 class Equivariance(BaseCallback):
-    """Measure, once a rollout (and at most every so many steps), how well the deployed policy keeps the symmetry.
+    """Measures, at most once a rollout, how well the deployed policy keeps the symmetry.
 
-    Logs the relative error of ``model.predict`` on current observations, under generic elements of the policy's group (of the
-    environment's world symmetry, if the policy has none), as ``equivariance/predict_error``.
+    Logs the relative error of ``model.predict`` on current observations as ``equivariance/predict_error``. The group elements
+    are random ones of the policy's group, or of the environment's world symmetry if the policy has no group.
 
     Args:
-        steps: least number of environment steps between two measurements.
-        samples: group elements a measurement.
+        steps: minimum number of environment steps between two measurements.
+        samples: group elements per measurement.
     """
 
     def __init__(self, steps: int, samples: int = 4) -> None:
@@ -162,7 +161,7 @@ class Equivariance(BaseCallback):
         return {"next": self._next, "random": self._rng}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+        """Restore :meth:`state_dict`."""
         self._next = int(state["next"])
         set_generator(self._rng, state["random"])
 
@@ -182,13 +181,13 @@ class Equivariance(BaseCallback):
 
 
 class Checkpoints(BaseCallback):
-    """Save the whole training at the beginning of rollouts, restore it there, and leave ``learn`` there after a signal.
+    """Saves and restores the whole training at the start of a rollout, and leaves ``learn`` there after a signal.
 
     Args:
         steps: environment steps between checkpoints; 0 for only the first one.
         save: writes a checkpoint.
-        stop: tells of signals.
-        randomness: random numbers of the checkpoint that the run goes on from, or None for a new run.
+        stop: records signals.
+        randomness: random numbers of the checkpoint that the run continues from, or None for a new run.
         say: prints a line.
     """
 
@@ -215,7 +214,7 @@ class Checkpoints(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         if self._randomness is not None:
-            # only now: what SB3 does before the first rollout draws random numbers too
+            # only here, because SB3 draws random numbers before the first rollout too
             restore_randomness(self.model, self._randomness)
             self._randomness = None
         if self.stop.stopped:
@@ -243,7 +242,7 @@ class Checkpoints(BaseCallback):
 
 
 def symmetry_of(model: Any) -> Group:
-    """The group that a policy keeps; for a policy without one, what its environment declares about gravity."""
+    """The group of a policy; without one, the symmetry about gravity that its environment declares."""
     group = getattr(model.policy, "group", TRIVIAL)
     if isinstance(group, Group) and group != TRIVIAL:
         return group

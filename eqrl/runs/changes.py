@@ -1,4 +1,4 @@
-"""What of a run's configuration may change after it has begun, and what has."""
+"""Which options of a run may change after it has begun, and which have changed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MAY_CHANGE = (
 
 
 def forbidden_changes(there: Config, here: Config) -> list[str]:
-    """Differences that make it another run, each as ``option is X there and Y here``.
+    """Differences that would make it another run, each as ``option is X there and Y here``.
 
     Args:
-        there: the configuration that the run was begun with.
-        here: the one that it is to go on with.
+        there: the configuration with which the run began.
+        here: the configuration with which it would continue.
     """
     known, wanted = there.to_dict(), here.to_dict()
     return [

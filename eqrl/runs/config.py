@@ -1,6 +1,6 @@
-"""What a training run is: the one place where options, their help texts, types and defaults are written down."""
+"""The configuration of a training run: the only definition of its options, their help texts, types and defaults."""
 
-# ruff: noqa: RUF009 (option() is dataclasses.field() with a name of its own)
+# ruff: noqa: RUF009 (option() wraps dataclasses.field())
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def option(default: Any, group: str, help: str, *flags: str, metavar: str | None
     """A dataclass field that is also a command-line option.
 
     Args:
-        default: default value; dicts are copied for every instance.
+        default: default value; a dict is copied for every instance.
         group: heading under which ``--help`` lists it.
         help: help text.
         flags: short forms such as ``-n``.
@@ -127,7 +127,7 @@ class Config:
                 raise UsageError(f"option {name!r}: {value} is too small, give at least {least}")
 
     def _read_stock_forms(self) -> None:
-        """Take ``policy_kwargs`` also where RL Zoo has them, and classes of PyTorch by their name, as files hold them."""
+        """Accept ``policy_kwargs`` within ``hyperparams``, as in RL Zoo, and store classes of PyTorch by name, as files do."""
         elsewhere = self.hyperparams.get("policy_kwargs", {})
         if not isinstance(elsewhere, Mapping):
             raise UsageError(
@@ -146,16 +146,16 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Options and plain values, for YAML or JSON; :meth:`from_dict` gives the same configuration back."""
+        """Options as plain values for YAML or JSON; the inverse of :meth:`from_dict`."""
         return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "the configuration") -> Config:
-        """Build from option names and plain values; ``-`` and ``_`` are the same.
+        """Build a configuration from option names and plain values; ``-`` and ``_`` are equivalent.
 
         Args:
-            values: the options that are not to have their default.
-            source: what error messages call the place where the values stand.
+            values: options that differ from their default.
+            source: name of the origin of the values in error messages.
 
         Raises:
             UsageError: for an unknown option, naming the closest one, or a wrong value.
@@ -163,23 +163,23 @@ class Config:
         return cls(**known_options(cls, values, source))
 
     def with_preset(self, preset: Mapping[str, Any]) -> Config:
-        """Fill every option that is None, and every hyperparameter that is not given, from a preset.
+        """Fill options that are None, and hyperparameters that are not given, from a preset.
 
         Args:
-            preset: options of this class, and for the rest arguments of the algorithm.
+            preset: options of this class; all other keys are arguments of the algorithm.
         """
-        own = {name: value for name, value in self.to_dict().items() if value is not None}
+        given = {name: value for name, value in self.to_dict().items() if value is not None}
         preset = _without_widths(preset) if "net_arch" in self.policy_kwargs else preset
         rest = {name: value for name, value in preset.items() if name not in hints(Config)}
         layer = {name: value for name, value in preset.items() if name not in rest}
-        return Config(**merged(layer, {"hyperparams": rest}, own))
+        return Config(**merged(layer, {"hyperparams": rest}, given))
 
 
-# What ``eqrl train`` without arguments trains: goals and headings in one sector, so that the turned worlds of the
-# evaluation at the end are new to the agent.
+# The job of ``eqrl train`` without arguments. Goals and headings lie in one sector, so that the rotated worlds of the
+# final evaluation are new to the agent.
 DEFAULT_JOB: Mapping[str, Any] = {
     "env": "eqrl/AntTarget-v0",
-    # arriving counts for more than by default: an agent that only wants to be fast falls over in one of twenty episodes
+    # the bonus for arriving is larger than by default: an agent that is only fast falls over in one of twenty episodes
     "env_kwargs": {"target_sector": [-15, 15], "heading": [-15, 15], "success_bonus": 30.0},
     "network": "regular",
     "n_timesteps": 400_000,
@@ -196,7 +196,7 @@ def _without_widths(preset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def convert_options(instance: Any) -> None:
-    """Give every option of a frozen dataclass its type; for ``__post_init__``.
+    """Convert every option of a frozen dataclass to its type; for ``__post_init__``.
 
     Raises:
         UsageError: naming the option.
@@ -209,7 +209,7 @@ def convert_options(instance: Any) -> None:
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Combine options; later layers win, and tables such as ``env_kwargs`` are combined key by key, at every depth."""
+    """Merge options: later layers win, and tables such as ``env_kwargs`` are merged key by key at every depth."""
     total: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():
@@ -227,37 +227,37 @@ def hints(cls: type) -> Mapping[str, Any]:
 
 
 def known_options(cls: type, values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Refuse keys that are not options of a dataclass.
+    """The values by option name; a key that is not an option of the dataclass is refused.
 
     Raises:
-        UsageError: naming the key, where it stands and the closest option.
+        UsageError: naming the key, its origin and the closest option.
     """
     names = hints(cls)
-    found = {}
+    options = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in names:
             hint = hyperparameter_hint(name, names, "hyperparams: {{{0}: ...}}") if cls is Config else None
             raise UsageError(f"unknown option {str(key)!r} in {source}; {hint or suggestion(name, names)}")
-        found[name] = value
-    return found
+        options[name] = value
+    return options
 
 
 def hyperparameter_hint(word: str, options: Iterable[str], form: str) -> str | None:
-    """A half-sentence for an argument of an algorithm that stands where options do, or None if it is more like an option.
+    """A clause for a hyperparameter that was given as an option, or None if the word is closer to an option.
 
     Args:
         word: what the user wrote.
-        options: what would have been right there.
-        form: how to give a hyperparameter, with ``{0}`` in place of its name.
+        options: the valid options.
+        form: how to give a hyperparameter, with ``{0}`` for its name.
     """
-    from eqrl.runs.algorithms import ALGORITHMS, known_hyperparams  # heavy, and only mistakes come here
+    from eqrl.runs.algorithms import ALGORITHMS, known_hyperparams  # a heavy import, needed for errors only
 
     word = word.replace("-", "_")
     arguments = set().union(*map(known_hyperparams, ALGORITHMS))
-    own = {option.lstrip("-").replace("-", "_") for option in options}
-    close = get_close_matches(word, sorted(arguments | own), n=1, cutoff=0.6)
-    if not close or close[0] in own:
+    option_names = {option.lstrip("-").replace("-", "_") for option in options}
+    close = get_close_matches(word, sorted(arguments | option_names), n=1, cutoff=0.6)
+    if not close or close[0] in option_names:
         return None
     meant = "it is" if close[0] == word else f"did you mean {close[0]!r}? That is"
     return f"{meant} an argument of the algorithm: write {form.format(close[0])}"

@@ -1,4 +1,4 @@
-"""From a configuration to environments."""
+"""Build environments from a configuration."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def make_env(
 
     Args:
         config: a resolved configuration.
-        n_envs: number of environments, and at least one for each member of a fleet; the configuration's by default.
+        n_envs: number of environments, at least one for each member of a fleet; by default that of the configuration.
         seed: environment ``i`` gets ``seed + i``.
-        evaluation: apply ``eval_env_kwargs`` and leave out what only training uses (normalised rewards, augmentation).
+        evaluation: apply ``eval_env_kwargs``, and leave out normalised rewards and augmentation, which only training uses.
         kwargs: options of the environment that win over the configuration's.
 
     Raises:
@@ -43,7 +43,7 @@ def make_env(
     """
     options = in_order(config.env, {**config.env_kwargs, **(config.eval_env_kwargs if evaluation else {}), **kwargs})
     check_render_mode(options)
-    # an evaluation never stops a training: its diverged episode has ended, and failed
+    # an evaluation never stops a training: an episode that diverges ends and counts as failed
     on_divergence: OnDivergence = "reset" if evaluation else config.on_divergence
     n_envs = max(n_envs, len(members_of(config, evaluation=evaluation))) if n_envs else config.n_envs or 1
     check_environment_id(config.env)
@@ -67,11 +67,11 @@ def make_env(
 
 @contextmanager
 def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
-    """One environment of a configuration, to look at; closed afterwards. Of a fleet it is the first member.
+    """A single environment of a configuration, for inspection; it is closed on exit. Of a fleet it is the first member.
 
     Args:
-        config: with the environment.
-        options: of the environment, one member's where an array holds one number for each.
+        config: names the environment.
+        options: options of the environment; of an array with a number for each member, the first is taken.
 
     Raises:
         UsageError: if the environment refuses an option.
@@ -84,7 +84,7 @@ def single(config: Config, options: Mapping[str, Any]) -> Iterator[gymnasium.Env
 
 
 def turnable(config: Config) -> bool:
-    """Whether rotations of the scene can be asked for; not of an environment that was typed from outside and has no such option."""
+    """Whether the scene can be rotated: an environment that was typed from outside may have no option for it."""
     if config.env in ENVIRONMENTS:
         return True
     options = _member({**config.env_kwargs, **config.eval_env_kwargs}, 0)
@@ -114,10 +114,10 @@ def check_environment_id(env_id: str) -> None:
 
 
 def check_render_mode(options: Mapping[str, Any]) -> None:
-    """Refuse a ``render_mode`` that is no name: Gymnasium takes the user's word for it.
+    """Refuse a ``render_mode`` that is not a string, because Gymnasium does not check it.
 
     Raises:
-        UsageError: naming it.
+        UsageError: naming the value.
     """
     if not isinstance(options.get("render_mode"), str | None):
         raise UsageError(
@@ -137,7 +137,7 @@ def _single(
 
 
 def is_typed(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether the observations of an environment say how they turn."""
+    """Whether the observations of an environment are typed, that is, declare how they transform."""
     try:
         representation_of(env.observation_space)
     except UntypedSpaceError:
@@ -146,7 +146,7 @@ def is_typed(env: gymnasium.Env[Any, Any]) -> bool:
 
 
 def typed_env(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, Any]:
-    """The environment with spaces that say how they turn: its own, or what ``with_symmetry`` knows or derives.
+    """The environment with typed spaces: as it is, or with the types that ``with_symmetry`` knows or derives.
 
     Raises:
         UsageError: if it cannot be typed without a declaration.
@@ -160,7 +160,7 @@ def typed_env(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, A
         )
     try:
         with warnings.catch_warnings():
-            # that there is none is told where a network needs one
+            # a missing symmetry is reported where a network needs one
             warnings.simplefilter("ignore", SymmetryWarning)
             return with_symmetry(env)
     except (DeclarationError, CannotTypeError) as error:
@@ -171,7 +171,7 @@ def typed_env(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, A
 
 
 def _member(options: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """Options of one member of a batch, where an array holds one number for each."""
+    """Options of member ``i`` of a batch; an array holds one number for each member."""
     return {k: v[i].item() if isinstance(v, np.ndarray) else v for k, v in options.items()}
 
 

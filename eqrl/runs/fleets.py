@@ -14,7 +14,7 @@ MEMBERS = "members"
 
 
 def in_order(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of an environment with the members of a fleet by name: manifests and comparisons forget the order of a table."""
+    """Options with the members of a fleet sorted by name, because manifests do not keep the order of a table."""
     members = options.get(MEMBERS)
     if env_id not in ENVIRONMENTS or not isinstance(members, Mapping):
         return dict(options)
@@ -33,10 +33,10 @@ def first_member(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def members_of(config: Config, *, evaluation: bool = False) -> tuple[str, ...]:
-    """Names of a fleet's members, in the order of its environments; empty where there is no fleet.
+    """Names of a fleet's members in the order of its environments; empty without a fleet.
 
     Args:
-        config: with the environment.
+        config: names the environment.
         evaluation: apply ``eval_env_kwargs``, which may have other members.
     """
     members = in_order(config.env, _options(config, evaluation)).get(MEMBERS)
@@ -44,19 +44,19 @@ def members_of(config: Config, *, evaluation: bool = False) -> tuple[str, ...]:
 
 
 def member_options(config: Config, name: str) -> dict[str, Any]:
-    """Options of the environment that a member of a fleet is evaluated in alone."""
+    """Options of the environment in which one member of a fleet is evaluated alone."""
     options = _options(config, evaluation=True)
     members = options.pop(MEMBERS)
     return {**options, **members[name]}
 
 
 def alone(config: Config, name: str) -> Config:
-    """The configuration that evaluates one member of a fleet as an environment of its own."""
+    """The configuration that evaluates one member of a fleet as a separate environment."""
     return config.replace(env_kwargs=member_options(config, name), eval_env_kwargs={})
 
 
 def rows_of_members(env: VecEnv) -> dict[str, list[int]]:
-    """Which environments of a vector environment are each member's; empty without a fleet."""
+    """Indices of the environments of each member within a vector environment; empty without a fleet."""
     rows: dict[str, list[int]] = {}
     for i, name in enumerate(getattr(env.unwrapped, MEMBERS, ())):
         rows.setdefault(name, []).append(i)

@@ -1,4 +1,4 @@
-"""The run folder: everything about one training run, readable by a person and loadable without pickle."""
+"""The run folder: everything about one training run, readable by people and loadable without pickle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHECKSUM = b"# SHA-256 of the lines above: "
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the files of a run are.
+    """The files of a run.
 
     Attributes:
         path: the folder, ``<log folder>/<algo>/<environment>_<n>``.
@@ -39,12 +39,12 @@ class RunFolder:
     # ------------------------------------------------------------------ make and find
     @classmethod
     def create(cls, config: Config) -> RunFolder:
-        """Make the next free folder; two processes that do it at once get two folders.
+        """Create the next free folder; two processes that do so at the same time get two folders.
 
         Raises:
             UsageError: if the log folder cannot be written.
         """
-        parent, stem = _place(config)
+        parent, stem = _parent_and_stem(config)
         try:
             parent.mkdir(parents=True, exist_ok=True)
             taken = [p.name.removeprefix(f"{stem}_") for p in parent.glob(f"{stem}_*")]
@@ -61,7 +61,7 @@ class RunFolder:
         return cls(path)
 
     def describe(self, config: Config) -> None:
-        """Say what the run is. Only for the owner of its lock: a folder with a configuration may be gone on with by others.
+        """Write what the run is. Only for the owner of its lock: others may resume a folder that has a configuration.
 
         Raises:
             UsageError: if it cannot be written.
@@ -75,14 +75,14 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path, *, empty: bool = False) -> RunFolder:
-        """A folder that a run made.
+        """Open the folder of an existing run.
 
         Args:
             path: the folder.
-            empty: accept one that was killed before its first checkpoint.
+            empty: accept a run that was killed before its first checkpoint.
 
         Raises:
-            UsageError: if it is not one, or the run never saved a model.
+            UsageError: if it is not a run folder, or the run never saved a model.
         """
         folder = cls(Path(path))
         what = f"{path} is not a run folder"
@@ -99,16 +99,16 @@ class RunFolder:
         return folder
 
     def board(self, parent: Path, name: str) -> Path:
-        """The run's own TensorBoard folder in one that runs share, the same again when it is resumed.
+        """The run's TensorBoard folder within a shared one; a resumed run gets the same folder again.
 
         A resumed run hides what it logged after its last checkpoint, and must not hide another run of the same name.
 
         Args:
             parent: the shared folder.
-            name: of the run's own, which gets a number if it is taken.
+            name: name of the run's folder, which gets a number if it is taken.
 
         Raises:
-            OSError: if it cannot be made.
+            OSError: if it cannot be created.
         """
         note, number, chosen = self.path / "tensorboard.txt", 1, name
         with contextlib.suppress(OSError, ValueError):
@@ -134,7 +134,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Store:
-        """Its checkpoints."""
+        """The checkpoints of the run."""
         return Store(self.path)
 
     @property
@@ -149,19 +149,19 @@ class RunFolder:
 
     @property
     def failed(self) -> bool:
-        """Whether a guard stopped the run, and it has not got any further since."""
+        """Whether a guard stopped the run, and the run has not advanced since."""
         reached = max(self.checkpoints.steps(), default=0)
-        found = [path.name.removeprefix("failure_").split("_")[0] for path in self.path.glob("failure_*")]
-        return any(steps.isdigit() and int(steps) >= reached for steps in found)
+        failure_steps = [path.name.removeprefix("failure_").split("_")[0] for path in self.path.glob("failure_*")]
+        return any(steps.isdigit() and int(steps) >= reached for steps in failure_steps)
 
     def checkpoint(self, which: str | int) -> tuple[Path, Manifest]:
-        """A checkpoint by name, with its policy verified.
+        """A checkpoint by name; its policy is verified.
 
         Args:
-            which: ``"last"`` (the newest that is undamaged), ``"best"`` or a number of steps.
+            which: ``"last"`` (the newest undamaged one), ``"best"`` or a number of steps.
 
         Raises:
-            UsageError: if the run has no such checkpoint, with a list of those that it has; or if it is damaged.
+            UsageError: if the run has no such checkpoint, with a list of the existing ones; or if it is damaged.
         """
         store = self.checkpoints
         if which == "last":
@@ -172,39 +172,39 @@ class RunFolder:
         if not str(which).isdigit() or int(which) not in steps:
             have = ", ".join(["best", "last", *map(str, sorted(steps))])
             raise UsageError(f"run {self.path} has no checkpoint {str(which)!r}; it has {have}")
-        place = store.at(int(which))
-        return place, store.verified(place, complete=False)
+        checkpoint = store.at(int(which))
+        return checkpoint, store.verified(checkpoint, complete=False)
 
     def config(self) -> Config:
         """The configuration of the run, from its newest undamaged checkpoint.
 
         Raises:
-            UsageError: if there is none, or ``config.yaml`` says something else.
+            UsageError: if there is none, or ``config.yaml`` contradicts it.
         """
         return self.stored_config(*self.checkpoint("last"))
 
-    def stored_config(self, place: Path, manifest: Manifest) -> Config:
-        """The configuration in a checkpoint, which is verified; ``config.yaml`` must not contradict it.
+    def stored_config(self, checkpoint: Path, manifest: Manifest) -> Config:
+        """The configuration in a verified checkpoint; ``config.yaml`` must not contradict it.
 
-        Options that may change on the way are those of ``config.yaml``: a run that was given more steps may have been killed
-        before its next checkpoint.
+        Options that may change during a run are taken from ``config.yaml``: a run that was given more steps may have been
+        killed before its next checkpoint.
 
         Raises:
-            UsageError: if it does, with all differences; or if it cannot be read.
+            UsageError: if ``config.yaml`` contradicts it, with all differences; or if it cannot be read.
         """
-        stored = Config.from_dict(manifest.config, str(place))
+        stored = Config.from_dict(manifest.config, str(checkpoint))
         fix = "its checkpoints hold the configuration too: undo the change, or delete the file"
         if self.config_file.is_file():
             try:
                 written = self.written_config()
             except UsageError as error:
                 raise UsageError(f"{error}; {fix}") from None
-            if found := forbidden_changes(stored, written):
-                raise UsageError(f"{self.config_file} was changed: {'; '.join(found)}; {fix}")
+            if changes := forbidden_changes(stored, written):
+                raise UsageError(f"{self.config_file} was changed: {'; '.join(changes)}; {fix}")
             if self._config_is_whole():
                 return written.replace(n_timesteps=written.n_timesteps or stored.n_timesteps, gym_packages=stored.gym_packages)
             if written != stored:
-                text = f"{self.config_file} was changed after it was written, so what {place} says counts; give changes as options"
+                text = f"{self.config_file} was changed after it was written, so the configuration in {checkpoint} counts; give changes as options"
                 warnings.warn(CheckpointWarning(text), stacklevel=2)
         return stored
 
@@ -230,7 +230,7 @@ class RunFolder:
         self.write("config.yaml", text + _CHECKSUM.decode() + hashlib.sha256(text.encode()).hexdigest() + "\n")
 
     def write(self, name: str, text: str) -> None:
-        """Write a text file as a whole: a reader sees the old or the new one, never half of it.
+        """Write a text file atomically: a reader sees the old or the new one, never half of it.
 
         Raises:
             OSError: if it cannot be written.
@@ -239,13 +239,13 @@ class RunFolder:
 
 
 def unfinished(config: Config) -> list[Path]:
-    """Runs in the log folder with this very configuration that were interrupted and are not being trained now.
+    """Interrupted runs in the log folder that have exactly this configuration and that nobody is training now.
 
     Args:
-        config: resolved.
+        config: a resolved configuration.
     """
-    parent, stem = _place(config)
-    found, told = [], []
+    parent, stem = _parent_and_stem(config)
+    interrupted, notices = [], []
     for path in parent.glob(f"{stem}_*"):
         folder = RunFolder(path)
         if not path.name.removeprefix(f"{stem}_").isdigit() or folder.result_file.exists() or folder.failed:
@@ -253,41 +253,41 @@ def unfinished(config: Config) -> list[Path]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CheckpointWarning)
             try:
-                # first what costs nothing: checkpoints may be large, and others may be training here
-                if _elsewhere(folder.written_config(), config) != config or is_taken(path):
+                # cheap checks first: checkpoints may be large, and other processes may be training here
+                if _with_log_folder_of(folder.written_config(), config) != config or is_taken(path):
                     continue
                 created = ""  # killed before its first checkpoint
                 if folder.checkpoints.steps():
-                    place, manifest = folder.checkpoints.newest(complete=True)
-                    if _elsewhere(folder.stored_config(place, manifest), config) != config:
+                    checkpoint, manifest = folder.checkpoints.newest(complete=True)
+                    if _with_log_folder_of(folder.stored_config(checkpoint, manifest), config) != config:
                         continue
                     if different := different_versions(manifest.versions):
-                        told.append(f"{path} was interrupted with {'; '.join(different)}; --resume {path} goes on with it")
+                        notices.append(f"{path} was interrupted with {'; '.join(different)}; --resume {path} goes on with it")
                         continue
                     created = manifest.created
                 elif read_rows(path / "progress.csv"):
                     continue  # somebody deleted its checkpoints
             except UsageError:
                 continue
-        found.append((created, path))
-    for text in told if not found else ():
+        interrupted.append((created, path))
+    for text in notices if not interrupted else ():
         warnings.warn(text, stacklevel=2)
-    return [path for _, path in sorted(found)]
+    return [path for _, path in sorted(interrupted)]
 
 
-def _elsewhere(there: Config, here: Config) -> Config:
-    """A configuration without regard to where its log folder was: it may have been moved."""
+def _with_log_folder_of(there: Config, here: Config) -> Config:
+    """The configuration ``there`` with the log folder of ``here``: the folder may have been moved."""
     return there.replace(log_folder=here.log_folder)
 
 
-def _place(config: Config) -> tuple[Path, str]:
-    """The folder of a configuration's runs, and what their names begin with."""
+def _parent_and_stem(config: Config) -> tuple[Path, str]:
+    """The folder that holds a configuration's runs, and the common start of their names."""
     return Path(config.log_folder) / config.algo, config.env.split(":")[-1].replace("/", "-")
 
 
 def _nearby(path: Path) -> str:
-    """The newest run folder close to a wrong path, as a half-sentence."""
+    """A clause that names the newest run folder near a wrong path, or nothing."""
     for root, pattern in ((path, "*/config.yaml"), (path, "*/*/config.yaml"), (Path("logs"), "*/*/config.yaml")):
-        if root.is_dir() and (found := sorted(root.glob(pattern), key=lambda p: p.stat().st_mtime)):
-            return f", for instance {found[-1].parent}"
+        if root.is_dir() and (config_files := sorted(root.glob(pattern), key=lambda p: p.stat().st_mtime)):
+            return f", for instance {config_files[-1].parent}"
     return ""

@@ -1,4 +1,4 @@
-"""Hyperparameters: from the plain values of a configuration to the arguments of an algorithm of Stable-Baselines3."""
+"""Convert the hyperparameters of a configuration to the arguments of an algorithm of Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
     """Arguments of the algorithm's constructor.
 
     Raises:
-        UsageError: for an unknown hyperparameter, or a value of the wrong type or that is not possible.
+        UsageError: for an unknown hyperparameter, or a value that has the wrong type or is not possible.
     """
     known = known_hyperparams(config.algo)
     parameters = inspect.signature(ALGORITHMS[config.algo].__init__).parameters
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for name, value in config.hyperparams.items():
         if name not in known:
             raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
         if name != "normalize":
-            found[name] = _argument(name, value, parameters[name].annotation)
-            check_value(name, found[name])
-    if "train_freq" in found:
-        found["train_freq"] = train_frequency(found["train_freq"], env.num_envs)
-    if not isinstance(noise := found.get("action_noise"), ActionNoise | None):
-        found["action_noise"] = _action_noise(noise, config, env)
-    check_buffer(found, env)
-    return found
+            arguments[name] = _argument(name, value, parameters[name].annotation)
+            check_value(name, arguments[name])
+    if "train_freq" in arguments:
+        arguments["train_freq"] = train_frequency(arguments["train_freq"], env.num_envs)
+    if not isinstance(noise := arguments.get("action_noise"), ActionNoise | None):
+        arguments["action_noise"] = _action_noise(noise, config, env)
+    check_buffer(arguments, env)
+    return arguments
 
 
 def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
     """The environment with rewards scaled by the running spread of returns, if hyperparameter ``normalize`` asks for it.
 
-    A reward is the same in every turned world, so this keeps the symmetry; the observations stay as they are.
+    A reward is the same in every rotated world, so scaling it keeps the symmetry. Observations are not changed.
 
     Raises:
-        UsageError: if observations are to be normalised too, which nothing outside the policy may do.
+        UsageError: if observations are to be normalised too: only the policy may do that.
     """
     value = config.hyperparams.get("normalize")
     if not value:
@@ -80,7 +80,7 @@ def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
 
 
 def _argument(name: str, value: Any, hint: Any) -> Any:
-    """Values that YAML cannot hold (schedules, pairs, classes), and the type of all others."""
+    """The value of an argument: schedules, pairs and classes from their names, everything else converted to its type."""
     if name in BUFFERS:
         return buffer_named(name, value)
     if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
@@ -89,7 +89,7 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
         except ValueError:
             raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
         check_value(name, start)
-        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains a little beyond the end
+        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains slightly beyond the end
     if name == "train_freq" and isinstance(value, list):
         return value
     with one_line(f"hyperparameter {name!r}"):
@@ -97,7 +97,7 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
 
 
 def _action_noise(options: Any, config: Config, env: VecEnv) -> ActionNoise:
-    """Noise from a table of its arguments."""
+    """Action noise from a table of its arguments."""
     if not isinstance(options, Mapping):
         raise UsageError(
             f"hyperparameter 'action_noise': {options!r} is not a table of options, give for instance {{sigma: 0.1}}"
@@ -110,7 +110,7 @@ def _action_noise(options: Any, config: Config, env: VecEnv) -> ActionNoise:
             values[name] = convert(value, float)
         check_value(f"action_noise.{name}", values[name])
     if config.network != STOCK_POLICY:
-        space: Any = env.action_space  # typed, or its policy will say that it is not
+        space: Any = env.action_space  # if it is not typed, its policy refuses it
         return BallNoise(space, **values)
     dim = int(np.prod(env.action_space.shape or ()))
     return NormalActionNoise(np.zeros(dim), np.full(dim, values.get("sigma", 0.1)))

@@ -1,4 +1,4 @@
-"""Stopping cleanly: the first signal ends the training at the next rollout, with a checkpoint; the second one at once."""
+"""Stop cleanly: the first signal ends the training at the next rollout, with a checkpoint; a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-# What Ctrl-C, a cluster's scheduler and its early warning send. SIGUSR1 does not exist on Windows.
+# Sent by Ctrl-C, by a cluster's scheduler, and by its early warning. SIGUSR1 does not exist on Windows.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
 class StoppedBySignal(Exception):
-    """Leaves ``learn`` at the beginning of a rollout, where the model is whole, or the evaluation at the end."""
+    """Leaves ``learn`` at the start of a rollout, where the model is consistent, or leaves the final evaluation."""
 
 
 class StopOnSignal:
-    """A context manager that turns the first signal into a request, and lets the second one through.
+    """A context manager that turns the first signal into a request and lets the second one through.
 
-    In the middle of a rollout or an update the training is not whole, so the signal only sets a flag.
+    During a rollout or an update the training is not consistent, so the signal only sets a flag.
 
     Args:
-        at_once: raise :class:`StoppedBySignal` instead, where everything is saved already.
+        at_once: raise :class:`StoppedBySignal` instead, because everything is saved already.
 
     Attributes:
-        stopped: whether a signal came.
+        stopped: whether a signal has arrived.
     """
 
     def __init__(self, at_once: bool = False) -> None:
@@ -33,15 +33,15 @@ class StopOnSignal:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
-        """Take over the signals; only the main thread may, elsewhere nothing happens."""
+        """Install the handlers; only the main thread may do so, and in other threads nothing happens."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell asks of what it runs in the background
+                if signal.getsignal(number) is not signal.SIG_IGN:  # a shell ignores signals for background jobs
                     self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        """Give the signals back."""
+        """Restore the previous handlers."""
         self._restore()
 
     def _restore(self) -> None:

@@ -1,4 +1,4 @@
-"""Learning curves that continue where a resumed run continues, and that never stop a training."""
+"""Learning curves that continue with a resumed run and never stop a training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Table(KVWriter):
 
     Args:
         path: the file.
-        since: environment steps at which the run goes on: later rows are dropped, it writes them again. None for a new run.
+        since: environment steps at which the run continues, or None for a new run; later rows are dropped, because it writes
+            them again.
     """
 
     def __init__(self, path: Path, since: int | None = None) -> None:
@@ -34,7 +35,7 @@ class Table(KVWriter):
             write_whole(path, table_text(self.names, rows))
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Append a row; a new name makes the file be written anew with one column more."""
+        """Append a row; a new name adds a column, for which the file is rewritten."""
         row = filter_excluded_keys(key_values, key_excluded, "csv")
         if new := sorted(set(row) - set(self.names)):
             rows = read_rows(self.path)
@@ -45,32 +46,32 @@ class Table(KVWriter):
                 csv.DictWriter(file, self.names, restval="", lineterminator="\n").writerow(row)
 
     def close(self) -> None:
-        """Nothing is open between two rows."""
+        """Nothing to do: the file is open only while a row is written."""
 
 
 class Board(TensorBoardOutputFormat):
-    """TensorBoard; what an interrupted stretch logged after its last checkpoint is hidden.
+    """TensorBoard; values that an interrupted run logged after its last checkpoint are hidden.
 
     Args:
         folder: for the event files.
-        since: environment steps at which the run goes on; None for a new run.
+        since: environment steps at which the run continues, or None for a new run.
     """
 
     def __init__(self, folder: Path, since: int | None = None) -> None:
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=None if since is None else since + 1)
         self._is_closed = False
         with contextlib.suppress(AttributeError):
-            # a full disk ends TensorBoard's own thread; the next write raises the error again, and that one is told in a line
+            # a full disk ends TensorBoard's thread; the next write raises the error again, and that one becomes a warning
             files: Any = self.writer.file_writer
             files.event_writer._async_writer._worker._invoke_excepthook = lambda thread: None
 
 
 class Forgiving(KVWriter):
-    """Passes values on, and lets the training go on when a disk is full.
+    """Passes values to a writer, and lets the training continue when the disk is full.
 
     Args:
-        writer: what writes them.
-        what: its name in the warning, which comes once.
+        writer: writes the values.
+        what: its name in the warning, which is given once.
     """
 
     def __init__(self, writer: KVWriter, what: str) -> None:
@@ -88,13 +89,13 @@ class Forgiving(KVWriter):
                 warnings.warn(f"{self.what} cannot be written ({error.strerror or error}); the training goes on", stacklevel=2)
 
     def close(self) -> None:
-        """Close, whatever is left unwritten."""
+        """Close the writer, even if some values were not written."""
         with contextlib.suppress(OSError):
             self.writer.close()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file; a last line that was cut off by a kill is left out.
+    """Rows of a CSV file, without a last line that a kill has cut off.
 
     Raises:
         OSError: if it cannot be read.
@@ -107,7 +108,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def table_text(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A CSV file."""
+    """The text of a CSV file."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""From a configuration to a model; whatever does not fit is refused before any work is done."""
+"""Build a model from a configuration; anything that does not fit is refused before any work is done."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     """The model of a run, with fresh parameters.
 
     Raises:
-        UsageError: for an unknown hyperparameter, an untyped space, bounds that are not a ball, ...
+        UsageError: if something does not fit, such as an unknown hyperparameter, an untyped space or a box that is not a ball.
     """
     algorithm = ALGORITHMS[config.algo]
     kwargs = _named_optimizer(dict(config.policy_kwargs))
@@ -64,14 +64,14 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
         raise UsageError(f"option 'device': {config.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
     with one_line(f"{config.algo} with network {config.network} on {config.env}"):
         model = algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
-    # a rollout buffer that evaluates the policy has to be told of it
+    # a rollout buffer that evaluates the policy needs a reference to it
     if (bind := getattr(getattr(model, "rollout_buffer", None), "bind", None)) is not None:
         bind(model.policy)
     return model
 
 
 def _named_activation(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of SB3's own policy, with the activation that a name stands for."""
+    """Arguments of SB3's policy, with the name of an activation replaced by its class."""
     if not isinstance(name := kwargs.get("activation_fn"), str):
         return kwargs
     with one_line("policy_kwargs"):
@@ -79,7 +79,7 @@ def _named_activation(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named_optimizer(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a policy, with the optimizer of PyTorch that a name stands for."""
+    """Arguments of a policy, with the name of an optimizer of PyTorch replaced by its class."""
     if not isinstance(name := kwargs.get("optimizer_class"), str):
         return kwargs
     known = {kind.__name__: kind for kind in vars(torch.optim).values() if inspect.isclass(kind)}
@@ -89,7 +89,7 @@ def _named_optimizer(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_huge(value: Any, name: str) -> None:
-    """Refuse layers that no memory holds: the system would kill the process instead of telling."""
+    """Refuse layers that fit into no memory, because the system would kill the process without a message."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             _refuse_huge(entry, f"{name}.{key}")

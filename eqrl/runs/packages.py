@@ -1,4 +1,4 @@
-"""Packages of others that register environments: imported because a person says so, never because a file does."""
+"""Third-party packages that register environments: imported at the user's request, never at that of a file."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def import_packages(names: Iterable[str] | None) -> None:
 
 
 def refuse_imports(names: Iterable[str] | None, source: str) -> None:
-    """Refuse packages that a file asks to be imported: that would run code because a file says so.
+    """Refuse packages that a file asks to import, because that would run code at the request of a file.
 
     Args:
-        names: packages; those that are imported already are no matter.
+        names: packages; those that are imported already are accepted.
         source: the file.
 
     Raises:
-        UsageError: with what to give on the command line.
+        UsageError: naming the option to give on the command line.
     """
     missing = [name for name in names or () if name not in sys.modules]
     if missing:
         raise UsageError(
-            f"{source} asks to import {', '.join(missing)}, which would run code because a file says so; "
+            f"{source} asks to import {', '.join(missing)}, which would run code at the request of a file; "
             f"if you trust it, give --gym-packages {' '.join(missing)}"
         )

@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal, a line now and then in a file."""
+"""The progress of a training: a bar in a terminal, occasional lines in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 from stable_baselines3.common.callbacks import BaseCallback
 
-_LINES = 20  # in a file, so many lines a run
+_LINES = 20  # per run, in a file
 _REFRESH = 0.2  # seconds
 
 
@@ -71,7 +71,7 @@ class ShowProgress(BaseCallback):
             self.close()
 
     def close(self) -> None:
-        """Give the terminal back, also after an error."""
+        """Release the terminal, also after an error."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""Which values a hyperparameter may have: Stable-Baselines3 notices many impossible ones only in the middle of ``learn``."""
+"""Valid ranges of hyperparameters: Stable-Baselines3 notices many impossible values only in the middle of ``learn``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from eqrl.errors import UsageError
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers that are possible.
+    """A range of possible numbers.
 
     Attributes:
         least: lower end.
         most: upper end.
-        inside: whether the lower end itself is left out.
+        inside: whether the lower end itself is excluded.
     """
 
     least: float
@@ -30,7 +30,7 @@ class Range:
         return self.least <= value <= self.most and not (self.inside and value == self.least)
 
     def __str__(self) -> str:
-        """For people."""
+        """The range in words."""
         ends = f"above {self.least:g}" if self.inside else f"of at least {self.least:g}"
         return f"a number {ends}" + ("" if math.isinf(self.most) else f" and at most {self.most:g}")
 
@@ -67,7 +67,7 @@ RANGES: Mapping[str, Range] = {
     "replay_buffer_kwargs.probability": _SHARE,
     "rollout_buffer_kwargs.probability": _SHARE,
 }
-# where a word may stand in place of a number
+# hyperparameters that accept a word instead of a number
 _WORDS: Mapping[str, tuple[str, str]] = {
     "ent_coef": (r"auto(_[0-9.eE+-]+)?", "'auto', 'auto_0.1' or a number"),
     "target_entropy": (r"auto", "'auto' or a number"),
@@ -75,14 +75,14 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 
 def check_value(name: str, value: Any) -> None:
-    """Refuse a value that is not possible; values that are no plain numbers or words are left alone.
+    """Refuse an impossible value; a value that is neither a plain number nor a word is accepted.
 
     Args:
-        name: a hyperparameter, or with a dot an entry of one.
-        value: what its type in SB3's signature allows.
+        name: a hyperparameter, or an entry of one after a dot.
+        value: a value of the type in SB3's signature.
 
     Raises:
-        UsageError: naming the hyperparameter, the value and what is possible.
+        UsageError: naming the hyperparameter, the value and the valid range.
     """
     if isinstance(value, bool):
         return
@@ -93,7 +93,7 @@ def check_value(name: str, value: Any) -> None:
 
 
 def train_frequency(value: Any, n_envs: int) -> Any:
-    """``train_freq`` as SB3 takes it: a number of steps, or a pair.
+    """``train_freq`` in the form that SB3 accepts: a number of steps, or a pair.
 
     Args:
         value: a number, or a list of a number and ``"step"`` or ``"episode"``.

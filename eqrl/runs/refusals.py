@@ -1,4 +1,4 @@
-"""What Stable-Baselines3 refuses only in the middle of ``learn``: told from errors that happened to it."""
+"""Options that Stable-Baselines3 refuses only in the middle of ``learn``, told apart from other errors."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import dis
 
 from eqrl.errors import UsageError
 
-# classes of environments raise for what the environment does, which is no option of ours
+# these classes raise errors about the environment, not about an option
 _OF_ENVIRONMENTS = ("stable_baselines3.common.monitor", "stable_baselines3.common.vec_env")
 
 
 class RefusedInTraining(UsageError):
-    """Stable-Baselines3 refused an option before the first update; the message is its own, with what to do."""
+    """Stable-Baselines3 refused an option before the first update; its message is quoted with a fix."""
 
 
 def refused(error: BaseException) -> bool:
-    """Whether Stable-Baselines3 raised an error itself, by ``raise`` or ``assert``, and no function that it called.
+    """Whether Stable-Baselines3 itself raised an error, by ``raise`` or ``assert``, rather than a function that it called.
 
     Args:
-        error: with its traceback.
+        error: the error, with its traceback.
     """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

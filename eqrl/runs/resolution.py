@@ -1,4 +1,4 @@
-"""A configuration with nothing left open: the preset, and every default that depends on other options."""
+"""Resolve a configuration: fill in the preset and every default that depends on other options."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def resolve(config: Config) -> Config:
 
 
 def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
-    """The network for another's environment: the preset's, or ``regular`` where all symmetry relabels a body.
+    """The network for a third-party environment: the preset's, or ``regular`` if its symmetry only permutes parts of a body.
 
     Raises:
         UsageError: if the environment was typed from outside and has no symmetry.
@@ -66,7 +66,7 @@ def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
 
 
 def _as_options(preset: Mapping[str, Any]) -> dict[str, Any]:
-    """A preset with the names of our options: the policy class follows from the algorithm, the network is an option."""
+    """A preset with eqrl's option names: the policy class follows from the algorithm, and the network is an option."""
     options = {name: value for name, value in preset.items() if name != "policy"}
     kwargs = dict(options.get("policy_kwargs") or {})
     options.update({name: kwargs.pop(name) for name in ("network", "group") if name in kwargs})
@@ -74,10 +74,10 @@ def _as_options(preset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _for_stock_policy(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The preset for SB3's own policy: the same widths and noise, and none of the arguments that only ours take."""
-    kept = {name: value for name, value in kwargs.items() if name == "log_std_init"}
+    """The preset for SB3's stock policy: the same widths and noise, without the arguments that only eqrl's policies take."""
+    stock_kwargs = {name: value for name, value in kwargs.items() if name == "log_std_init"}
     hidden = (kwargs.get("network_kwargs") or {}).get("hidden")
-    return {**kept, "net_arch": list(hidden)} if hidden else kept
+    return {**stock_kwargs, "net_arch": list(hidden)} if hidden else stock_kwargs
 
 
 def _check_network(name: str) -> None:

@@ -1,4 +1,4 @@
-"""One stretch of training in a run folder: train, save, evaluate, report."""
+"""A training session in a run folder: train, save, evaluate, report."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Run:
         path: its folder.
         model: the trained model.
         config: its resolved configuration.
-        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return`` (means over
-            the angles), ``retention_min`` and ``equivariance_error`` (largest).
+        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return`` (means
+            over the angles), ``retention_min`` and ``equivariance_error`` (largest).
         zero_shot: the zero-shot evaluation, or None if there was none.
         interrupted: whether it was stopped by a signal and can be resumed.
     """
@@ -63,9 +63,10 @@ class Run:
 
 @dataclass
 class Session:
-    """One stretch of training within a run folder.
+    """A training session, from a start or a resume to its end.
 
-    ``inexact`` says why a resumed run will not be the same to the bit; ``kept`` is what the checkpoint holds besides the model.
+    ``inexact`` is the reason why a resumed run will not be the same to the bit, if there is one; ``restored`` holds the contents
+    of the checkpoint besides the model, and is None for a new run.
     """
 
     config: Config
@@ -74,10 +75,10 @@ class Session:
     eval_env: VecEnv
     console: Console
     inexact: str | None = None
-    kept: dict[str, Any] | None = None
+    restored: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        """Set up what is beside the training."""
+        """Set up the store, the callbacks and the guard."""
         config = self.config
         self.store = Store(self.folder.path, config.keep_checkpoints)
         self.about = Description(config.to_dict(), versions(), self.inexact)
@@ -87,11 +88,11 @@ class Session:
         self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
         self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
         self.guard = Guard(config.env, self.folder.path, self._last)
-        if self.kept:
-            self._go_on_from(self.kept["progress"])
+        if self.restored:
+            self._go_on_from(self.restored["progress"])
 
     def _go_on_from(self, progress: Any) -> None:
-        """What is beside the training, as it was in a checkpoint."""
+        """Restore the clock and the callbacks from a checkpoint."""
         try:
             self._begin -= float(progress["seconds"])
             for name, callback in self._stateful().items():
@@ -106,7 +107,7 @@ class Session:
         self._say(
             f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed {self.config.seed}"
         )
-        since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.kept else ""
+        since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.restored else ""
         self._say(f"run      {self._name}{since}")
         if self.inexact:
             self._say(
@@ -116,7 +117,7 @@ class Session:
             self.model.set_logger(self._logger())
             return self._run()
         except OSError as error:
-            if self._learning:  # an environment's own: what is written there is forgiven or waited for
+            if self._learning:  # raised by an environment: eqrl's own writes in ``learn`` never raise OSError
                 raise
             raise UsageError(
                 f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in "
@@ -132,11 +133,11 @@ class Session:
         with StopOnSignal() as stop:
             if first < (self.config.n_timesteps or 0):
                 self._learn(stop)
-            elif self.kept:  # values that wait for the logger belong to the row of the evaluation at the end
-                restore_randomness(self.model, self.kept["randomness"])
+            elif self.restored:  # values that wait for the logger belong to the row of the final evaluation
+                restore_randomness(self.model, self.restored["randomness"])
             if self.model.num_timesteps > first or not self.store.steps():
                 self._save_at_last(stop)
-                self.evaluate.write_table()  # again, if the disk was full when the last row came
+                self.evaluate.write_table()  # again, in case the disk was full when the last row was written
         metrics = {"timesteps": float(self.model.num_timesteps), "seconds": self._clock()}
         result, stopped = None, stop.stopped
         if not stopped:
@@ -158,7 +159,7 @@ class Session:
         total, threads = self.config.n_timesteps or 0, torch.get_num_threads()
         updates = self.model._n_updates
         progress = ShowProgress(total, self.console)
-        cores = ShareCores()  # now: it remembers how many threads there are for updates
+        cores = ShareCores()  # made here, because it remembers the number of threads for updates
         try:
             with self.guard, simulating():
                 self._learning = True
@@ -182,7 +183,7 @@ class Session:
             progress.close()
 
     def _callbacks(self, stop: StopOnSignal, progress: ShowProgress) -> list[Any]:
-        randomness = self.kept["randomness"] if self.kept else None
+        randomness = self.restored["randomness"] if self.restored else None
         return [
             self.guard,
             Checkpoints(self.config.save_freq or 0, self._save, stop, randomness, self._say),
@@ -191,7 +192,7 @@ class Session:
             *([progress] if self.config.progress else []),
         ]
 
-    # ------------------------------------------------------------------ what is kept
+    # ------------------------------------------------------------------ saving
     def _stateful(self) -> dict[str, Any]:
         return {"evaluate": self.evaluate, "equivariance": self.equivariance, "guard": self.guard}
 
@@ -201,7 +202,7 @@ class Session:
         self.store.save(self.model, self.about, {"seconds": self._clock(), **progress})
 
     def _save_at_last(self, stop: StopOnSignal) -> None:
-        """Save what has been trained, however long a full disk takes; only a signal gives up."""
+        """Save the end of the training; while the disk is full, retry until a signal arrives."""
         before = stop.stopped
         while True:
             try:
@@ -226,17 +227,17 @@ class Session:
         return str(self.store.at(steps[0])) if steps else "none yet"
 
     def _clock(self) -> float:
-        """Seconds of training, all stretches together."""
+        """Seconds of training, over all sessions of the run."""
         return time.monotonic() - self._begin
 
     def _logger(self) -> Logger:
-        since = self.model.num_timesteps if self.kept else None
+        since = self.model.num_timesteps if self.restored else None
         writers: list[KVWriter] = [Forgiving(Table(self.folder.path / "progress.csv", since), "progress.csv")]
         if self.config.tensorboard_log != "off":
             board = self.config.tensorboard_log
             name = f"{self.config.algo}_{self.folder.path.name}"
-            place = self.folder.board(Path(board), name) if board else self.folder.path / "tensorboard"
-            writers.append(Forgiving(Board(place, since), "the TensorBoard log"))
+            board_folder = self.folder.board(Path(board), name) if board else self.folder.path / "tensorboard"
+            writers.append(Forgiving(Board(board_folder, since), "the TensorBoard log"))
         return Logger(str(self.folder.path), writers)
 
     def _zero_shot(self, metrics: dict[str, float]) -> ZeroShot | None:
@@ -249,7 +250,7 @@ class Session:
         write_json(
             result, numbers, env=self.config.env, algo=self.config.algo, network=self.config.network, run=str(self.folder.path)
         )
-        picture.unlink(missing_ok=True)  # in somebody else's folder it may be a link to a file of ours
+        picture.unlink(missing_ok=True)  # in a folder from somebody else it may be a link to a file of the user
         turned = len(result.angles_deg) > 1
         if turned:
             width = sector_width(self.config.env_kwargs)
@@ -273,7 +274,7 @@ class Session:
 
     @property
     def _name(self) -> str:
-        return escape(str(self.folder.path))  # rich takes [...] for markup
+        return escape(str(self.folder.path))  # rich would read [...] as markup
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)

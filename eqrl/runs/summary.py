@@ -25,7 +25,7 @@ _FILES = """\
 def readme(
     folder: RunFolder, config: Config, metrics: Mapping[str, float] | None = None, result: ZeroShot | None = None
 ) -> str:
-    """What the run is, how it ended, and what to do with it, in Markdown."""
+    """The text of the README in Markdown: what the run is, how it ended and how to use it."""
     policy = "Stable-Baselines3's stock policy" if config.network == "MlpPolicy" else f"network `{config.network}`"
     lines = [
         f"# {config.algo} on {config.env}, {policy}, seed {config.seed}",

@@ -1,4 +1,4 @@
-"""Begin a training, or go on with one."""
+"""Begin a training, or resume one."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
 
     Args:
         config: what to train; by default the job of ``eqrl train`` without options, ``eqrl.runs.config.DEFAULT_JOB``.
-        console: where progress is printed; nothing is printed without one.
+        console: where progress is printed; without one, nothing is printed.
 
     Returns:
         The run: its folder, model and final numbers.
 
     Raises:
         UsageError: if something does not fit, before any file is written; or during training if the environment or the
-            training produces a NaN, with the last good model kept.
+            training produces a NaN. The last good model stays in the run folder.
     """
     config = resolve(Config.from_dict(DEFAULT_JOB) if config is None else config)
     return begin(config, console or Console(quiet=True))
 
 
 def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
-    """Continue a run in its folder, from its newest undamaged checkpoint.
+    """Resume a run in its folder, from its newest undamaged checkpoint.
 
     On a CPU, with the same versions and number of threads, the result is the same to the bit as that of a run that was never
-    interrupted. A run that is finished is returned as it is.
+    interrupted. A finished run is returned as it is.
 
     Args:
         path: the run folder.
         console: where progress is printed.
-        changes: options of the run. Some may differ from what it was begun with, such as a larger ``n_timesteps``.
+        changes: options of the run. Some may differ from those it began with, such as a larger ``n_timesteps``.
 
     Raises:
-        UsageError: if it is not a run folder, is being trained by another process, or an option differs that may not.
+        UsageError: if it is not a run folder, if another process is training in it, or if an option differs that may not.
     """
     folder = RunFolder.open(path, empty=True)
     console = console or Console(quiet=True)
@@ -78,8 +78,8 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             if "gym_packages" not in changes:
                 refuse_imports(written.gym_packages, f"the configuration of {path}")
             return begin(resolve(_changed(path, written, changes)), console, folder)
-        place, manifest = store.newest(complete=True)
-        stored = folder.stored_config(place, manifest)
+        checkpoint, manifest = store.newest(complete=True)
+        stored = folder.stored_config(checkpoint, manifest)
         if "gym_packages" not in changes:
             refuse_imports(stored.gym_packages, f"the configuration of {path}")
         config = resolve(_changed(path, stored, changes))
@@ -88,14 +88,14 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         model = make_model(config, env)
         _check_turning(config)
         with closing(env), closing(_evaluation_env(config)) as eval_env:
-            kept = store.resume(model, place, manifest)
+            restored = store.resume(model, checkpoint, manifest)
             if model.num_timesteps >= (config.n_timesteps or 0) and folder.result_file.exists():
                 return _finished(folder, model, config, console)
             _tell_versions(folder, manifest.versions)
             folder.result_file.unlink(missing_ok=True)
             if config != stored:
                 folder.write_config(config)
-            session = Session(config, folder, model, eval_env, console, manifest.inexact, kept)
+            session = Session(config, folder, model, eval_env, console, manifest.inexact, restored)
             session.store.log.entries = store.log.entries
             return session.run()
 
@@ -104,9 +104,9 @@ def begin(config: Config, console: Console, folder: RunFolder | None = None) -> 
     """Train from the beginning.
 
     Args:
-        config: a configuration that is resolved.
+        config: a resolved configuration.
         console: where progress is printed.
-        folder: one that was killed before its first checkpoint; by default a new one.
+        folder: the folder of a run that was killed before its first checkpoint; by default a new one.
 
     Raises:
         UsageError: as :func:`train`.
@@ -118,7 +118,7 @@ def begin(config: Config, console: Console, folder: RunFolder | None = None) -> 
     with closing(env), closing(_evaluation_env(config)) as eval_env:
         if folder is not None:
             return Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
-        folder = RunFolder.create(config)  # only now: whatever does not fit has been refused
+        folder = RunFolder.create(config)  # only here, after everything that does not fit has been refused
         try:
             with locked(folder.path):
                 folder.describe(config)
@@ -129,37 +129,37 @@ def begin(config: Config, console: Console, folder: RunFolder | None = None) -> 
 
 
 def _inexact(config: Config, env: VecEnv) -> str | None:
-    """Why the environment cannot go on from a checkpoint to the bit, or None if it can."""
+    """Why the environment cannot resume from a checkpoint to the bit, or None if it can."""
     if isinstance(env.unwrapped, DummyVecEnv):
         return rehearse(lambda seed: make_env(config, 1, seed))
-    return None  # eqrl's own batch, which the tests rehearse
+    return None  # eqrl's batch, whose resume the tests prove
 
 
-def _tell_versions(folder: RunFolder, kept: Mapping[str, str]) -> None:
-    if found := different_versions(kept):
+def _tell_versions(folder: RunFolder, stored: Mapping[str, str]) -> None:
+    if differences := different_versions(stored):
         warnings.warn(
-            f"{folder.path} goes on with other versions, from the same state but perhaps not to the bit: {'; '.join(found)}",
+            f"{folder.path} goes on with other versions, from the same state but perhaps not to the bit: {'; '.join(differences)}",
             stacklevel=3,
         )
 
 
 def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Config:
-    """A stored configuration with the options that may change changed.
+    """A stored configuration with changed options.
 
     Raises:
-        UsageError: with all differences that are not possible.
+        UsageError: with all differences that are not allowed.
     """
     given = {name: plain(value) for name, value in changes.items() if name != "seed" or value >= 0}
     wanted = Config.from_dict(merged(stored.to_dict(), given), "the changes")
-    if found := forbidden_changes(stored, wanted):
+    if forbidden := forbidden_changes(stored, wanted):
         raise UsageError(
-            f"{path} was begun with another configuration: {'; '.join(found)}; leave that out, or begin a new run"
+            f"{path} was begun with another configuration: {'; '.join(forbidden)}; leave that out, or begin a new run"
         )
     return wanted
 
 
 def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:
-    """A run with nothing left to do."""
+    """A run that is finished already."""
     console.print(
         f"run      {escape(str(folder.path))} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on",
         soft_wrap=True,
@@ -179,7 +179,7 @@ def _evaluation_env(config: Config) -> VecEnv:
 
 
 def _check_turning(config: Config) -> None:
-    """Refuse, before the training and not after it, a zero-shot evaluation that the environment does not offer."""
+    """Refuse, before the training, a zero-shot evaluation that the environment does not support."""
     if config.rotations == 0 or not turnable(config):
         return
     try:

@@ -1,4 +1,4 @@
-"""Values of options: from text, from files and back, without ever evaluating code."""
+"""Values of options: read from text and files and written back, without evaluating code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from eqrl.files.plain_files import parse_yaml
 
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "none": None, "null": None}
 
-_TIGHT_KEY = re.compile(r"([{,]\s*[\w'\"]+):(?=\S)")  # YAML wants a space behind most colons, a shell user none
+_TIGHT_KEY = re.compile(r"([{,]\s*[\w'\"]+):(?=\S)")  # YAML needs a space after most colons, and shell users write none
 
 
 class ConversionError(ValueError):
-    """A value does not have the type that an option needs."""
+    """A value that does not have the type of its option."""
 
 
 def parse(text: str) -> Any:
-    """Read a Python or YAML literal; whatever is not one stays text.
+    """Read a Python or YAML literal; anything else stays text.
 
     ``"3e-4"``, ``"[1, 2]"``, ``"(-15, 15)"``, ``"{hidden: [64]}"``, ``"true"`` and ``"uniform"`` all mean what they look
     like.
@@ -36,7 +36,7 @@ def parse(text: str) -> Any:
 
 
 def _flow(text: str) -> Any:
-    """YAML's tables and lists, which need no quotes inside: a shell strips those."""
+    """Read a table or list in YAML, which needs no quotes inside: a shell strips quotes."""
     if not text.strip().startswith(("{", "[")):
         return text
     try:
@@ -59,7 +59,7 @@ def parse_pair(text: str) -> tuple[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The same value out of dicts, lists, numbers and text only, so that YAML and JSON give it back unchanged."""
+    """The same value made of dicts, lists, numbers and text only, which YAML and JSON return unchanged."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set)):
@@ -70,16 +70,16 @@ def plain(value: Any) -> Any:
 
 
 def convert(value: Any, hint: Any) -> Any:
-    """Give a value the type of an option.
+    """Convert a value to the type of an option.
 
     Numbers that mean the same are accepted (``1e6`` or ``"1e6"`` for an integer); a wrong type is not.
 
     Args:
-        value: from the command line, a file or Python.
-        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of these ``| None``.
+        value: a value from the command line, a file or Python.
+        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of them ``| None``.
 
     Raises:
-        ConversionError: in words that fit behind the option's name.
+        ConversionError: the message continues the option's name.
     """
     if get_origin(hint) in (Union, types.UnionType):
         inner = [h for h in get_args(hint) if h is not type(None)]
@@ -96,14 +96,14 @@ def convert(value: Any, hint: Any) -> Any:
 
 
 def fitting(value: Any, hint: Any) -> Any:
-    """Give a plain value a type out of the signature of a class that is not ours.
+    """Convert a plain value to an annotated type of a third-party class.
 
     Args:
-        value: anything; what is not plain stays as it is.
-        hint: any annotation; where it allows nothing that this module knows, the value stays as it is.
+        value: any value; one that is not plain is returned unchanged.
+        hint: any annotation; if it names no type that this module knows, the value is returned unchanged.
 
     Raises:
-        ConversionError: in words that fit behind the name.
+        ConversionError: the message continues the name of the argument.
     """
     hints = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = [kind for kind in (bool, int, float, str, dict) if kind in (get_origin(h) or h for h in hints)]

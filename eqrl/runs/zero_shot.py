@@ -1,4 +1,4 @@
-"""The zero-shot evaluation of a model in memory: the same episodes under every rotation, and the numbers as a file."""
+"""Zero-shot evaluation of a model in memory: the same episodes under every rotation, with the numbers as a file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def evaluate_model(
     protocol: Literal["scene", "goal"],
     seed: int = 10_000,
 ) -> ZeroShot:
-    """Play the same episodes under every rotation with a model in memory; arguments as of :func:`eqrl.evaluate.evaluate`.
+    """Play the same episodes under every rotation with a model in memory; arguments as in :func:`eqrl.evaluate.evaluate`.
 
-    Each member of a fleet plays as many, alone: its episodes are the same ones whoever else is in the fleet.
+    Each member of a fleet plays the same number of episodes alone, so they do not depend on the other members.
     """
     for name, value in (("rotations", rotations), ("episodes", episodes)):
         if value < 1:
@@ -43,5 +43,5 @@ def evaluate_model(
 
 
 def write_json(result: ZeroShot, path: str | Path, **extra: Any) -> None:
-    """Write the numbers, as a whole or not at all."""
+    """Write the numbers atomically."""
     write_whole(Path(path), json.dumps({**result.to_json(), **extra}, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Exact resume in a script of one's own, with stock algorithms and policies."""
+"""Exact resume in a user's script, with stock algorithms and policies."""
 
 import gymnasium
 import numpy as np
@@ -98,7 +98,7 @@ def test_a_training_that_was_not_restored_replaces_nothing(tmp_path):
         model.learn(100, callback=again)
     assert again.restore(model)
     manifest = (first.store.at(200) / "manifest.json").read_bytes()
-    model.learn(0, callback=again, reset_num_timesteps=False)  # the script was run once too often
+    model.learn(0, callback=again, reset_num_timesteps=False)  # the script is run again after its end
     assert (first.store.at(200) / "manifest.json").read_bytes() == manifest
     assert first.store.steps() == steps
     with pytest.raises(UsageError, match="reset_num_timesteps=False"):

@@ -1,4 +1,4 @@
-"""Environments go on from the middle of their episodes to the bit; those that cannot are found out."""
+"""Environments go on from the middle of their episodes to the bit; those that cannot are detected."""
 
 import gymnasium
 import numpy as np
@@ -47,7 +47,7 @@ def test_our_environments_in_every_form(env_id):
 
 
 class Hidden(gymnasium.Env):
-    """Keeps its state where nobody looks."""
+    """Keeps its state where no capture looks."""
 
     class Box:
         x = 0.0
@@ -67,7 +67,7 @@ class Hidden(gymnasium.Env):
 
 
 class Helpful(Hidden):
-    """The same, but says what its state is."""
+    """The same, with a ``state_dict``."""
 
     def state_dict(self):
         return {"x": self.box.x, "random": self.np_random}
@@ -78,7 +78,7 @@ class Helpful(Hidden):
 
 
 class Unsayable(Hidden):
-    """Says something that cannot be stored."""
+    """Has a state that cannot be stored."""
 
     def state_dict(self):
         return {"box": self.box}
@@ -88,7 +88,7 @@ class Unsayable(Hidden):
 
 
 class Broken(Helpful):
-    """Says what its state is, and cannot take it back."""
+    """Has a ``state_dict`` that it cannot load."""
 
     def load_state_dict(self, state):
         state["y"]

@@ -1,4 +1,4 @@
-"""Manifests: no byte changes unnoticed, and a made-up one is refused in one line."""
+"""Manifests: no byte changes unnoticed, and a forged one is refused in one line."""
 
 import dataclasses
 

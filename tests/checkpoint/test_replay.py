@@ -36,10 +36,10 @@ def add(into, rng, rows):
 
 
 def contents(of):
-    found = {"pos": of.pos, "full": of.full, **replay._columns(of), **mutable_part(of)}
+    table = {"pos": of.pos, "full": of.full, **replay._columns(of), **mutable_part(of)}
     if isinstance(of, HerReplayBuffer):
-        found["infos"] = of.infos
-    return found
+        table["infos"] = of.infos
+    return table
 
 
 CASES = [
@@ -63,9 +63,9 @@ def test_it_comes_back_to_the_bit_at_every_checkpoint(tmp_path, monkeypatch, kin
         again, other = buffer(kind, 40, **options), ReplayLog(tmp_path, entries)
         other.fill(again, rows)
         restore_mutable_part(again, mutable_part(written))
-        expected, found = contents(written), contents(again)
+        expected, restored = contents(written), contents(again)
         for name, value in expected.items():
-            np.testing.assert_array_equal(found[name], value, err_msg=f"{name} after {rows} rows")
+            np.testing.assert_array_equal(restored[name], value, err_msg=f"{name} after {rows} rows")
         log.prune(set(entries))
     assert len(list(tmp_path.iterdir())) == len(entries)
 

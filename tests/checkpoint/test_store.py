@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, and which of them it believes."""
+"""Which checkpoints a run keeps, and which of them it accepts."""
 
 import copy
 import os
@@ -32,8 +32,8 @@ def saved(model, store, step):
     return store.save(model, Description({}, {}), {})
 
 
-def damage(place, name):
-    with (place / name).open("r+b") as file:
+def damage(checkpoint, name):
+    with (checkpoint / name).open("r+b") as file:
         file.seek(9)
         file.write(b"\0\1\2")
 

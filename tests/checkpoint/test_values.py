@@ -37,9 +37,9 @@ def there_and_back(value, tmp_path):
     ],
 )
 def test_values_come_back_with_their_types(value, tmp_path):
-    found = there_and_back(value, tmp_path)
-    assert found == value
-    assert type(found) is type(value)
+    again = there_and_back(value, tmp_path)
+    assert again == value
+    assert type(again) is type(value)
 
 
 def test_arrays_and_scalars_come_back_to_the_bit(tmp_path):
@@ -47,8 +47,8 @@ def test_arrays_and_scalars_come_back_to_the_bit(tmp_path):
     for dtype in ("f4", "f8", "i8", "u1", "?", "<U5"):
         for shape in ((), (0,), (3,), (2, 0, 4), (2, 3)):
             array = rng.integers(0, 2, shape).astype(dtype)
-            found = there_and_back({"x": array}, tmp_path)["x"]
-            assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
+            again = there_and_back({"x": array}, tmp_path)["x"]
+            assert (again.dtype, again.shape, again.tobytes()) == (array.dtype, array.shape, array.tobytes())
     scalar = there_and_back([np.float32(0.1)], tmp_path)[0]
     assert type(scalar) is np.float32
     assert np.isnan(there_and_back(float("nan"), tmp_path))
@@ -59,9 +59,9 @@ def test_generators_go_on_where_they_were(bits, tmp_path):
     generator = np.random.Generator(bits(3))
     generator.standard_normal(7)
     stored = there_and_back(generator, tmp_path)
-    own = np.random.Generator(bits(99))
-    alias = own
-    set_generator(own, stored)
+    other_generator = np.random.Generator(bits(99))
+    alias = other_generator
+    set_generator(other_generator, stored)
     assert alias.random() == generator.random()
     legacy = np.random.RandomState(5)
     legacy.normal()  # leaves half a pair behind
@@ -69,7 +69,7 @@ def test_generators_go_on_where_they_were(bits, tmp_path):
     set_generator(other, there_and_back(legacy, tmp_path))
     assert other.normal() == legacy.normal()
     with pytest.raises(DamagedValuesError, match="do not fit"):
-        set_generator(own, legacy)
+        set_generator(other_generator, legacy)
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, print, np.array([{}], dtype=object), b"bytes", [object()]])
@@ -153,20 +153,20 @@ def test_no_memory_is_taken_for_numbers_that_are_not_there():
     content = bytearray(npz_with_header(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({numbers},)}}"))
     entry = content.find(b"PK\x01\x02")
     held = int.from_bytes(content[entry + 24 : entry + 28], "little")
-    for place in (entry + 20, entry + 24, 18, 22):  # sizes in the table of contents, and before the member
-        content[place : place + 4] = (held + 8 * numbers).to_bytes(4, "little")
+    for offset in (entry + 20, entry + 24, 18, 22):  # sizes in the table of contents, and before the member
+        content[offset : offset + 4] = (held + 8 * numbers).to_bytes(4, "little")
     with pytest.raises(DamagedValuesError, match="announce more than the"):
         read_arrays(bytes(content))
 
 
-@pytest.mark.parametrize("place", [-1, 625, 10**8, 2.0])
-def test_positions_within_random_numbers_stay_inside(place):
+@pytest.mark.parametrize("position", [-1, 625, 10**8, 2.0])
+def test_positions_within_random_numbers_stay_inside(position):
     arrays = {}
-    kept = pack(np.random.RandomState(0), arrays)
-    kept["state"]["state"]["pos"] = place
+    packed = pack(np.random.RandomState(0), arrays)
+    packed["state"]["state"]["pos"] = position
     with pytest.raises(DamagedValuesError, match="outside of its 624 words"):
-        unpack(kept, arrays)
-    kept = pack(np.random.Generator(np.random.Philox(0)), arrays)
-    kept["state"]["buffer_pos"] = place
+        unpack(packed, arrays)
+    packed = pack(np.random.Generator(np.random.Philox(0)), arrays)
+    packed["state"]["buffer_pos"] = position
     with pytest.raises(DamagedValuesError, match="outside of its 4 words"):
-        unpack(kept, arrays)
+        unpack(packed, arrays)

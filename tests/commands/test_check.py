@@ -40,35 +40,35 @@ def write(tmp_path, text, name="robot.xml"):
 def test_json_has_exactly_these_keys(tmp_path, capsys):
     path = write(tmp_path, PENDULUM.format(pos="", tip="0.5"))
     assert main(["check", str(path), "--json", "out.json"]) == 0
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert list(found) == ["target", "group", "order", "generators", "near_misses"]
-    assert found["order"] == 2
-    assert [list(g) for g in found["generators"]] == [["name", "kind", "error_1", "error_10", "error_50", "holds", "cause"]]
-    assert found["generators"][0]["holds"] is True
-    assert found["generators"][0]["cause"] is None
-    assert found["generators"][0]["error_50"] < 1e-8
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert list(report) == ["target", "group", "order", "generators", "near_misses"]
+    assert report["order"] == 2
+    assert [list(g) for g in report["generators"]] == [["name", "kind", "error_1", "error_10", "error_50", "holds", "cause"]]
+    assert report["generators"][0]["holds"] is True
+    assert report["generators"][0]["cause"] is None
+    assert report["generators"][0]["error_50"] < 1e-8
     assert "yes" in capsys.readouterr().out
 
 
 def test_what_is_pyramidal_fails_with_its_fix(tmp_path, capsys):
     source = str(gymnasium.__path__[0]) + "/envs/mujoco/assets/humanoid.xml"
     assert main(["check", source, "--json", "out.json"]) == 1
-    found = json.loads((tmp_path / "out.json").read_text())
-    rotation = found["generators"][0]
+    report = json.loads((tmp_path / "out.json").read_text())
+    rotation = report["generators"][0]
     assert (rotation["name"], rotation["kind"], rotation["holds"]) == ("rotation about gravity", "world", False)
     assert rotation["cause"] == "pyramidal friction cone"
-    misses = {(m["field"], *m["of"]) for m in found["near_misses"]}
+    misses = {(m["field"], *m["of"]) for m in report["near_misses"]}
     assert misses == {("stiffness", "right_knee", "left_knee"), ("armature", "right_hip_y", "left_hip_y")}
-    assert list(found["near_misses"][0]) == ["name", "kind", "field", "of", "values", "relative", "error_50"]
-    assert all(m["error_50"] > 1e-3 for m in found["near_misses"])
+    assert list(report["near_misses"][0]) == ["name", "kind", "field", "of", "values", "relative", "error_50"]
+    assert all(m["error_50"] > 1e-3 for m in report["near_misses"])
     assert 'cone="elliptic"' in capsys.readouterr().out
 
 
 def test_no_symmetry_is_an_answer(tmp_path, capsys):
     path = write(tmp_path, SCALENE)
     assert main(["check", str(path), "--json", "out.json"]) == 0
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert (found["group"], found["order"], found["generators"]) == ("1", 1, [])
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert (report["group"], report["order"], report["generators"]) == ("1", 1, [])
     assert "no symmetry" in capsys.readouterr().out
 
 
@@ -144,13 +144,13 @@ def test_what_diverges_is_still_derived(tmp_path, capfd):
     (line,) = [line for line in out.splitlines() if line.startswith("not proved: ")]
     assert "diverges at step" in line
     assert "sagittal mirror (morphology)" in out
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert list(found) == ["target", "group", "order", "generators", "near_misses"]
-    assert [(g["name"], g["holds"], g["error_50"]) for g in found["generators"]] == [
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert list(report) == ["target", "group", "order", "generators", "near_misses"]
+    assert [(g["name"], g["holds"], g["error_50"]) for g in report["generators"]] == [
         ("rotation about gravity", None, None),
         ("sagittal mirror", None, None),
     ]
-    assert all("not finite" in g["cause"] for g in found["generators"])
+    assert all("not finite" in g["cause"] for g in report["generators"])
     assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
 
 

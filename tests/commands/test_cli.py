@@ -1,4 +1,4 @@
-"""What a person sees who makes a mistake: one line on stderr, exit code 2, and no new folder."""
+"""A mistake of the user gives one line on stderr, exit code 2 and no new folder."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ import typed_env
 
 from eqrl.commands import main
 from eqrl.loading.run_folders import load_run
+from eqrl.runs.config import DEFAULT_JOB
 
 typed_env.register()
 
@@ -152,6 +153,7 @@ def test_help_and_version(capsys):
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "--eval-freq" in text
+    assert f"PPO with the {DEFAULT_JOB['network']} network" in text
     for example in ("target_sector:(-15,15)", "network_kwargs:{hidden:[64,64]}"):  # unquoted, bash takes them apart
         assert f"'{example}'" in text
 

@@ -153,15 +153,15 @@ def test_zero_observations_give_zero_vectors(tmp_path):
 def test_metadata(tmp_path):
     model = make(SAC, Reach(), "vector")
     stored = onnx.load(export_policy(model, tmp_path / "p.onnx"))
-    found = {entry.key: entry.value for entry in stored.metadata_props}
-    assert found["group"] == "SO2"
-    assert found["network"] == "vector"
-    assert "place" in found["desired_goal"]
-    assert "grip" in found["action"]
+    metadata = {entry.key: entry.value for entry in stored.metadata_props}
+    assert metadata["group"] == "SO2"
+    assert metadata["network"] == "vector"
+    assert "place" in metadata["desired_goal"]
+    assert "grip" in metadata["action"]
     assert [d.dim_param or d.dim_value for d in stored.graph.input[0].type.tensor_type.shape.dim] == ["batch", 3]
     extra = {"eqrl.json": ""}
     torch.export.load(export_policy(model, tmp_path / "p.pt2"), extra_files=extra)
-    assert json.loads(extra["eqrl.json"]) == found
+    assert json.loads(extra["eqrl.json"]) == metadata
 
 
 @pytest.mark.parametrize("suffix", RUN)
@@ -245,13 +245,13 @@ def test_mistakes_are_one_line(runs, tmp_path, capsys, monkeypatch, options, wor
 
 
 def test_module_form(runs, tmp_path):
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "eqrl.export", runs["regular"], "--out", "p.pt2"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.pt2").is_file()
-    assert found.stderr == ""
+    assert done.stderr == ""

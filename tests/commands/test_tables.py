@@ -1,4 +1,4 @@
-"""Tables lose nothing, however narrow the terminal, and are as wide as they are where there is none."""
+"""Tables are never truncated, however narrow the terminal, and keep their full width without one."""
 
 import io
 

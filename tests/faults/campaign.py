@@ -61,14 +61,14 @@ def main(description: str) -> int:
     with tempfile.TemporaryDirectory(prefix="faults") as work:
         os.chdir(work)  # MuJoCo writes its log where it is
         for name in args.parts.split(","):
-            place = Path(work) / name
-            place.mkdir()
-            found = PARTS[name](place, args.seed, args.quick)
-            said = {"seed": args.seed, "quick": args.quick, **found, "versions": versions()}
+            folder = Path(work) / name
+            folder.mkdir()
+            numbers = PARTS[name](folder, args.seed, args.quick)
+            said = {"seed": args.seed, "quick": args.quick, **numbers, "versions": versions()}
             (out / f"{name}.json").write_text(json.dumps(said, indent=1) + "\n")
-            wrong = failures_in(found)
+            wrong = failures_in(numbers)
             failed += [f"{name}: {text}" for text in wrong]
-            print(f"{name}: {len(wrong)} failures in {found['seconds']:.0f} s", flush=True)
+            print(f"{name}: {len(wrong)} failures in {numbers['seconds']:.0f} s", flush=True)
         os.chdir(here)
     write_readme(out)
     for text in failed:

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own that are killed: forked, because importing everything anew takes longer than the training."""
+"""Run trainings to be killed in forked processes, because importing everything anew takes longer than the training."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def _be_the_child(work: Callable[[], Any], output: Path, errors: Path) -> None:
     try:
         for number, path in ((1, output), (2, errors)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
-        found = work()
-        code = found if isinstance(found, int) else 0
+        result = work()
+        code = result if isinstance(result, int) else 0
     except BaseException:
         traceback.print_exc()
     finally:

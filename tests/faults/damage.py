@@ -1,4 +1,4 @@
-"""Random damage to the files of runs, and what becomes of loading them and of going on with them."""
+"""Damage the files of runs at random, then load and resume them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ KINDS = {
     "pointer": "checkpoints/[lb]*t",
     "configuration": "config.yaml",
 }
-# read by nothing but a training that goes on; without a checksum, as they are logs and notes for people
+# read only by a resumed training; without a checksum, because they are logs and notes for people
 TEXTS = {
     "evaluations": "evaluations.csv",
     "progress": "progress.csv",
@@ -145,23 +145,23 @@ class Subject:
         self.best = (best.num_timesteps, policy_digest(best))
         self.states = {}
         for step in self.steps:
-            place = store.at(step)
-            kept = store.resume(self.model, place, store.verified(place, complete=True))
-            self.states[step] = state_digest(self.model, kept)
+            checkpoint = store.at(step)
+            restored = store.resume(self.model, checkpoint, store.verified(checkpoint, complete=True))
+            self.states[step] = state_digest(self.model, restored)
 
 
 def _subjects(job: Job, folder: Path) -> Iterator[Subject]:
     """The same training finished, and killed in its last third."""
     for finished in (True, False):
-        place = folder / ("finished" if finished else "unfinished")
+        home = folder / ("finished" if finished else "unfinished")
 
-        def train(place: Path = place, finished: bool = finished) -> int:
+        def train(home: Path = home, finished: bool = finished) -> int:
             if not finished:
                 die_at_save(6)
-            return command(job.command(place))
+            return command(job.command(home))
 
         in_child(train, folder.with_suffix(".txt"))
-        run = runs_in(place)[0]
+        run = runs_in(home)[0]
         if finished:
             end = fingerprint(run)
         elif (run / "result.json").exists():
@@ -170,15 +170,19 @@ def _subjects(job: Job, folder: Path) -> Iterator[Subject]:
 
 
 def die_at_save(count: int) -> None:
-    """Let this process die at the end of a save, the so manieth."""
+    """Kill this process at the end of a given save.
+
+    Args:
+        count: number of the save, from 1.
+    """
     save, left = Store.save, [count]
 
     def counted(store: Store, *args: Any) -> Path:
-        place = save(store, *args)
+        checkpoint = save(store, *args)
         left[0] -= 1
         if not left[0]:
             os.kill(os.getpid(), 9)
-        return place
+        return checkpoint
 
     Store.save = counted  # type: ignore[method-assign]
 
@@ -188,13 +192,13 @@ def policy_digest(model: BaseAlgorithm) -> str:
     return _digest({name: value.detach().cpu().numpy().tobytes() for name, value in policy_tensors(model).items()})
 
 
-def state_digest(model: BaseAlgorithm, kept: dict[str, Any]) -> str:
+def state_digest(model: BaseAlgorithm, restored: dict[str, Any]) -> str:
     """Checksum of everything that ``Store.resume`` restores."""
     tensors, optimizers = training_tensors(model)
     arrays: Arrays = {}
     env = model.get_env()
     assert env is not None
-    parts = {"training": capture_training(model), "environment": capture(env), "kept": kept, "optimizers": optimizers}
+    parts = {"training": capture_training(model), "environment": capture(env), "kept": restored, "optimizers": optimizers}
     table: dict[str, Any] = {}
     flatten("", pack(parts, arrays), arrays, table)
     table |= {name: value.detach().cpu().numpy().tobytes() for name, value in {**policy_tensors(model), **tensors}.items()}
@@ -300,10 +304,10 @@ def _loaded(subject: Subject, which: str | int, expected: int) -> str:
 def _restored(subject: Subject, expected: int) -> str:
     folder = RunFolder.open(subject.run)
     store = folder.checkpoints
-    place, manifest = store.newest(complete=True)
-    config: Config = folder.stored_config(place, manifest)
-    kept = store.resume(subject.model, place, manifest)
-    if state_digest(subject.model, kept) != subject.states[manifest.step] or config != subject.config:
+    checkpoint, manifest = store.newest(complete=True)
+    config: Config = folder.stored_config(checkpoint, manifest)
+    restored = store.resume(subject.model, checkpoint, manifest)
+    if state_digest(subject.model, restored) != subject.states[manifest.step] or config != subject.config:
         return f"other values at step {manifest.step}"
     return "right" if manifest.step == expected else "older"
 
@@ -319,13 +323,14 @@ def _go_on(
     code, errors = resumed(copy, copy.with_suffix(".txt"), in_a_new_process=in_a_new_process)
     # a checkpoint that is passed over is told before, with the line of code as Python does it
     lines = [line for line in errors.splitlines() if "is passed over" not in line and not line.startswith("  ")]
-    # logs have no checksum: what of them was damaged stays so, and only new rows are right
-    own = {"progress": "progress/", "TensorBoard": "tensorboard/", "evaluations": "evaluation/"}.get(kind, "nothing/")
-    own = "nothing/" if kind == "evaluations" and not subject.finished else own  # which is written anew from the checkpoint
+    # logs have no checksum: damaged rows stay damaged, and only new rows are right
+    spared = {"progress": "progress/", "TensorBoard": "tensorboard/", "evaluations": "evaluation/"}.get(kind, "nothing/")
+    if kind == "evaluations" and not subject.finished:
+        spared = "nothing/"  # the file is written anew from the checkpoint
     if code == 2 and len(lines) == 1 and lines[0].startswith("eqrl: error: "):
         outcome = "error in one line"
     elif code == 0 and "Traceback" not in errors:
-        wrong = [name for name in differences(subject.end, fingerprint(copy)) if not name.startswith(own)]
+        wrong = [name for name in differences(subject.end, fingerprint(copy)) if not name.startswith(spared)]
         outcome = f"WRONG; {wrong[:3]}" if wrong else "ends as it would have"
     else:
         outcome = f"WRONG; exit code {code}, {len(lines)} lines: {errors[-400:]}"

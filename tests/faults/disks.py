@@ -72,13 +72,13 @@ def run(work: Path, seed: int, times: int, *, quick: bool = False) -> dict[str, 
                     failures.append(f"{job.name}, {kind}: {wrong}")
                     print(f"FAILED {failures[-1]}", flush=True)
         for name, options in {} if quick else FILE_SYSTEMS.items():
-            with _file_system(work / f"mounted_{number}", options) as place:
-                if place is None:
+            with _file_system(work / f"mounted_{number}", options) as mounted:
+                if mounted is None:
                     notes.append(f"{name} was not tried: nothing may be mounted here")
                     continue
                 counts[name] = counts.get(name, 0) + 1
                 tried = _a_read_only_file_system if "read-only" in name else _a_full_file_system
-                wrong = tried(job, reference, place)
+                wrong = tried(job, reference, mounted)
                 if wrong is not None:
                     failures.append(f"{job.name}, {name}: {wrong}")
                     print(f"FAILED {failures[-1]}", flush=True)
@@ -97,7 +97,7 @@ def _train(job: Job, folder: Path, prepare: Callable[[], Any], *, quickly: bool 
 
 
 def _some_calls_fail(job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, many: int) -> str | None:
-    """Some calls in a row that change the disk fail; the training goes on, and ends as if nothing had been."""
+    """Several consecutive writes fail; the training goes on, and ends as if nothing had happened."""
     first, code = rng.randint(25, 350), rng.choice(_ERRORS)
     output, errors = folder.with_suffix(".txt"), folder.with_suffix(".err")
 
@@ -218,19 +218,19 @@ def _full_at_the_end(job: Job, reference: Reference, folder: Path, *, give_up: b
     if (wrong := _intact(run, reference)) is not None:
         return wrong
     if not give_up:
-        found = differences(reference.fingerprint, fingerprint(run))
-        return f"exit code {status}, {found[:3]}" if status or found else None
+        wrong_entries = differences(reference.fingerprint, fingerprint(run))
+        return f"exit code {status}, {wrong_entries[:3]}" if status or wrong_entries else None
     if status not in (2, 75, 130):
         return f"exit code {status}"
     full.unlink()
     again = in_child(lambda: command(["train", "--resume", str(run), "--no-progress"]), output)
-    found = differences(reference.fingerprint, fingerprint(run))
-    return f"resumed: exit code {again}, {found[:3]}" if again or found else None
+    wrong_entries = differences(reference.fingerprint, fingerprint(run))
+    return f"resumed: exit code {again}, {wrong_entries[:3]}" if again or wrong_entries else None
 
 
-def _a_full_file_system(job: Job, reference: Reference, place: Path) -> str | None:
+def _a_full_file_system(job: Job, reference: Reference, mounted: Path) -> str | None:
     """Fill a file system while a training writes to it; then make room."""
-    output, errors = place.with_suffix(".full.txt"), place.with_suffix(".full.err")
+    output, errors = mounted.with_suffix(".full.txt"), mounted.with_suffix(".full.err")
 
     def prepare() -> None:
         step, done = callbacks.Every._on_step, [False, False]
@@ -238,39 +238,39 @@ def _a_full_file_system(job: Job, reference: Reference, place: Path) -> str | No
         def filled(self: callbacks.Every) -> bool:
             if self.num_timesteps >= 600 and not done[0]:
                 done[0] = True
-                with contextlib.suppress(OSError), (place / "filler").open("wb", buffering=0) as file:
+                with contextlib.suppress(OSError), (mounted / "filler").open("wb", buffering=0) as file:
                     while True:
                         file.write(bytes(4096))
             if self.num_timesteps >= 900 and not done[1]:
                 done[1] = True
-                (place / "filler").unlink()
+                (mounted / "filler").unlink()
             return step(self)
 
         callbacks.Every._on_step = filled  # type: ignore[method-assign]
 
-    status = in_child(_train(job, place / "logs", prepare), output, kill_after=_PATIENCE, errors=errors)
+    status = in_child(_train(job, mounted / "logs", prepare), output, kill_after=_PATIENCE, errors=errors)
     said = output.read_text() + errors.read_text()
     if status or "Traceback" in said:
         return f"exit code {status}: {said[-500:]}"
     if "cannot be written" not in said and "no checkpoint at" not in said:
         return f"nothing is said: {said[-300:]}"
-    run = runs_in(place / "logs")[0]
+    run = runs_in(mounted / "logs")[0]
     wrong = [name for name in differences(reference.fingerprint, fingerprint(run)) if not _of_a_log(name)]
     return f"{wrong[:4]}" if wrong else _intact(run, reference)
 
 
-def _a_read_only_file_system(job: Job, reference: Reference, place: Path) -> str | None:
-    """What is there can be loaded; going on and beginning are refused in one line."""
-    output, errors = place.with_suffix(".ro.txt"), place.with_suffix(".ro.err")
-    in_child(_train(job, place / "logs", lambda: None), output)
-    run = runs_in(place / "logs")[0]
-    subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+def _a_read_only_file_system(job: Job, reference: Reference, mounted: Path) -> str | None:
+    """Existing checkpoints can be loaded; resuming and beginning a run are refused in one line."""
+    output, errors = mounted.with_suffix(".ro.txt"), mounted.with_suffix(".ro.err")
+    in_child(_train(job, mounted / "logs", lambda: None), output)
+    run = runs_in(mounted / "logs")[0]
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
     if eqrl.load(run)[0].num_timesteps != Store(run).steps()[0]:
         return "another model is loaded"
     for arguments in (
         ["train", "--resume", str(run), "-n", "9000"],
-        job.command(place / "logs"),
-        job.command(place / "other"),
+        job.command(mounted / "logs"),
+        job.command(mounted / "other"),
     ):
         errors.unlink(missing_ok=True)
         code = in_child(lambda arguments=arguments: command(arguments), output, errors=errors)
@@ -281,31 +281,31 @@ def _a_read_only_file_system(job: Job, reference: Reference, place: Path) -> str
 
 
 @contextlib.contextmanager
-def _file_system(place: Path, options: str) -> Iterator[Path | None]:
+def _file_system(mounted: Path, options: str) -> Iterator[Path | None]:
     """A small file system in memory, where that is allowed."""
-    place.mkdir(exist_ok=True)
+    mounted.mkdir(exist_ok=True)
     mount = shutil.which("mount")
     done = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, check=False
+        [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(mounted)], capture_output=True, check=False
     )
     if not done or done.returncode:
         yield None
         return
     try:
-        yield place
+        yield mounted
     finally:
-        subprocess.run(["umount", str(place)], check=False)
+        subprocess.run(["umount", str(mounted)], check=False)
 
 
 def _intact(run: Path, reference: Reference) -> str | None:
-    """Every checkpoint that is there is whole and right."""
+    """Check that every existing checkpoint is whole and right."""
     store = Store(run)
-    for place in store.folder.glob("step_*"):
-        manifest = store.verified(place, complete=True)
-        expected = reference.parts.get(place.name)
-        found = {name: manifest.files[name].sha256 for name in ("policy.safetensors", "training.safetensors")}
-        if expected is not None and found != expected:
-            return f"{place.name} is not that of the uninterrupted run"
+    for checkpoint in store.folder.glob("step_*"):
+        manifest = store.verified(checkpoint, complete=True)
+        expected = reference.parts.get(checkpoint.name)
+        checksums = {name: manifest.files[name].sha256 for name in ("policy.safetensors", "training.safetensors")}
+        if expected is not None and checksums != expected:
+            return f"{checkpoint.name} is not that of the uninterrupted run"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Everything that a training leaves behind, as a flat table that two runs can be compared by, bit for bit."""
+"""Everything that a training leaves behind, as a flat table for comparing two runs bit for bit."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def fingerprint(run: Path) -> dict[str, Any]:
         run: a run folder; its newest checkpoint counts.
     """
     store = Store(run)
-    place, manifest = store.newest(complete=True)
+    checkpoint, manifest = store.newest(complete=True)
     table: dict[str, Any] = {"step": manifest.step}
     for name in ("policy", "training"):
-        for key, value in load_file(place / f"{name}.safetensors").items():
+        for key, value in load_file(checkpoint / f"{name}.safetensors").items():
             table[f"{name}/{key}"] = value.tobytes()
-    arrays = read_arrays(place / "state.npz")
-    flatten("state", json.loads((place / "state.json").read_text()), arrays, table)
-    if (place / "episodes.npz").exists():
-        table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(place / "episodes.npz").items()}
+    arrays = read_arrays(checkpoint / "state.npz")
+    flatten("state", json.loads((checkpoint / "state.json").read_text()), arrays, table)
+    if (checkpoint / "episodes.npz").exists():
+        table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(checkpoint / "episodes.npz").items()}
     table |= _replay(store, manifest)
     for row in _rows(run / "evaluations.csv"):
         table |= {f"evaluation/{row['timesteps']}/{key}": value for key, value in row.items() if key != "seconds"}
@@ -52,7 +52,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def flatten(path: str, value: Any, arrays: Mapping[str, Any], table: dict[str, Any]) -> None:
-    """Put packed values into the table, one entry a leaf; what a clock on the wall says is left out."""
+    """Put packed values into the table, one entry a leaf; wall-clock times are left out."""
     if path.endswith(_CLOCK):
         return
     if isinstance(value, dict) and value.get("$") in ("array", "scalar"):

@@ -1,4 +1,4 @@
-"""Made-up checkpoints with right checksums: what somebody who knows the format could put into a run folder."""
+"""Forge checkpoints with right checksums, as somebody who knows the format could do."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Forgery:
     def __init__(self, run: Path, outside: Path) -> None:
         self.run, self.outside = run, outside
         store = Store(run)
-        self.place = store.at(store.steps()[0])
-        self.manifest = Manifest.read(self.place)
+        self.checkpoint = store.at(store.steps()[0])
+        self.manifest = Manifest.read(self.checkpoint)
 
     # ------------------------------------------------------------------ files
     def pickle(self) -> bytes:
@@ -55,25 +55,25 @@ class Forgery:
 
     def sign(self, **changes: Any) -> None:
         """Write the manifest for the files as they are, with some of its entries changed."""
-        files = {name: Entry.of(self.place / name) for name in self.manifest.files if (self.place / name).is_file()}
+        files = {name: Entry.of(self.checkpoint / name) for name in self.manifest.files if (self.checkpoint / name).is_file()}
         replay = {name: Entry.of(path) for name in self.manifest.replay if (path := self.run / "replay" / name).is_file()}
         body = dataclasses.replace(self.manifest, **{"files": files, "replay": replay, **changes})
-        (self.place / "manifest.json").write_text(body.text())
+        (self.checkpoint / "manifest.json").write_text(body.text())
 
     def raw_manifest(self, content: bytes) -> None:
-        """Put anything in the manifest's place."""
-        (self.place / "manifest.json").write_bytes(content)
+        """Replace the manifest by anything."""
+        (self.checkpoint / "manifest.json").write_bytes(content)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Put anything in a file's place."""
-        path = self.run / "replay" / name if name.startswith("rows_") else self.place / name
+        """Replace a file by anything."""
+        path = self.run / "replay" / name if name.startswith("rows_") else self.checkpoint / name
         path.write_bytes(content)
         self.sign()
 
     # ------------------------------------------------------------------ values
     def state(self, change: Callable[[Any], Any]) -> None:
         """Change ``state.json``."""
-        path = self.place / "state.json"
+        path = self.checkpoint / "state.json"
         value = json.loads(path.read_text())
         path.write_text(json.dumps(change(value) or value))
         self.sign()
@@ -92,31 +92,31 @@ class Forgery:
         self.state(change)
 
     def leaves(self) -> list[tuple[str | int, ...]]:
-        """Where values stand in ``state.json``."""
-        return list(_leaves(json.loads((self.place / "state.json").read_text()), ()))
+        """Paths of the values in ``state.json``."""
+        return list(_leaves(json.loads((self.checkpoint / "state.json").read_text()), ()))
 
     def arrays(self, name: str, change: Callable[[dict[str, NDArray[Any]]], Any]) -> None:
         """Change an archive of arrays."""
-        path = self.run / "replay" / name if name.startswith("rows_") else self.place / name
-        found = read_arrays(path)
-        change(found)
-        np.savez(path, allow_pickle=True, **found)
+        path = self.run / "replay" / name if name.startswith("rows_") else self.checkpoint / name
+        arrays = read_arrays(path)
+        change(arrays)
+        np.savez(path, allow_pickle=True, **arrays)
         self.sign()
 
     def tensors(self, name: str, change: Callable[[dict[str, NDArray[Any]], dict[str, Any]], Any]) -> None:
         """Change a file of tensors, and the plain values beside them."""
-        path = self.place / name
+        path = self.checkpoint / name
         content = path.read_bytes()
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         plain = json.loads(header["__metadata__"]["eqrl"])
-        found = load_file(path)
-        change(found, plain)
-        save_file(found, path, metadata={"eqrl": json.dumps(plain)})
+        tensors = load_file(path)
+        change(tensors, plain)
+        save_file(tensors, path, metadata={"eqrl": json.dumps(plain)})
         self.sign()
 
     def names_of(self, name: str) -> list[str]:
         """Names of the arrays in an archive, or of the tensors in a file of them."""
-        path = self.run / "replay" / name if name.startswith("rows_") else self.place / name
+        path = self.run / "replay" / name if name.startswith("rows_") else self.checkpoint / name
         return sorted(load_file(path) if name.endswith(".safetensors") else read_arrays(path))
 
 
@@ -140,7 +140,7 @@ def archive(member: bytes, name: str = "a0.npy", compression: int = zipfile.ZIP_
 
 
 def npy_header(text: str) -> bytes:
-    """The beginning of a ``.npy`` file, with a header of one's own."""
+    """The beginning of a ``.npy`` file with a given header."""
     header = text.encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
 
@@ -149,12 +149,12 @@ def claiming(content: bytes, size: int) -> bytes:
     """A zip file whose only member claims to be as long as that."""
     changed = bytearray(content)
     entry = content.find(b"PK\x01\x02")
-    for place in (entry + 20, entry + 24, 18, 22):
-        changed[place : place + 4] = size.to_bytes(4, "little")
+    for offset in (entry + 20, entry + 24, 18, 22):
+        changed[offset : offset + 4] = size.to_bytes(4, "little")
     return bytes(changed)
 
 
 def tensor_file(header: Mapping[str, Any] | bytes, data: bytes = b"", length: int | None = None) -> bytes:
-    """A safetensors file with a header of one's own."""
+    """A safetensors file with a given header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data

@@ -1,4 +1,4 @@
-"""A number that is not finite, planted in a real training: it stops within one update and says where it began."""
+"""A number that is not finite, planted in a real training: it stops within one update and names the origin."""
 
 from __future__ import annotations
 

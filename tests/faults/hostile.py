@@ -1,4 +1,4 @@
-"""Attacks with made-up runs: nothing is executed, no memory is taken, nothing outside is touched, one line says why."""
+"""Attacks with forged runs: nothing is executed, no memory is exhausted, nothing outside is touched; one line gives the reason."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _interrupted(job: Job, folder: Path) -> Path:
 
 
 def _try(original: Path, attack: Attack, folder: Path, *, notice: bool) -> Iterator[str]:
-    """What loading and going on make of it."""
+    """Outcomes of loading and resuming it."""
     for way in ("load", "go on"):
         shutil.rmtree(folder, ignore_errors=True)
         outside = folder / "outside"
@@ -163,8 +163,8 @@ def _judged(code: int, said: str, notice: bool) -> str:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
-    return {name: content for name, content in found.items() if "__pycache__" not in name}
+    contents = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
+    return {name: content for name, content in contents.items() if "__pycache__" not in name}
 
 
 # ---------------------------------------------------------------------- attacks
@@ -240,8 +240,8 @@ def _configured(forgery: Forgery, config: dict[str, Any]) -> None:
 
 def _with_links() -> Iterator[tuple[str, Attack]]:
     for name in ("policy.safetensors", "training.safetensors", "state.json", "state.npz", "manifest.json"):
-        yield f"{name.capitalize()} is a link", lambda f, n=name: _moved_out(f, f.place / n)
-    yield "checkpoint is a link", lambda f: _moved_out(f, f.place)
+        yield f"{name.capitalize()} is a link", lambda f, n=name: _moved_out(f, f.checkpoint / n)
+    yield "checkpoint is a link", lambda f: _moved_out(f, f.checkpoint)
     for name in ("lock", "owner.json", "progress.csv", "evaluations.csv", "README.md", "result.json", "config.yaml"):
         yield f"link to something precious as {name}", lambda f, n=name: _linked(f.run / n, f.outside / "precious.txt")
     yield "replay is a link", lambda f: _linked(f.run / "replay", f.outside)
@@ -249,7 +249,7 @@ def _with_links() -> Iterator[tuple[str, Attack]]:
     yield "a leftover is a link", lambda f: _linked(f.run / "checkpoints" / ".a.1.abcdef.tmp", f.outside)
     yield "latest is a link", lambda f: _linked(f.run / "checkpoints" / "latest", f.outside / "precious.txt")
     for name in ("policy.safetensors", "state.json"):
-        yield f"{name.capitalize()} is a pipe", lambda f, n=name: _piped(f.place / n)
+        yield f"{name.capitalize()} is a pipe", lambda f, n=name: _piped(f.checkpoint / n)
     for name in ("config.yaml", "progress.csv", "evaluations.csv", "owner.json"):
         yield f"{name} is a pipe", lambda f, n=name: _piped(f.run / n)
 
@@ -273,7 +273,7 @@ def _piped(path: Path) -> None:
 
 
 def _with_other_contents(sample: Forgery) -> Iterator[tuple[str, Attack]]:
-    """Other things in the place of every file."""
+    """Something else instead of every file."""
     bomb = archive(bytes(64 << 20), compression=zipfile.ZIP_DEFLATED)
     shape = "{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}"
     many = 500_000_000

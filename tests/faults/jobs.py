@@ -75,7 +75,7 @@ def kill_jobs() -> list[Job]:
 
 
 def resume_jobs() -> list[Job]:
-    """Everything that keeps state of its own."""
+    """Jobs for everything that has a state."""
     reach, ant = "eqrl/Reach-v0", "eqrl/AntTarget-v0"
     her = "learning_starts:300 buffer_size:2000"
     jobs = []

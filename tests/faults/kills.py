@@ -1,4 +1,4 @@
-"""Trainings that are killed again and again, at random moments and in the middle of what reaches the disk."""
+"""Kill trainings repeatedly, at random moments and in the middle of writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Death:
     phase: str = ""
 
     def prepare(self, watch: Watch) -> None:
-        """Make this process die so."""
+        """Make this process die in this way."""
         left = self.call
 
         def harm(name: str, go: Callable[[], Any], half: Callable[[], None]) -> Any:
@@ -69,7 +69,7 @@ class Death:
 
 @dataclass
 class Tally:
-    """What came of it."""
+    """Counts of what happened, and the failures."""
 
     runs: int = 0
     kills: int = 0
@@ -90,7 +90,7 @@ class Tally:
     )
 
     def fail(self, kind: str, what: str) -> None:
-        """Note a failure and say it at once."""
+        """Record a failure and print it at once."""
         self.failures[kind].append(what)
         print(f"FAILED {kind}: {what}", flush=True)
 
@@ -146,9 +146,9 @@ class Reference:
             save_best, best = Store.save_best, {}
 
             def noted(store: Store, *args: Any) -> Path:
-                place = save_best(store, *args)
-                best[place.name] = _parts(store, place)
-                return place
+                checkpoint = save_best(store, *args)
+                best[checkpoint.name] = _parts(store, checkpoint)
+                return checkpoint
 
             Store.save_best = noted  # type: ignore[method-assign]
             code = command([*job.command(folder), "--keep-checkpoints", "0"])
@@ -175,7 +175,7 @@ class Victim:
         self.output = folder.with_suffix(".txt")
 
     def torture(self, deaths: int) -> None:
-        """Train to the end, with so many deaths on the way if there is time for them."""
+        """Train to the end, with a number of kills on the way if there is time for them."""
         plans = [self._plan() for _ in range(deaths)]
         if "--rotations 2" in self.job.options:
             plans.append(Death(seconds=self.rng.uniform(0.0, 1.0), phase="zero-shot"))
@@ -254,15 +254,15 @@ class Victim:
         if intervals > 1.0:
             self.tally.fail("lost too much", f"{self.folder.name}: {lost} steps of {reached} ({self.watch.phase})")
         store = Store(self._run())
-        for place in [*store.folder.glob("step_*"), *store.folder.glob("best_*")]:
+        for checkpoint in [*store.folder.glob("step_*"), *store.folder.glob("best_*")]:
             self.tally.checkpoints_checked += 1
             try:
-                store.verified(place, complete=place.name.startswith("step_"))
+                store.verified(checkpoint, complete=checkpoint.name.startswith("step_"))
             except DamagedCheckpointError as error:
                 self.tally.fail("loads wrong", f"{self.folder.name}: {error}")
                 continue
-            if _parts(store, place) != self.reference.parts.get(place.name):
-                self.tally.fail("loads wrong", f"{self.folder.name}: {place.name} is not that of the uninterrupted run")
+            if _parts(store, checkpoint) != self.reference.parts.get(checkpoint.name):
+                self.tally.fail("loads wrong", f"{self.folder.name}: {checkpoint.name} is not that of the uninterrupted run")
         if self.rng.random() < 0.2:
             self._load(store)
 
@@ -274,19 +274,19 @@ class Victim:
             warnings.simplefilter("error")
             model, _ = eqrl.load(run)
         self.tally.models_loaded += 1
-        place = store.at(store.steps()[0])
+        checkpoint = store.at(store.steps()[0])
         from safetensors.torch import load_file
 
-        kept = load_file(place / "policy.safetensors")
-        wrong = [name for name, value in model.policy.state_dict().items() if not bool((kept[name] == value).all())]
+        parameters = load_file(checkpoint / "policy.safetensors")
+        wrong = [name for name, value in model.policy.state_dict().items() if not bool((parameters[name] == value).all())]
         if wrong or model.num_timesteps != store.steps()[0]:
             self.tally.fail("loads wrong", f"{run}: {wrong[:3]}")
 
     def _compare(self) -> None:
         run = self._run()
-        found = fingerprint(run)
-        self.tally.entries_compared += len(found)
-        wrong = differences(self.reference.fingerprint, found)
+        entries = fingerprint(run)
+        self.tally.entries_compared += len(entries)
+        wrong = differences(self.reference.fingerprint, entries)
         if wrong:
             self.tally.fail("differing", f"{self.folder.name} ({self.job.name}): {len(wrong)} entries, {wrong[:5]}")
         if _result(run) != self.reference.result:
@@ -318,8 +318,8 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*/*_*"), key=lambda path: int(path.name.rpartition("_")[2]))
 
 
-def _parts(store: Store, place: Path) -> dict[str, str]:
-    manifest = store.verified(place, complete=False)
+def _parts(store: Store, checkpoint: Path) -> dict[str, str]:
+    manifest = store.verified(checkpoint, complete=False)
     return {name: manifest.files[name].sha256 for name in _PARTS if name in manifest.files}
 
 

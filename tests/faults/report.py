@@ -13,9 +13,13 @@ _MOST = 20
 
 
 def failures_in(numbers: Numbers) -> list[str]:
-    """Failures of a part, whichever way it keeps them."""
-    found = numbers["failures"]
-    return [f"{kind}: {text}" for kind, texts in found.items() for text in texts] if isinstance(found, dict) else list(found)
+    """Failures of a part, which stores them as a list or by kind."""
+    failures = numbers["failures"]
+    return (
+        [f"{kind}: {text}" for kind, texts in failures.items() for text in texts]
+        if isinstance(failures, dict)
+        else list(failures)
+    )
 
 
 def write_readme(folder: Path) -> None:

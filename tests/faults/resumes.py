@@ -1,4 +1,4 @@
-"""Everything that keeps state of its own: killed and resumed against uninterrupted."""
+"""Kill and resume every job that has a state, and compare it with an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def run(work: Path, seed: int, kills: int = 3, jobs: list[Job] | None = None) ->
                 break
         else:
             failures.append(f"{job.name} was never resumed")
-        found = [text for texts in tally.failures.values() for text in texts]
-        failures += found
+        texts = [text for texts in tally.failures.values() for text in texts]
+        failures += texts
         rows[job.name] = {
             "kills": tally.kills,
             "resumed": tally.resumed,
             "entries_compared": tally.entries_compared,
-            "failures": len(found),
+            "failures": len(texts),
         }
         print(f"{job.name}: {rows[job.name]}", flush=True)
     return {

@@ -1,4 +1,4 @@
-"""What a training tells of itself in memory that outlives it, so that whoever kills it knows where it was."""
+"""Progress of a training in memory that outlives it, so that the killer knows where it was."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Watch:
         self._numbers.flags.writeable = True
 
     def clear(self) -> None:
-        """Before a process begins."""
+        """Reset the numbers before a process begins."""
         self._numbers[:4] = (0, 0, -1, -1)
 
     @property
     def phase(self) -> str:
-        """What it was doing."""
+        """The phase that it was in."""
         return PHASES[int(self._numbers[0])]
 
     @phase.setter
@@ -40,7 +40,7 @@ class Watch:
 
     @property
     def steps(self) -> int:
-        """Environment steps done, all stretches together; 0 if it did not get that far."""
+        """Environment steps done over all sessions; 0 if it did not get that far."""
         return int(self._numbers[1])
 
     @property
@@ -49,7 +49,7 @@ class Watch:
         return int(self._numbers[2])
 
     def install(self, entered: Callable[[str], None] | None = None) -> None:
-        """Make this process tell; for a forked child only.
+        """Make this process report; for a forked child only.
 
         Args:
             entered: called with the name of every phase that begins.
@@ -68,9 +68,9 @@ class Watch:
 
         @functools.wraps(resume)
         def resumed(store: Store, model: Any, *args: Any) -> Any:
-            found = resume(store, model, *args)
+            restored = resume(store, model, *args)
             numbers[2] = numbers[1] = model.num_timesteps
-            return found
+            return restored
 
         @functools.wraps(on_step)
         def stepped(callback: BaseCallback) -> bool:

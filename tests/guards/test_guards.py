@@ -1,4 +1,4 @@
-"""Guards: a number that is not finite, planted anywhere, stops the training within one update, named where it began."""
+"""Guards: a planted number that is not finite stops the training within one update, and the error names its origin."""
 
 import json
 import re
@@ -83,7 +83,7 @@ def learn(model, folder, *callbacks, steps=1500, guard=None):
 
 
 def fail(model, folder, *callbacks, match, kind, **options):
-    """Train until the guard stops it; the error, after what holds for all of them."""
+    """Train until the guard stops it, check what holds for every error, and return the error."""
     with pytest.raises(TrainingDiverged, match=match) as caught:
         learn(model, folder, *callbacks, **options)
     error = caught.value
@@ -101,10 +101,10 @@ def fail(model, folder, *callbacks, match, kind, **options):
 
 
 def hooks_of(model):
-    """Everything that a guard hangs on a model."""
-    found = [h for o in optimizers_of(model).values() for h in o._optimizer_step_pre_hooks]
-    found += [o for o in optimizers_of(model).values() if "step" in vars(o)]
-    return found + [p for p in model.policy.parameters() if p._post_accumulate_grad_hooks]
+    """All hooks of a guard on a model."""
+    hooks = [h for o in optimizers_of(model).values() for h in o._optimizer_step_pre_hooks]
+    hooks += [o for o in optimizers_of(model).values() if "step" in vars(o)]
+    return hooks + [p for p in model.policy.parameters() if p._post_accumulate_grad_hooks]
 
 
 def bundle_of(error):

@@ -82,7 +82,7 @@ def canary(tmp_path):
 
 
 def leaves(value):
-    """All that is in nested dicts and lists, keys included."""
+    """Everything in nested dicts and lists, keys included."""
     if isinstance(value, dict):
         return [leaf for key, entry in value.items() for leaf in (key, *leaves(entry))]
     if isinstance(value, (list, tuple)):
@@ -143,8 +143,8 @@ def test_round_trip(tmp_path, algo, network):
     config = configured(algo, network)
     model = trained(config)
     model.save(tmp_path / "model.zip")
-    again, found = eqrl.load(tmp_path / "model.zip", config=config)
-    assert found == resolve(config)
+    again, resolved = eqrl.load(tmp_path / "model.zip", config=config)
+    assert resolved == resolve(config)
     assert again.num_timesteps == 64
     assert same(model, again)
     for deterministic in (True, False):
@@ -187,11 +187,11 @@ def test_configuration_from_a_file_and_repacked_archives(tmp_path, ppo):
 
 def test_trusted_runs_the_file_and_only_trusted(tmp_path, ppo):
     model, path, config = ppo
-    again, found = eqrl.load(path, trusted=True)
-    assert found is None
+    again, resolved = eqrl.load(path, trusted=True)
+    assert resolved is None
     assert same(model, again)
-    again, found = eqrl.load(path, config=config, trusted=True)
-    assert found == resolve(config)
+    again, resolved = eqrl.load(path, config=config, trusted=True)
+    assert resolved == resolve(config)
     assert again.get_env() is not None
     # the canary of these tests is alive: this is what a hostile archive does where it is trusted
     made = tmp_path / "made"
@@ -273,8 +273,8 @@ def poisoned(path, evil):
     """The plain values of an archive, with every one of them that is not compared replaced by a pickle that runs."""
     values = json.loads(members(path)["data"])
     entry = {":type:": "<class 'dict'>", ":serialized:": base64.b64encode(cloudpickle.dumps(evil)).decode()}
-    kept = {"num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining"}
-    return json.dumps({name: value if name in kept else entry for name, value in values.items()} | {"evil": entry})
+    compared = {"num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining"}
+    return json.dumps({name: value if name in compared else entry for name, value in values.items()} | {"evil": entry})
 
 
 def test_pickles_in_the_data_are_not_touched(tmp_path, canary, ppo, sac):
@@ -479,7 +479,7 @@ def test_encrypted_and_oddly_compressed(tmp_path, ppo):
 
 def test_bombs_take_no_memory(tmp_path, ppo):
     _, path, config = ppo
-    eqrl.load(path, config=config)  # what is imported and kept once
+    eqrl.load(path, config=config)  # imports and caches
     zeros = bytes(2**26)
     inner = saved({"policy": 1})
     with zipfile.ZipFile(io.BytesIO(inner)) as archive:
@@ -594,7 +594,7 @@ def test_files_of_tensors_are_read_as_pytorch_reads_them():
 
 # ---------------------------------------------------------------------- damage
 def outcome(model, path, config):
-    """What a damaged file gives: the same values, or one line."""
+    """The outcome of loading a damaged file: the same values, or an error in one line."""
     try:
         loaded, _ = eqrl.load(path, config=config)
     except UsageError as error:
@@ -623,9 +623,9 @@ def test_flipped_bits(tmp_path, ppo):
     places = [draw.randrange(len(content)) for _ in range(200)] + [draw.randrange(table, len(content)) for _ in range(150)]
     starts = [i for i in range(len(content) - 4) if content[i : i + 4] == b"PK\x03\x04"]
     places += [draw.choice(starts) + draw.randrange(30) for _ in range(150)]
-    for place in places:
+    for position in places:
         damaged = bytearray(content)
-        damaged[place] ^= 1 << draw.randrange(8)
+        damaged[position] ^= 1 << draw.randrange(8)
         flipped.write_bytes(damaged)
         counts[outcome(model, flipped, config)] += 1
     assert counts["refused"] > 250
@@ -642,12 +642,12 @@ def test_flipped_bits_inside_the_members(tmp_path, ppo):
         damaged = bytearray(good[name])
         damaged[draw.randrange(len(damaged))] ^= 1 << draw.randrange(8)
         try:
-            found, _ = eqrl.load(rewritten(path, tmp_path / "model.zip", {name: bytes(damaged)}), config=config)
+            again, _ = eqrl.load(rewritten(path, tmp_path / "model.zip", {name: bytes(damaged)}), config=config)
         except UsageError as error:
             assert "\n" not in str(error), turn  # noqa: PT017
             continue
         loaded += 1
-        tensors = [leaf for leaf in leaves(found.get_parameters()) if isinstance(leaf, torch.Tensor)]
+        tensors = [leaf for leaf in leaves(again.get_parameters()) if isinstance(leaf, torch.Tensor)]
         assert [t.shape for t in tensors] == shapes
         assert all(bool(torch.isfinite(t).all()) for t in tensors)
     assert 0 < loaded < 200  # names in pickled text are not read
@@ -798,7 +798,7 @@ def test_evaluate_and_export(tmp_path, reach, capsys):
 
 
 def test_archives_of_a_plain_sb3_program(tmp_path):
-    """A model that eqrl had no part in, with a configuration written by hand."""
+    """A model made without eqrl, with a configuration written by hand."""
     model = PPO("MlpPolicy", "Pendulum-v1", n_steps=32, batch_size=32, policy_kwargs={"net_arch": [16]}, device="cpu")
     model.learn(64)
     model.save(tmp_path / "pendulum")

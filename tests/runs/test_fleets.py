@@ -146,9 +146,9 @@ def test_a_resumed_run_is_the_same_to_the_bit(run, tmp_path, lost):
 
 
 def test_a_run_is_loaded_with_all_its_members(run):
-    model, found = eqrl.load(run.path)
+    model, stored_config = eqrl.load(run.path)
     assert model.get_env().unwrapped.members == ("T", "bar", "plus")
-    assert found.env_kwargs["members"] == MEMBERS
+    assert stored_config.env_kwargs["members"] == MEMBERS
 
 
 def test_other_members_in_evaluations(tmp_path):

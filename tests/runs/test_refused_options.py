@@ -106,7 +106,7 @@ def test_hindsight(params, message, capsys, tmp_path):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert re.search(message, err), err
-    assert not list(tmp_path.glob("logs/sac/*"))  # with what it only found in training, the folder is gone
+    assert not list(tmp_path.glob("logs/sac/*"))  # refused only in training: the folder is deleted again
 
 
 def test_whole_episodes_of_one_environment_train():

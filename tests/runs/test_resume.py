@@ -1,4 +1,4 @@
-"""Resuming: the same command goes on, another configuration does not, one training a folder, damaged checkpoints are passed over."""
+"""Resuming: the same command resumes, another configuration does not, a folder has one training, damage is passed over."""
 
 import csv
 import os
@@ -48,7 +48,7 @@ def config(folder, **options):
 
 
 def interrupted(folder, to, config):
-    """A run as a kill would have left it: whole until a checkpoint, and some rubbish after that."""
+    """A run as a kill leaves it: whole up to a checkpoint, with leftovers after it."""
     run = train(config).path
     run = shutil.copytree(run, folder / to)
     checkpoints = RunFolder(run).checkpoints
@@ -96,7 +96,7 @@ def test_the_same_command_goes_on_and_afterwards_begins_another_run(tmp_path, ca
     assert main(COMMAND.replace("-n 2000", "-n 3000").split()) == 0  # another configuration is another run
     assert "tests-Point-v0_2" in capsys.readouterr().out
     with locked(first.path):
-        assert unfinished(first.config()) == []  # somebody else is at it
+        assert unfinished(first.config()) == []  # another process is training it
     assert main(COMMAND.split()) == 0
     out = capsys.readouterr().out
     assert "go on    logs/ppo/tests-Point-v0_1" in out
@@ -138,7 +138,7 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, capsys):
             resume(run)
         assert main(["train", "--resume", str(run)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-        load_run(run)  # looking is allowed
+        load_run(run)  # reading is allowed
     resume(run)
 
 
@@ -202,8 +202,8 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     (folder.path / "progress.csv").unlink()
     assert main(COMMAND.split()) == 0
     assert "go on    logs/ppo/tests-Point-v0_1" in capsys.readouterr().out
-    found = load_run(folder.path)[0].policy.state_dict()
-    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    parameters = load_run(folder.path)[0].policy.state_dict()
+    assert all(torch.equal(value, parameters[name]) for name, value in expected.items())
     assert len(read_rows(folder.path / "progress.csv")) == rows
     shutil.rmtree(folder.path / "checkpoints")
     (folder.path / "progress.csv").unlink()
@@ -234,11 +234,11 @@ def test_packages_are_imported_only_if_the_user_names_them(tmp_path, capsys, mon
     assert main(["train", "--config", str(file), "-n", "100"]) == 2
     assert "give --gym-packages eqrl_test_payload" in capsys.readouterr().err
     run = train(config(tmp_path, n_timesteps=128)).path
-    place, manifest = RunFolder(run).checkpoint("last")
+    checkpoint, manifest = RunFolder(run).checkpoint("last")
     import dataclasses
 
     made_up = dataclasses.replace(manifest, config={**manifest.config, "gym_packages": ["eqrl_test_payload"]})
-    (place / "manifest.json").write_text(made_up.text())
+    (checkpoint / "manifest.json").write_text(made_up.text())
     with pytest.raises(UsageError, match="give --gym-packages eqrl_test_payload"):
         resume(run)
     load_run(run)
@@ -277,9 +277,9 @@ def test_other_versions_are_told(tmp_path):
     import dataclasses
 
     run = train(config(tmp_path, n_timesteps=128)).path
-    place, manifest = RunFolder(run).checkpoint("last")
+    checkpoint, manifest = RunFolder(run).checkpoint("last")
     older = dataclasses.replace(manifest, versions={**manifest.versions, "torch": "1.0"})
-    (place / "manifest.json").write_text(older.text())
+    (checkpoint / "manifest.json").write_text(older.text())
     (run / "result.json").unlink()
     with pytest.warns(UserWarning, match=r"was interrupted with torch 1\.0 then and .*; --resume .* goes on with it"):
         assert unfinished(RunFolder(run).config()) == []
@@ -312,10 +312,10 @@ def test_a_moved_log_folder_is_found(tmp_path):
     assert unfinished(there.replace(log_folder=str(tmp_path / "moved"), seed=5)) == []
 
 
-@pytest.mark.parametrize("place", ["in the last checkpoint", "in the evaluation at the end"])
-def test_a_signal_at_the_end_loses_nothing(tmp_path, capsys, monkeypatch, place):
+@pytest.mark.parametrize("moment", ["in the last checkpoint", "in the evaluation at the end"])
+def test_a_signal_at_the_end_loses_nothing(tmp_path, capsys, monkeypatch, moment):
     monkeypatch.chdir(tmp_path)
-    name = "_save" if place == "in the last checkpoint" else "_zero_shot"
+    name = "_save" if moment == "in the last checkpoint" else "_zero_shot"
     original = getattr(Session, name)
 
     def signalled(self, *args):
@@ -341,11 +341,11 @@ def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, 
     run = train(config(tmp_path)).path
     original, calls = run_folders.load_checkpoint, []
 
-    def late(model, place, manifest):
-        calls.append(place)
+    def late(model, checkpoint, manifest):
+        calls.append(checkpoint)
         if len(calls) == 1:
-            shutil.rmtree(place)
-        original(model, place, manifest)
+            shutil.rmtree(checkpoint)
+        original(model, checkpoint, manifest)
 
     monkeypatch.setattr(run_folders, "load_checkpoint", late)
     assert load_run(run)[0].num_timesteps == 768
@@ -355,10 +355,10 @@ def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, 
 def test_updates_have_all_threads(tmp_path, monkeypatch):
     from stable_baselines3 import PPO
 
-    found, update = [], PPO.train
+    counts, update = [], PPO.train
 
     def watched(self):
-        found.append(torch.get_num_threads())
+        counts.append(torch.get_num_threads())
         update(self)
 
     monkeypatch.setattr(PPO, "train", watched)
@@ -367,7 +367,7 @@ def test_updates_have_all_threads(tmp_path, monkeypatch):
         train(config(tmp_path, n_timesteps=128, num_threads=2))
     finally:
         torch.set_num_threads(threads)
-    assert found == [2]
+    assert counts == [2]
 
 
 @pytest.mark.parametrize("where", ["closed pipe", "full disk", "nothing"])

@@ -1,4 +1,4 @@
-"""Who has the cores when."""
+"""How the simulation and PyTorch share the cores."""
 
 from __future__ import annotations
 

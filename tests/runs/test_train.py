@@ -1,4 +1,4 @@
-"""Training: it learns, it can be stopped and resumed, it is not disturbed by its evaluation, it loads without pickle."""
+"""Training learns, can be stopped and resumed, is not changed by its evaluation, and loads without pickle."""
 
 import csv
 import json
@@ -163,9 +163,9 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
 
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
 def test_rewards_are_normalised_and_resumed(tmp_path, algo):
-    own = SMALL if algo == "ppo" else {"learning_starts": 64, "buffer_size": 2000, "gradient_steps": 1}
+    options = SMALL if algo == "ppo" else {"learning_starts": 64, "buffer_size": 2000, "gradient_steps": 1}
     normalize = {"norm_reward": True, "clip_reward": 5}
-    first = train(point(tmp_path, algo=algo, n_timesteps=512, augment=True, hyperparams={**own, "normalize": normalize}))
+    first = train(point(tmp_path, algo=algo, n_timesteps=512, augment=True, hyperparams={**options, "normalize": normalize}))
     before = first.model.get_vec_normalize_env()
     assert (before.norm_obs, before.norm_reward, before.clip_reward, before.gamma) == (False, True, 5.0, first.model.gamma)
     assert before.ret_rms.count > 500
@@ -256,9 +256,9 @@ def test_a_signal_saves_and_exits_cleanly(tmp_path, capsys, monkeypatch, number)
 def test_a_model_of_another_shape_is_refused(tmp_path):
     run = train(point(tmp_path, n_timesteps=128))
     other = train(point(tmp_path, n_timesteps=128, policy_kwargs={"network_kwargs": {"hidden": [7]}}))
-    place, manifest = RunFolder(other.path).checkpoint("last")
+    checkpoint, manifest = RunFolder(other.path).checkpoint("last")
     with pytest.raises(UsageError, match=r"does not fit the configured model: '.*' is torch.float32 of shape"):
-        load_checkpoint(run.model, place, manifest)
+        load_checkpoint(run.model, checkpoint, manifest)
 
 
 def test_a_configuration_that_was_edited_is_refused_with_the_difference(tmp_path):
