@@ -441,9 +441,9 @@ class _Sorted(Swarm):
 
     def __init__(self, filler):
         super().__init__(filler=filler)
-        place = TypedBox(Representation((Field("place", "1x1o"),), group=O2))
+        position = TypedBox(Representation((Field("position", "1x1o"),), group=O2))
         self.observation_space = spaces.Dict(
-            {"observation": self.observation_space, "achieved_goal": place, "desired_goal": place}
+            {"observation": self.observation_space, "achieved_goal": position, "desired_goal": position}
         )
 
     def _observe(self):
