@@ -1,4 +1,4 @@
-"""Equivariant policies for Stable-Baselines3, and the baselines that learn a symmetry instead of having it."""
+"""Equivariant policies for Stable-Baselines3, and baselines that learn the symmetry from data instead."""
 
 from eqrl.agents.augmentation import RandomRotation
 from eqrl.agents.errors import BreaksSymmetryError

@@ -1,8 +1,8 @@
-"""The shape of an action space: which coordinates form a vector, how far it may reach, how it is squashed.
+"""The geometry of an action space: which coordinates form a vector, how long it may be, and how it is squashed.
 
-A vector action lives in a ball, not in a cube: the squash ``u -> tanh(|u|) u / |u|`` commutes with every rotation,
-which ``tanh`` of the single components does not. For a scalar, a block of size one, it is the usual ``tanh``.
-Its log-determinant is ``log(1 - tanh(r)^2) + (d - 1) log(tanh(r) / r)`` for a block of ``d`` entries of length r.
+A vector action lives in a ball, not in a cube: the squash ``u -> tanh(|u|) u / |u|`` commutes with every rotation, whereas
+``tanh`` of the single components does not. For a scalar, a block of size one, it is the usual ``tanh``.
+For a block of ``d`` entries and length r, its log-determinant is ``log(1 - tanh(r)^2) + (d - 1) log(tanh(r) / r)``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from eqrl.nn.constants import ExactModule
 from eqrl.symmetry import Group, representation_of, vector_blocks
 from eqrl.symmetry.bounds import check_box
 
-# Largest length after squashing: its float32 inverse is still accurate, and a box clip never touches the ball.
+# Largest length after squashing: its float32 inverse is still accurate, and clipping to the box never changes it.
 _INSIDE = 1.0 - 1e-6
-# Means are kept this short before the squash, where it is 0.995 of the radius. PPO infers the noise from the squashed action;
+# Longest mean before the squash, which maps it to 0.995 of the radius. PPO infers the noise from the squashed action;
 # means far out on the flat part of the squash would make its importance ratios explode.
 _LONGEST_MEAN = 3.0
 _TINY = 1e-12
@@ -35,12 +35,12 @@ class ActionGeometry(ExactModule):
 
     Args:
         action_space: a ``TypedBox``.
-        group: group that has to map the box to itself, by default the action representation's own.
-        unit: actions are in units of their bounds, as SAC and TD3 use them, and scalars are squashed too.
-            Otherwise, as PPO uses them, actions are in the box itself and scalars are left to SB3's clip.
+        group: group that has to map the box to itself, by default that of the action's representation.
+        unit: whether actions are in units of their bounds, as in SAC and TD3; scalars are then squashed too. Otherwise, as
+            in PPO, actions are in the units of the box, and SB3 clips the scalars.
 
     Raises:
-        UntypedSpaceError: if the space does not say how it turns.
+        UntypedSpaceError: if the space is not typed.
         BreaksSymmetryError: if the group does not map the box to itself.
     """
 
@@ -85,11 +85,11 @@ class ActionGeometry(ExactModule):
         return self._squash(u, r, r.tanh())
 
     def squash_with_log_det(self, u: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``squash`` and ``log_det`` at once, which is cheaper than one after the other."""
+        """``squash`` and ``log_det`` together, which is cheaper than separate calls."""
         if not self.any_squashed:
             return u, u.new_zeros(u.shape[:-1])
         if not self.has_vectors:
-            return self._squash_scalars(u), self._total(self._along(u), valid)
+            return self._squash_scalars(u), self._total(self._log_derivative(u), valid)
         r = self._length(u)
         short = r.tanh()
         return self._squash(u, r, short), self._log_det(r, short, valid)
@@ -97,8 +97,8 @@ class ActionGeometry(ExactModule):
     def bound(self, mean: Tensor) -> Tensor:
         """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction.
 
-        Without this, PPO's importance ratios explode once a policy has learnt to act at full length: on the flat part of ``tanh``
-        float32 cannot tell noise apart.
+        Without this, PPO's importance ratios explode once a policy has learnt to act at full length: on the flat part of
+        ``tanh``, float32 cannot resolve the noise.
         """
         if not self.any_squashed:
             return mean
@@ -107,7 +107,7 @@ class ActionGeometry(ExactModule):
         return mean * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
     def unsquash(self, a: Tensor) -> Tensor:
-        """Inverse of ``squash``; actions on or beyond the rim are taken as just inside."""
+        """Inverse of ``squash``; actions on or beyond the boundary are taken to lie just inside."""
         if not self.any_squashed:
             return a
         a = a / self.radius
@@ -116,11 +116,11 @@ class ActionGeometry(ExactModule):
         return a * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
     def log_det(self, u: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Logarithm of the squash's Jacobian determinant, shape ``(B, dim)`` to ``(B,)``.
+        """Logarithm of the Jacobian determinant of the squash, shape ``(B,)``.
 
         Args:
-            u: unbounded vectors.
-            valid: entries that count, ``(B, dim)``, bool; None for all.
+            u: unbounded vectors, shape ``(B, dim)``.
+            valid: entries that count, shape ``(B, dim)``, bool; None means all.
         """
         if not self.any_squashed:
             return u.new_zeros(u.shape[:-1])
@@ -128,7 +128,7 @@ class ActionGeometry(ExactModule):
         return self._log_det(r, r.tanh(), valid)
 
     def project(self, a: Tensor) -> Tensor:
-        """Shorten vectors that reach out of their ball; scalars are left alone."""
+        """Shorten vectors that reach out of their ball; scalars stay unchanged."""
         if not self.has_vectors:
             return a
         a = a / self.radius
@@ -136,7 +136,7 @@ class ActionGeometry(ExactModule):
         return a * torch.where(self.squashed & (self.share < 1.0), shrink, 1.0) * self.radius
 
     def _squash_scalars(self, u: Tensor) -> Tensor:
-        """The squash where there are no vectors: then every entry is one that is squashed."""
+        """The squash of a space without vectors, in which every entry is squashed."""
         return u.tanh().clamp(-_INSIDE, _INSIDE) * self.radius
 
     def _squash(self, u: Tensor, r: Tensor, short: Tensor) -> Tensor:
@@ -144,22 +144,22 @@ class ActionGeometry(ExactModule):
         return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
     def _log_det(self, r: Tensor, short: Tensor, valid: Tensor | None) -> Tensor:
-        # every coordinate carries its share of its block, so that one sum over coordinates serves all block sizes
-        terms = self.share * self._along(r) + (1.0 - self.share) * (short / r).log()
+        # every coordinate contributes its share of the block, so that one sum over coordinates serves blocks of all sizes
+        terms = self.share * self._log_derivative(r) + (1.0 - self.share) * (short / r).log()
         if not self.all_squashed:
             terms = torch.where(self.squashed, terms, 0.0)
         return self._total(terms, valid)
 
     def _total(self, terms: Tensor, valid: Tensor | None) -> Tensor:
-        """Log-determinant of squash and scaling from what each coordinate gives to that of the squash."""
+        """Log-determinant of squash and scaling, from the terms of the squash for each coordinate."""
         if valid is None:
             return terms.sum(-1) + self.log_volume
         return cleared(terms + self.radius.log(), valid).sum(-1)
 
-    def _along(self, r: Tensor) -> Tensor:
+    def _log_derivative(self, r: Tensor) -> Tensor:
         """``log(1 - tanh(r)^2)``, accurate for any r."""
         return 2.0 * (math.log(2.0) - r - softplus(-2.0 * r))
 
     def _length(self, u: Tensor) -> Tensor:
-        """Length of each coordinate's block, a hair above zero so that its gradient at the origin is zero."""
+        """Length of each coordinate's block, plus a tiny constant that makes its gradient at the origin vanish."""
         return (u.square() @ self.same + _TINY).sqrt()

@@ -1,8 +1,8 @@
-"""The algorithm that a policy is made by, and whether the policy is for it.
+"""The algorithm that creates a policy, and whether the policy is made for it.
 
-Stable-Baselines3 hands a policy two spaces and a learning rate, and neither the algorithm nor its environment. What may not
-be overlooked (a policy of another algorithm, observations that a wrapper has rewritten) can only be seen there, and the classes of
-Stable-Baselines3 stay untouched. So the policy asks who calls it: the algorithm is ``self`` of the method that does.
+Stable-Baselines3 gives a policy two spaces and a learning rate, but neither the algorithm nor its environment. Two mistakes
+can be detected only there: a policy for a different algorithm, and observations that a wrapper has rewritten. The classes of
+Stable-Baselines3 stay untouched, so the policy inspects its callers: the algorithm is the ``self`` of the calling method.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POLICY_OF = {
     "TD3": "EquivariantTD3Policy",
     "DDPG": "EquivariantTD3Policy",
 }
-# algorithms that no policy of eqrl is for: why, and what to use instead
+# algorithms without a policy in eqrl: the reason, and what to use instead
 _NO_POLICY = {
     "RecurrentPPO": "it needs a recurrent policy; use PPO(EquivariantPolicy, ...), with what is to be remembered in the observation",
     "MaskablePPO": "its actions are discrete and masked; use PPO(EquivariantPolicy, ...) with continuous actions",
@@ -33,10 +33,10 @@ _NO_POLICY = {
 
 
 def calling_algorithm(callee: object) -> BaseAlgorithm | None:
-    """The algorithm whose method called a method of ``callee``; None if something else did.
+    """The algorithm whose method called a method of ``callee``; None if the caller is something else.
 
     Args:
-        callee: whose own methods on the way are passed over.
+        callee: the object that asks; its own methods in the call stack are skipped.
     """
     frame = sys._getframe(1)
     while frame is not None and frame.f_locals.get("self") is callee:
@@ -46,21 +46,21 @@ def calling_algorithm(callee: object) -> BaseAlgorithm | None:
 
 
 def check_algorithm(policy: type, algorithm: BaseAlgorithm) -> None:
-    """Refuse a policy that is not for its algorithm; algorithms that are not known here are left to try.
+    """Refuse a policy that is not made for its algorithm. Unknown algorithms are accepted.
 
     Args:
         policy: class of the policy.
-        algorithm: whose ``policy_class`` it is.
+        algorithm: the algorithm that creates it.
 
     Raises:
-        ValueError: naming the policy that is, or what to use instead if there is none.
+        ValueError: naming the right policy, or what to use instead if there is none.
     """
-    ours = next(base.__name__ for base in policy.__mro__ if base.__name__ in _POLICY_OF.values())
+    name = next(base.__name__ for base in policy.__mro__ if base.__name__ in _POLICY_OF.values())
     for base in type(algorithm).__mro__:
         if base.__name__ in _NO_POLICY:
-            raise ValueError(f"{ours} is not for {base.__name__}, and eqrl has no policy that is: {_NO_POLICY[base.__name__]}")
+            raise ValueError(f"{name} is not for {base.__name__}, and eqrl has no policy that is: {_NO_POLICY[base.__name__]}")
         if base.__name__ in _POLICY_OF:
             right = _POLICY_OF[base.__name__]
-            if right != ours:
-                raise ValueError(f"{ours} is not for {base.__name__}; write {base.__name__}({right}, ...), from eqrl.agents")
+            if right != name:
+                raise ValueError(f"{name} is not for {base.__name__}; write {base.__name__}({right}, ...), from eqrl.agents")
             return

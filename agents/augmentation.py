@@ -1,4 +1,4 @@
-"""Augmentation by random group elements: the baseline that learns a symmetry instead of having it."""
+"""Augmentation by random group elements: the baseline that learns a symmetry from data."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _BOX = ""  # the key of an observation that is not a dict
 
 
 class RandomRotation(VecEnvWrapper):
-    """Show every episode in an orientation of its own.
+    """Show every episode in a random orientation.
 
-    For each environment and episode a group element g is drawn uniformly. The agent sees ``g s``, and what it does is
-    taken back by the inverse of g, so it acts in a world that is turned as a whole. Rewards are those of the world.
+    For each environment and episode, a group element g is sampled uniformly. The agent sees ``g s``, and the inverse of g acts
+    on its actions, so the agent acts in a transformed world. Rewards do not change.
     With an ordinary network (``MlpPolicy``, or ``network="mlp"``) this is the augmentation baseline.
 
     Args:
         venv: vectorised environment with typed spaces.
-        group: group to draw from, by default the rotations and mirrors of the world that the observation space declares.
-        seed: seed of the draws; ``venv.seed`` sets it as well.
+        group: group to sample from, by default the rotations and mirrors of the world that the observation space declares.
+        seed: seed of the samples; ``venv.seed`` sets it as well.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        ValueError: if the group is not a subgroup of what the environment declares.
+        UntypedSpaceError: if a space is not typed.
+        ValueError: if the group is not a subgroup of the one that the environment declares.
     """
 
     def __init__(self, venv: VecEnv, group: Group | None = None, seed: int | None = None) -> None:
@@ -43,24 +43,24 @@ class RandomRotation(VecEnvWrapper):
         if not self.group.is_subgroup_of(declared):
             raise ValueError(f"group {self.group} is not a subgroup of {declared}, which the environment declares")
         self._action = representation_in(venv.action_space, "action")
-        self._parts = _parts(venv.observation_space)
+        self._representations = _representations(venv.observation_space)
         self._rng = np.random.default_rng(seed)
         self._turn_action = np.zeros((self.num_envs, self._action.dim, self._action.dim))
-        self._turns = {key: np.zeros((self.num_envs, rep.dim, rep.dim)) for key, rep in self._parts.items()}
+        self._turns = {key: np.zeros((self.num_envs, rep.dim, rep.dim)) for key, rep in self._representations.items()}
 
     def reset(self) -> VecEnvObs:
-        """Reset all environments and draw an element for each."""
+        """Reset all environments and sample an element for each."""
         self._draw(np.arange(self.num_envs))
         observation: VecEnvObs = self._turned(self.venv.reset())
         return observation
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Take the actions back into the world's own orientation and send them."""
-        # rows times g are g^T a, the inverse, since g is orthogonal
+        """Transform the actions back to the orientation of the environments and send them."""
+        # g^T a, with the inverse of g, which is orthogonal
         self.venv.step_async(np.einsum("nji,nj->ni", self._turn_action, actions).astype(actions.dtype))
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Receive a step; ended episodes show their last observation in the old orientation and go on in a new one."""
+        """Receive a step. The last observation of an episode still has its orientation; the next episode gets a new one."""
         observations, rewards, dones, infos = self.venv.step_wait()
         ended, infos = np.flatnonzero(dones), list(infos)
         for i in ended:
@@ -71,12 +71,12 @@ class RandomRotation(VecEnvWrapper):
         return self._turned(observations), rewards, dones, infos
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seed the environments and the draws."""
+        """Seed the environments and the sampling of elements."""
         self._rng = np.random.default_rng(seed)
         return self.venv.seed(seed)
 
     def state_dict(self) -> dict[str, Any]:
-        """The orientations of the episodes under way and the random numbers, for checkpoints."""
+        """The orientations of the current episodes and the state of the random numbers, for checkpoints."""
         return {
             "random": self._rng,
             "action": self._turn_action.copy(),
@@ -84,7 +84,7 @@ class RandomRotation(VecEnvWrapper):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+        """Continue from a state that :meth:`state_dict` returned."""
         self._rng.bit_generator.state = state["random"].bit_generator.state
         self._turn_action[...] = state["action"]
         for key, matrices in self._turns.items():
@@ -93,7 +93,7 @@ class RandomRotation(VecEnvWrapper):
     def _draw(self, which: NDArray[np.intp]) -> None:
         g = self.group.sample(len(which), rng=self._rng)
         self._turn_action[which] = _matrices(self._action, g)
-        for key, representation in self._parts.items():
+        for key, representation in self._representations.items():
             self._turns[key][which] = _matrices(representation, g)
 
     def _turned(self, observation: Any, env: int | None = None) -> Any:
@@ -107,7 +107,7 @@ class RandomRotation(VecEnvWrapper):
         return turned.astype(x.dtype)
 
 
-def _parts(space: gymnasium.Space[Any]) -> dict[str, Representation]:
+def _representations(space: gymnasium.Space[Any]) -> dict[str, Representation]:
     if isinstance(space, spaces.Dict):
         return {key: representation_of(entry) for key, entry in space.spaces.items()}
     return {_BOX: representation_of(space)}

@@ -1,4 +1,4 @@
-"""Invariant Q-functions of features and action, for SAC and TD3."""
+"""Invariant Q-functions of features and actions, for SAC and TD3."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from eqrl.symmetry import scalars
 class EquivariantCritic(BaseModel):
     """Several invariant Q-functions, ``Q(g s, g a) = Q(s, a)``.
 
-    The action enters each backbone as part of its input representation, in units of its bounds. A vector action that
-    reaches out of its ball is shortened first, as the environment does: SB3's TD3 clamps its target noise component by
-    component, and the corner of the cube must not be worth more than the point of the ball that it becomes.
+    The action is part of the input representation of each backbone, in units of its bounds. A vector action that reaches out
+    of its ball is shortened first, as in the environment. SB3's TD3 clamps its target noise component by component, and an
+    action in the corner of the cube must have the value of the point of the ball that it becomes.
 
-    In a gradient step the critic also gathers the statistics of the observations, once per minibatch.
+    In a gradient step, the critic also collects the statistics of the observations, once for each minibatch.
 
-    Actions that the actor computed mark the actor's own loss. In a gradient step its gradient flows through the Q-functions
-    to the actor and leaves none in their parameters: SB3 discards it, and it costs a third of the way back.
+    Actions with a gradient come from the actor, so the Q-values belong to the actor's loss. Its gradient then flows through
+    the Q-functions to the actor, but their parameters get none: SB3 would discard it, and it takes a third of the time of
+    the backward pass.
 
     Args:
         observation_space: typed observation space.
@@ -36,7 +37,7 @@ class EquivariantCritic(BaseModel):
         networks: choice of backbones.
         features_extractor: extractor, perhaps shared with the actor.
         n_critics: number of Q-functions.
-        outputs: invariants that each gives.
+        outputs: number of invariants that each Q-function returns.
     """
 
     features_extractor: TypedFeatures
@@ -71,32 +72,32 @@ class EquivariantCritic(BaseModel):
         return self.values(obs, actions).unbind(0)
 
     def values(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
-        """The same as one tensor, shape ``(n_critics, B, outputs)``."""
-        of_actor = self._is_actors_loss(actions)
-        features = self.features_extractor(obs) if of_actor else features_in_step(self, obs)
-        return self.ensemble(self._input(features, actions), constant=of_actor)
+        """Values of all Q-functions as one tensor, shape ``(n_critics, B, outputs)``."""
+        in_actor_loss = self._in_actor_loss(actions)
+        features = self.features_extractor(obs) if in_actor_loss else features_in_step(self, obs)
+        return self.ensemble(self._input(features, actions), constant=in_actor_loss)
 
     def q1_forward(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
         """Value of the first Q-function alone, shape ``(B, 1)``."""
         x = self._input(self.features_extractor(obs), actions)
-        with constants(self.q_networks[:1] if self._is_actors_loss(actions) else []):
+        with constants(self.q_networks[:1] if self._in_actor_loss(actions) else []):
             value: Tensor = self.q_networks[0](x)
         return value
 
-    def _is_actors_loss(self, actions: Tensor) -> bool:
+    def _in_actor_loss(self, actions: Tensor) -> bool:
         return self.training and actions.grad_fn is not None
 
     def _input(self, features: Tensor, actions: Tensor) -> Tensor:
         if self.padding is not None:
-            # where TD3 adds noise to its targets, for instance
+            # padded entries may be nonzero, for instance after TD3 has added noise to its target actions
             actions = cleared(actions, self.padding.valid(features))
         return torch.cat([features, self.geometry.project(actions)], dim=-1)
 
 
 def features_in_step(model: BaseModel, obs: PyTorchObs) -> Tensor:
-    """Features of a minibatch, whose statistics take effect at once if this is a gradient step.
+    """Features of a minibatch. In a gradient step, its statistics are collected and take effect at once.
 
-    Target networks are always in evaluation mode and get their statistics copied by SB3.
+    Target networks are always in evaluation mode; SB3 copies the statistics to them.
     """
     extractor = model.features_extractor
     assert isinstance(extractor, TypedFeatures)

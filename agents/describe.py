@@ -1,4 +1,4 @@
-"""What a policy is, as text for logs and run folders."""
+"""Description of a policy as text, for logs and run folders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eqrl.agents.networks import Networks
 
 
 def describe(policy: nn.Module, networks: Networks) -> str:
-    """Fields of observation and action, group, networks and number of parameters."""
+    """Fields of observation and action, group, networks and number of parameters, as text."""
     count = sum(p.numel() for p in policy.parameters() if p.requires_grad)
     return "\n".join(
         [

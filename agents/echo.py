@@ -1,4 +1,4 @@
-"""Environments that answer with known numbers, to see what a wrapper makes of them."""
+"""Stand-ins for environments that return known numbers, to see how a wrapper changes them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-_SCALES = (1.0, 30.0, 1e-2, 1e3)  # a wrapper that clips or rounds shows at one of them
+_SCALES = (1.0, 30.0, 1e-2, 1e3)  # a wrapper that clips or rounds changes numbers of at least one of these scales
 
 
 class Echo(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """In place of an environment: shows random observations, and keeps the actions that arrive; nothing is simulated.
+    """Replaces an environment: returns random observations and records the actions that arrive, without a simulation.
 
-    Attributes and methods beside ``reset`` and ``step`` are those of the environment.
+    All attributes and methods other than ``reset`` and ``step`` are those of the environment.
 
     Attributes:
         shown: the last observation.
-        acted: actions since the list was cleared.
-        rows: leading axis of observations and actions, None for a single environment.
+        acted: actions received since the list was cleared.
+        rows: length of the leading axis of observations and actions, None for a single environment.
     """
 
     rows = None
@@ -34,18 +34,18 @@ class Echo(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.shown: Any = None
         self.acted: list[Any] = []
 
-    @property  # type: ignore[misc]  # a trial has no use for the setter
+    @property  # type: ignore[misc]  # a trial needs no setter
     def np_random(self) -> np.random.Generator:
-        """A generator of its own, so that a trial leaves the environment's where it is."""
+        """A separate generator, so that a trial does not advance that of the environment."""
         return self._generator
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Show an observation."""
+        """Return an observation."""
         self.shown = self._observations.draw()
         return copy.deepcopy(self.shown), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Keep the action and show the next observation."""
+        """Record the action and return the next observation."""
         self.acted.append(np.array(action))
         return *self.reset()[:1], 0.0, False, False, {}
 
@@ -61,18 +61,18 @@ class VecEcho(VecEnvWrapper):
         self.acted: list[Any] = []
 
     def reset(self) -> Any:
-        """Show observations."""
+        """Return observations."""
         self.shown = self._observations.draw()
         return copy.deepcopy(self.shown)
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Keep the actions."""
+        """Record the actions."""
         self.acted.append(np.array(actions))
 
     def step_wait(self) -> Any:
-        """Show the next observations."""
-        nothing = np.zeros(self.num_envs, dtype=np.float32)
-        return self.reset(), nothing, nothing.astype(bool), [{} for _ in range(self.num_envs)]
+        """Return the next observations."""
+        zeros = np.zeros(self.num_envs, dtype=np.float32)
+        return self.reset(), zeros, zeros.astype(bool), [{} for _ in range(self.num_envs)]
 
 
 class _Observations:
@@ -93,13 +93,13 @@ class _Observations:
 def sample(
     space: gymnasium.Space[Any], rng: np.random.Generator, rows: int | None, scale: float = 1.0
 ) -> NDArray[np.floating[Any]]:
-    """Points of a space, without touching its random numbers.
+    """Points of a space, without advancing the space's own random numbers.
 
     Args:
         space: a box.
-        rng: where the points come from.
-        rows: number of points, None for one without a leading axis.
-        scale: size of entries without bounds.
+        rng: random numbers to use.
+        rows: number of points, None for a single one without a leading axis.
+        scale: scale of entries without bounds.
     """
     fresh = copy.deepcopy(space)
     fresh.seed(int(rng.integers(2**31)))
@@ -111,7 +111,7 @@ def sample(
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two points of a space, arrays or dicts of them, are equal in every number."""
+    """Whether two points of a space, arrays or dicts of arrays, are equal in every number."""
     if isinstance(b, dict):
         return isinstance(a, dict) and all(same(a.get(key), value) for key, value in b.items())
     return a is not None and np.array_equal(np.asarray(a), b)

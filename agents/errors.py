@@ -1,4 +1,4 @@
-"""The exception for options that an equivariant policy has to refuse."""
+"""Errors for options that an equivariant policy has to refuse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def refuse_sde(use_sde: bool) -> None:
     """Refuse state-dependent exploration.
 
     Raises:
-        BreaksSymmetryError: if it is asked for.
+        BreaksSymmetryError: if ``use_sde`` is true.
     """
     if use_sde:
         raise BreaksSymmetryError(

@@ -1,8 +1,8 @@
-"""The deterministic policy of a model as a file: :func:`export_policy`.
+"""Export of the deterministic policy of a model to a file: :func:`export_policy`.
 
-The exported graph is all that ``model.predict(observation, deterministic=True)`` computes: normalisation, network, squash, and
-Stable-Baselines3's clip or rescaling to the action's bounds. It needs neither eqrl nor Stable-Baselines3, and it keeps the symmetry
-of the policy.
+The exported graph is everything that ``model.predict(observation, deterministic=True)`` computes: normalisation, network,
+squash, and Stable-Baselines3's clip or rescaling to the bounds of the action. It runs without eqrl and Stable-Baselines3, and
+it has the symmetry of the policy.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from eqrl.symmetry import representation_of
 
 OBSERVATION, ACTION = "observation", "action"
 _NEEDED = ("onnx", "onnxscript")
-# two is the smallest batch that a compiler does not take for a constant
+# two is the smallest batch size that a compiler does not treat as a constant
 _EXAMPLES = 2
 
 
 class DeterministicPolicy(nn.Module):
-    """The deterministic policy of a model as one module, a copy that shares nothing with it.
+    """The deterministic policy of a model as one module. It is a copy, on the CPU and in float32.
 
-    Its dense weights are kept (:meth:`eqrl.nn.Backbone.freeze`), and it lives on the CPU in float32.
+    Its dense weights are cached (:meth:`eqrl.nn.Backbone.freeze`).
 
     Args:
         model: a Stable-Baselines3 model with one of eqrl's policies.
 
     Raises:
-        UsageError: if the model has another policy.
+        UsageError: if the model has any other policy.
     """
 
     low: Tensor
@@ -86,7 +86,7 @@ class DeterministicPolicy(nn.Module):
         Args:
             observation: float32 of shape ``(B, dim)``, or a dict of such tensors with sorted keys.
         """
-        # SAC's network gives widths behind the mean
+        # SAC's network returns widths after the mean
         mean = self.backbone(self.features(observation))[:, : self.geometry.dim]
         if self.unit:
             unit: Tensor = self.geometry.squash(mean)
@@ -95,14 +95,14 @@ class DeterministicPolicy(nn.Module):
         return action.clamp(self.low, self.high)
 
     def example(self) -> Tensor | dict[str, Tensor]:
-        """An observation of the right shape, in the form that ``forward`` takes."""
+        """A batch of observations in the form that ``forward`` takes."""
         space = self.observation_space
         if isinstance(space, spaces.Dict):
             return {key: _random(space[key]) for key in sorted(space.spaces)}
         return _random(space)
 
     def description(self) -> dict[str, str]:
-        """What whoever runs the file has to know: the fields of observations and actions, and the group."""
+        """What users of the file have to know: the fields of observations and actions, and the group."""
         space = self.observation_space
         entries = {key: space[key] for key in sorted(space.spaces)} if isinstance(space, spaces.Dict) else {OBSERVATION: space}
         tables = {key: representation_of(entry).table() for key, entry in {**entries, ACTION: self.action_space}.items()}
@@ -112,38 +112,38 @@ class DeterministicPolicy(nn.Module):
 def export_policy(model: BaseAlgorithm, path: str | Path) -> Path:
     """Write the deterministic policy of a model to a file.
 
-    The batch axis is free. Inputs are called as the keys of the observation, or ``observation``; the output is ``action``.
-    Fields and group are stored along with it, as metadata of the ONNX file or as ``eqrl.json`` in a ``.pt2`` file.
+    The batch size is free. Inputs have the names of the keys of the observation, or ``observation``; the output is
+    ``action``. Fields and group are stored as metadata of the ONNX file, or as ``eqrl.json`` in a ``.pt2`` file.
 
     Args:
         model: a Stable-Baselines3 model with one of eqrl's policies.
-        path: ``.onnx``, or ``.pt2`` for ``torch.export.load``; an older file is replaced.
+        path: ``.onnx``, or ``.pt2`` for ``torch.export.load``; an existing file is replaced.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: for another kind of file or policy, a network that cannot be exported, and if ``eqrl[export]``, which
-            ``.onnx`` needs, is not installed.
+        UsageError: for any other kind of file or policy, for a network that cannot be exported, and for ``.onnx`` if
+            ``eqrl[export]`` is not installed.
     """
     path = Path(path)
     write = writer(path)
     policy = DeterministicPolicy(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # PyTorch names what is inside of a .pt2 file after the file
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
-        written = Path(aside) / path.name
-        with _one_line(policy.backbone.label), torch.no_grad():
+    # PyTorch names the contents of a .pt2 file after the file
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        written = Path(folder) / path.name
+        with _short_errors(policy.backbone.label), torch.no_grad():
             write(policy, written)
         write_whole(path, written.read_bytes())
     return path
 
 
 def writer(path: Path) -> Callable[[DeterministicPolicy, Path], None]:
-    """What writes a file of that kind.
+    """The function that writes a file of this kind.
 
     Raises:
-        UsageError: for another kind of file, or if what it needs is not installed.
+        UsageError: for any other kind of file, or if a package that it needs is not installed.
     """
     if path.suffix == ".pt2":
         return _write_pt2
@@ -158,7 +158,7 @@ def _write_pt2(policy: DeterministicPolicy, path: Path) -> None:
     example = policy.example()
     program = torch.export.export(policy, (example,), dynamic_shapes=(_free_batch(example),))
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # with paths of this machine
+        node.meta.pop("stack_trace", None)  # holds paths of this machine
     torch.export.save(program, path, extra_files={"eqrl.json": json.dumps(policy.description(), indent=2)})
 
 
@@ -166,16 +166,16 @@ def _write_onnx(policy: DeterministicPolicy, path: Path) -> None:
     example = policy.example()
     program = torch.onnx.export(
         policy,
-        kwargs={OBSERVATION: example},  # a dict as the last positional argument would be taken for keywords
+        kwargs={OBSERVATION: example},  # a dict as last positional argument would be read as keyword arguments
         dynamic_shapes={OBSERVATION: _free_batch(example)},
         input_names=list(sizes_of(policy.observation_space)),
         output_names=[ACTION],
         dynamo=True,
-        optimize=False,  # it takes + 1e-12 for + 0, and zero actions become nan; runtimes optimise what they load
+        optimize=False,  # the optimiser drops + 1e-12, and zero actions become NaN; runtimes optimise when they load
         verbose=False,
     )
     assert program is not None
-    for node in program.model.graph:  # stack traces, with paths of this machine
+    for node in program.model.graph:  # its stack traces hold paths of this machine
         node.metadata_props.clear()
     program.model.metadata_props.update(policy.description())
     program.save(path)
@@ -191,27 +191,27 @@ def _random(space: spaces.Space[Any]) -> Tensor:
 
 
 def sizes_of(space: spaces.Space[Any]) -> dict[str, int]:
-    """Inputs of the graph by name, and how long each is."""
+    """Names of the inputs of the graph, with their lengths."""
     if isinstance(space, spaces.Dict):
         return {key: representation_of(space[key]).dim for key in sorted(space.spaces)}
     return {OBSERVATION: representation_of(space).dim}
 
 
 @contextmanager
-def _one_line(network: str) -> Iterator[None]:
-    """Keep PyTorch's own warnings to itself, and put its pages of errors into one line."""
-    chatter = logging.getLogger("torch.onnx")  # names every operator of packages that are not installed
-    level = chatter.level
-    chatter.setLevel(logging.ERROR)
+def _short_errors(network: str) -> Iterator[None]:
+    """Suppress PyTorch's warnings, and shorten its errors to one line."""
+    logger = logging.getLogger("torch.onnx")  # lists every operator of packages that are not installed
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError) as error:
         cause: BaseException = error
-        while cause.__cause__ is not None:  # PyTorch wraps what matters in pages of advice
+        while cause.__cause__ is not None:  # PyTorch wraps the cause in pages of advice
             cause = cause.__cause__
         first = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
         raise UsageError(f"network {network!r} cannot be exported: {first}") from error
     finally:
-        chatter.setLevel(level)
+        logger.setLevel(level)

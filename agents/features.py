@@ -19,21 +19,21 @@ ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
 
 
 class TypedFeatures(BaseFeaturesExtractor):
-    """Flatten a typed observation and normalise it; there is nothing to learn.
+    """Flatten a typed observation and normalise it. Nothing is learnt here.
 
-    The entries of a dict are joined in sorted order. Of two goals that turn alike, ``desired_goal`` becomes
-    ``desired_goal - achieved_goal``: linear, invertible and equivariant, and it does not change when the whole
-    scene is moved.
+    The entries of a dict are concatenated in sorted order. If both goals have the same representation, ``desired_goal``
+    becomes ``desired_goal - achieved_goal``. This map is linear, invertible and equivariant, and it makes the features
+    independent of where the scene is.
 
     Args:
         observation_space: a ``TypedBox``, or a ``Dict`` of them.
-        group: group with which the normaliser commutes, by default the representation's own.
+        group: group that the normaliser commutes with, by default that of the representation.
         normalize: whether to normalise at all.
-        normalize_until: number of samples after which the statistics stand still; None for never.
+        normalize_until: number of samples after which the statistics are frozen; None means never.
         relative_goal: whether to replace the desired goal by its difference from the achieved one.
 
     Raises:
-        UntypedSpaceError: if the space does not say how it turns.
+        UntypedSpaceError: if the space is not typed.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class TypedFeatures(BaseFeaturesExtractor):
 
     def forward(self, observation: Observation) -> Tensor:
         """Features of a batch of observations, shape ``(B, dim)``."""
-        if (features := self._seen(observation)) is not None:
+        if (features := self._cached(observation)) is not None:
             return features
         x = self.flatten(observation)
         return x if self.norm is None else self.norm(x)
 
     def flatten(self, observation: Observation) -> Tensor:
-        """The same before normalisation."""
+        """Features before normalisation, shape ``(B, dim)``."""
         if isinstance(observation, Tensor):
             return observation.float()
         parts = {key: value.float() for key, value in observation.items()}
@@ -69,7 +69,7 @@ class TypedFeatures(BaseFeaturesExtractor):
         return torch.cat([parts[key] for key in self.keys or ()], dim=-1)
 
     def observe(self, observation: Observation, commit: bool) -> Tensor:
-        """Gather statistics from a batch, perhaps let them take effect, and return its features.
+        """Collect statistics from a batch and return its features.
 
         Args:
             observation: a batch of observations.
@@ -85,41 +85,42 @@ class TypedFeatures(BaseFeaturesExtractor):
         return self.norm(x)  # type: ignore[no-any-return]
 
     def observe_minibatch(self, observation: Observation) -> Tensor:
-        """``observe`` for a gradient step, in which actor and critic ask for the features of one minibatch in turn.
+        """``observe`` for a gradient step, in which actor and critic in turn ask for the features of the same minibatch.
 
-        The statistics of the minibatch are gathered once and take effect at once; its features are computed once.
+        The statistics of the minibatch are collected once and take effect at once; its features are computed once.
         """
-        if (features := self._seen(observation)) is None:
+        if (features := self._cached(observation)) is None:
             features = self.observe(observation, commit=True)
             self._minibatch = observation, _versions(observation), features
         return features
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode, and forget the last minibatch: its tensor may be written anew between gradient steps."""
+        """Set the mode and forget the last minibatch, whose tensor may be overwritten between gradient steps."""
         self._minibatch = None
         return super().train(mode)
 
-    def _seen(self, observation: Observation) -> Tensor | None:
-        """The features of the last minibatch, if this is that very one and nobody has written to it."""
+    def _cached(self, observation: Observation) -> Tensor | None:
+        """The features of the last minibatch, if this is the same object and nothing has written to it."""
         if self._minibatch is None or self._minibatch[0] is not observation or self._minibatch[1] != _versions(observation):
             return None
         return self._minibatch[2]
 
 
 def _versions(observation: Observation) -> tuple[int, ...]:
-    """How often each tensor has been written to."""
+    """How many times each tensor has been written to."""
     tensors = (observation,) if isinstance(observation, Tensor) else observation.values()
     return tuple(tensor._version for tensor in tensors)
 
 
 def _goals_alike(space: gymnasium.Space[Any]) -> bool:
-    """Whether there are two goals of equal representation; the role is the one thing in which they may differ."""
+    """Whether there are two goals with the same representation, apart from names, roles and masks."""
     if not isinstance(space, spaces.Dict) or not {ACHIEVED, DESIRED} <= set(space.spaces):
         return False
-    return _bare(representation_of(space[ACHIEVED])) == _bare(representation_of(space[DESIRED]))
+    return _anonymous(representation_of(space[ACHIEVED])) == _anonymous(representation_of(space[DESIRED]))
 
 
-def _bare(representation: Representation) -> Representation:
+def _anonymous(representation: Representation) -> Representation:
+    """The representation without names, roles and masks."""
     fields = tuple(replace(field, name=str(i), role="") for i, field in enumerate(representation.fields))
     entities = tuple(replace(entity_set, mask=None) for entity_set in representation.entities)
     return Representation(fields, entities, representation.group)

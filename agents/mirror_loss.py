@@ -1,12 +1,12 @@
-"""Mirror loss: an ordinary network is pulled towards equivariance by a term in its loss (Yu et al., 2018).
+"""Mirror loss: a term in the loss pulls an ordinary network towards equivariance (Yu et al., 2018).
 
-``coef * mean || mean(g s) - g mean(s) ||^2`` is added to the loss of SB3's own algorithms. Their ``train()`` computes its
-loss in one piece and offers no seam, so the term travels with a tensor that the loss is made of: an identity in the forward
-pass, whose backward pass also starts the gradient of the term. Gradient clipping and the optimiser then see the sum, nothing
-of SB3 is copied, and SB3's classes stay as they are.
+``coef * mean || mean(g s) - g mean(s) ||^2`` is added to the loss of SB3's algorithms. Their ``train()`` computes the loss
+in one piece and has no hook for additional terms. The term is therefore attached to a tensor from which the loss is computed,
+by an identity whose backward pass also starts the gradient of the term. Gradient clipping and the optimiser then see the sum,
+no code of SB3 is copied, and SB3's classes stay unchanged.
 
-The loss measures a policy by the map that it is trained with. If that map is wrong, the loss still goes to zero;
-``eqrl.proof.measure_behaviour`` measures it in the world instead.
+The loss measures a policy by the map that it is trained with. With a wrong map, the loss still goes to zero;
+``eqrl.proof.measure_behaviour`` measures equivariance in the world instead.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ Function = Callable[..., Any]
 
 
 class MirrorLoss(BaseAlgorithm):
-    """What the algorithms below share; mixed in before SB3's class, also before others of its kind, such as TQC.
+    """Mixin for algorithms with a mirror loss. It precedes SB3's class, or a similar one such as TQC, among the bases.
 
-    For a finite group the loss is the mean over its generators, for a continuous one each observation is compared with its
-    image under an element of its own. One more pass of the actor a generator, and no other cost. ``train/mirror_loss`` logs
-    the bare term; SB3's ``train/loss`` does not contain it.
+    For a finite group, the loss is a mean over its generators. For a continuous group, each observation is compared with its
+    image under a random element. The cost is one more pass of the actor for each generator. ``train/mirror_loss`` logs the
+    term without its weight; SB3's ``train/loss`` does not contain it.
 
     Args:
         args: arguments of SB3's class.
-        mirror_coef: weight of the loss of the policy; actions are in the algorithm's own units (PPO: the environment's,
-            SAC and TD3: of their bounds), and the square is a mean over entries.
-        mirror_value_coef: weight of the same for the value, ``(V(g s) - V(s))^2``, or for the Q-functions.
-        mirror_group: a subgroup of what the environment declares, by name or as a ``Group``; None for all of it.
+        mirror_coef: weight of the loss of the policy. Actions are in the algorithm's units (PPO: those of the environment,
+            SAC and TD3: those of the bounds), and the square is a mean over entries.
+        mirror_value_coef: weight of the loss of the value, ``(V(g s) - V(s))^2``, or of the Q-functions.
+        mirror_group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
         kwargs: arguments of SB3's class.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
+        UntypedSpaceError: if a space is not typed.
         BreaksSymmetryError: if observations are normalised outside the policy, or the group does not keep the box of actions.
         ValueError: for a negative weight, or a group that the environment does not declare.
     """
@@ -74,7 +74,7 @@ class MirrorLoss(BaseAlgorithm):
         self._orbit = Orbit(self.observation_space, self.action_space, self.mirror_group)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
-        """Go on in another environment.
+        """Continue in another environment.
 
         Raises:
             BreaksSymmetryError: if its observations or actions no longer turn as their space says.
@@ -84,25 +84,25 @@ class MirrorLoss(BaseAlgorithm):
         super().set_env(wrapped, force_reset)
 
     def train(self, *args: Any, **kwargs: Any) -> None:
-        """SB3's own ``train``, with the term in its loss."""
+        """SB3's ``train``, with the mirror loss as a term of its loss."""
         losses: dict[str, list[Tensor]] = {"mirror_loss": [], "mirror_value_loss": []}
         with ExitStack() as stack:
-            for owner, method, wrapper in self._seams(losses):
+            for owner, method, wrapper in self._carriers(losses):
                 stack.enter_context(_replaced(owner, method, wrapper))
             super().train(*args, **kwargs)  # type: ignore[misc]
         for name, values in losses.items():
             if values:
                 self.logger.record(f"train/{name}", float(torch.stack(values).mean()))
 
-    def _seams(self, losses: dict[str, list[Tensor]]) -> Iterator[tuple[Any, str, Callable[[Function], Function]]]:
-        """(object, method, wrapper) of what carries the term into SB3's loss."""
+    def _carriers(self, losses: dict[str, list[Tensor]]) -> Iterator[tuple[Any, str, Callable[[Function], Function]]]:
+        """(object, method, wrapper) for every method whose results carry the term into SB3's loss."""
         raise NotImplementedError
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_orbit"]
 
     def _images(self, n: int) -> list[Element]:
-        """The elements under which ``n`` observations are compared."""
+        """The elements by which ``n`` observations are transformed for the comparison."""
         group = self._orbit.group
         return [g for _, g in group.generators] if group.order is not None else [self._orbit.draw(n)]
 
@@ -123,16 +123,16 @@ class MirrorLoss(BaseAlgorithm):
         inputs = [_joined([observations, *(self._orbit.observations(observations, g) for g in images)])]
         if actions is not None:
             inputs.append(torch.cat([actions, *(self._orbit.actions(actions, g) for g in images)]))
-        found = value(*inputs)
-        found = torch.cat(found, dim=-1) if isinstance(found, tuple) else found
-        here, *there = found.chunk(1 + len(images))
+        values = value(*inputs)
+        values = torch.cat(values, dim=-1) if isinstance(values, tuple) else values
+        here, *there = values.chunk(1 + len(images))
         return torch.stack([mse_loss(v, here) for v in there]).mean()
 
 
 class MirrorLossPPO(MirrorLoss, PPO):
     """``MirrorLossPPO("MlpPolicy", env, mirror_coef=1.0)``: PPO with a mirror loss, see :class:`MirrorLoss`."""
 
-    def _seams(self, losses: dict[str, list[Tensor]]) -> Iterator[tuple[Any, str, Callable[[Function], Function]]]:
+    def _carriers(self, losses: dict[str, list[Tensor]]) -> Iterator[tuple[Any, str, Callable[[Function], Function]]]:
         def wrapper(original: Function) -> Function:
             def evaluate_actions(observations: Any, actions: Tensor) -> Any:
                 values, log_prob, entropy = original(observations, actions)
@@ -157,7 +157,7 @@ class OffPolicyMirrorLoss(MirrorLoss):
     actor: Any
     critic: Any
 
-    def _seams(self, losses: dict[str, list[Tensor]]) -> Iterator[tuple[Any, str, Callable[[Function], Function]]]:
+    def _carriers(self, losses: dict[str, list[Tensor]]) -> Iterator[tuple[Any, str, Callable[[Function], Function]]]:
         def of_sac(original: Function) -> Function:
             def action_log_prob(observations: Any) -> Any:
                 actions, log_prob = original(observations)
@@ -183,7 +183,7 @@ class OffPolicyMirrorLoss(MirrorLoss):
         def of_critic(original: Function) -> Function:
             def forward(observations: Any, actions: Tensor) -> Any:
                 values = original(observations, actions)
-                # actions out of the replay buffer mark the critic's own update
+                # actions from the replay buffer carry no gradient, which marks the critic's update
                 if torch.is_grad_enabled() and not actions.requires_grad:
                     term = self._value_loss(original, observations, actions)
                     losses["mirror_value_loss"].append(term.detach())
@@ -212,7 +212,7 @@ class MirrorLossTD3(OffPolicyMirrorLoss, TD3):
 
 
 class _Carrier(torch.autograd.Function):
-    """The identity; its backward pass also starts that of a loss."""
+    """The identity, whose backward pass also starts that of a loss."""
 
     @staticmethod
     def forward(ctx: Any, carrier: Tensor, loss: Tensor) -> Tensor:
@@ -230,20 +230,20 @@ def _carry(carrier: Tensor, loss: Tensor) -> Tensor:
 
 @contextmanager
 def _replaced(owner: Any, method: str, wrapper: Callable[[Function], Function]) -> Iterator[None]:
-    """Replace a method of one object for a while."""
-    own = vars(owner).get(method)  # None as a rule: methods belong to the class
+    """Replace a method of one object temporarily."""
+    instance_attribute = vars(owner).get(method)  # usually None, because methods belong to the class
     setattr(owner, method, wrapper(getattr(owner, method)))
     try:
         yield
     finally:
-        if own is None:
+        if instance_attribute is None:
             delattr(owner, method)
         else:
-            setattr(owner, method, own)
+            setattr(owner, method, instance_attribute)
 
 
 def _mean_square(a: Tensor, b: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean square difference of those entries that are no padding."""
+    """Mean square difference of the entries that are not padding."""
     return mse_loss(a, b) if valid is None else mse_loss(a[valid], b[valid])
 
 

@@ -1,4 +1,4 @@
-"""Which backbones a policy is made of, and the group with which the whole of it commutes."""
+"""The backbones of a policy, and the group that the policy as a whole commutes with."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Networks:
         observation: representation of the features.
         action: representation of the action.
         network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
-        network_kwargs: its options, such as ``hidden``.
+        network_kwargs: options of the actor's backbone, such as ``hidden``.
         critic_network: backbone of the critic.
-        critic_kwargs: its options.
-        actor_group: group with which the actor commutes.
+        critic_kwargs: options of the critic's backbone.
+        actor_group: group that the actor commutes with.
         critic_group: group under which the critic is invariant.
     """
 
@@ -61,19 +61,19 @@ class Networks:
 
     @property
     def group(self) -> Group:
-        """The group with which the policy as a whole commutes."""
+        """The group that the policy as a whole commutes with."""
         return self.groups[0]
 
     @property
     def widest_group(self) -> Group:
-        """The larger of the two groups; a normaliser for both networks has to commute with it."""
+        """The larger of the two groups. A normaliser for both networks has to commute with it."""
         return self.groups[1]
 
     @property
     def observation_and_action(self) -> Representation:
         """Direct sum of features and action, the input of a Q-function.
 
-        Limbs of the action are the limbs of the observation, which alone knows the mask of padded ones.
+        Entity sets of the action are those of the same name in the observation, which alone has masks.
         """
         known = {e.name: e for e in self.action.entities}
         for entity_set in self.observation.entities:
@@ -85,21 +85,21 @@ class Networks:
         return Representation(fields, tuple(known.values()), self.observation.group)
 
     def action_padding(self, action_space: spaces.Box, *, unit: bool) -> Padding | None:
-        """Which entries of an action are padding, by the masks of the observation; None if there is none.
+        """The padding of actions, by the masks of the observation; None if nothing is masked.
 
         Args:
             action_space: the box of actions.
             unit: whether the algorithm's actions are in units of their bounds.
 
         Raises:
-            ValueError: if the bounds of such entries do not leave them at zero, or sets differ in size.
+            ValueError: if the bounds do not allow padded entries to be zero, or if sets differ in size.
         """
         index = mask_index(self.action, self.observation)
         check_padding(action_space, np.any(index >= 0, axis=1), self.action, unit)
         return Padding.of(self.action, self.observation)
 
     def actor(self, out_rep: Representation, gain: float) -> Backbone:
-        """A network from the features to ``out_rep``, whose last layer starts with the given gain."""
+        """A network from the features to ``out_rep``, whose last layer is initialised with the given gain."""
         options = {"output_gain": gain, **self.network_kwargs}
         return build(self.network, self.observation, out_rep, self.actor_group, **options)
 
@@ -108,7 +108,7 @@ class Networks:
         return build(self.critic_network, in_rep, out_rep, self.critic_group, **self.critic_kwargs)
 
     def describe(self) -> str:
-        """Two lines for people."""
+        """Networks, options and groups of actor and critic, one line each."""
         lines = []
         for part, name, options, group in (
             ("actor", self.network, self.network_kwargs, self.actor_group),
@@ -134,15 +134,15 @@ def choose_networks(
         observation_space: typed box, or dict of typed boxes.
         action_space: typed box.
         network: backbone of the actor.
-        network_kwargs: its options.
-        critic_network: backbone of the critic, None for the actor's.
-        critic_kwargs: its options, None for the actor's if the backbone is the same.
-        group: ``"auto"`` for the largest group that each backbone honours cheaply, ``"full"`` for all that the
-            environment declares, or a subgroup of that, by name or as a ``Group``.
+        network_kwargs: options of the actor's backbone.
+        critic_network: backbone of the critic; None means that of the actor.
+        critic_kwargs: options of the critic's backbone; None means those of the actor if the backbone is the same.
+        group: ``"auto"`` for the largest group that each backbone honours cheaply, ``"full"`` for the whole group of the
+            environment, or a subgroup of it, by name or as a ``Group``.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: if observation and action declare different groups, or none where one is expected.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: if observation and action declare different groups, or no symmetry where one is expected.
         ValueError: for an unknown backbone, option or group, or a group that the environment does not have.
     """
     observation = representation_in(observation_space, "observation")
@@ -163,14 +163,14 @@ def choose_networks(
 
 
 def _exchange(network: str, observation: Representation) -> str:
-    """What a network makes of exchangeable sets, in words."""
+    """Whether a network honours the exchange of exchangeable sets, in words."""
     names = [repr(e.name) for e in observation.entities if e.exchangeable]
     if not names or network not in BACKBONES:
         return ""
-    held = (
+    statement = (
         "and with every exchange" if BACKBONES[network].exchanges else "but gives each slot weights of its own, not exchange"
     )
-    return f", {held} of {', '.join(names)}"
+    return f", {statement} of {', '.join(names)}"
 
 
 def _choose_group(choice: GroupChoice, network: str, observation: Representation) -> Group:
@@ -194,7 +194,7 @@ def _choose_group(choice: GroupChoice, network: str, observation: Representation
 
 
 def _without_symmetry(network: str, declared: Group) -> str:
-    """Why a network that shall keep a symmetry has none to keep, and what to do."""
+    """Message for a network that is meant to keep a symmetry but has none to keep, with the fix."""
     if not declared.generators:
         return (
             f"the spaces declare the trivial group, so {network!r} would have no symmetry to keep; declare one on every "

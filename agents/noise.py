@@ -13,15 +13,15 @@ from eqrl.symmetry import representation_of, vector_blocks
 
 
 class BallNoise(ActionNoise):
-    """Gaussian action noise for TD3 and DDPG, cut off at a length instead of per component.
+    """Gaussian action noise for TD3 and DDPG, limited in the length of vectors instead of in their components.
 
-    The Gaussian itself is round for every vector; what is not round is to cut its components. Long draws are shortened
+    The Gaussian is isotropic for every vector, but clipping its components is not. Long samples are therefore shortened
     along their own direction, which leaves as little as possible to SB3's component-wise clip of action plus noise.
 
     Args:
         action_space: the typed action space.
         sigma: standard deviation of every entry, in units of the action's bounds.
-        limit: longest noise vector, and largest noise of a scalar, in the same units.
+        limit: largest length of a noise vector and largest size of the noise of a scalar, in the same units.
     """
 
     def __init__(self, action_space: Space[Any], sigma: float = 0.1, limit: float = 0.5) -> None:
@@ -33,7 +33,7 @@ class BallNoise(ActionNoise):
             self._same[np.ix_(block, block)] = 1.0
 
     def __call__(self) -> NDArray[np.float32]:
-        """One draw, shape ``(action_dim,)``, from NumPy's global generator as SB3's own noises."""
+        """One sample, shape ``(action_dim,)``, from NumPy's global generator like SB3's noises."""
         noise = np.random.normal(scale=self.sigma, size=len(self._same))
         length = np.sqrt(self._same @ noise**2)
         return (noise * np.minimum(1.0, self.limit / np.maximum(length, 1e-12))).astype(np.float32)

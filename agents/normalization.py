@@ -1,11 +1,11 @@
 """Running normalisation inside the policy, equivariant by construction.
 
-Per-dimension statistics, such as those of ``VecNormalize``, stretch the axes of a vector differently and so
-break its rotation. Here every orbit of coordinates has one scale, an offset is removed only where the group
-permits one, and outliers are shortened along their own direction.
+Statistics of single coordinates, such as those of ``VecNormalize``, scale the axes of a vector differently and so break its
+rotation. Here every orbit of coordinates has one scale, an offset is removed only where the group permits one, and
+outliers are shortened along their own direction.
 
-The statistics live in buffers named ``running_*``: Stable-Baselines3 then saves them with the weights and copies
-them into target networks as they are, instead of averaging them.
+The statistics are buffers named ``running_*``. Stable-Baselines3 therefore saves them with the weights and copies them into
+target networks unchanged, instead of averaging them.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _ZERO = 1e-9
 class RunningNorm(nn.Module):
     """Scale every orbit of coordinates to unit size, by running statistics.
 
-    ``collect`` only gathers statistics; ``commit`` makes them effective. The two are apart because PPO compares
-    log-probabilities across a rollout and its training: within one such cycle the normaliser must not move.
+    ``collect`` only collects statistics; ``commit`` makes them effective. They are separate because PPO compares
+    log-probabilities between a rollout and its training: the normaliser must not change within such a cycle.
 
-    Slots of padding do not count, whatever stands in them, and become zero. Masks and edges are passed on unchanged. The
+    Padded slots do not count, whatever they contain, and become zero. Masks and edges are passed on unchanged. The
     entities of an exchangeable set share their statistics.
 
     Args:
-        representation: how the input turns.
-        group: group with which to commute, by default the representation's own.
+        representation: representation of the input.
+        group: group to commute with, by default that of the representation.
         clip: largest length of a normalised vector, and largest size of a normalised scalar.
-        until: number of samples in effect after which the statistics stand still; None for never.
+        until: number of samples in effect after which the statistics are frozen; None means never.
     """
 
     running_moments: Tensor  # (3, orbits) float64: number, sum, sum of squares; raw sums stay exact for 1e12 samples
     running_shift: Tensor  # (dim,)
     running_gain: Tensor  # (dim,)
-    pending: Tensor  # (3, orbits) float64, gathered but not yet effective
+    pending: Tensor  # (3, orbits) float64, collected but not yet in effect
     orbit: Tensor
     size: Tensor
     offset: Tensor
@@ -57,7 +57,7 @@ class RunningNorm(nn.Module):
     ) -> None:
         super().__init__()
         group = group or representation.group
-        found = orbits(representation, group)
+        partition = orbits(representation, group)
         block, self._blocks = _mixed_blocks(representation, group)
         fixed = torch.zeros(representation.dim, dtype=torch.bool)
         for name in representation.markers:
@@ -66,12 +66,12 @@ class RunningNorm(nn.Module):
         self.until = until
         self._any_vector = self._blocks < representation.dim
         self.padding = Padding.of(representation, representation)
-        self.register_buffer("running_moments", torch.zeros(3, found.count, dtype=torch.float64))
+        self.register_buffer("running_moments", torch.zeros(3, partition.count, dtype=torch.float64))
         self.register_buffer("running_shift", torch.zeros(representation.dim))
         self.register_buffer("running_gain", torch.ones(representation.dim))
-        self.register_buffer("pending", torch.zeros(3, found.count, dtype=torch.float64))
-        size = torch.bincount(found.index, minlength=found.count)
-        constants = {"orbit": found.index, "size": size, "offset": found.offset, "fixed": fixed, "block": block}
+        self.register_buffer("pending", torch.zeros(3, partition.count, dtype=torch.float64))
+        size = torch.bincount(partition.index, minlength=partition.count)
+        constants = {"orbit": partition.index, "size": size, "offset": partition.offset, "fixed": fixed, "block": block}
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -96,9 +96,9 @@ class RunningNorm(nn.Module):
 
     @torch.no_grad()
     def collect(self, x: Tensor) -> None:
-        """Gather the statistics of raw features of shape ``(B, dim)``; they take effect with ``commit``.
+        """Collect the statistics of raw features of shape ``(B, dim)``; they take effect with ``commit``.
 
-        The very first batch takes effect at once, since there is nothing to be consistent with.
+        The very first batch takes effect at once, since there is nothing yet to be consistent with.
         """
         wide = x.double()
         if self.padding is not None:
@@ -113,35 +113,35 @@ class RunningNorm(nn.Module):
 
     @torch.no_grad()
     def commit(self) -> None:
-        """Let everything gathered so far take effect."""
+        """Let all collected statistics take effect."""
         self.running_moments += self.pending
         self.pending.zero_()
         number, total, squares = self.running_moments
         mean = torch.where(self.offset, total / number.clamp_min(1.0), 0.0)
         variance = (squares / number.clamp_min(1.0) - mean.square()).clamp_min(0.0)
-        # One imagined sample of unit size bounds the gain of what has hardly moved yet, such as velocities at reset.
+        # One virtual sample of unit size limits the gain of coordinates that have hardly varied yet, such as velocities at reset.
         variance = (number * variance + 1.0) / (number + 1.0)
         gain = variance.clamp_min(1e-8).rsqrt()
-        # in place, because SAC and TD3 keep hold of the tensors
+        # in place, because SAC and TD3 hold references to these tensors
         self.running_shift.copy_(torch.where(self.fixed, 0.0, mean[self.orbit]))
         self.running_gain.copy_(torch.where(self.fixed, 1.0, gain[self.orbit]))
 
     @property
     def frozen(self) -> bool:
-        """Whether the statistics stand still."""
+        """Whether the statistics no longer change."""
         return self.until is not None and self.samples >= self.until
 
     @property
     def samples(self) -> float:
-        """Number of observations in effect; padded entities do not count."""
+        """Number of observations whose statistics are in effect; padded entities do not count."""
         return float((self.running_moments[0] / self.size).max())
 
 
 def _mixed_blocks(representation: Representation, group: Group) -> tuple[Tensor, int]:
-    """Smallest blocks of coordinates whose lengths the group preserves while it moves blocks to blocks.
+    """The smallest blocks of coordinates that the group maps to each other, preserving their lengths.
 
-    Coordinates belong together where some generator does more to them than a signed permutation: x and y under
-    rotations about gravity, all three under SO(3), nothing under an exchange of limbs.
+    Coordinates belong to one block if some generator mixes them by more than a signed permutation: x and y under
+    rotations about gravity, all three under SO(3), none under an exchange of limbs.
     """
     together = csr_array(np.eye(representation.dim))
     for _, generator in group.generators:

@@ -14,8 +14,8 @@ from eqrl.errors import suggestion
 from eqrl.nn import BACKBONES
 from eqrl.symmetry import Representation, UntypedSpaceError, representation_of
 
-# what the policy itself decides
-_GIVEN = {"in_rep", "out_rep", "group"}
+# arguments that the policy itself sets
+_SET_BY_POLICY = {"in_rep", "out_rep", "group"}
 
 
 def representation_in(space: gymnasium.Space[Any], what: str) -> Representation:
@@ -26,7 +26,7 @@ def representation_in(space: gymnasium.Space[Any], what: str) -> Representation:
         what: ``"observation"`` or ``"action"``, for the message.
 
     Raises:
-        UntypedSpaceError: if the space, or an entry of it, does not say how it turns.
+        UntypedSpaceError: if the space, or one of its entries, is not typed.
     """
     if isinstance(space, Discrete | MultiDiscrete | MultiBinary):
         raise UntypedSpaceError(
@@ -43,18 +43,18 @@ def network_options(name: str, network: str, options: Mapping[str, Any] | None) 
     """The options of a backbone, checked by name.
 
     Args:
-        name: argument of the policy that holds them, for the message.
-        network: a name in ``BACKBONES``; an unknown one is left to whoever builds it.
-        options: what was given, None for nothing.
+        name: argument of the policy that holds the options, for messages.
+        network: a name in ``BACKBONES``; options of unknown names are not checked.
+        options: the options, or None.
 
     Raises:
-        ValueError: naming the closest option, or the form that was expected.
+        ValueError: naming the closest option, or the form that is expected.
     """
     if options is None:
         return {}
     if not isinstance(options, Mapping):
         raise ValueError(f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden:[64,64]}}', in quotes")
-    known = set(inspect.signature(BACKBONES[network]).parameters) - _GIVEN if network in BACKBONES else set()
+    known = set(inspect.signature(BACKBONES[network]).parameters) - _SET_BY_POLICY if network in BACKBONES else set()
     for option in options if known else ():
         if option not in known:
             raise ValueError(f"{name}: {network!r} has no option {str(option)!r}; {suggestion(str(option), known)}")

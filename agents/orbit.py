@@ -1,4 +1,4 @@
-"""Transitions along their orbits: what the baselines that learn a symmetry from turned data have in common."""
+"""Transformation of transitions by group elements, for the baselines that learn a symmetry from transformed data."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Observations = Any  # a tensor of shape (B, dim), or a dict of them
 
 
 class Orbit:
-    """How the observations and actions of an environment turn under a group.
+    """The action of a group on the observations and actions of an environment.
 
-    Actions may be in the units of the environment or, as SAC and TD3 store them, scaled to [-1, 1]: the box of actions
-    is refused unless the group maps it to itself, and then the scaling commutes with the group.
+    Actions may be in the units of the environment or, as SAC and TD3 store them, scaled to [-1, 1]: the group has to map
+    the box of actions to itself, and then the scaling commutes with the group.
 
     Args:
         observation_space: a ``TypedBox``, or a ``Dict`` of them.
         action_space: a ``TypedBox``.
-        group: a subgroup of what the environment declares, by name or as a ``Group``; None for all of it.
+        group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
+        UntypedSpaceError: if a space is not typed.
         BreaksSymmetryError: if the group does not keep the box of actions, or the two spaces declare different groups.
-        ValueError: if the group is unknown, trivial, or not one of the environment.
+        ValueError: if the group is unknown, trivial, or not a subgroup of the environment's group.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class Orbit:
                 f"observations turn with group {observation.group} and actions with {self._action.group}; "
                 "give both representations the same group, Representation(fields, group=...)"
             )
-        self.group = _chosen(group, observation.group)
-        assert isinstance(action_space, spaces.Box)  # representation_in takes no other action space
+        self.group = _resolved_group(group, observation.group)
+        assert isinstance(action_space, spaces.Box)  # representation_in accepts no other action space
         check_box(action_space, self._action, self.group)
         self._observation_space = observation_space
         self._padding = Padding.of(self._action, observation)
 
     def draw(self, n: int) -> Element:
-        """``n`` uniform elements, from NumPy's global generator as everything that SB3's buffers draw."""
+        """``n`` uniform elements, from NumPy's global generator, which SB3's buffers use too."""
         return self.group.sample(n, rng=int(np.random.randint(2**31)))
 
     def observations(self, observations: Observations, g: Element) -> Observations:
@@ -76,7 +76,7 @@ class Orbit:
         return self._action.transform(actions, g)
 
     def valid(self, observations: Observations) -> Tensor | None:
-        """Entries of the actions that are no padding, shape ``(B, action_dim)``, bool; None if nothing is ever padding."""
+        """Entries of the actions that are not padding, shape ``(B, action_dim)``, bool; None if nothing is masked."""
         if self._padding is None:
             return None
         if isinstance(observations, dict):
@@ -84,7 +84,7 @@ class Orbit:
         return self._padding.to(observations.device).valid(observations)
 
 
-def _chosen(choice: GroupChoice | None, declared: Group) -> Group:
+def _resolved_group(choice: GroupChoice | None, declared: Group) -> Group:
     if choice is None:
         choice = declared
     elif isinstance(choice, str):

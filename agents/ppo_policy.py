@@ -23,10 +23,10 @@ from eqrl.symmetry import scalars
 class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
     """Drop-in policy: ``PPO(EquivariantPolicy, env)``, for typed box and dict observations.
 
-    With it ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``V(g s) = V(s)`` hold for every
-    g in ``policy.group`` and any weights, with normalisation, squashing and clipping included.
+    ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``V(g s) = V(s)`` hold for every g in
+    ``policy.group`` and all weights, including normalisation, squashing and clipping.
 
-    Statistics of the observations are gathered in the rollout and take effect at the start of the next one, so that
+    Statistics of the observations are collected in a rollout and take effect at the start of the next one, so that
     the log-probabilities of a rollout and of its training agree. ``predict`` never changes them.
 
     Args:
@@ -34,25 +34,25 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         action_space: ``TypedBox``.
         lr_schedule: learning rate as a function of the remaining progress.
         network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
-        network_kwargs: its options, such as ``{"hidden": (128, 128)}``.
+        network_kwargs: options of the actor's backbone, such as ``{"hidden": (128, 128)}``.
         critic_network: backbone of the value, by default the actor's.
-        critic_kwargs: its options, by default the actor's if the backbone is the same.
-        group: ``"auto"`` for what the backbones honour cheaply, ``"full"`` for everything that the environment
-            declares, or a subgroup of that.
+        critic_kwargs: options of the critic's backbone, by default the actor's if the backbone is the same.
+        group: ``"auto"`` for the largest group that the backbones honour cheaply, ``"full"`` for the whole group of the
+            environment, or a subgroup of it.
         normalize: whether to normalise observations inside the policy.
-        normalize_until: number of samples after which the statistics stand still; None for never.
-        relative_goal: whether a dict's desired goal is taken relative to the achieved one.
+        normalize_until: number of samples after which the statistics are frozen; None means never.
+        relative_goal: whether to replace the desired goal of a dict by its difference from the achieved one.
         log_std_init: initial log-width of exploration, before squashing.
         share_features_extractor: whether actor and value share the normaliser.
         use_sde: refused.
-        optimizer_class: optimizer.
-        optimizer_kwargs: its arguments but the learning rate.
-        options: those of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
-            ``activation``; what means nothing here is refused, with what to write instead.
+        optimizer_class: class of the optimizer.
+        optimizer_kwargs: arguments of the optimizer other than the learning rate.
+        options: options of SB3's policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+            ``activation``; options without a meaning here are refused, with the fix.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: for ``use_sde``, an action box that the group does not keep, or unequal groups.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: for ``use_sde``, an action box that the group does not map to itself, or unequal groups.
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
@@ -71,12 +71,12 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         **options: Any,
     ) -> None:
         refuse_sde(use_sde)
-        self._own_parameters = {"log_std_init": log_std_init}
-        self._cycle_is_over = True
+        self._constructor_options = {"log_std_init": log_std_init}
+        self._new_cycle = True
         super().__init__(observation_space, action_space, lr_schedule, **options)
 
     def _stock_arguments(self) -> dict[str, Any]:
-        return {"ortho_init": False, "log_std_init": self._own_parameters["log_std_init"]}
+        return {"ortho_init": False, "log_std_init": self._constructor_options["log_std_init"]}
 
     def _build(self, lr_schedule: Schedule) -> None:
         """Create networks and optimizer; called by the base class."""
@@ -97,7 +97,7 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
 
         Args:
             obs: batch of observations.
-            deterministic: whether to take the mode.
+            deterministic: whether to return the mode.
 
         Returns:
             Actions ``(B, action_dim)``, values ``(B, 1)`` and log-probabilities ``(B,)``.
@@ -108,13 +108,13 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
             pi, vf = self._observe(obs)
         distribution = self._distribution(pi)
         actions = distribution.get_actions(deterministic=deterministic)
-        # from the action, not from the noise: training will invert the squash in the same way
+        # computed from the action and not from the noise, because training inverts the squash in the same way
         return actions, self.value_net(vf), distribution.log_prob(actions)
 
     def set_training_mode(self, mode: bool) -> None:
-        """Switch between training and acting; a training closes the cycle of the statistics."""
+        """Switch between training and acting; training ends a cycle of the statistics."""
         super().set_training_mode(mode)
-        self._cycle_is_over = self._cycle_is_over or mode
+        self._new_cycle = self._new_cycle or mode
 
     def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Values ``(B, 1)``, log-probabilities ``(B,)`` and entropies ``(B,)`` of given actions."""
@@ -141,12 +141,12 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         return pi, pi if self.share_features_extractor else self.vf_features_extractor(obs)
 
     def _observe(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
-        """Features of a rollout's batch; the first one after training opens a new cycle of the statistics."""
-        commit, self._cycle_is_over = self._cycle_is_over, False
+        """Features of a batch in a rollout; the first batch after training starts a new cycle of the statistics."""
+        commit, self._new_cycle = self._new_cycle, False
         pi = self._extractor("pi").observe(obs, commit)
         return pi, pi if self.share_features_extractor else self._extractor("vf").observe(obs, commit)
 
-    def _extractor(self, of: str) -> TypedFeatures:
-        found = self.pi_features_extractor if of == "pi" else self.vf_features_extractor
-        assert isinstance(found, TypedFeatures)
-        return found
+    def _extractor(self, part: str) -> TypedFeatures:
+        extractor = self.pi_features_extractor if part == "pi" else self.vf_features_extractor
+        assert isinstance(extractor, TypedFeatures)
+        return extractor

@@ -1,7 +1,7 @@
-"""Orbit augmentation for SAC, TD3 and their relatives: replay buffers that hand out turned transitions.
+"""Orbit augmentation for SAC, TD3 and similar algorithms: replay buffers that return transformed transitions.
 
-The usual alternative to an equivariant network: an ordinary network learns the symmetry from data. Where the world has the
-symmetry, ``(g s, a -> g a, r, g s')`` is as real a transition as ``(s, a, r, s')``, so the updates stay unbiased.
+This is the usual alternative to an equivariant network: an ordinary network learns the symmetry from data. If the world has
+the symmetry, ``(g s, g a, r, g s')`` is as valid a transition as ``(s, a, r, s')``, so the updates stay unbiased.
 """
 
 from __future__ import annotations
@@ -28,27 +28,26 @@ MODES: tuple[Mode, ...] = ("random", "all")
 
 
 class SymmetricReplayBuffer(ReplayBuffer):
-    """SB3's replay buffer, with every sampled transition turned by an element of a group.
+    """SB3's replay buffer, with every sampled transition transformed by an element of a group.
 
-    ``SAC("MlpPolicy", env, replay_buffer_class=SymmetricReplayBuffer)``; also for TD3, DDPG and sb3-contrib's TQC. What
-    is stored stays as it was; rewards and ends of episodes are invariant.
+    ``SAC("MlpPolicy", env, replay_buffer_class=SymmetricReplayBuffer)``; also for TD3, DDPG and sb3-contrib's TQC. The
+    stored transitions do not change; rewards and ends of episodes are invariant.
 
     Args:
         buffer_size: number of transitions.
         observation_space: a ``TypedBox``.
         action_space: a ``TypedBox``.
         args: further arguments of SB3's class.
-        group: a subgroup of what the environment declares, by name or as a ``Group``; None for all of it.
-        probability: chance of each transition to be turned at all (mode ``"random"``).
-        mode: ``"random"`` turns each transition by an element of its own. ``"all"``, for finite groups, draws fewer
-            transitions and hands out each in all orientations one after the other, as it is first: the batch keeps the size
-            that was asked for (TQC relies on it), and is cut in the middle of the last orbit where the size is no multiple of
-            the order.
+        group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
+        probability: probability with which each transition is transformed at all (mode ``"random"``).
+        mode: ``"random"`` transforms each transition by a random element. ``"all"``, for finite groups, samples fewer
+            transitions and returns the whole orbit of each, starting with the transition itself. The batch has the size that
+            was asked for (TQC relies on it), so the last orbit is incomplete unless this size is a multiple of the order.
         kwargs: further arguments of SB3's class.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: if the group does not keep the box of actions.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: if the group does not map the box of actions to itself.
         ValueError: for a wrong group, probability or mode, or if the class does not fit the observation space.
     """
 
@@ -73,11 +72,11 @@ class SymmetricReplayBuffer(ReplayBuffer):
         super().__init__(buffer_size, observation_space, action_space, *args, **kwargs)
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> Any:
-        """Draw transitions and turn them; with hindsight, after the goals are relabelled.
+        """Sample transitions and transform them; with hindsight, goals are relabelled first.
 
         Args:
             batch_size: number of transitions.
-            env: SB3's normaliser; it may normalise rewards only.
+            env: SB3's normaliser, which may only normalise rewards.
 
         Raises:
             BreaksSymmetryError: if the normaliser changes observations.
@@ -103,10 +102,10 @@ class SymmetricHerReplayBuffer(SymmetricReplayBuffer, HerReplayBuffer):
 
 
 def check_mode(orbit: Orbit, probability: float, mode: str) -> None:
-    """Refuse a combination that means nothing.
+    """Refuse invalid values and combinations.
 
     Raises:
-        ValueError: saying what to write instead.
+        ValueError: with the fix.
     """
     if mode not in MODES:
         raise ValueError(f"mode={mode!r} is unknown; use 'random' or 'all'")
@@ -119,13 +118,13 @@ def check_mode(orbit: Orbit, probability: float, mode: str) -> None:
 
 
 def turned(orbit: Orbit, samples: Any, g: Element, which: Tensor | None = None) -> Any:
-    """SB3's samples with observations and actions turned, and everything else as it was.
+    """SB3's samples with observations and actions transformed, and everything else unchanged.
 
     Args:
-        orbit: how they turn.
+        orbit: the action of the group.
         samples: any of SB3's named tuples of samples.
-        g: one element for each.
-        which: samples that are turned, shape ``(B,)``, bool; None for all.
+        g: one element for each sample.
+        which: samples to transform, shape ``(B,)``, bool; None means all.
     """
     changes: dict[str, Any] = {"actions": orbit.actions(samples.actions, g)}
     for name in ("observations", "next_observations"):
@@ -137,7 +136,7 @@ def turned(orbit: Orbit, samples: Any, g: Element, which: Tensor | None = None) 
 
 
 def picked(samples: Any, rows: Tensor) -> Any:
-    """SB3's samples at some rows, perhaps repeated."""
+    """SB3's samples at the given rows, which may be repeated."""
 
     def pick(value: Any) -> Any:
         if isinstance(value, dict):

@@ -1,11 +1,11 @@
-"""Wrappers that change what a typed space describes and keep the space.
+"""Detection of wrappers that rewrite the numbers of a typed space but keep the space.
 
-A typed space says how the numbers of an environment turn. A wrapper that rewrites the numbers and leaves the space as it is,
-``VecNormalize`` for one, makes that untrue, and nothing in the spaces shows it. So every layer between the space and the agent
-is looked at: those that only pass on are known, and any other one is tried. A copy of it gets an environment inside
-that answers with known numbers; they have to come out unchanged, and actions have to arrive so.
+A typed space tells how the numbers of an environment turn. A wrapper that rewrites the numbers without changing the space,
+such as ``VecNormalize``, makes this wrong, and the spaces do not show it. Every layer between the environment and the agent is
+therefore checked. Layers that pass numbers on unchanged are known; any other layer is tried: a copy of it wraps a stand-in
+that returns known numbers. They must come out unchanged, and actions must arrive unchanged.
 
-A layer that declares a typed space of its own takes the word of whoever wrote it, and nothing below it counts.
+A layer that declares a typed space of its own is trusted, and the layers below it are not checked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from eqrl.symmetry import TypedBox
 What = Literal["observation", "action"]
 Layer = Any  # a gymnasium.Wrapper or a VecEnvWrapper
 
-# These pass numbers on: at once, later, or several times.
+# These wrappers pass numbers on unchanged, possibly delayed or repeated.
 _PASS_ON: frozenset[type] = frozenset(
     {
         Monitor,
@@ -71,7 +71,7 @@ def refuse_rewritten(env: VecEnv) -> None:
 
 
 def refuse_normalised_observations(normaliser: VecNormalize | None) -> None:
-    """The same for SB3's normaliser alone, where nothing else of the environment is known.
+    """Refuse SB3's normaliser if it normalises observations, where nothing else of the environment is known.
 
     Raises:
         BreaksSymmetryError: with the fix.
@@ -81,27 +81,27 @@ def refuse_normalised_observations(normaliser: VecNormalize | None) -> None:
 
 
 def typed(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space says how it turns, perhaps not at all."""
+    """Whether a space has a representation, possibly with the trivial group."""
     return all(isinstance(part, TypedBox) for part in _parts(space))
 
 
 def _reason(env: VecEnv) -> str | None:
     inherited: dict[What, bool] = {"observation": True, "action": True}
-    if (reason := _first(env, inherited)) is not None:
+    if (reason := _first_reason(env, inherited)) is not None:
         return reason
     base = env.unwrapped
     if isinstance(members := getattr(base, "envs", None), list):
-        return next((reason for member in members if (reason := _first(member, dict(inherited)))), None)
+        return next((reason for member in members if (reason := _first_reason(member, dict(inherited)))), None)
     try:  # in other processes
         if any(base.env_is_wrapped(_Rewrites(inherited))):  # type: ignore[arg-type]
             return _generic("a wrapper of the environments, in their own processes,", "observation")
-    except (AttributeError, TypeError, NotImplementedError):  # an environment of another make
+    except (AttributeError, TypeError, NotImplementedError):  # an environment of another library
         pass
     return None
 
 
-def _first(env: Any, inherited: dict[What, bool]) -> str | None:
-    """What to say about the outermost layer that rewrites; tells ``inherited`` which space still comes from below."""
+def _first_reason(env: Any, inherited: dict[What, bool]) -> str | None:
+    """Message about the outermost layer that rewrites; clears ``inherited`` for spaces that a layer declares itself."""
     layers = list(_layers(env))
     for depth, (layer, inner) in enumerate(layers):
         for what in inherited:
@@ -116,20 +116,20 @@ def _first(env: Any, inherited: dict[What, bool]) -> str | None:
 
 
 class _Rewrites:
-    """Asked through SB3's ``env_is_wrapped``, the one question that reaches an environment in a process of its own."""
+    """A query through SB3's ``env_is_wrapped``, the only one that reaches environments in other processes."""
 
     def __init__(self, inherited: dict[What, bool]) -> None:
         self.inherited = inherited
         self.asked = False
 
     def __instancecheck__(self, outermost: Any) -> bool:
-        first, self.asked = not self.asked, True  # SB3 asks every layer, and the first one knows all
-        return first and _first(outermost, self.inherited) is not None
+        first, self.asked = not self.asked, True  # SB3 asks every layer; the first one can answer for all
+        return first and _first_reason(outermost, self.inherited) is not None
 
 
 # ------------------------------------------------------------------ one layer
 def _rewritten(layer: Layer, below: list[Any], wanted: list[What]) -> What | None:
-    """What a layer rewrites, among what is wanted."""
+    """Which of the wanted kinds a layer rewrites, or None."""
     if type(layer) in _PASS_ON or type(layer).__module__.startswith("eqrl."):
         return None
     if isinstance(layer, VecNormalize | wrappers.NormalizeObservation):
@@ -141,8 +141,8 @@ def _rewritten(layer: Layer, below: list[Any], wanted: list[What]) -> What | Non
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             changed = _tried(layer, below)
-    except Exception:  # whatever a stranger's wrapper needs that the trial does not have
-        changed = _supposed(layer)
+    except Exception:  # a foreign wrapper may need anything that the trial does not have
+        changed = _rewritten_by_type(layer)
     return next((what for what in wanted if what in changed), None)
 
 
@@ -152,20 +152,20 @@ def _normalises(layer: Layer) -> bool:
     return isinstance(layer, wrappers.NormalizeObservation)
 
 
-def _supposed(layer: Layer) -> list[What]:
-    """What a layer that cannot be tried rewrites by its kind."""
+def _rewritten_by_type(layer: Layer) -> list[What]:
+    """What a layer rewrites judging by its type, if it cannot be tried."""
     kinds: dict[What, type] = {"observation": gymnasium.ObservationWrapper, "action": gymnasium.ActionWrapper}
     return [what for what, kind in kinds.items() if isinstance(layer, kind)]
 
 
 def _tried(layer: Layer, below: list[Any]) -> list[What]:
-    """What a copy of the layer rewrites, around an environment that answers with known numbers."""
+    """What a copy of the layer rewrites when it wraps a stand-in that returns known numbers."""
     vectorised = isinstance(layer, VecEnv)
     echo: Any = VecEcho(below[0]) if vectorised else Echo(below[0])
-    # what lies deeper is shared, and so is SB3's table of the class, which cannot be copied
+    # deeper layers are shared, and so is SB3's table of class attributes, which cannot be copied
     memo = {id(part): part for part in [*below, getattr(layer, "class_attributes", None)]}
     memo[id(below[0])] = echo
-    trial: Any = object.__new__(type(layer))  # VecEnvWrapper has no copy of its own
+    trial: Any = object.__new__(type(layer))  # VecEnvWrapper cannot be copied by copy.copy
     vars(trial).update(copy.deepcopy(vars(layer), memo))
     seen = trial.reset() if vectorised else trial.reset()[0]
     changed: dict[What, bool] = {"observation": not _same_inherited(layer, below[0], seen, echo.shown), "action": False}
@@ -179,7 +179,7 @@ def _tried(layer: Layer, below: list[Any]) -> list[What]:
 
 
 def _same_inherited(layer: Layer, inner: Any, seen: Any, shown: Any) -> bool:
-    """Whether the entries whose space the layer took over are as they were; it may add others of its own."""
+    """Whether entries whose space the layer inherits are unchanged; the layer may add other entries."""
     outer, source = layer.observation_space, inner.observation_space
     if not isinstance(source, spaces.Dict):
         return same(seen, shown)
@@ -191,7 +191,7 @@ def _same_inherited(layer: Layer, inner: Any, seen: Any, shown: Any) -> bool:
 
 # ------------------------------------------------------------------ layers and their spaces
 def _layers(env: Any) -> Iterator[tuple[Layer, Any]]:
-    """Wrappers from the outside in, each with what it wraps; those of a batch, or those of a single environment."""
+    """Wrappers from the outside in, each with what it wraps; either of a vectorised or of a single environment."""
     while isinstance(env, gymnasium.Wrapper | VecEnvWrapper):
         inner = env.env if isinstance(env, gymnasium.Wrapper) else env.venv
         yield env, inner
@@ -204,12 +204,12 @@ def _space(env: Any, what: What) -> gymnasium.Space[Any]:
 
 
 def _declares(space: gymnasium.Space[Any], inner: gymnasium.Space[Any]) -> bool:
-    """Whether a layer says itself how its numbers turn."""
+    """Whether a layer declares the representation of its numbers itself."""
     return typed(space) and not _inherits(space, inner)
 
 
 def _inherits(space: gymnasium.Space[Any], inner: gymnasium.Space[Any]) -> bool:
-    """Whether a space, or an entry of it, is the very object that was there below."""
+    """Whether a space, or one of its entries, is the same object as in the layer below."""
     return not {id(part) for part in _parts(space)}.isdisjoint(id(part) for part in _parts(inner))
 
 
@@ -217,7 +217,7 @@ def _parts(space: gymnasium.Space[Any]) -> list[gymnasium.Space[Any]]:
     return list(space.spaces.values()) if isinstance(space, spaces.Dict) else [space]
 
 
-# ------------------------------------------------------------------ what is said
+# ------------------------------------------------------------------ messages
 def _message(layer: Layer, what: What) -> str:
     name = type(layer).__name__
     if not _normalises(layer):

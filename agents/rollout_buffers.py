@@ -1,17 +1,17 @@
-"""Orbit augmentation for PPO: rollout buffers that hand out turned samples, and the trap in it.
+"""Orbit augmentation for PPO: rollout buffers that return transformed samples, and its pitfall.
 
-PPO compares the new probability of a sample with the one under which it was drawn. A turned sample ``(g s, g a)`` was drawn
-from the *turned* policy ``g pi``, with density ``pi_old(a | s)``; against that density the surrogate is unbiased, so it is
-right to reuse the old log-probability. But the ratio ``pi(g a | g s) / pi_old(a | s)`` is one at the start only if the policy
-is equivariant already. For an ordinary network it is far from one before the first gradient step, and the clipping, which is
-meant to keep the new policy close to the old one, throws samples away and holds the policy close to ``g pi`` instead.
-``first_ratios`` measures how many. A network that is augmented from its first rollout on stays close enough to equivariance to
-learn; one that has learnt something without is far from it.
+PPO compares the new probability of a sample with the one under which it was drawn. A transformed sample ``(g s, g a)`` was
+drawn from the *transformed* policy ``g pi``, with density ``pi_old(a | s)``. The surrogate is unbiased with that density, so
+reusing the old log-probability is correct. But the ratio ``pi(g a | g s) / pi_old(a | s)`` is initially one only if the policy
+is already equivariant. For an ordinary network it is far from one before the first gradient step. Clipping is meant to keep
+the new policy close to the old one; here it discards samples and keeps the policy close to ``g pi`` instead. ``first_ratios``
+measures how many. A network that is augmented from its first rollout on stays close enough to equivariance to learn; a
+network that has learnt without augmentation is far from it.
 
-``log_prob="recompute"`` puts ``log pi_old(g a | g s)`` in its place: the ratios are one and the trust region is around the right
-policy, but the actions were not drawn from that density, so the gradient is biased by as much as the policy is not
-equivariant. Measured (``scripts/measure_clipping.py``), the bias does far more harm than the clipping: it is here for
-comparison. There is no unbiased choice with all ratios at one; with an equivariant policy both are the same.
+``log_prob="recompute"`` uses ``log pi_old(g a | g s)`` instead. All ratios are one and the trust region surrounds the right
+policy, but the actions were not drawn from that density, so the gradient is biased to the extent that the policy is not
+equivariant. As measured by ``scripts/measure_clipping.py``, this bias does far more harm than the clipping; the option is here
+for comparison. No unbiased choice has all ratios at one; for an equivariant policy both choices agree.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ _CHUNK = 4096
 
 
 class SymmetricRolloutBuffer(RolloutBuffer):
-    """SB3's rollout buffer, with every sample turned by an element of a group.
+    """SB3's rollout buffer, with every sample transformed by an element of a group.
 
     ``PPO("MlpPolicy", env, rollout_buffer_class=SymmetricRolloutBuffer)``. Advantages, returns and values are invariant.
-    Each sample of a rollout gets one element, which it keeps through all epochs.
+    Each sample of a rollout has one element for all epochs.
 
     Args:
         buffer_size: number of steps.
         observation_space: a ``TypedBox``.
         action_space: a ``TypedBox``.
         args: further arguments of SB3's class.
-        group: a subgroup of what the environment declares, by name or as a ``Group``; None for all of it.
-        probability: chance of each sample to be turned at all (mode ``"random"``).
-        mode: ``"random"``, or, for finite groups, ``"all"``: every minibatch holds its samples in all orientations, as they
-            are first, and so grows by the order of the group.
-        log_prob: ``"reuse"`` keeps the old log-probabilities, ``"recompute"`` evaluates the policy at the turned samples
-            once a rollout and needs ``model.rollout_buffer.bind(model.policy)``; what each does to PPO stands above.
+        group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
+        probability: probability with which each sample is transformed at all (mode ``"random"``).
+        mode: ``"random"``, or, for finite groups, ``"all"``: every minibatch holds the orbits of its samples, starting with
+            the samples themselves, and so grows by the order of the group.
+        log_prob: ``"reuse"`` keeps the old log-probabilities. ``"recompute"`` evaluates the policy at the transformed samples
+            once in each rollout and needs ``model.rollout_buffer.bind(model.policy)``. The module's docstring compares them.
         kwargs: further arguments of SB3's class.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: if the group does not keep the box of actions, or a wrapper has rewritten the observations.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: if the group does not map the box of actions to itself, or a wrapper has rewritten the observations.
         ValueError: for a wrong group, probability, mode or log_prob, or if the class does not fit the observation space.
     """
 
@@ -94,7 +94,7 @@ class SymmetricRolloutBuffer(RolloutBuffer):
         self._policy = policy
 
     def reset(self) -> None:
-        """Forget the rollout and its elements."""
+        """Discard the rollout and its elements."""
         super().reset()
         self._elements: Element | None = None
         self._which: NDArray[np.bool_] | None = None
@@ -120,7 +120,7 @@ class SymmetricRolloutBuffer(RolloutBuffer):
         return turned(self.orbit, super()._get_samples(rows), self._elements[elements], which)
 
     def _begin(self) -> None:
-        """Draw the elements of a rollout, before its first minibatch, while the policy is still the one that acted."""
+        """Sample the elements of a rollout before its first minibatch, while the policy is still the one that acted."""
         n = self.buffer_size * self.n_envs
         if self.mode == "all":
             self._elements = self.orbit.group.elements()
@@ -129,12 +129,12 @@ class SymmetricRolloutBuffer(RolloutBuffer):
             if self.probability < 1.0:
                 self._which = np.random.random(n) < self.probability
         if self.log_prob == "recompute":
-            everything = np.arange(n)
+            rows = np.arange(n)
             if self.mode == "all":
                 copies = [np.full(n, i) for i in range(len(self._elements.R))]
-                self._old_log_probs = torch.stack([self._evaluate(everything, copy) for copy in copies])
+                self._old_log_probs = torch.stack([self._evaluate(rows, copy) for copy in copies])
             else:
-                self._old_log_probs = self._evaluate(everything, everything)
+                self._old_log_probs = self._evaluate(rows, rows)
 
     @torch.no_grad()
     def _evaluate(self, rows: NDArray[np.intp], elements: NDArray[np.intp]) -> torch.Tensor:
@@ -146,13 +146,13 @@ class SymmetricRolloutBuffer(RolloutBuffer):
             )
         training = policy.training
         policy.set_training_mode(False)  # as in the rollout
-        found = []
+        log_probs = []
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             samples = self._turned_samples(rows[part], elements[part])
-            found.append(policy.evaluate_actions(samples.observations, samples.actions)[1])
+            log_probs.append(policy.evaluate_actions(samples.observations, samples.actions)[1])
         policy.set_training_mode(training)
-        return torch.cat(found)
+        return torch.cat(log_probs)
 
 
 class SymmetricDictRolloutBuffer(SymmetricRolloutBuffer, DictRolloutBuffer):
@@ -161,14 +161,14 @@ class SymmetricDictRolloutBuffer(SymmetricRolloutBuffer, DictRolloutBuffer):
 
 @torch.no_grad()
 def first_ratios(model: PPO) -> NDArray[np.float32]:
-    """Importance ratios of the samples that the next update would see first, before any gradient step.
+    """Importance ratios at the start of the next update, before any gradient step.
 
     Args:
-        model: a PPO whose rollout buffer is full, as it is in a callback's ``on_rollout_end``.
+        model: a PPO model whose rollout buffer is full, as in a callback's ``on_rollout_end``.
 
     Returns:
-        ``pi(a | s) / pi_old`` of every sample, shape ``(n,)``. All are one for a stock buffer, and for a turned one if the
-        policy is equivariant; those outside ``1 +- clip_range`` are what PPO clips before it has learnt anything.
+        ``pi(a | s) / pi_old`` of every sample, shape ``(n,)``. All are one for SB3's buffer, and for an augmented one if the
+        policy is equivariant. PPO clips those outside ``1 +- clip_range`` before it has learnt anything.
     """
     training = model.policy.training
     model.policy.set_training_mode(False)

@@ -25,14 +25,14 @@ from eqrl.symmetry import Field, Representation
 
 
 class EquivariantSACActor(BasePolicy):
-    """SAC's actor: one backbone gives the mean and, as invariants, one log-width per orbit of the action.
+    """SAC's actor: one backbone returns the mean and, as invariants, one log-width for each orbit of the action.
 
     Args:
         observation_space: typed observation space.
         action_space: ``TypedBox`` with finite bounds.
         networks: choice of backbones.
         features_extractor: extractor, perhaps shared with the critic.
-        log_std_init: log-width at the start.
+        log_std_init: initial log-width.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class EquivariantSACActor(BasePolicy):
         return self.action_dist.log_prob_from_params(*self._parameters_of(features), **padding)
 
     def get_action_dist_params(self, obs: PyTorchObs) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Means ``(B, action_dim)`` before squashing, log-widths ``(B, orbits)``, and as ``valid`` what is no padding."""
+        """Means ``(B, action_dim)`` before squashing, log-widths ``(B, orbits)``, and as ``valid`` the real entries."""
         features: Tensor = self.features_extractor(obs)
         return *self._parameters_of(features), self._padding_of(features)
 
@@ -86,42 +86,42 @@ class EquivariantSACActor(BasePolicy):
 class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # its features are typed
     """Drop-in policy: ``SAC(EquivariantSACPolicy, env)``, also with ``HerReplayBuffer``.
 
-    With it ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``Q(g s, g a) = Q(s, a)`` hold for
-    every g in ``policy.group`` and any weights. SAC's ``target_entropy="auto"`` is minus the number of action entries,
-    which is meant for a cube; a ball is smaller, so a somewhat lower target asks for the same randomness. Where slots of the
-    action are padding, each sample has the share of the target that belongs to its real entries.
+    ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in
+    ``policy.group`` and all weights. SAC's ``target_entropy="auto"`` is minus the number of action entries, a value meant for
+    a cube. A ball is smaller, so the same randomness corresponds to a somewhat lower target. Where slots of the action are
+    padded, the target of each sample is the share of its real entries.
 
-    Statistics of the observations are gathered from the minibatches of gradient steps.
+    Statistics of the observations are collected from the minibatches of gradient steps.
 
     Args:
         observation_space: ``TypedBox``, or ``Dict`` of them.
         action_space: ``TypedBox`` with finite bounds.
         lr_schedule: learning rate as a function of the remaining progress.
         network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
-        network_kwargs: its options, such as ``{"hidden": (256, 256)}``.
+        network_kwargs: options of the actor's backbone, such as ``{"hidden": (256, 256)}``.
         critic_network: backbone of the Q-functions, by default the actor's.
-        critic_kwargs: its options, by default the actor's if the backbone is the same.
-        group: ``"auto"`` for what the backbones honour cheaply, ``"full"`` for everything that the environment
-            declares, or a subgroup of that.
+        critic_kwargs: options of the critic's backbone, by default the actor's if the backbone is the same.
+        group: ``"auto"`` for the largest group that the backbones honour cheaply, ``"full"`` for the whole group of the
+            environment, or a subgroup of it.
         normalize: whether to normalise observations inside the policy.
-        normalize_until: number of samples after which the statistics stand still; None for never.
-        relative_goal: whether a dict's desired goal is taken relative to the achieved one.
-        log_std_init: log-width of exploration at the start, before squashing.
+        normalize_until: number of samples after which the statistics are frozen; None means never.
+        relative_goal: whether to replace the desired goal of a dict by its difference from the achieved one.
+        log_std_init: initial log-width of exploration, before squashing.
         n_critics: number of Q-functions.
         share_features_extractor: whether actor and critic share the normaliser.
         use_sde: refused.
-        optimizer_class: optimizer.
-        optimizer_kwargs: its arguments but the learning rate.
-        options: those of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
-            ``activation``; what means nothing here is refused, with what to write instead.
+        optimizer_class: class of the optimizer.
+        optimizer_kwargs: arguments of the optimizer other than the learning rate.
+        options: options of SB3's policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+            ``activation``; options without a meaning here are refused, with the fix.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: for ``use_sde``, an action box that the group does not keep, or unequal groups.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: for ``use_sde``, an action box that the group does not map to itself, or unequal groups.
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
-    action_space: spaces.Box  # SB3's own annotation is wider
+    action_space: spaces.Box  # SB3's annotation is wider
 
     def __init__(
         self,
@@ -134,11 +134,11 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
         **options: Any,
     ) -> None:
         refuse_sde(use_sde)
-        self._own_parameters = {"log_std_init": log_std_init}
+        self._constructor_options = {"log_std_init": log_std_init}
         super().__init__(observation_space, action_space, lr_schedule, **options)
 
     def _stock_arguments(self) -> dict[str, Any]:
-        return {**super()._stock_arguments(), "log_std_init": self._own_parameters["log_std_init"]}
+        return {**super()._stock_arguments(), "log_std_init": self._constructor_options["log_std_init"]}
 
     def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantSACActor:  # type: ignore[override]
         """Create the actor; called by the base class."""
@@ -147,5 +147,5 @@ class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # 
             self.action_space,
             self.networks,
             features_extractor or self._make_extractor(),
-            log_std_init=self._own_parameters["log_std_init"],
+            log_std_init=self._constructor_options["log_std_init"],
         ).to(self.device)

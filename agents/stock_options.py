@@ -1,7 +1,7 @@
-"""``policy_kwargs`` as scripts for Stable-Baselines3's own policies have them: what they mean for an equivariant policy.
+"""``policy_kwargs`` of scripts for Stable-Baselines3's policies, translated for an equivariant policy.
 
-Widths and activation go to the backbones. What concerns only state-dependent noise or images makes no difference here. The rest
-is refused, with what to write instead.
+Widths and activation go to the backbones. Options that only concern state-dependent noise or images have no effect. All
+other options are refused, with the fix.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FEATURES = (
     "the features are the typed observation, normalised in the policy (options normalize, normalize_until, relative_goal); "
     "compute others in the environment and give them types, or in the network: network=, network_kwargs="
 )
-# For each option, the values that may stand (None: any, it makes no difference), and what to say about others.
+# For each option: the accepted values (None: any, without effect), and the message for all others.
 _OTHERS: Mapping[str, tuple[Sequence[Any] | None, str]] = {
     "full_std": (None, ""),
     "use_expln": (None, ""),
@@ -58,17 +58,17 @@ def translated(
     critic: str,
     networks: tuple[str, Options, str | None, Options],
 ) -> tuple[Options, Options]:
-    """Options of the backbones of actor and critic, with what stock options say about them.
+    """Options of the backbones of actor and critic, merged with those that stock options set.
 
     Args:
-        stock: options that the policy does not have itself.
-        known: those that it has.
-        critic: SB3's word for the critic in ``net_arch``, ``"vf"`` or ``"qf"``.
-        networks: ``network``, ``network_kwargs``, ``critic_network`` and ``critic_kwargs`` as they were given.
+        stock: options that are not the policy's own.
+        known: names of the policy's own options.
+        critic: SB3's name for the critic in ``net_arch``, ``"vf"`` or ``"qf"``.
+        networks: ``network``, ``network_kwargs``, ``critic_network`` and ``critic_kwargs`` as given.
 
     Raises:
-        TypeError: for an option that neither has, naming the closest one.
-        ValueError: for one that cannot be honoured, or that was given twice, with what to write instead.
+        TypeError: for an unknown option, naming the closest one.
+        ValueError: for an option that cannot be honoured or is given twice, with the fix.
     """
     network, actor_options, critic_network, critic_options = networks
     for name, value in stock.items():
@@ -96,13 +96,13 @@ def translated(
 
 
 def activation_of(value: str | Callable[[], nn.Module]) -> str | Callable[[], nn.Module]:
-    """An activation as backbones take it: a name of theirs if it has one, otherwise whatever makes the module.
+    """An activation as backbones accept it: by its name if it has one, otherwise the callable that makes the module.
 
     Args:
-        value: a class of ``torch.nn`` or another maker of modules, or its name.
+        value: a class of ``torch.nn`` or another callable that makes a module, or its name.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it is none of these.
     """
     maker = activation_named(value) if isinstance(value, str) else value
     for name, kind in ACTIVATIONS.items():
@@ -134,10 +134,10 @@ def activation_named(text: str) -> type[nn.Module]:
 def _widths(net_arch: Any, critic: str) -> tuple[list[int], list[int]]:
     """Widths of actor and critic."""
     if isinstance(net_arch, list | tuple) and len(net_arch) == 1 and isinstance(net_arch[0], Mapping):
-        net_arch = net_arch[0]  # as SB3 had it before 1.8, and still takes it
+        net_arch = net_arch[0]  # the form of SB3 before 1.8, which it still accepts
     if not isinstance(net_arch, Mapping):
         return _layers("net_arch", net_arch), _layers("net_arch", net_arch)
-    missing = {"pi", critic} - set(net_arch) if critic != "vf" else set()  # on-policy, SB3 takes a missing one for no layers
+    missing = {"pi", critic} - set(net_arch) if critic != "vf" else set()  # on-policy, SB3 reads a missing key as no layers
     if missing or set(net_arch) - {"pi", critic}:
         raise ValueError(
             f"net_arch={net_arch!r} does not hold widths for 'pi' and {critic!r}, the actor and the critic of this algorithm; "

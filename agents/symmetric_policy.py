@@ -1,4 +1,4 @@
-"""What the policies of all algorithms share."""
+"""Base classes of the policies of all algorithms."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from eqrl.nn import Padding
 from eqrl.nn.signatures import whole_signature
 from eqrl.symmetry import Group
 
-# options of PyTorch's Adam that say how it computes, not what
+# options of PyTorch's Adam that change how it computes, not what
 _KERNELS = {"fused", "foreach", "capturable", "differentiable"}
 
 
 class SymmetricPolicy(BasePolicy):
-    """A policy that knows its group; mixed in before SB3's policy class.
+    """Mixin for a policy that knows its group. It precedes SB3's policy class among the bases.
 
     Attributes:
         networks: choice of backbones.
-        critic_in_net_arch: what SB3 calls the critic in ``net_arch``.
+        critic_in_net_arch: SB3's name for the critic in ``net_arch``.
     """
 
     critic_in_net_arch: ClassVar[str] = "qf"
     networks: Networks
     optimizer_class: type[torch.optim.Optimizer]
     optimizer_kwargs: dict[str, Any]
-    _own_parameters: Mapping[str, Any] = {}  # of a kind of policy; its constructor sets them before this one's
+    _constructor_options: Mapping[str, Any] = {}  # subclasses set theirs before they call this class's constructor
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let tools see the options of every policy among those of this one."""
+        """Show the common options in the signature of every policy."""
         super().__init_subclass__(**kwargs)
         cls.__signature__ = whole_signature(cls, SymmetricPolicy)  # type: ignore[attr-defined]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse an algorithm that the policy is not for, whatever arguments it gives.
+        """Refuse an algorithm that the policy is not made for, before its arguments are read.
 
         Raises:
-            ValueError: naming the policy that is.
-            BreaksSymmetryError: if the environment has lost its types in a wrapper that normalises.
+            ValueError: naming the right policy.
+            BreaksSymmetryError: if a wrapper that normalises has removed the types of the environment.
         """
         maker = sys._getframe(1).f_locals.get("self")
         if isinstance(maker, BaseAlgorithm):
@@ -83,14 +83,14 @@ class SymmetricPolicy(BasePolicy):
         optimizer_kwargs: dict[str, Any] | None = None,
         **stock: Any,
     ) -> None:
-        """Choose the networks and hand the rest to Stable-Baselines3; the policies' own pages tell what each option means."""
+        """Choose the networks and pass the rest to Stable-Baselines3. The subclasses document the options."""
         networks = (network, network_kwargs, critic_network, critic_kwargs)
         network_kwargs, critic_kwargs = translated(stock, self.options(), self.critic_in_net_arch, networks)
         self.networks = choose_networks(
             observation_space, action_space, network, network_kwargs, critic_network, critic_kwargs, group
         )
         features = {"normalize": normalize, "normalize_until": normalize_until, "relative_goal": relative_goal}
-        self._own_parameters = {
+        self._constructor_options = {
             "network": network,
             "network_kwargs": network_kwargs,
             "critic_network": critic_network,
@@ -98,10 +98,10 @@ class SymmetricPolicy(BasePolicy):
             "group": group,
             **features,
             "share_features_extractor": share_features_extractor,
-            **self._own_parameters,
+            **self._constructor_options,
         }
         self._refuse_rewritten_environment()
-        super().__init__(  # of SB3's class, which comes after this one
+        super().__init__(  # SB3's class, which follows this one among the bases
             observation_space,
             action_space,
             lr_schedule,
@@ -114,14 +114,14 @@ class SymmetricPolicy(BasePolicy):
         )
 
     def _stock_arguments(self) -> dict[str, Any]:
-        """What the class of Stable-Baselines3 takes besides."""
+        """Further arguments of the class of Stable-Baselines3."""
         return {}
 
     def set_training_mode(self, mode: bool) -> None:
         """Switch between training and acting, as SB3 does before every rollout and every update.
 
         Raises:
-            BreaksSymmetryError: if the algorithm has got another environment meanwhile that breaks the symmetry.
+            BreaksSymmetryError: if the algorithm has a new environment, which breaks the symmetry.
         """
         self._refuse_rewritten_environment()
         super().set_training_mode(mode)
@@ -138,7 +138,7 @@ class SymmetricPolicy(BasePolicy):
 
     @classmethod
     def option_types(cls) -> dict[str, Any]:
-        """Types of the options that are the policy's own, by name."""
+        """Types of the options that eqrl's policies add, by name."""
         parameters = [p for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
         hints: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
@@ -148,7 +148,7 @@ class SymmetricPolicy(BasePolicy):
 
     @property
     def group(self) -> Group:
-        """The group with which the whole policy commutes."""
+        """The group that the policy as a whole commutes with."""
         return self.networks.group
 
     def describe(self) -> str:
@@ -156,24 +156,24 @@ class SymmetricPolicy(BasePolicy):
         return describe(self, self.networks)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        """Everything that ``load`` needs; SB3's own list forgets ``share_features_extractor``."""
+        """Everything that ``load`` needs; SB3's list lacks ``share_features_extractor``."""
         return {
             "observation_space": self.observation_space,
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
-            **self._own_parameters,
+            **self._constructor_options,
         }
 
     def _choose_kernel(self) -> None:
-        """Let Adam take its step in one pass over all parameters, unless the user chose otherwise; before it is built."""
+        """Use Adam's fused kernel unless the user chose another one; to be called before the optimizer is created."""
         if self.optimizer_class in (torch.optim.Adam, torch.optim.AdamW) and not _KERNELS & set(self.optimizer_kwargs):
             self.optimizer_kwargs = {**self.optimizer_kwargs, "fused": True}
 
 
 class OffPolicyMixin(SymmetricPolicy):
-    """What SAC and TD3 share besides: invariant Q-functions."""
+    """Mixin for policies with invariant Q-functions, as in SAC and TD3."""
 
     action_space: spaces.Box
     actor: Any
@@ -190,11 +190,11 @@ class OffPolicyMixin(SymmetricPolicy):
     ) -> None:
         if n_critics < 1:
             raise ValueError(f"n_critics={n_critics} is too small; give at least 1, SB3's default is 2")
-        self._own_parameters = {**self._own_parameters, "n_critics": n_critics}
+        self._constructor_options = {**self._constructor_options, "n_critics": n_critics}
         super().__init__(observation_space, action_space, lr_schedule, **options)
 
     def _stock_arguments(self) -> dict[str, Any]:
-        return {"n_critics": self._own_parameters["n_critics"]}
+        return {"n_critics": self._constructor_options["n_critics"]}
 
     def _build(self, lr_schedule: Schedule) -> None:
         """Create networks and optimizers; called by the base class."""
@@ -204,9 +204,9 @@ class OffPolicyMixin(SymmetricPolicy):
     def unscale_action(self, scaled_action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions in the environment's units.
 
-        The algorithm itself asks for them when it explores. Then its actions may be drawn from the whole box, or hold added
-        noise, neither of which knows what is padding: those entries are set to zero, also in the array that was given,
-        because the algorithm stores that one in its replay buffer.
+        The algorithm calls this method when it explores. Its actions may then be samples of the whole box or contain added
+        noise, both of which ignore padding. Padded entries are therefore set to zero, also in the given array, because the
+        algorithm stores that array in its replay buffer.
         """
         explorer = sys._getframe(1).f_locals.get("self")
         if isinstance(explorer, BaseAlgorithm) and self._action_padding is not None:
@@ -234,7 +234,7 @@ class OffPolicyMixin(SymmetricPolicy):
             self.action_space,
             self.networks,
             features_extractor or self._make_extractor(),
-            n_critics=self._own_parameters["n_critics"],
+            n_critics=self._constructor_options["n_critics"],
         ).to(self.device)
 
     def _make_extractor(self) -> TypedFeatures:

@@ -26,7 +26,7 @@ class EquivariantTD3Actor(BasePolicy):
         action_space: ``TypedBox`` with finite bounds.
         networks: choice of backbones.
         features_extractor: extractor, perhaps shared with the critic.
-        shared: whether the critic gathers the statistics of the extractor.
+        shared: whether the critic shares the extractor and collects its statistics.
     """
 
     def __init__(
@@ -55,39 +55,39 @@ class EquivariantTD3Actor(BasePolicy):
 class EquivariantTD3Policy(OffPolicyMixin, TD3Policy):  # type: ignore[misc]  # its features are typed
     """Drop-in policy: ``TD3(EquivariantTD3Policy, env, action_noise=BallNoise(...))``, also with ``HerReplayBuffer``.
 
-    With it ``pi(g s) = g pi(s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in ``policy.group`` and any weights.
-    SB3 clamps TD3's target noise component by component; the Q-functions shorten what that leaves outside the ball, so
-    they stay invariant, while the distribution of the noise itself is round only up to the corners of the clamp.
+    ``pi(g s) = g pi(s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in ``policy.group`` and all weights. SB3 clamps TD3's
+    target noise component by component. The Q-functions shorten actions outside the ball and so stay invariant, but the
+    clamped noise itself is isotropic only up to the corners of the clamp.
 
-    Statistics of the observations are gathered from the minibatches of gradient steps.
+    Statistics of the observations are collected from the minibatches of gradient steps.
 
     Args:
         observation_space: ``TypedBox``, or ``Dict`` of them.
         action_space: ``TypedBox`` with finite bounds.
         lr_schedule: learning rate as a function of the remaining progress.
         network: backbone of the actor, a name in ``eqrl.nn.BACKBONES``.
-        network_kwargs: its options, such as ``{"hidden": (256, 256)}``.
+        network_kwargs: options of the actor's backbone, such as ``{"hidden": (256, 256)}``.
         critic_network: backbone of the Q-functions, by default the actor's.
-        critic_kwargs: its options, by default the actor's if the backbone is the same.
-        group: ``"auto"`` for what the backbones honour cheaply, ``"full"`` for everything that the environment
-            declares, or a subgroup of that.
+        critic_kwargs: options of the critic's backbone, by default the actor's if the backbone is the same.
+        group: ``"auto"`` for the largest group that the backbones honour cheaply, ``"full"`` for the whole group of the
+            environment, or a subgroup of it.
         normalize: whether to normalise observations inside the policy.
-        normalize_until: number of samples after which the statistics stand still; None for never.
-        relative_goal: whether a dict's desired goal is taken relative to the achieved one.
+        normalize_until: number of samples after which the statistics are frozen; None means never.
+        relative_goal: whether to replace the desired goal of a dict by its difference from the achieved one.
         n_critics: number of Q-functions.
         share_features_extractor: whether actor and critic share the normaliser.
-        optimizer_class: optimizer.
-        optimizer_kwargs: its arguments but the learning rate.
-        stock: options of SB3's own policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
-            ``activation``; what means nothing here is refused, with what to write instead.
+        optimizer_class: class of the optimizer.
+        optimizer_kwargs: arguments of the optimizer other than the learning rate.
+        stock: options of SB3's policies: ``net_arch`` and ``activation_fn`` become the backbones' ``hidden`` and
+            ``activation``; options without a meaning here are refused, with the fix.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: for an action box that the group does not keep, or unequal groups.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: for an action box that the group does not map to itself, or unequal groups.
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
-    action_space: spaces.Box  # SB3's own annotation is wider
+    action_space: spaces.Box  # SB3's annotation is wider
 
     def make_actor(self, features_extractor: TypedFeatures | None = None) -> EquivariantTD3Actor:  # type: ignore[override]
         """Create the actor; called by the base class."""

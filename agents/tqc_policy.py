@@ -1,4 +1,4 @@
-"""The policy for sb3-contrib's TQC: SAC's actor, and Q-functions that give quantiles, every one of them invariant."""
+"""The policy for sb3-contrib's TQC: SAC's actor, and Q-functions that return invariant quantiles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EquivariantQuantileCritic(EquivariantCritic):
         networks: choice of backbones.
         features_extractor: extractor, perhaps shared with the actor.
         n_critics: number of Q-functions.
-        n_quantiles: quantiles of each.
+        n_quantiles: number of quantiles of each Q-function.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class EquivariantQuantileCritic(EquivariantCritic):
 class EquivariantTQCPolicy(EquivariantSACPolicy):
     """Drop-in policy: ``TQC(EquivariantTQCPolicy, env)`` with sb3-contrib, also with ``HerReplayBuffer``.
 
-    It has what :class:`EquivariantSACPolicy` has, and every quantile of the return is invariant
+    It has the properties of :class:`EquivariantSACPolicy`, and every quantile of the return is invariant
     (truncated quantile critics: Kuznetsov et al., 2020).
 
     Args:
         observation_space: ``TypedBox``, or ``Dict`` of them.
         action_space: ``TypedBox`` with finite bounds.
         lr_schedule: learning rate as a function of the remaining progress.
-        n_quantiles: quantiles of each Q-function.
+        n_quantiles: number of quantiles of each Q-function.
         options: arguments of :class:`EquivariantSACPolicy`.
 
     Raises:
-        UntypedSpaceError: if a space does not say how it turns.
-        BreaksSymmetryError: for ``use_sde``, an action box that the group does not keep, or unequal groups.
+        UntypedSpaceError: if a space is not typed.
+        BreaksSymmetryError: for ``use_sde``, an action box that the group does not map to itself, or unequal groups.
         ValueError: for an unknown backbone or group, or a group that the environment does not declare.
     """
 
@@ -91,7 +91,7 @@ class EquivariantTQCPolicy(EquivariantSACPolicy):
             self.action_space,
             self.networks,
             features_extractor or self._make_extractor(),
-            n_critics=self._own_parameters["n_critics"],
+            n_critics=self._constructor_options["n_critics"],
             n_quantiles=self.n_quantiles,
         ).to(self.device)
 

@@ -1,4 +1,4 @@
-"""Hyperparameters as data: one YAML file per algorithm, with defaults and what single environments need differently."""
+"""Hyperparameters as data: one YAML file for each algorithm, with defaults and overrides for single environments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def preset(algo: str, env_id: str) -> dict[str, Any]:
 
     Args:
         algo: ``"ppo"``, ``"sac"`` or ``"td3"``, in any case.
-        env_id: Gymnasium id; one that the file does not name gets the defaults.
+        env_id: Gymnasium id; ids that the file does not name get the defaults.
 
     Returns:
         ``n_envs``, ``n_timesteps``, ``network``, and otherwise arguments of the SB3 algorithm; dictionaries such as
@@ -31,9 +31,9 @@ def preset(algo: str, env_id: str) -> dict[str, Any]:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"no presets for {algo!r}, only for {', '.join(_FILES)}{hint}")
     content = yaml.safe_load(resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-    own = content.get(env_id.split(":", 1)[-1], {})
+    overrides = content.get(env_id.split(":", 1)[-1], {})
     merged: dict[str, Any] = dict(content["default"])
-    for key, value in own.items():
+    for key, value in overrides.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = {**merged[key], **value} if both else value
     return merged

@@ -1,4 +1,4 @@
-"""Which vectors of an input propose a horizontal direction to turn into, and in which order."""
+"""Anchors: the vectors of an input that propose a horizontal direction to turn into, in order of preference."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from eqrl.symmetry.representation import WORLD
 
 
 def anchor_fields(rep: Representation) -> tuple[str, ...]:
-    """Names of the fields that can propose a direction, the best first.
+    """Names of the fields that can propose a direction, best first.
 
-    That is: fields with role ``"goal"``, then ``"heading"``, then the other world vectors, polar before axial,
-    each in the order of the representation.
+    Fields with role ``"goal"`` come first, then those with role ``"heading"``, then all other world vectors, polar before
+    axial. Fields of equal rank stay in the order of the representation.
     """
-    usable = [f for f in rep.fields if _starts(rep, f)]
+    usable = [f for f in rep.fields if _vector_starts(rep, f)]
 
     def rank(field: Field) -> tuple[int, bool]:
         polar = any(kind == (1, -1) for kind in field.copies)
@@ -24,31 +24,31 @@ def anchor_fields(rep: Representation) -> tuple[str, ...]:
 
 
 def anchor_starts(rep: Representation, names: Sequence[str]) -> list[int]:
-    """Where the vectors of the named fields begin: x stands there and y behind it.
+    """The coordinate of x of every vector in the named fields; y follows it.
 
     Raises:
-        ValueError: if there is no such field, or it holds no vector of the world.
+        ValueError: if a field does not exist or holds no world vector.
     """
-    found = []
+    starts = []
     for name in names:
         try:
-            starts = _starts(rep, rep.field(name))
+            field_starts = _vector_starts(rep, rep.field(name))
         except KeyError as error:
             raise ValueError(f"cannot anchor a frame: {error.args[0]}") from None
-        if not starts:
+        if not field_starts:
             raise ValueError(f"cannot anchor a frame: field {name!r} holds no world vector; the fields are\n{rep.table()}")
-        found += starts
-    return found
+        starts += field_starts
+    return starts
 
 
 def role_anchor(rep: Representation, role: str, backbone: str) -> str:
-    """Name of the first field with a role.
+    """Name of the first field that has a given role and can anchor a frame.
 
     Raises:
-        ValueError: if no field that can anchor a frame has the role.
+        ValueError: if there is none.
     """
     for field in rep.fields:
-        if field.role == role and _starts(rep, field):
+        if field.role == role and _vector_starts(rep, field):
             return field.name
     raise ValueError(
         f"backbone {backbone!r} turns into the vector with role {role!r}, and no world vector has it; "
@@ -56,7 +56,7 @@ def role_anchor(rep: Representation, role: str, backbone: str) -> str:
     )
 
 
-def _starts(rep: Representation, field: Field) -> list[int]:
+def _vector_starts(rep: Representation, field: Field) -> list[int]:
     if field.frame != WORLD:
         return []
     return [block.where.start for block in rep.blocks() if block.field == field and block.degree == 1]

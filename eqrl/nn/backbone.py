@@ -1,4 +1,4 @@
-"""The one interface of all networks: a map between two representations that commutes with a group."""
+"""The interface of all networks: a map between two representations that commutes with a group."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class BackboneOptions(TypedDict, total=False):
     """Options that every backbone has.
 
     Attributes:
-        hidden: widths of the hidden layers; None gives the backbone's default.
-        activation: activation, by name or type; None gives the backbone's default.
+        hidden: widths of the hidden layers; None means the backbone's default.
+        activation: activation, by name or type; None means the backbone's default.
         output_gain: gain of the last layer's initial weights.
     """
 
@@ -31,22 +31,22 @@ class BackboneOptions(TypedDict, total=False):
 class Backbone(ExactModule):
     """A network f with ``f(g x) = g f(x)`` for every g in ``self.group``.
 
-    Backbones are plain torch modules: they can be saved, copied, pickled and converted to float64, where they
-    are equivariant to 1e-10 for any weights and inputs.
+    Backbones are plain torch modules: they can be saved, copied, pickled and converted to float64. In float64 they are
+    equivariant to 1e-10 for any weights and inputs.
 
-    Where entity sets of the input are masked, whatever stands in slots of padding reaches nothing, and outputs over
-    these sets are zero there. Subclasses need not care: they write ``compute``, which sees zeros.
+    Where an entity set of the input is masked, the contents of padded slots have no effect, and outputs over that set are
+    zero there. Subclasses implement ``compute``, which sees zeros in padded slots, and need not handle padding themselves.
 
     Attributes:
         in_rep: representation of the input.
         out_rep: representation of the output.
         group: the group that the network commutes with.
-        hidden: widths of its hidden layers.
-        activation: activation after each of them.
+        hidden: widths of the hidden layers.
+        activation: activation after each hidden layer.
         output_gain: gain of the last layer's initial weights.
-        stacks: whether its parameters may have a leading axis of members, which its output then has too.
-        exchanges: whether it commutes with every exchange of the entities of exchangeable sets, and does not know how many
-            slots there are. Networks that give each slot weights of its own do not.
+        stacks: whether the parameters may have a leading axis of ensemble members, which the output then has too.
+        exchanges: whether the network commutes with every exchange of entities in exchangeable sets and does not depend on
+            the number of slots. Networks with separate weights for each slot do not.
     """
 
     label: ClassVar[str] = "backbone"
@@ -56,7 +56,7 @@ class Backbone(ExactModule):
     default_activation: ClassVar[Activation] = "relu"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let tools see the options of every backbone among those of this one."""
+        """Show the common options in the signature of every backbone."""
         super().__init_subclass__(**kwargs)
         cls.__signature__ = whole_signature(cls, Backbone)  # type: ignore[attr-defined]
 
@@ -70,18 +70,18 @@ class Backbone(ExactModule):
         activation: Activation | None = None,
         output_gain: float = 1.0,
     ) -> None:
-        """Check that the group can be honoured; subclasses build their layers.
+        """Check that the group can be honoured. Subclasses build their layers.
 
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None is the largest one that this backbone honours cheaply.
-            hidden: widths of the hidden layers; None gives the backbone's default.
-            activation: activation, by name or type; None gives the backbone's default.
+            group: group to commute with; None means the largest one that this backbone honours cheaply.
+            hidden: widths of the hidden layers; None means the backbone's default.
+            activation: activation, by name or type; None means the backbone's default.
             output_gain: gain of the last layer's initial weights.
 
         Raises:
-            ValueError: if this backbone cannot honour the group, or the fields cannot follow it.
+            ValueError: if this backbone cannot honour the group, or the group tilts a horizontal field.
         """
         super().__init__()
         self.in_rep = in_rep
@@ -91,7 +91,7 @@ class Backbone(ExactModule):
         self.activation = self.default_activation if activation is None else activation
         self.output_gain = output_gain
         self.check_group(self.group)
-        # both raise if a horizontal field would be tilted
+        # each raises if the group would tilt a horizontal field
         in_rep.with_group(self.group)
         out_rep.with_group(self.group)
         self._padding_in = Padding.of(in_rep, in_rep)
@@ -99,7 +99,7 @@ class Backbone(ExactModule):
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
-        """The largest group that the backbone honours cheaply for inputs of this kind."""
+        """The largest group that the backbone honours cheaply for an input of this representation."""
         return in_rep.group.world_part()
 
     @classmethod
@@ -112,10 +112,10 @@ class Backbone(ExactModule):
         raise NotImplementedError
 
     def freeze(self) -> Self:
-        """Prepare for inference: switch to evaluation and keep whatever follows from the weights alone.
+        """Prepare for inference: switch to evaluation mode and cache everything that depends on the weights alone.
 
-        The state dict is the same as before. New weights that are loaded take effect; those that are changed otherwise
-        do so after the next ``freeze``. ``train()`` undoes it. Most backbones have nothing to keep.
+        The state dict does not change. ``load_state_dict`` renews the cache; weights that are changed in any other way take
+        effect after the next ``freeze``. ``train()`` drops the cache. Most backbones have nothing to cache.
         """
         return self.eval()
 
@@ -127,7 +127,7 @@ class Backbone(ExactModule):
         return y if self._padding_out is None else cleared(y, self._padding_out.valid(x))
 
     def compute(self, x: Tensor) -> Tensor:
-        """The same, where padding is zero in the input and may be anything in the output."""
+        """``forward`` without regard to padding, which is zero in the input and arbitrary in the output."""
         raise NotImplementedError
 
     def extra_repr(self) -> str:
@@ -136,16 +136,16 @@ class Backbone(ExactModule):
 
 
 def same_group(a: Group, b: Group) -> bool:
-    """Whether two groups are the same set of elements, whatever their names and generators."""
+    """Whether two groups have the same elements, whatever their names and generators."""
     return a.is_subgroup_of(b) and b.is_subgroup_of(a)
 
 
 def standard_group(group: Group) -> Group | None:
-    """The one of 1, SO2, O2, SO3 and O3 that a group equals, or None."""
+    """The group among 1, SO2, O2, SO3 and O3 that has the same elements, or None."""
     return next((known for known in GROUPS.values() if same_group(group, known)), None)
 
 
 def largest_standard_subgroup(group: Group) -> Group:
-    """The largest of 1, SO2, O2, SO3 and O3 within a group."""
+    """The largest of 1, SO2, O2, SO3 and O3 that a group contains."""
     contained = [known for known in GROUPS.values() if known.is_subgroup_of(group)]
     return next(g for g in contained if all(other.is_subgroup_of(g) for other in contained))

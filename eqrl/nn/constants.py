@@ -1,4 +1,4 @@
-"""Modules whose fixed numbers stay exact through every change of dtype."""
+"""Modules whose constants stay exact through every change of dtype."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 class ExactModule(nn.Module):
     """A module with constants: fixed index and coefficient tensors that follow ``.to()`` and ``.double()``.
 
-    An ordinary buffer that went through float32 keeps the float32 rounding when the module becomes float64, and
-    with it an equivariance error of 1e-8. Here the float64 original is kept, and each conversion starts from it.
-    Constants follow from the constructor's arguments, so they are left out of the state dict.
+    An ordinary buffer that was float32 once keeps its rounding errors when the module becomes float64, which leaves an
+    equivariance error of 1e-8. This class stores the float64 original, and every conversion starts from it. Constants follow
+    from the constructor's arguments, so the state dict does not hold them.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class ExactModule(nn.Module):
 
         Args:
             name: attribute name.
-            value: integers are kept as they are; floating numbers must be float64 and get the default dtype.
+            value: integers, which keep their dtype, or float64 numbers, which get the default dtype.
 
         Raises:
-            ValueError: if a floating tensor is not float64, because its exact value is then lost already.
+            ValueError: if a floating-point tensor is not float64, because its exact value is lost already.
         """
         if value.is_floating_point():
             if value.dtype != torch.float64:
@@ -39,7 +39,7 @@ class ExactModule(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def register_optional(self, name: str, value: Tensor | None) -> None:
-        """As :meth:`register_constant`, or ``self.<name> = None``: an operation that is skipped."""
+        """As :meth:`register_constant`; None registers ``self.<name> = None``, for an operation that is skipped."""
         if value is None:
             self.register_buffer(name, None, persistent=False)
         else:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron that commutes with a finite group, with regular representations inside."""
+"""A multilayer perceptron that commutes with a finite group and has regular representations in its hidden layers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from eqrl.symmetry import Group
 
 
 class FinitePerceptron(nn.Module):
-    """Tied linear layers with activations between them, which regular representations allow to act on each channel.
+    """Tied linear layers with activations in between, which may act on each channel of a regular representation.
 
-    Dense weights are built in every forward pass, so that gradients reach the free ones, at a small share of the cost of a
-    batch. ``freeze`` keeps them, and a forward pass is then that of a plain perceptron. What is kept is never part of the
-    state dict, follows ``.to()`` and ``load_state_dict``, and is dropped by ``train()``.
+    Every forward pass builds the dense weights, so that gradients reach the free ones; this costs little compared with a
+    batch. ``freeze`` caches the dense weights, and a forward pass is then that of a plain perceptron. The cache is never part
+    of the state dict, follows ``.to()`` and ``load_state_dict``, and is dropped by ``train()``.
 
     Attributes:
-        frozen: whether the dense weights are kept.
+        frozen: whether the dense weights are cached.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class FinitePerceptron(nn.Module):
             group: a finite group.
             in_matrices: matrices of its elements on the input, shape ``(order, in, in)``, float64.
             out_matrices: matrices of its elements on the output, shape ``(order, out, out)``, float64.
-            hidden: widths of the hidden layers; each is rounded up to whole regular representations.
+            hidden: widths of the hidden layers; each is rounded up to a multiple of the group's order.
             activation: activation, by name or type.
             output_gain: gain of the last layer's initial weights.
         """
@@ -60,37 +60,36 @@ class FinitePerceptron(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.activation = activation_type(activation)()
         # a plain attribute: neither a parameter nor a buffer, and cheap to read
-        self._kept: list[tuple[Tensor, Tensor | None]] | None = None
+        self._dense: list[tuple[Tensor, Tensor | None]] | None = None
         self.register_load_state_dict_post_hook(_renew)  # type: ignore[no-untyped-call]
 
     @property
     def frozen(self) -> bool:
-        """Whether the dense weights are kept."""
-        return self._kept is not None
+        """Whether the dense weights are cached."""
+        return self._dense is not None
 
     def freeze(self) -> Self:
-        """Switch to evaluation and keep the dense weights from now on; parameters get no gradients then."""
+        """Switch to evaluation mode and cache the dense weights; parameters then get no gradients."""
         self.eval()
         self.renew()
         return self
 
     @torch.no_grad()
     def renew(self) -> None:
-        """Take the dense weights from the parameters anew."""
-        self._kept = [(w.contiguous(), b) for w, b in (layer.dense() for layer in self._tied())]
+        """Compute the cached dense weights from the parameters again."""
+        self._dense = [(w.contiguous(), b) for w, b in (layer.dense() for layer in self._tied())]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in)`` to ``(B, out)``."""
-        kept = self._kept
-        dense = [layer.dense() for layer in self._tied()] if kept is None else kept
+        dense = [layer.dense() for layer in self._tied()] if self._dense is None else self._dense
         for weight, bias in dense[:-1]:
             x = self.activation(functional.linear(x, weight, bias))
         return functional.linear(x, *dense[-1])
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, which drops what ``freeze`` keeps, or to evaluation, which does not."""
+        """Switch to training mode, which drops the cache of ``freeze``, or to evaluation mode, which keeps it."""
         if mode:
-            self._kept = None
+            self._dense = None
         return super().train(mode)
 
     def _tied(self) -> list[Tied]:
@@ -104,6 +103,6 @@ class FinitePerceptron(nn.Module):
 
 
 def _renew(module: nn.Module, _incompatible_keys: Any) -> None:
-    """After new weights have been loaded."""
+    """Renew the cache after new weights have been loaded."""
     if isinstance(module, FinitePerceptron) and module.frozen:
         module.renew()

@@ -1,12 +1,12 @@
 """Canonicalisation and frame averaging about gravity around a plain multilayer perceptron.
 
-A vector of the input proposes the rotation that turns x towards it; the network sees the input turned back and its
-output is turned forth (Puny et al., Frame Averaging, arXiv 2110.03336). One such frame jumps where its vector
-vanishes. Weighted frames (Dym et al., arXiv 2402.16077) do not: each frame counts with an invariant weight that
-vanishes with its vector. With the default weighting these weights are 1 and 0 nearly always, so that the network is
-evaluated once per sample, and continuity costs a second evaluation only where the first vector is short.
+A vector of the input proposes the rotation that turns the x axis towards it. The network sees the input turned by the
+inverse rotation, and its output is turned by the rotation (Puny et al., Frame Averaging, arXiv 2110.03336). A single frame
+jumps where its vector vanishes. Weighted frames (Dym et al., arXiv 2402.16077) do not: each frame counts with an invariant
+weight that vanishes with its vector. With the default weighting, nearly all of these weights are 1 or 0. The network is
+then evaluated once per sample, and continuity costs a second evaluation only where the first vector is short.
 
-A finite part of the group (a mirror, an exchange of limbs) is honoured by the mean over its elements.
+The finite part of the group (a mirror, an exchange of limbs) is honoured by the mean over its elements.
 """
 
 from __future__ import annotations
@@ -30,27 +30,28 @@ Weighting = Literal["priority", "norm", "single", "pca"]
 class Frame(Backbone):
     """A perceptron in frames that turn with the input.
 
-    The group may be any finite group, or rotations about gravity extended by any finite group.
+    The group may be any finite group, or rotations about gravity extended by any finite group. Weightings:
 
-    * ``"priority"``: the first anchor decides alone where its horizontal part is longer than ``eps``; below, the
-      second one takes over smoothly, and so on. Where all are short, the output goes to what the invariants of
-      the input allow, so its horizontal vectors vanish. Continuous everywhere.
+    * ``"priority"``: the first anchor decides alone where its horizontal part is longer than ``eps``. Where it is
+      shorter, the second one takes over smoothly, and so on. Where all are short, the output tends to a function of the
+      invariants alone, so its horizontal vectors vanish. Continuous everywhere.
     * ``"norm"``: every anchor proposes a frame, with a weight proportional to its length (Dym et al.). Continuous
-      everywhere, and as many evaluations as anchors.
+      everywhere; needs one evaluation for each anchor.
     * ``"single"``: the first anchor alone. Jumps where that vector is vertical or zero, and is not equivariant
       there.
-    * ``"pca"``: the two directions of the horizontal covariance's first axis, averaged (Puny et al.). Jumps where
-      the covariance is round, and is not equivariant there. The axis is constant to autograd, as in the paper.
+    * ``"pca"``: the mean over both directions of the first principal axis of the horizontal vectors (Puny et al.). Jumps
+      where their covariance is isotropic, and is not equivariant there. Autograd treats the axis as constant, as in the
+      paper.
 
-    Any vector may be an anchor in any of the supported groups: anchors serve the rotations, for which polar and
-    axial vectors are alike, and the mean over the finite part is taken outside.
+    Any vector may be an anchor under any supported group: anchors only determine the rotation, under which polar and axial
+    vectors behave alike, and the mean over the finite part is taken outside.
     """
 
     label: ClassVar[str] = "frame"
 
     anchor_index: Tensor
-    into: Tensor
-    out_of: Tensor
+    in_inverses: Tensor
+    out_mean: Tensor
 
     def __init__(
         self,
@@ -68,12 +69,12 @@ class Frame(Backbone):
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None is the world part of the input's group, about gravity.
-            anchors: names of the fields whose vectors propose directions, the best first; None takes the goal,
-                the heading, and all other world vectors.
+            group: group to commute with; None means the world part of the input's group that keeps gravity.
+            anchors: names of the fields whose vectors propose directions, best first; None means the goal, the heading,
+                and then all other world vectors.
             weighting: how the proposals share the output, see above.
-            eps: horizontal length, in units of the (normalised) input, below which a vector loses its say.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; hidden layers have by default ``(256, 256)`` units.
+            eps: horizontal length, in units of the (normalised) input, below which a vector gradually loses its weight.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; by default there are two hidden layers of 256 units.
 
         Raises:
             ValueError: for SO3 and O3, for unknown anchors or weightings, and for ``"single"`` without a vector.
@@ -94,17 +95,17 @@ class Frame(Backbone):
         self.first = starts[0] if starts else 0
         self.register_constant("anchor_index", torch.tensor([[s, s + 1] for s in starts], dtype=torch.int64).flatten())
         self.copies = self.group.cosets.R.shape[0]
-        into, out_of = in_rep.matrix(self.group.cosets), out_rep.matrix(self.group.cosets)
-        # rows times these: x -> k^-1 x for each element k, and the mean of k y_k
-        self.register_constant("into", into.transpose(0, 1).reshape(in_rep.dim, -1))
-        self.register_constant("out_of", out_of.mT.reshape(-1, out_rep.dim) / self.copies)
+        in_matrices, out_matrices = in_rep.matrix(self.group.cosets), out_rep.matrix(self.group.cosets)
+        # multiplied from the right: x -> k^-1 x for every element k, and y_k -> mean of k y_k
+        self.register_constant("in_inverses", in_matrices.transpose(0, 1).reshape(in_rep.dim, -1))
+        self.register_constant("out_mean", out_matrices.mT.reshape(-1, out_rep.dim) / self.copies)
         self.turn_in = Turn(in_rep)
         self.turn_out = Turn(out_rep)
         self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, self.activation, self.output_gain)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
-        """The world part of the input's group; of SO3 and O3, what keeps gravity."""
+        """The world part of the input's group; for SO3 and O3, the subgroup that keeps gravity."""
         group = in_rep.group.world_part()
         return group.about_gravity() if group.connected == "SO3" else group
 
@@ -121,11 +122,11 @@ class Frame(Backbone):
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         if self.copies == 1:
             return self._turned(x)
-        moved = (x @ self.into).view(-1, self.in_rep.dim)
-        return self._turned(moved).view(-1, self.copies * self.out_rep.dim) @ self.out_of
+        moved = (x @ self.in_inverses).view(-1, self.in_rep.dim)
+        return self._turned(moved).view(-1, self.copies * self.out_rep.dim) @ self.out_mean
 
     def _turned(self, x: Tensor) -> Tensor:
-        """The network that commutes with the rotations alone."""
+        """The network that commutes with the rotations, without the mean over the finite part."""
         if not self.turns:
             y: Tensor = self.net(x)
             return y
@@ -163,7 +164,7 @@ class Frame(Backbone):
 class Heading(Frame):
     """The perceptron in the heading frame: turned into the first field with role ``"heading"``.
 
-    The baseline that every comparison needs. Discontinuous where the heading is vertical.
+    This is the baseline that every comparison needs. It is discontinuous where the heading is vertical.
     """
 
     label: ClassVar[str] = "heading"
@@ -175,10 +176,10 @@ class Heading(Frame):
         group: Group | None = None,
         **common: Unpack[BackboneOptions],
     ) -> None:
-        """As :class:`Frame`, with one anchor.
+        """Build a :class:`Frame` with a single anchor.
 
         Raises:
-            ValueError: also if no world vector has the role.
+            ValueError: as for :class:`Frame`, and if no world vector has the role.
         """
         if others := sorted(set(common) - set(BackboneOptions.__annotations__)):
             raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {others[0]!r}")
@@ -195,14 +196,14 @@ class Heading(Frame):
 class Goal(Heading):
     """The perceptron in the goal frame: turned into the first field with role ``"goal"``.
 
-    Discontinuous where the goal is reached.
+    It is discontinuous where the goal is reached.
     """
 
     label: ClassVar[str] = "goal"
 
 
 def _direction(vector: Tensor, length: Tensor) -> Tensor:
-    """Unit vectors, and x where the vector is zero; finite gradients everywhere."""
+    """Unit vectors, the x axis where the vector is zero, with finite gradients everywhere."""
     zero = length == 0
     unit = vector / torch.where(zero, torch.ones_like(length), length)
     return torch.where(zero, unit.new_tensor([1.0, 0.0]), unit)

@@ -1,8 +1,8 @@
-"""Sorting the coordinates of a representation by how a standard group turns them.
+"""Sorting the coordinates of a representation by how a standard group acts on them.
 
-Where gravity is kept, the vertical component of a vector is an invariant (odd under the mirrors if the vector is
-axial) and its horizontal part is a vector of the plane. There an axial vector turned by 90 degrees behaves as a
-polar one, so the plane needs one kind of vector only. Without mirrors, axial is polar and pseudoscalars are scalars.
+Where the group keeps gravity, the vertical component of a vector is an invariant (odd under mirrors if the vector is
+axial), and its horizontal part is a vector of the plane. In the plane, an axial vector turned by 90 degrees behaves as a
+polar one, so one kind of vector suffices. Without mirrors, axial vectors count as polar and pseudoscalars as scalars.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from eqrl.symmetry.representation import WORLD
 class Layout:
     """Coordinates of one representation under one of the groups 1, SO2, O2, SO3 and O3.
 
-    A vector is given by where its components stand and by their signs; the signs are -1 only for axial vectors of
-    the plane, which are listed turned by 90 degrees and so as polar ones.
+    A vector is given by the coordinates of its components and by their signs. Signs are -1 only for axial vectors of
+    the plane, which are listed as polar vectors, turned by 90 degrees.
 
     Attributes:
         space: number of components of a vector: 3, 2 about gravity, 0 for the trivial group.
         even: coordinates of true invariants.
-        odd: coordinates of invariants up to the sign of the determinant; empty without mirrors.
-        polar: components of the polar vectors, each ``space`` long.
-        axial: components of the axial vectors; empty without mirrors, and in the plane.
-        signs: sign with which each coordinate enters its vector, ``(dim,)``.
+        odd: coordinates of pseudoscalars, which change sign with the determinant; empty without mirrors.
+        polar: coordinates of the components of each polar vector, ``space`` of them.
+        axial: the same for axial vectors; empty without mirrors, and in the plane.
+        signs: sign with which each coordinate enters its vector, length ``dim``.
     """
 
     space: int
@@ -54,38 +54,38 @@ def layout(rep: Representation, group: Group, backbone: str) -> Layout:
 
     Args:
         rep: the representation.
-        group: one of the standard groups 1, SO2, O2, SO3, O3 (the very objects).
-        backbone: who asks, for messages.
+        group: one of the objects TRIVIAL, SO2, O2, SO3 and O3.
+        backbone: name of the backbone that asks, for messages.
 
     Raises:
         ValueError: if the representation holds irreps with ``l >= 2``.
     """
     mirrors = group in (O2, O3)
-    found = Layout(space={TRIVIAL: 0, SO2: 2, O2: 2, SO3: 3, O3: 3}[group], signs=[1.0] * rep.dim)
+    coordinates = Layout(space={TRIVIAL: 0, SO2: 2, O2: 2, SO3: 3, O3: 3}[group], signs=[1.0] * rep.dim)
     for block in rep.blocks():
         where = tuple(block.where)
         if block.frame != WORLD or group == TRIVIAL:
-            found.even += where
+            coordinates.even += where
         elif block.degree == 0:
-            (found.odd if mirrors and block.parity == -1 else found.even).extend(where)
+            (coordinates.odd if mirrors and block.parity == -1 else coordinates.even).extend(where)
         elif block.degree == 1:
-            _sort_vector(found, where, mirrors and block.parity == 1)
+            _sort_vector(coordinates, where, mirrors and block.parity == 1)
         else:
             raise ValueError(
                 f"field {block.field.name!r} holds {block.field.irreps!r}; backbone {backbone!r} knows scalars and vectors "
                 "only, take 'steerable' or 'frame' for l >= 2"
             )
-    return found
+    return coordinates
 
 
-def _sort_vector(found: Layout, where: tuple[int, ...], axial: bool) -> None:
-    if found.space == 3:
-        (found.axial if axial else found.polar).append(where)
+def _sort_vector(coordinates: Layout, where: tuple[int, ...], axial: bool) -> None:
+    if coordinates.space == 3:
+        (coordinates.axial if axial else coordinates.polar).append(where)
         return
     x, y, *vertical = where
-    (found.odd if axial else found.even).extend(vertical)
+    (coordinates.odd if axial else coordinates.even).extend(vertical)
     if axial:
-        found.polar.append((y, x))
-        found.signs[y] = -1.0
+        coordinates.polar.append((y, x))
+        coordinates.signs[y] = -1.0
     else:
-        found.polar.append((x, y))
+        coordinates.polar.append((x, y))

@@ -12,7 +12,7 @@ from eqrl.symmetry import TRIVIAL, Group, Representation
 
 
 class MLP(Backbone):
-    """A multilayer perceptron. Its group is the trivial one, whatever the representations declare."""
+    """A multilayer perceptron. Its group is the trivial one, whatever group the representations declare."""
 
     label = "mlp"
 

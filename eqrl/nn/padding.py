@@ -1,4 +1,4 @@
-"""Slots of padding in a batch of vectors: which coordinates are real, by the masks that the observation holds."""
+"""Padded slots in a batch of vectors: the masks in the observation tell which coordinates are real."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REAL = 0.5  # masks are 0 or 1
 
 
 class Padding(ExactModule):
-    """Tells the coordinates of a vector that belong to real entities.
+    """Tells which coordinates of a vector belong to real entities.
 
     Attributes:
         dim: length of the vector.
@@ -22,30 +22,30 @@ class Padding(ExactModule):
     second: Tensor | None
 
     def __init__(self, representation: Representation, observation: Representation) -> None:
-        """Look up where the masks stand.
+        """Look up the coordinates of the masks.
 
         Args:
-            representation: the vector.
-            observation: the vector that holds the masks, perhaps the same one.
+            representation: representation of the vector.
+            observation: representation of the vector that holds the masks, perhaps the same one.
         """
         super().__init__()
         self.dim = representation.dim
         index = torch.as_tensor(mask_index(representation, observation))
-        # coordinates without a mask read a one that is put behind the last coordinate
+        # coordinates without a mask read a one that is appended behind the last coordinate
         first, second = torch.where(index < 0, observation.dim, index).unbind(1)
         self.register_constant("first", first.contiguous())
         self.register_optional("second", second.contiguous() if bool((index[:, 1] >= 0).any()) else None)
 
     @classmethod
     def of(cls, representation: Representation, observation: Representation) -> Padding | None:
-        """The same, or None if nothing of the vector is masked."""
+        """The padding of a vector, or None if nothing in it is masked."""
         return cls(representation, observation) if bool((mask_index(representation, observation) >= 0).any()) else None
 
     def valid(self, observation: Tensor) -> Tensor:
         """Which coordinates are real.
 
         Args:
-            observation: the vectors that hold the masks, shape ``(B, observation.dim)``, normalised or not.
+            observation: vectors that hold the masks, shape ``(B, observation.dim)``, normalised or not.
 
         Returns:
             Booleans of shape ``(B, dim)``.
@@ -56,5 +56,5 @@ class Padding(ExactModule):
 
 
 def cleared(x: Tensor, valid: Tensor | None) -> Tensor:
-    """Vectors with zeros where they are not valid, whatever stands there; as they are if everything is valid."""
+    """Vectors with zeros in place of all invalid entries; ``valid=None`` means that all entries are valid."""
     return x if valid is None else torch.where(valid, x, 0.0)

@@ -1,4 +1,4 @@
-"""The plain multilayer perceptron that several backbones contain, initialised as Stable-Baselines3 does."""
+"""The plain multilayer perceptron inside several backbones, initialised as in Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def activation_type(activation: Activation) -> type[nn.Module]:
 class BatchLast(nn.Linear):
     """A linear layer on inputs whose last axis is the batch.
 
-    Its weights ``(n_out, n_in)`` may have a leading axis of members, see ``eqrl.nn.ensemble``. With the batch last, every
-    product of its forward and backward pass comes out in the order in which it is used, for several members too.
+    The weights ``(n_out, n_in)`` may have a leading axis of ensemble members, see :mod:`eqrl.nn.ensemble`. With the batch
+    last, every product of the forward and backward pass is laid out as the next operation reads it, also for several members.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(n_in, B)`` to ``(n_out, B)``; of several members, perhaps with one input for all, to ``(members, n_out, B)``."""
+        """Map ``(n_in, B)`` to ``(n_out, B)``; several members give ``(members, n_out, B)``, even for one common input."""
         if self.weight.dim() == 2:
             y = torch.mm(self.weight, x)
         else:
             y = torch.bmm(self.weight, x.expand(len(self.weight), *x.shape[-2:]))
-        # added in place, while the product is in the cache; PyTorch declares the bias as never absent
+        # added in place, while the product is in the cache; PyTorch's annotation says that there always is a bias
         bias: Tensor | None = self.bias
         return y if bias is None else y.add_(bias.unsqueeze(-1))
 
@@ -68,7 +68,7 @@ def hidden_layers(
     function = activation_type(activation)
     layers: list[nn.Module] = []
     for width in hidden:
-        # a rectifier may overwrite its input, which nothing else needs
+        # a ReLU may overwrite its input, which nothing else needs
         layers += [linear(n_in, width, sqrt(2.0), kind=kind), nn.ReLU(inplace=True) if function is nn.ReLU else function()]
         n_in = width
     return layers, n_in
@@ -85,10 +85,10 @@ def perceptron(
 
     Args:
         n_in: width of the input.
-        hidden: widths of the hidden layers; none gives a linear map.
+        hidden: widths of the hidden layers; an empty sequence gives a linear map.
         n_out: width of the output.
         activation: activation after each hidden layer.
-        output_gain: gain of the last layer; PPO wants 0.01 for actors and 1 for values.
+        output_gain: gain of the last layer; PPO uses 0.01 for actors and 1 for values.
     """
     layers, width = hidden_layers(n_in, hidden, activation)
     return nn.Sequential(*layers, linear(width, n_out, output_gain))

@@ -26,11 +26,11 @@ def build(name: str, in_rep: Representation, out_rep: Representation, group: Gro
         name: a key of ``BACKBONES``.
         in_rep: representation of the input.
         out_rep: representation of the output.
-        group: group to commute with; None is the largest one that the backbone honours cheaply.
+        group: group to commute with; None means the largest one that the backbone honours cheaply.
         options: further options of that backbone, such as ``hidden`` and ``activation``.
 
     Raises:
-        ValueError: for an unknown name, with the closest known one; and whatever the backbone refuses.
+        ValueError: for an unknown name, with the closest known one, and for arguments that the backbone refuses.
     """
     if name not in BACKBONES:
         close = get_close_matches(name, BACKBONES, n=1, cutoff=0.0)

@@ -1,12 +1,13 @@
-"""A multilayer perceptron over a finite group, and over rotations about gravity extended by one.
+"""A multilayer perceptron that commutes with a finite group, or with rotations about gravity extended by one.
 
-Hidden layers hold regular representations: one channel for each element of the group, in as many copies as the width asks
-for, with weights tied by group convolution. This is the network of morphological symmetries (Ordonez-Apraez et al., arXiv
-2302.10433). It has one free weight where a plain perceptron of its width has as many as the group has elements.
+Hidden layers hold regular representations: one channel for each element of the group, in as many copies as the width
+requires, with weights tied by group convolution. This is the network of morphological symmetries (Ordonez-Apraez et al.,
+arXiv 2302.10433). Of the weights of a plain perceptron of the same
+width, only one in as many as the group has elements is free.
 
-Rotations about gravity are taken care of outside, by weighted frames as in :mod:`eqrl.nn.frame`. The finite network
-inside commutes with what the group leaves of itself in such a frame (:mod:`eqrl.nn.stabilizer`), so one evaluation does for
-which ``frame`` needs one for each finite element.
+Rotations about gravity are honoured outside of this perceptron, by weighted frames as in :mod:`eqrl.nn.frame`. The finite
+network inside commutes with the stabilizer of the frame's direction (:mod:`eqrl.nn.stabilizer`). One evaluation therefore
+suffices, where ``frame`` needs one for each element of the finite part.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from eqrl.symmetry import Group, Representation
 
 
 class Regular(Backbone):
-    """A perceptron with regular representations inside, in frames that turn with the input.
+    """A perceptron with regular representations in its hidden layers, in frames that turn with the input.
 
-    The group may be any finite group, or rotations about gravity extended by any finite group. By default it is all that
-    the input declares.
+    The group may be any finite group, or rotations about gravity extended by any finite group. By default it is the whole
+    group that the input declares.
 
-    The first anchor decides alone where its horizontal part is longer than ``eps``; below, the next ones take over
-    smoothly, and where all are short the output goes to what the invariants of the input allow. Continuous everywhere.
-    Anchors that the group exchanges, such as the points of several legs, share their say equally.
+    The first anchor decides alone where its horizontal part is longer than ``eps``. Where it is shorter, the next ones take
+    over smoothly, and where all are short, the output tends to a function of the invariants alone. The network is continuous
+    everywhere. Anchors that the group exchanges, such as the feet of several legs, have equal rank.
     """
 
     label: ClassVar[str] = "regular"
@@ -56,12 +57,12 @@ class Regular(Backbone):
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None is the input's whole group, of SO3 and O3 the part that keeps gravity.
-            anchors: names of the fields whose vectors propose directions, the best first; None takes the goal, the heading,
-                and all other world vectors. A finite group needs none.
-            eps: horizontal length, in units of the (normalised) input, below which a vector loses its say.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; hidden layers have by default ``(256, 256)`` units, rounded up
-                to whole regular representations.
+            group: group to commute with; None means the input's whole group, for SO3 and O3 the part that keeps gravity.
+            anchors: names of the fields whose vectors propose directions, best first; None means the goal, the heading,
+                and then all other world vectors. A finite group needs none.
+            eps: horizontal length, in units of the (normalised) input, below which a vector gradually loses its weight.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; by default there are two hidden layers of 256 units, rounded
+                up to a multiple of the group's order.
 
         Raises:
             ValueError: for SO3 and O3, and for unknown anchors.
@@ -76,15 +77,18 @@ class Regular(Backbone):
         self.register_constant("anchor_maps", maps)
         self.turn_in = Turn(in_rep)
         self.turn_out = Turn(out_rep)
-        inside = stabilizer(self.group)
-        acts_in, acts_out = in_rep.matrix(inside.cosets), out_rep.matrix(inside.cosets)
+        finite = stabilizer(self.group)
+        in_matrices, out_matrices = in_rep.matrix(finite.cosets), out_rep.matrix(finite.cosets)
         if self.turns:
-            acts_in, acts_out = self.turn_in.inside(acts_in), self.turn_out.inside(acts_out)
-        self.net = FinitePerceptron(inside, acts_in, acts_out, self.hidden, self.activation, self.output_gain)
+            in_matrices, out_matrices = (
+                self.turn_in.in_turning_basis(in_matrices),
+                self.turn_out.in_turning_basis(out_matrices),
+            )
+        self.net = FinitePerceptron(finite, in_matrices, out_matrices, self.hidden, self.activation, self.output_gain)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
-        """The input's whole group; of SO3 and O3, what keeps gravity."""
+        """The input's whole group; for SO3 and O3, the subgroup that keeps gravity."""
         group = in_rep.group
         return group.world_part().about_gravity() if group.connected == "SO3" else group
 
@@ -98,7 +102,7 @@ class Regular(Backbone):
             )
 
     def freeze(self) -> Self:
-        """Switch to evaluation and keep the dense weights, which makes the network a plain perceptron."""
+        """Switch to evaluation mode and cache the dense weights, which makes the inner network a plain perceptron."""
         super().freeze()
         self.net.freeze()
         return self

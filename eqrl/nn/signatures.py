@@ -1,4 +1,4 @@
-"""Signatures of constructors that share arguments through their base classes, whole again for people and for checks."""
+"""Full signatures of constructors that pass ``**options`` on to their base classes, for documentation and checks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import get_args, get_type_hints
 
 
 def whole_signature(owner: type, root: type) -> inspect.Signature:
-    """The signature of a constructor that hands ``**options`` on to its base classes, with their arguments by name.
+    """The signature of a constructor, with the options that it passes on to base classes written out by name.
 
-    Options that are typed, ``**options: Unpack[SomeTypedDict]``, are no more than those.
+    Where the options are typed, ``**options: Unpack[SomeTypedDict]``, only the keys of that dictionary are listed.
 
     Args:
         owner: the class.
-        root: the base class that takes the last of the options; what lies beyond it is not looked at.
+        root: the last base class that is looked at; it and its subclasses define the options.
     """
     positional: list[inspect.Parameter] = []
     named: dict[str, inspect.Parameter] = {}

@@ -1,9 +1,9 @@
-"""Linear layers between representations of a finite group, their dense weights tied to fewer free ones.
+"""Equivariant linear layers for a finite group, with dense weights tied to fewer free ones.
 
-A regular representation has one channel for each element of the group, which it permutes: ``(g x)_h = x_{g^-1 h}``. The
-layers here are all linear maps that commute with the group from any representation into copies of it, between copies of it,
-and out of it into any representation (Cohen and Welling, arXiv 1602.07576; Finzi et al., arXiv 2104.09459). Channels are
-ordered by element first: channel ``g n + i`` is element g of copy i.
+A regular representation has one channel for each element of the group, and the group permutes them:
+``(g x)_h = x_{g^-1 h}``. These layers span all equivariant linear maps from any representation to n regular ones, between
+regular ones, and from regular ones to any representation (Cohen and Welling, arXiv 1602.07576; Finzi et al., arXiv
+2104.09459). Channels are ordered by element first: channel ``g n + i`` belongs to element g of copy i.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from torch.nn import functional
 from eqrl.nn.constants import ExactModule
 from eqrl.symmetry import Element, Group
 
-# singular values below this share of the largest one are zero up to rounding
+# singular values below this fraction of the largest one are zero up to rounding
 _ZERO = 1e-9
 
 
 class Tied(ExactModule):
-    """A linear layer with dense weights that are built from the free ones, and so commute with the group for any values.
+    """A linear layer whose dense weights are built from free ones and commute with the group for all values of these.
 
     Attributes:
         weight: the free weights.
-        bias: the free offsets, or None where the group allows no offset.
+        bias: the free biases, or None where the group allows none.
     """
 
     weight: nn.Parameter
     bias: nn.Parameter | None
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
-        """The weights ``(out, in)`` and offsets ``(out,)`` of the linear layer that this one is."""
+        """Dense weights ``(out, in)`` and biases ``(out,)`` of the equivalent plain linear layer."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,17 +40,17 @@ class Tied(ExactModule):
 
 
 class Lift(Tied):
-    """Any representation into ``copies`` regular ones: row g of a copy is its first row, applied to ``g^-1 x``."""
+    """From any representation to ``copies`` regular ones: row g of a copy is its first row, applied to ``g^-1 x``."""
 
     inverses: Tensor
 
     def __init__(self, matrices: Tensor, copies: int, gain: float) -> None:
-        """Start with orthogonal dense weights of the given gain and no offset.
+        """Initialise with orthogonal dense weights of the given gain and zero biases.
 
         Args:
-            matrices: the input's matrices, the identity first, shape ``(order, in, in)``, float64.
+            matrices: matrices of the group's elements on the input, the identity first, shape ``(order, in, in)``, float64.
             copies: number of regular representations.
-            gain: factor of the initial weights.
+            gain: factor on the initial weights.
         """
         super().__init__()
         self.order = len(matrices)
@@ -60,24 +60,24 @@ class Lift(Tied):
         self.bias = nn.Parameter(torch.zeros(copies))
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
-        """Dense weights ``(order * copies, in)`` and offsets."""
+        """Dense weights ``(order * copies, in)`` and biases."""
         assert self.bias is not None
         return _lifted(self.weight, self.inverses), self.bias.repeat(self.order)
 
 
 class Convolve(Tied):
-    """Regular representations into regular ones: ``W[g, h] = w[g^-1 h]``, a convolution over the group."""
+    """From regular representations to regular ones: ``W[g, h] = w[g^-1 h]``, a convolution over the group."""
 
     relative: Tensor
 
     def __init__(self, relative: Tensor, copies_in: int, copies_out: int, gain: float) -> None:
-        """Start with orthogonal dense weights of the given gain and no offset.
+        """Initialise with orthogonal dense weights of the given gain and zero biases.
 
         Args:
-            relative: number of the element ``g^-1 h`` for each pair, shape ``(order, order)``; see :func:`relations`.
-            copies_in: number of regular representations of the input.
-            copies_out: number of them in the output.
-            gain: factor of the initial weights.
+            relative: index of the element ``g^-1 h`` for each pair, shape ``(order, order)``; see :func:`relations`.
+            copies_in: number of regular representations in the input.
+            copies_out: number of regular representations in the output.
+            gain: factor on the initial weights.
         """
         super().__init__()
         self.order = len(relative)
@@ -88,50 +88,50 @@ class Convolve(Tied):
         self.bias = nn.Parameter(torch.zeros(copies_out))
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
-        """Dense weights ``(order * copies_out, order * copies_in)`` and offsets."""
+        """Dense weights ``(order * copies_out, order * copies_in)`` and biases."""
         assert self.bias is not None
         return _convolved(self.weight, self.relative), self.bias.repeat(self.order)
 
 
 class Project(Tied):
-    """Regular representations into any one: the sum over g of ``g`` times one map."""
+    """From regular representations to any representation: the sum over g of ``g`` times one map."""
 
     transposes: Tensor
     fixed: Tensor
 
     def __init__(self, matrices: Tensor, copies: int, gain: float) -> None:
-        """Start with orthogonal dense weights of the given gain and no offset.
+        """Initialise with orthogonal dense weights of the given gain and zero biases.
 
         Args:
-            matrices: the output's matrices, the identity first, shape ``(order, out, out)``, float64.
-            copies: number of regular representations of the input.
-            gain: factor of the initial weights.
+            matrices: matrices of the group's elements on the output, the identity first, shape ``(order, out, out)``, float64.
+            copies: number of regular representations in the input.
+            gain: factor on the initial weights.
         """
         super().__init__()
         self.register_constant("transposes", matrices.mT.contiguous())
         start = _orthogonal(_lifted(_normal(copies, matrices.shape[1]), matrices.mT).mT, gain)[:, :copies]
         self.weight = nn.Parameter(start.mT.to(self.transposes.dtype).contiguous())
-        self.bias = _offset(self, matrices)
+        self.bias = _bias(self, matrices)
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
-        """Dense weights ``(out, order * copies)`` and offsets."""
+        """Dense weights ``(out, order * copies)`` and biases."""
         return _lifted(self.weight, self.transposes).mT, None if self.bias is None else self.fixed @ self.bias
 
 
 class Average(Tied):
-    """Any representation into any other: the mean over g of ``g w g^-1``. A network without hidden layers is one."""
+    """From any representation to any other: the mean over g of ``g w g^-1``; the whole of a network without hidden layers."""
 
     outer: Tensor
     inner: Tensor
     fixed: Tensor
 
     def __init__(self, in_matrices: Tensor, out_matrices: Tensor, gain: float) -> None:
-        """Start with orthogonal dense weights of the given gain and no offset.
+        """Initialise with orthogonal dense weights of the given gain and zero biases.
 
         Args:
-            in_matrices: the input's matrices, shape ``(order, in, in)``, float64.
-            out_matrices: the output's matrices, shape ``(order, out, out)``, float64.
-            gain: factor of the initial weights.
+            in_matrices: matrices of the group's elements on the input, shape ``(order, in, in)``, float64.
+            out_matrices: matrices of the group's elements on the output, shape ``(order, out, out)``, float64.
+            gain: factor on the initial weights.
         """
         super().__init__()
         self.register_constant("outer", out_matrices)
@@ -139,31 +139,31 @@ class Average(Tied):
         start = _normal(out_matrices.shape[1], in_matrices.shape[1])
         start = _orthogonal((out_matrices @ start @ in_matrices.mT).mean(0), gain)
         self.weight = nn.Parameter(start.to(self.outer.dtype))
-        self.bias = _offset(self, out_matrices)
+        self.bias = _bias(self, out_matrices)
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
-        """Dense weights ``(out, in)`` and offsets."""
+        """Dense weights ``(out, in)`` and biases."""
         mean = (self.outer @ self.weight @ self.inner).mean(0)
         return mean, None if self.bias is None else self.fixed @ self.bias
 
 
 def relations(group: Group) -> Tensor:
-    """For each pair (g, h) of a finite group the number of ``g^-1 h``, shape ``(order, order)``, int64.
+    """For each pair (g, h) of elements of a finite group the index of ``g^-1 h``, shape ``(order, order)``, int64.
 
     Raises:
         ValueError: for a continuous group.
     """
     elements = group.elements()
-    # one generic number for each element tells them apart, which is far cheaper than comparing all matrices with all
+    # a random projection gives each element one number to recognise it by, far cheaper than comparing all pairs of matrices
     names = sorted(elements.h)
     width = 9 + sum(elements.h[name][0].numel() for name in names)
     generic = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
-    def number(of: Element) -> Tensor:
-        return torch.cat([of.R.flatten(1), *(of.h[name].flatten(1) for name in names)], dim=1) @ generic
+    def fingerprint(batch: Element) -> Tensor:
+        return torch.cat([batch.R.flatten(1), *(batch.h[name].flatten(1) for name in names)], dim=1) @ generic
 
-    known, order = number(elements).sort()
-    products = [number(elements[i].inverse().compose(elements)) for i in range(len(known))]
+    known, order = fingerprint(elements).sort()
+    products = [fingerprint(elements[i].inverse().compose(elements)) for i in range(len(known))]
     return order[torch.searchsorted(known, torch.stack(products) - _ZERO)]
 
 
@@ -178,8 +178,8 @@ def _convolved(weight: Tensor, relative: Tensor) -> Tensor:
     return blocks.transpose(1, 2).reshape(order * n_out, order * n_in)
 
 
-def _offset(layer: Tied, matrices: Tensor) -> nn.Parameter | None:
-    """Free offsets of an output; the projection onto what the group leaves alone becomes the constant ``fixed``."""
+def _bias(layer: Tied, matrices: Tensor) -> nn.Parameter | None:
+    """Free biases of an output; registers the projection onto its invariant subspace as the constant ``fixed``."""
     fixed = matrices.mean(0)
     if bool((fixed.abs() < _ZERO).all()):
         return None
@@ -192,13 +192,13 @@ def _normal(*shape: int) -> Tensor:
 
 
 def _orthogonal(weight: Tensor, gain: float) -> Tensor:
-    """The orthogonal factor of dense weights, times a gain. It commutes with whatever the weights commute with.
+    """The orthogonal polar factor of dense weights, times a gain. It commutes with everything that the weights commute with.
 
-    Directions that the group rules out have singular value zero and stay out.
+    Directions that the group rules out have singular value zero and are left out.
     """
     if not weight.numel():
         return weight
     left, values, right = torch.linalg.svd(weight, full_matrices=False)
-    kept = values > _ZERO * values[0]
-    factor: Tensor = left[:, kept] @ right[kept]
+    nonzero = values > _ZERO * values[0]
+    factor: Tensor = left[:, nonzero] @ right[nonzero]
     return gain * factor

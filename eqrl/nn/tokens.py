@@ -1,12 +1,11 @@
-"""From a flat typed vector to tokens, and back: the seam for transformers and networks on graphs.
+"""From a flat typed vector to tokens and back: the interface for transformers and graph networks.
 
-Every entity set becomes tokens, one for each entity, with its scalars, vectors and higher irreps apart; fields without
-entities become globals. Nothing is learnt here, and nothing is mixed: index tables are built once, and each part is one
-gather. What a network does with tokens may depend on the kind of an entity and on what stands in it, but not on its number,
-if it is to honour exchange.
+Every entity set becomes a set of tokens, one for each entity, with its scalars, vectors and higher irreps as separate
+tensors. Fields without entities become globals. Nothing is learnt here and nothing is mixed: index tables are built once, and
+each part is one gather. A network that is to honour exchange may use the kind and the contents of a token, but not its index.
 
 Example:
-    A layer that acts on every limb, and so has no weights of its own for any of them::
+    One layer acts on every limb, with the same weights for all of them::
 
         tokens_in, tokens_out = Tokens(observation), Tokens(action)
         parts = tokens_in.split(x)
@@ -28,21 +27,21 @@ from eqrl.nn.padding import Padding, cleared
 from eqrl.symmetry import Block, Representation
 from eqrl.symmetry.representation import WORLD
 
-GLOBALS = ""  # fields without entities are one set with one token
+GLOBALS = ""  # name of the set with a single token that holds all fields without entities
 
 
 @dataclass(frozen=True)
 class TokenSet:
-    """The tokens of one entity set in a batch, N of them, or the globals as a single one. Padding is zero.
+    """A batch of the N tokens of one entity set, or of the globals as a single token. Padding is zero.
 
     Attributes:
         scalars: numbers that do not turn with the world, or only change sign, ``(B, N, scalars)``.
-        vectors: vectors of the world, polar and axial, ``(B, N, vectors, 3)``; of horizontal ones z is 0.
-        tensors: irreps of order l >= 2, ``(B, N, tensors, 2 l + 1)`` for each l.
+        vectors: vectors of the world, polar and axial, ``(B, N, vectors, 3)``; horizontal vectors have z = 0.
+        tensors: irreps of degree l >= 2, ``(B, N, tensors, 2 l + 1)`` for each l.
         mask: which tokens are real, ``(B, N)``, bool.
-        edges: the field with role ``"parent"``: row i holds the parents of entity i, ``(B, N, N)``; None without one.
+        edges: the field with role ``"parent"``, ``(B, N, N)``, whose row i marks the parents of entity i; None without one.
         positions: the first field with role ``"position"``, ``(B, N, 3)``; None without one. It is not among the vectors,
-            since networks on graphs use differences of positions.
+            because graph networks use differences of positions.
     """
 
     scalars: Tensor | None = None
@@ -59,7 +58,7 @@ class Parts:
 
     Attributes:
         sets: the tokens of each entity set, by name.
-        globals: fields without entities; N = 1.
+        globals: the fields without entities, as a set of one token.
     """
 
     sets: Mapping[str, TokenSet] = field(default_factory=dict)
@@ -67,17 +66,17 @@ class Parts:
 
 
 class TokenTypes(ExactModule):
-    """What the tokens of one set hold: the order of their channels, told by the blocks of the first entity.
+    """The channels of the tokens of one set, in order, described by the blocks of the first entity.
 
-    The parity of a block tells true scalars from pseudoscalars and polar from axial vectors. Irreps in the frame of a body do
-    not turn with the world; their numbers are scalars, and the block's ``frame`` tells which.
+    The parity of a block distinguishes true scalars from pseudoscalars and polar from axial vectors. Irreps in the frame of a
+    body do not turn with the world, so their numbers are scalars; the block's ``frame`` marks them.
 
     Attributes:
         size: number of tokens N.
-        kinds: number of the kind of each entity, ``(N,)``, int64.
-        scalars: block of each scalar; one of several numbers is repeated.
-        vectors: block of each vector.
-        tensors: block of each irrep of order l >= 2, by l.
+        kinds: index of the kind of each entity, ``(N,)``, int64.
+        scalars: the block of each scalar channel; a block of several numbers is repeated.
+        vectors: the block of each vector channel.
+        tensors: the block of each channel of degree l >= 2, by l.
     """
 
     kinds: Tensor
@@ -87,23 +86,23 @@ class TokenTypes(ExactModule):
 
         Args:
             size: number of entities.
-            kinds: kind of each.
-            blocks: all blocks over the set.
-            mask: name of the mask field.
+            kinds: kind of each entity.
+            blocks: all blocks of fields over the set.
+            mask: name of the mask field, or None.
         """
         super().__init__()
         self.size = size
         names = list(dict.fromkeys(kinds))
         self.register_constant("kinds", torch.tensor([names.index(kind) for kind in kinds], dtype=torch.int64))
-        # of each part its coordinates, entity by entity; -1 for the z of a horizontal vector
+        # coordinates of each part, entity by entity; -1 stands for the z of a horizontal vector
         self.index: dict[str, list[int]] = {}
         self.scalars: tuple[Block, ...] = ()
         self.vectors: tuple[Block, ...] = ()
         self.tensors: dict[int, tuple[Block, ...]] = {}
-        every = list(blocks)
-        position = next((b.field.name for b in every if b.field.role == "position"), None)
-        # stable, so entity by entity and within each in the order of the vector
-        for block in sorted(every, key=lambda b: b.entity):
+        blocks = list(blocks)
+        position = next((b.field.name for b in blocks if b.field.role == "position"), None)
+        # a stable sort: entity by entity, and for each entity in the order of the vector
+        for block in sorted(blocks, key=lambda b: b.entity):
             where = list(block.where)
             first = block.entity == 0
             if block.field.name == mask:
@@ -111,21 +110,21 @@ class TokenTypes(ExactModule):
             elif block.field.role == "parent":
                 self._add("edges", where)
             elif block.field.name == position:
-                self._add("positions", _upright(where))
+                self._add("positions", _xyz(where))
             elif block.degree == 0 or block.frame != WORLD:
                 self._add("scalars", where)
                 self.scalars += (block,) * (len(where) if first else 0)
             elif block.degree == 1:
-                self._add("vectors", _upright(where))
+                self._add("vectors", _xyz(where))
                 self.vectors += (block,) if first else ()
             else:
                 self._add(f"tensors {block.degree}", where)
                 self.tensors[block.degree] = self.tensors.get(block.degree, ()) + ((block,) if first else ())
-        # parts that have no numbers are tensors without channels, so that networks need not ask
+        # sets without scalars or vectors get tensors with no channels, so that networks need no special case
         self.shapes = {
             "scalars": (size, len(self.scalars)),
             "vectors": (size, len(self.vectors), 3),
-            **{f"tensors {degree}": (size, len(held), 2 * degree + 1) for degree, held in self.tensors.items()},
+            **{f"tensors {degree}": (size, len(channels), 2 * degree + 1) for degree, channels in self.tensors.items()},
             "mask": (size,),
             "edges": (size, size),
             "positions": (size, 3),
@@ -136,11 +135,11 @@ class TokenTypes(ExactModule):
 
 
 class Tokens(ExactModule):
-    """The tokens of a representation. It has no parameters.
+    """Converts vectors of a representation to tokens and back. It has no parameters.
 
     Attributes:
         representation: the representation.
-        types: what the tokens of each set hold, and under ``""`` the globals.
+        types: the channels of the tokens of each set, and of the globals under ``""``.
     """
 
     gather: Tensor
@@ -163,7 +162,7 @@ class Tokens(ExactModule):
         self.types[GLOBALS] = TokenTypes(1, ("",), [b for b in blocks if b.field.entities is None], None)
         self._types = nn.ModuleList(self.types.values())
         self._padding = Padding.of(representation, representation)
-        # all parts one after another, as one table; the z of horizontal vectors reads a zero behind the last coordinate
+        # one table for all parts; the z of horizontal vectors reads a zero that is appended behind the last coordinate
         order = [i for types in self.types.values() for where in types.index.values() for i in where]
         index = torch.tensor(order, dtype=torch.int64)
         self._sizes = [len(where) for types in self.types.values() for where in types.index.values()]
@@ -173,7 +172,7 @@ class Tokens(ExactModule):
         self.register_constant("scatter", back)
 
     def split(self, x: Tensor) -> Parts:
-        """Tokens of a batch of vectors.
+        """Convert a batch of vectors to tokens.
 
         Args:
             x: vectors of shape ``(B, dim)``.
@@ -198,16 +197,16 @@ class Tokens(ExactModule):
         return Parts({name: tokens for name, tokens in sets.items() if name != GLOBALS}, sets[GLOBALS])
 
     def join(self, parts: Parts) -> Tensor:
-        """The inverse of :meth:`split`: vectors of shape ``(B, dim)``.
+        """Convert tokens to vectors of shape ``(B, dim)``, the inverse of :meth:`split`.
 
-        Whatever stands in tokens that are not real becomes zero. The z of horizontal vectors is left out.
+        The contents of tokens that are not real become zero. The z of horizontal vectors is dropped.
 
         Args:
-            parts: tokens of all sets that the representation has, with the channels that ``types`` tells. A mask may be
-                left out where all tokens are real.
+            parts: tokens of all sets of the representation, with the channels listed in ``types``. A mask may be left out
+                where all tokens are real.
 
         Raises:
-            ValueError: if a set or a part of it is missing or has another shape.
+            ValueError: if a set or one of its parts is missing or has the wrong shape.
         """
         pieces = []
         for name, types in self.types.items():
@@ -229,13 +228,13 @@ def _part(tokens: TokenSet, part: str) -> Tensor | None:
 
 
 def _flat(name: str, part: str, value: Tensor | None, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-    """One part as rows ``(B, ...)``, with zeros for what is not real."""
+    """One part as rows ``(B, ...)``, with zeros for tokens that are not real."""
     if value is None or value.shape[1:] != shape:
         what = f"the {part} of entity set {name!r}" if name else f"the global {part}"
         given = "missing" if value is None else f"of shape {tuple(value.shape)}"
         raise ValueError(f"{what} are {given}; they must have shape (B, {', '.join(map(str, shape))})")
     if part == "mask":
-        value = value.float()  # zeros and ones, exact in any type
+        value = value.float()  # zeros and ones are exact in any dtype
     elif mask is not None:
         value = cleared(value, mask.view(*mask.shape, *[1] * (value.dim() - 2)))
         if part == "edges":
@@ -243,6 +242,6 @@ def _flat(name: str, part: str, value: Tensor | None, mask: Tensor | None, shape
     return value.flatten(1)
 
 
-def _upright(where: list[int]) -> list[int]:
-    """Coordinates of a vector's x, y and z, -1 for a z that is not stored."""
+def _xyz(where: list[int]) -> list[int]:
+    """Coordinates of a vector's x, y and z, with -1 for a z that is not stored."""
     return where if len(where) == 3 else [*where, -1]

@@ -1,8 +1,8 @@
-"""Turning whole vectors of a representation about gravity, in a handful of tensor operations.
+"""Rotations of a whole representation about gravity, in a handful of tensor operations.
 
-In a suitable basis a rotation by t about the vertical leaves some coordinates alone and turns all others in pairs
-by m t with a whole number m. For scalars and vectors that basis is the given one and m = 1; only irreps with
-``l >= 2`` need a fixed orthogonal change of basis. So a batch of rotations costs two products and a gather.
+In a suitable basis, a rotation by the angle t about the vertical leaves some coordinates unchanged and turns all others in
+pairs by m t with an integer weight m. For scalars and vectors this is the given basis and m = 1; only irreps with ``l >= 2``
+need a fixed orthogonal change of basis. A batch of rotations therefore costs two elementwise products and a gather.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from eqrl.symmetry.representation import WORLD
 class Turn(ExactModule):
     """Rotations about gravity on one representation.
 
-    A rotation is given by its cosine and sine ``u = (c, s)``. A ``u`` shorter than 1 also shrinks what it turns,
-    and u = 0 removes it, which keeps only what is invariant.
+    A rotation is given by its cosine and sine ``u = (c, s)``. A ``u`` shorter than 1 also shrinks everything that it turns,
+    and u = 0 sets it to zero, so that only the invariants remain.
 
     Attributes:
-        trivial: whether rotations about gravity leave the whole vector alone.
+        trivial: whether rotations about gravity leave the whole vector unchanged.
     """
 
     partner: Tensor
@@ -50,14 +50,14 @@ class Turn(ExactModule):
             second = first + 1
             partner[first], partner[second] = second, first
             table[cos, [first, second]] = 1.0
-            # turned away: x' = c x + s y, y' = c y - s x
+            # the inverse rotation: x' = c x + s y, y' = c y - s x
             table[sin, rep.dim + first], table[sin, rep.dim + second] = 1.0, -1.0
             first += 2
         self.register_constant("partner", partner)
         self.register_constant("table", table)
         self.register_constant("base", base)
-        given = torch.equal(basis, torch.eye(rep.dim, dtype=torch.float64))
-        self.register_optional("basis", None if given else basis)
+        is_identity = torch.equal(basis, torch.eye(rep.dim, dtype=torch.float64))
+        self.register_optional("basis", None if is_identity else basis)
 
     def away(self, x: Tensor, u: Tensor) -> Tensor:
         """Turn by the inverse rotation and change to the turning basis.
@@ -81,25 +81,25 @@ class Turn(ExactModule):
         y = torch.addcmul(y * cos, y.index_select(1, self.partner), sin, value=-1)
         return y if self.basis is None else y @ self.basis.mT
 
-    def inside(self, matrices: Tensor) -> Tensor:
-        """Matrices ``(*batch, dim, dim)`` on the representation, float64, as they act in the turning basis."""
+    def in_turning_basis(self, matrices: Tensor) -> Tensor:
+        """Matrices on the representation, ``(*batch, dim, dim)``, float64, expressed in the turning basis."""
         basis = self._originals.get("basis")
         return matrices if basis is None else basis.mT @ matrices @ basis
 
     def _coefficients(self, u: Tensor) -> tuple[Tensor, ...]:
         powers = u
         if self.degree > 1:
-            found = [u]
+            multiples = [u]  # cosine and sine of the angle, of twice the angle, ...
             c, s = u.unbind(1)
             for _ in range(self.degree - 1):
-                a, b = found[-1].unbind(1)
-                found.append(torch.stack([a * c - b * s, a * s + b * c], dim=1))
-            powers = torch.cat(found, dim=1)
+                a, b = multiples[-1].unbind(1)
+                multiples.append(torch.stack([a * c - b * s, a * s + b * c], dim=1))
+            powers = torch.cat(multiples, dim=1)
         return torch.addmm(self.base, powers, self.table).chunk(2, dim=1)
 
 
 def _decompose(rep: Representation) -> tuple[Tensor, list[int]]:
-    """Orthogonal basis (columns) of a representation and the weights of its invariants and pairs, in order."""
+    """Orthogonal basis (columns) of a representation, and the weight m of each invariant (0) and each pair, in order."""
     bases: list[Tensor] = []
     weights: list[int] = []
     for block in rep.blocks():
@@ -127,7 +127,7 @@ def _turning_basis(degree: int) -> tuple[Tensor, list[int]]:
     angles = 2 * torch.pi * torch.arange(n, dtype=torch.float64) / n
     matrices = rep.matrix(about_gravity(angles))
     orders = torch.arange(1, degree + 1, dtype=torch.float64)
-    # the matrices are trigonometric polynomials of this degree, so n samples give their derivative at zero
+    # the matrices are trigonometric polynomials of this degree in the angle, so n samples give their derivative at zero
     slope = 2.0 / n * (torch.sin(orders[:, None] * angles) * orders[:, None]).sum(0)
     generator = torch.einsum("a,aij->ij", slope, matrices)
     values, vectors = torch.linalg.eigh(-1j * generator)

@@ -1,12 +1,12 @@
-"""A fast scalar-vector network: inner products in, a perceptron between, combinations of vectors out.
+"""A fast scalar-vector network: a perceptron on inner products, whose outputs are coefficients of vectors.
 
-Learned vector channels give their Gram matrix; it and the invariants of the input feed a perceptron, whose output
-are invariants and coefficients of the channels ("Scalars are universal", Villar et al., arXiv 2106.06610). Gravity
-enters through the layout: where the group keeps it, vertical components are invariants and vectors are horizontal.
+The Gram matrix of learned vector channels and the invariants of the input feed a perceptron. Its outputs are invariants
+and the coefficients of the channels ("Scalars are universal", Villar et al., arXiv 2106.06610). Gravity enters through the
+layout: where the group keeps it, vertical components are invariants and vectors are horizontal.
 
-Under mirrors, numbers that change sign with the determinant keep to themselves: they are projected without bias,
-enter the perceptron as absolute values only, and leave as the projections times gates from the perceptron. Every odd
-function of them has this form.
+Under mirrors, numbers that change sign with the determinant take a separate path. They are projected without bias, enter the
+perceptron as absolute values only, and leave as the projections times gates from the perceptron. Every odd function of them
+has this form.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Vector(Backbone):
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None is the largest of the five within the input's world part.
-            channels: number of vector channels (of each parity).
-            crosses: number of cross products of each kind, for the groups that need them.
+            group: group to commute with; None means the largest of 1, SO2, O2, SO3 and O3 within the input's world part.
+            channels: number of vector channels of each parity.
+            crosses: number of cross products of each combination of parities, for the groups that need them.
             odd: number of projections of the numbers that change sign with the determinant.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. The perceptron's widths are by default ``(192, 192)``: with the
-                Gram matrix that costs what a plain perceptron of ``(256, 256)`` costs.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. The perceptron's widths are ``(192, 192)`` by default:
+                together with the Gram matrix they cost as much as a plain perceptron of ``(256, 256)``.
 
         Raises:
             ValueError: for other groups, and for irreps with ``l >= 2`` that turn with the world.
@@ -65,30 +65,30 @@ class Vector(Backbone):
         standard = standard_group(self.group)
         assert standard is not None
         mirrors = standard.has_mirrors
-        found, wanted = layout(in_rep, standard, self.label), layout(out_rep, standard, self.label)
-        # with true scalars and polar vectors alone, nothing that changes sign is ever needed
-        parity = mirrors and bool(found.odd or wanted.odd or found.axial or wanted.axial)
+        in_layout, out_layout = layout(in_rep, standard, self.label), layout(out_rep, standard, self.label)
+        # where all are true scalars and polar vectors, no number that changes sign is ever needed
+        parity = mirrors and bool(in_layout.odd or out_layout.odd or in_layout.axial or out_layout.axial)
         self.channels: Channels | None = None
-        if found.polar or found.axial:
-            self.channels = Channels(found, mirrors, parity, channels, crosses)
+        if in_layout.polar or in_layout.axial:
+            self.channels = Channels(in_layout, mirrors, parity, channels, crosses)
         self.n_polar = self.channels.polar if self.channels else 0
         self.n_axial = self.channels.axial if self.channels else 0
-        # what is read, in this order: even, odd, polar and axial coordinates
+        # coordinates to read, in this order: even, odd, polar, axial
         mixes = self.channels.mixes if self.channels else []
-        scalars = [torch.tensor(part, dtype=torch.int64) for part in (found.even, found.odd if parity else [])]
+        scalars = [torch.tensor(part, dtype=torch.int64) for part in (in_layout.even, in_layout.odd if parity else [])]
         read = [*scalars, *(mix.index for mix in mixes)]
         signs = torch.cat([*(torch.ones(len(part), dtype=torch.float64) for part in scalars), *(mix.signs for mix in mixes)])
         self.sizes = [len(part) for part in read]
         self.register_constant("index", torch.cat(read))
         self.register_optional("signs", None if bool((signs == 1).all()) else signs[:, None])
 
-        n_odd = len(found.odd) + (self.channels.odd if self.channels else 0) if parity else 0
-        n_in = len(found.even) + (self.channels.even if self.channels else 0) + (odd if n_odd else 0)
+        n_odd = len(in_layout.odd) + (self.channels.odd if self.channels else 0) if parity else 0
+        n_in = len(in_layout.even) + (self.channels.even if self.channels else 0) + (odd if n_odd else 0)
         trunk, width = hidden_layers(n_in, self.hidden, self.activation, BatchLast)
         self.trunk = nn.Sequential(*trunk)
-        self.space = found.space
-        self.out_even, self.out_odd = len(wanted.even), len(wanted.odd)
-        self.out_polar, self.out_axial = len(wanted.polar), len(wanted.axial)
+        self.space = in_layout.space
+        self.out_even, self.out_odd = len(out_layout.even), len(out_layout.odd)
+        self.out_polar, self.out_axial = len(out_layout.polar), len(out_layout.axial)
         n_even = self.out_even + self.out_polar * self.n_polar + self.out_axial * self.n_axial
         self.even_head = linear(width, n_even, self.output_gain, kind=BatchLast) if n_even else None
         self.odd_in = linear(n_odd, odd, 1.0, bias=False, kind=BatchLast) if n_odd else None
@@ -96,10 +96,10 @@ class Vector(Backbone):
         reads_odd = n_odd > 0 and self.n_odd_out > 0
         self.odd_gate = linear(width, odd, 1.0, kind=BatchLast) if reads_odd else None
         self.odd_head = linear(odd, self.n_odd_out, self.output_gain, bias=False, kind=BatchLast) if reads_odd else None
-        order = torch.tensor(wanted.order, dtype=torch.int64)
+        order = torch.tensor(out_layout.order, dtype=torch.int64)
         self.moves = not torch.equal(order, torch.arange(out_rep.dim))
         self.register_constant("unsort", torch.argsort(order))
-        signs = wanted.sign_of(torch.arange(out_rep.dim))
+        signs = out_layout.sign_of(torch.arange(out_rep.dim))
         self.flips = bool((signs != 1).any())
         self.register_constant("out_signs", signs)
 
@@ -110,7 +110,7 @@ class Vector(Backbone):
 
     @classmethod
     def check_group(cls, group: Group) -> None:
-        """Refuse groups other than the five."""
+        """Refuse groups other than 1, SO2, O2, SO3 and O3."""
         if standard_group(group) is None:
             raise ValueError(
                 f"backbone 'vector' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None for "
@@ -140,7 +140,7 @@ class Vector(Backbone):
             # bounded, so that the product with the gates grows no faster than the input
             odd_out = odd_head(odd / (1.0 + length(odd, -2) / odd.shape[-2] ** 0.5) * odd_gate(h))
         y = self._assemble(even_out, odd_out, v).mT
-        # plain flags skip operations, which count for single observations
+        # flags skip needless operations, whose overhead matters for single observations
         if self.moves:
             y = y.index_select(-1, self.unsort)
         return y * self.out_signs if self.flips else y
@@ -171,7 +171,7 @@ class Vector(Backbone):
         return torch.cat(rows, dim=-2)
 
     def _coefficients(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Coefficients ``(vectors * (polar + axial), B)``: even for channels of the output's own parity, else odd."""
+        """Coefficients ``(vectors * (polar + axial), B)``: even for channels of the same parity as the output, else odd."""
         p, a, n, m = self.n_polar, self.n_axial, self.out_polar, self.out_axial
         even_polar, even_axial = even[..., self.out_even :, :].split([n * p, m * a], dim=-2)  # type: ignore[no-untyped-call]
         odd_polar, odd_axial = odd[..., self.out_odd :, :].split([n * a, m * p], dim=-2)  # type: ignore[no-untyped-call]
@@ -181,5 +181,5 @@ class Vector(Backbone):
 
 
 def _stacked(rows: Tensor, more: Tensor) -> Tensor:
-    """Rows ``(n, B)``, perhaps shared by all members, above the rows ``(..., m, B)`` of each."""
+    """Concatenate rows ``(n, B)``, which ensemble members may share, and the rows ``(..., m, B)`` of each member."""
     return torch.cat([rows.expand(*more.shape[:-2], *rows.shape[-2:]), more], dim=-2)

@@ -4,7 +4,8 @@ from eqrl.symmetry.edges import adjacency
 from eqrl.symmetry.element import Element, about_gravity
 from eqrl.symmetry.errors import DeclarationError, SymmetryError
 from eqrl.symmetry.exchange import exchanges, random_exchange
-from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Generator, Group, finite_group
+from eqrl.symmetry.generator import Generator
+from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Group, finite_group
 from eqrl.symmetry.orbits import Orbits, orbits
 from eqrl.symmetry.padding import mask_index
 from eqrl.symmetry.representation import Block, EntitySet, Field, Representation, direct_sum, scalars

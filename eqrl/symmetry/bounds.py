@@ -1,4 +1,4 @@
-"""Bounds of actions: a box that the group does not map to itself would break the symmetry as soon as something clips to it."""
+"""Bounds of actions: clipping to a box breaks the symmetry unless the group maps the box to itself."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _INFINITE = 1e12
 
 
 def check_box(box: spaces.Box, representation: Representation, group: Group | None = None) -> None:
-    """Refuse an action box that the group does not map to itself, for clipping to it would break the symmetry.
+    """Refuse an action box that the group does not map to itself, because clipping to it would break the symmetry.
 
     Args:
         box: the action space.
-        representation: how actions turn.
-        group: the group, by default the representation's own.
+        representation: representation of the actions.
+        group: the group, by default that of the representation.
 
     Raises:
         BreaksSymmetryError: naming the field, its bounds and the generator.
@@ -41,9 +41,9 @@ def check_box(box: spaces.Box, representation: Representation, group: Group | No
         matrix = representation.matrix(element).numpy()
         up, down = matrix.clip(min=0.0), matrix.clip(max=0.0)
         moved_low, moved_high = up @ low + down @ high, up @ high + down @ low
-        wrong = ~vectors & ~(np.isclose(moved_low, low) & np.isclose(moved_high, high))
-        _refuse(box, representation, wrong, name)
-    # vectors that are exchanged need equal radii; check_round has seen to it that each is a ball
+        violating = ~vectors & ~(np.isclose(moved_low, low) & np.isclose(moved_high, high))
+        _refuse(box, representation, violating, name)
+    # exchanged vectors need equal radii; check_round has made sure that each is bounded by a ball
     index = orbits(representation, group).index.numpy()
     for orbit in np.unique(index[vectors]):
         members = vectors & (index == orbit)
@@ -51,21 +51,21 @@ def check_box(box: spaces.Box, representation: Representation, group: Group | No
 
 
 def check_padding(box: spaces.Box, padded: NDArray[np.bool_], representation: Representation, unit: bool) -> None:
-    """Refuse a box in which the entries of padding cannot be zero.
+    """Refuse a box in which padded entries cannot be zero.
 
     Args:
         box: the action space.
         padded: entries that may be padding, shape ``(dim,)``, bool.
-        representation: how actions turn.
+        representation: representation of the actions.
         unit: whether the algorithm works in units of the bounds, so that its zero is the middle of the box.
 
     Raises:
         ValueError: naming the field and its bounds.
     """
     low, high = np.clip(box.low, -_INFINITE, _INFINITE), np.clip(box.high, -_INFINITE, _INFINITE)
-    wrong = padded & (~np.isclose(low, -high) if unit else (low > 0.0) | (high < 0.0))
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
+    violating = padded & (~np.isclose(low, -high) if unit else (low > 0.0) | (high < 0.0))
+    if violating.any():
+        first = int(np.flatnonzero(violating)[0])
         field = _field_at(representation, first)
         need = "symmetric bounds, [-r, r]" if unit else "bounds on both sides of 0"
         raise ValueError(
@@ -74,10 +74,10 @@ def check_padding(box: spaces.Box, padded: NDArray[np.bool_], representation: Re
         )
 
 
-def _refuse(box: spaces.Box, representation: Representation, wrong: NDArray[np.bool_], cause: str) -> None:
-    if not wrong.any():
+def _refuse(box: spaces.Box, representation: Representation, violating: NDArray[np.bool_], cause: str) -> None:
+    if not violating.any():
         return
-    first = int(np.flatnonzero(wrong)[0])
+    first = int(np.flatnonzero(violating)[0])
     raise BreaksSymmetryError(
         f"action field {_field_at(representation, first)!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
         "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"

@@ -1,4 +1,4 @@
-"""Whether entity sets, the fields over them and the group that relabels them go together."""
+"""Consistency of entity sets with the fields over them and with the group that relabels them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ZERO = 1e-9
 
 
 def check_entity_set(entity_set: EntitySet, fields: Sequence[Field], group: Group) -> None:
-    """Refuse a set whose mask, edges or positions cannot be what they are called, or whom the group relabels wrongly.
+    """Refuse a set with an invalid mask, invalid edges or positions, or a relabelling that does not fit.
 
     Raises:
         ValueError: naming the set, the field or generator, and the fix.
@@ -43,8 +43,8 @@ def _check_relabelling(entity_set: EntitySet, fields: Sequence[Field], group: Gr
                     f"generator {generator.name!r} exchanges entities of {entity_set.name!r}, which is exchangeable: its entities "
                     "change places freely anyway; leave the set out of the generator"
                 )
-        size = np.abs(matrix)
-        if (edges or entity_set.mask is not None) and np.any(np.minimum(size, np.abs(size - 1.0)) > _ZERO):
+        magnitude = np.abs(matrix)
+        if (edges or entity_set.mask is not None) and np.any(np.minimum(magnitude, np.abs(magnitude - 1.0)) > _ZERO):
             raise ValueError(
                 f"generator {generator.name!r} mixes the entities of {entity_set.name!r}, whose mask and edges can only "
                 "follow an exchange; give a signed permutation"

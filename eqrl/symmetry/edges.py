@@ -1,14 +1,13 @@
-"""Edges that are data: which entity hangs on which, as part of the observation.
+"""Edges as data: the observation tells the parent of each entity.
 
-Robots of different shape share one representation only if their trees are no constants of it. A field with role
-``"parent"`` over a set of n entities holds one row for each entity and in it one entry for each possible parent: 1 for
-its own, 0 elsewhere, and no 1 at all for a root.
+Robots of different shape can share a representation only if it does not fix their kinematic trees. A field with role
+``"parent"`` over a set of n entities holds one row for each entity, with one entry for each possible parent: 1 for its
+parent and 0 elsewhere. The row of a root holds zeros only.
 
-The index of the parent would be shorter, but it is a number that names a slot. When entities change places, such numbers
-would have to be looked up and replaced, which no matrix does, and everything here acts by matrices. The rows are
-data as all others: an element with relabelling h takes a matrix A of edges to ``h A h^T``, without h's signs. A tree
-that a mirror maps to itself is therefore left as it is, which names that are carried along would not be. Edges with
-weights, and more than one for an entity, are written in the same way.
+The index of the parent would be shorter, but an index names a slot. When entities are exchanged, indices would have to be
+looked up and replaced; no matrix does that, and every group element here acts by matrices. Rows transform as all other
+data: an element with relabelling h maps a matrix A of edges to ``|h| A |h|^T``, without the signs of h. A tree that a
+mirror maps to itself therefore stays the same. Weighted edges, and several edges for one entity, are written in the same way.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ def adjacency(parents: Sequence[int], size: int | None = None) -> NDArray[np.flo
     """Rows of a field with role ``"parent"``.
 
     Args:
-        parents: index of the parent of each entity; -1, or its own index, for a root.
-        size: number of slots, padding included; None for as many as there are parents.
+        parents: index of the parent of each entity; a root has -1 or its own index.
+        size: number of slots, padding included; None means no padding.
 
     Returns:
-        Matrix of zeros and ones, shape ``(size, size)``; the field is its ``ravel()``.
+        Matrix of zeros and ones, shape ``(size, size)``; the field holds its ``ravel()``.
 
     Raises:
-        ValueError: if there are more entities than slots, or a parent is none of them.
+        ValueError: if there are more entities than slots, or an index names no entity.
     """
     count = len(parents)
     size = count if size is None else size

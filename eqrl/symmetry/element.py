@@ -1,8 +1,8 @@
 """Group elements: batched pairs (R, h) of a world isometry and its relabellings.
 
 ``R`` moves the world; ``h`` holds one orthogonal matrix for every entity set that the element relabels
-(a signed permutation for limbs or joints, a 3x3 matrix for the axes of a body). A free body whose axes are
-the columns of E goes to ``R @ E @ h["body"].T``.
+(a signed permutation for limbs or joints, a 3x3 matrix for the axes of a body). The element maps a free body whose axes
+are the columns of E to ``R @ E @ h["body"].T``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Element:
 
     Attributes:
         R: orthogonal matrices that act on world vectors, shape ``(*batch, 3, 3)``, float64.
-        h: for each entity set that is relabelled, orthogonal matrices of shape ``(*batch, n, n)``. A set
-            that is absent is left as it is.
+        h: orthogonal matrices of shape ``(*batch, n, n)`` for each entity set that is relabelled. All other sets
+            stay unchanged.
     """
 
     R: Tensor
@@ -36,7 +36,7 @@ class Element:
         return self.R.shape[:-2]
 
     def matrix(self, entities: str, size: int) -> Tensor:
-        """Relabelling of one entity set, the identity where the element does not name the set.
+        """Relabelling of one entity set; the identity if the element does not name the set.
 
         Args:
             entities: name of the set.
@@ -77,15 +77,15 @@ class Element:
         """The product ``self * other``: first ``other`` acts, then ``self``."""
         h = dict(self.h)
         for name, matrix in other.h.items():
-            h[name] = h[name] @ matrix if name in h else matrix.expand(*self._with(other), *matrix.shape[-2:])
-        h = {k: v.expand(*self._with(other), *v.shape[-2:]) for k, v in h.items()}
+            h[name] = h[name] @ matrix if name in h else matrix.expand(*self._common_batch(other), *matrix.shape[-2:])
+        h = {k: v.expand(*self._common_batch(other), *v.shape[-2:]) for k, v in h.items()}
         return Element(self.R @ other.R, h)
 
     def inverse(self) -> Element:
-        """The inverse; all matrices are orthogonal, so it is their transpose."""
+        """The inverse: all matrices are transposed, since they are orthogonal."""
         return Element(self.R.mT, {k: v.mT for k, v in self.h.items()})
 
-    def _with(self, other: Element) -> torch.Size:
+    def _common_batch(self, other: Element) -> torch.Size:
         return broadcast(self.batch_shape, other.batch_shape)
 
 
@@ -94,7 +94,7 @@ def _of_arrays(R: NDArray[np.float64], h: Mapping[str, NDArray[np.float64]]) -> 
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:
-    """The common batch shape; torch's own function is untyped."""
+    """The common batch shape; torch's function of that name is untyped."""
     return torch.Size(np.broadcast_shapes(*shapes))
 
 
@@ -102,7 +102,7 @@ def about_gravity(angle: float | Tensor) -> Element:
     """Rotation about the vertical (+z) axis.
 
     Args:
-        angle: radians, any shape; it becomes the batch shape.
+        angle: angles in radians; their shape becomes the batch shape.
     """
     angle = torch.as_tensor(angle, dtype=torch.float64)
     c, s, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)

@@ -1,4 +1,4 @@
-"""What is raised where a symmetry does not hold, would be broken, or is declared wrongly."""
+"""Exceptions for symmetries that do not hold, would be broken, or are declared wrongly."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ class SymmetryError(AssertionError):
     """A declared symmetry does not hold.
 
     Attributes:
-        field: what differs: a part of the state, an observation field, "reward", "value", "log_prob", ...
-        generator: name of the group element that shows it.
+        field: the quantity that differs: a part of the state, an observation field, "reward", "value", "log_prob", ...
+        generator: name of the group element that shows the difference.
         step: control step (or sample) of the first violation.
-        size: of the difference.
+        size: size of the difference.
     """
 
     def __init__(self, field: str, generator: str, step: int, size: float, hint: str = "") -> None:

@@ -1,7 +1,7 @@
 """Free exchange of the entities of exchangeable sets.
 
-An exchange is a group element as any other, ``Element(R, {set: permutation})``, and acts by ``Representation.transform``.
-There are n! of them, so they are drawn or given by generators, and never listed.
+An exchange is a group element like any other, ``Element(R, {set: permutation})``, and acts by ``Representation.transform``.
+There are n! of them, so they are sampled or given by generators, and never listed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from eqrl.symmetry.representation import EntitySet, Representation
 
 
 def exchanges(representation: Representation) -> tuple[tuple[str, Element], ...]:
-    """Named elements from which every free exchange is composed.
+    """Named generators of the free exchanges.
 
-    Of each kind of an exchangeable set these are the exchange of its first two entities, and a step of all of them round.
+    For each kind in an exchangeable set these are the exchange of its first two entities and the cyclic shift of all.
     """
     named = []
     for entity_set in representation.entities:
-        for members in _alike(entity_set):
+        for members in _exchangeable_groups(entity_set):
             swap, cycle = members[[1, 0, *range(2, len(members))]], np.roll(members, 1)
             for order in (swap, cycle) if len(members) > 2 else (swap,):
                 permutation = np.arange(entity_set.size)
@@ -33,17 +33,17 @@ def exchanges(representation: Representation) -> tuple[tuple[str, Element], ...]
 
 
 def random_exchange(representation: Representation, *batch: int, rng: np.random.Generator | int | None = None) -> Element:
-    """Draw uniform exchanges of all exchangeable sets.
+    """Sample uniform exchanges of all exchangeable sets.
 
     Args:
-        representation: whose sets.
-        batch: batch shape; none gives a single element.
+        representation: representation with these sets.
+        batch: batch shape; without one, a single element is sampled.
         rng: a NumPy generator or a seed.
     """
     rng = np.random.default_rng(rng)
     h = {}
     for entity_set in representation.entities:
-        if groups := _alike(entity_set):
+        if groups := _exchangeable_groups(entity_set):
             permutation = np.broadcast_to(np.arange(entity_set.size), (*batch, entity_set.size)).copy()
             for members in groups:
                 permutation[..., members] = rng.permuted(np.broadcast_to(members, (*batch, len(members))), axis=-1)
@@ -51,8 +51,8 @@ def random_exchange(representation: Representation, *batch: int, rng: np.random.
     return Element(torch.eye(3, dtype=torch.float64).expand(*batch, 3, 3), h)
 
 
-def _alike(entity_set: EntitySet) -> list[NDArray[np.intp]]:
-    """The entities of each kind of which an exchangeable set has several."""
+def _exchangeable_groups(entity_set: EntitySet) -> list[NDArray[np.intp]]:
+    """Entities that may be exchanged, by kind; kinds with a single entity are left out."""
     if not entity_set.exchangeable:
         return []
     kinds = np.array(entity_set.kinds)

@@ -15,18 +15,18 @@ WORLD = "world"
 
 @dataclass(frozen=True)
 class EntitySet:
-    """Things of which an observation has several: limbs, joints, object points, robots.
+    """Entities of which an observation has several: limbs, joints, object points, robots.
 
     Attributes:
         name: key under which group elements relabel the set.
-        kinds: the kind of each entity ("thigh", "shin"); its length is the size of the set. Only entities of one
+        kinds: the kind of each entity ("thigh", "shin"); its length is the size of the set. Only entities of the same
             kind may be exchanged.
-        edges: pairs of indices that are linked, such as limbs that share a joint.
-        mask: name of the ``1x0e`` field over this set that is 1 for real entities and 0 for padding, or None where
-            all are real. What else stands in padded slots means nothing, and nothing reads it.
-        exchangeable: whether the entities of one kind may change places freely, as the points of an object may. Networks
-            on tokens honour this, and statistics are pooled over them. It is no part of the group, whose elements can be
-            listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
+        edges: pairs of indices of linked entities, such as limbs that share a joint.
+        mask: name of the ``1x0e`` field over this set that is 1 for real entities and 0 for padding, or None if all
+            entities are real. All other contents of padded slots are meaningless and have no effect.
+        exchangeable: whether entities of the same kind may be exchanged freely, like the points of an object. Networks
+            on tokens honour this, and statistics are pooled over these entities. Free exchange is not part of the group, whose
+            elements can be listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
     """
 
     name: str
@@ -53,17 +53,17 @@ class Field:
 
     Attributes:
         name: unique name within the representation.
-        irreps: e3nn irreps of one entity (or of the whole field if there are no entities).
-        entities: name of the entity set that the field repeats over, entity-major; None for a single one.
-        frame: ``"world"``, or the name of the entity set (of size 3) whose matrix moves a body's own axes; a
-            body-frame quantity such as an IMU reading turns with that and not with the world.
-        horizontal: store only x and y of each ``l=1`` irrep; for things that live in the plane.
-        role: ``"heading"`` or ``"goal"`` for the vector that a heading-frame or goal-frame network turns into;
-            networks without a preferred direction ignore it. ``"position"`` for the ``1x1o`` field over an entity set
-            that says where its entities are, from which networks on graphs find neighbours. ``"parent"`` for edges that
-            are data, see :mod:`eqrl.symmetry.edges`.
-        unit: of its numbers, such as ``"m/s"``; for tables, no part of equality.
-        description: what it is, in a few words; likewise.
+        irreps: e3nn irreps of one entity, or of the whole field if it does not repeat over an entity set.
+        entities: name of the entity set that the field repeats over, entity by entity; None if it does not repeat.
+        frame: ``"world"``, or the name of an entity set of size 3 whose matrix acts on the axes of a body. A body-frame
+            quantity, such as an IMU reading, turns with this matrix and not with the world.
+        horizontal: whether to store only x and y of each ``l=1`` irrep, for vectors of the horizontal plane.
+        role: ``"heading"`` or ``"goal"`` marks the vector that a heading-frame or goal-frame network turns into;
+            networks without a preferred direction ignore it. ``"position"`` marks the ``1x1o`` field over an entity set
+            that holds the positions of its entities, from which graph networks find neighbours. ``"parent"`` marks edges
+            as data, see :mod:`eqrl.symmetry.edges`.
+        unit: unit of the numbers, such as ``"m/s"``; for tables, ignored in comparisons.
+        description: what the field means, in a few words; ignored in comparisons.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Field:
     description: str = attribute(default="", compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse irreps that e3nn cannot read, and a plane without vectors."""
+        """Refuse irreps that e3nn cannot parse, and ``horizontal`` for anything but vectors."""
         try:
             parsed = e3nn().Irreps(self.irreps)
         except (ValueError, AssertionError) as error:
@@ -90,7 +90,7 @@ class Field:
 
     @cached_property
     def copies(self) -> tuple[tuple[int, int], ...]:
-        """(l, parity) of every irrep of one entity, multiplicities written out."""
+        """(l, parity) of every irrep of one entity, with multiplicities written out."""
         return tuple((ir.l, ir.p) for mul, ir in e3nn().Irreps(self.irreps) for _ in range(mul))
 
     @cached_property

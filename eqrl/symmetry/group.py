@@ -1,8 +1,8 @@
 """Symmetry groups of robots and worlds.
 
-Every group used in eqrl is a connected group of rotations (none, SO(2) about gravity, or SO(3)) extended by
-finitely many motions: a mirror, the exchange of limbs, the permutation of like objects. So one class holds
-them all, and a product of a continuous and a finite group stays in it.
+Every group in eqrl is a connected group of rotations (none, SO(2) about gravity, or SO(3)) extended by finitely many
+elements: a mirror, the exchange of limbs, the permutation of equal objects. One class therefore represents all of them,
+and the product of a continuous and a finite group is an instance of it again.
 """
 
 from __future__ import annotations
@@ -14,62 +14,24 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from eqrl.symmetry.element import Element, about_gravity
+from eqrl.symmetry.generator import Generator
 from eqrl.symmetry.quaternions import quaternion_to_matrix
 
+# files of older versions pickle generators under this module's name
+__all__ = [
+    "GENERIC_ANGLE", "GROUPS", "O2", "O3", "SO2", "SO3", "TRIVIAL", "Connected", "Generator", "Group", "finite_group",
+]  # fmt: skip
+
 Connected = Literal["1", "SO2", "SO3"]
-Matrix = tuple[tuple[float, ...], ...]
 
 _LARGEST_CLOSURE = 4096
-_SIZE: Mapping[Connected, int] = {"1": 0, "SO2": 1, "SO3": 2}
+_DIMENSION: Mapping[Connected, int] = {"1": 0, "SO2": 1, "SO3": 3}
 _SAME = 1e-9
-# A generic angle: 90 degrees hides both wrong friction cones and per-axis limits (facts of MuJoCo contacts).
+# A generic angle: 90 degrees would hide pyramidal friction cones and limits along single axes.
 GENERIC_ANGLE = float(np.deg2rad(37.0))
-
-
-def _frozen(matrix: ArrayLike) -> Matrix:
-    array = np.asarray(matrix, dtype=np.float64)
-    if array.ndim != 2 or array.shape[0] != array.shape[1]:
-        raise ValueError(f"a group generator needs square matrices, got shape {array.shape}")
-    if not np.allclose(array @ array.T, np.eye(len(array)), atol=1e-8):
-        raise ValueError(f"a group generator needs orthogonal matrices, got\n{array}")
-    return tuple(tuple(float(v) for v in row) for row in array)
-
-
-@dataclass(frozen=True)
-class Generator:
-    """One named generator of a finite group, hashable so that spaces can be compared.
-
-    Attributes:
-        name: how messages call it, for instance ``"sagittal mirror"``.
-        R: its action on world vectors, 3x3.
-        h: its relabellings, pairs of (entity set, matrix).
-    """
-
-    name: str
-    R: Matrix
-    h: tuple[tuple[str, Matrix], ...] = ()
-
-    @classmethod
-    def of(cls, name: str, R: ArrayLike | None = None, h: Mapping[str, ArrayLike] | None = None) -> Generator:
-        """Build a generator from arrays; ``R`` defaults to the identity.
-
-        Raises:
-            ValueError: if a matrix is not square and orthogonal.
-        """
-        pairs = tuple(sorted((k, _frozen(v)) for k, v in (h or {}).items()))
-        return cls(name, _frozen(np.eye(3) if R is None else R), pairs)
-
-    @property
-    def element(self) -> Element:
-        """The generator as a group element without batch axes."""
-        return Element(
-            torch.tensor(self.R, dtype=torch.float64),
-            {k: torch.tensor(v, dtype=torch.float64) for k, v in self.h},
-        )
 
 
 @dataclass(frozen=True)
@@ -79,8 +41,8 @@ class Group:
     Attributes:
         name: name for people, such as ``"O2"``.
         connected: ``"1"`` (none), ``"SO2"`` (about gravity, the z axis) or ``"SO3"``.
-        finite: generators of the finite part. Each must normalise the connected part, which for ``"SO2"``
-            means that its ``R`` maps the vertical axis to itself or its opposite.
+        finite: generators of the finite part. Each must normalise the connected part; for ``"SO2"`` this
+            means that its ``R`` maps the vertical axis to itself or to its opposite.
     """
 
     name: str
@@ -88,7 +50,7 @@ class Group:
     finite: tuple[Generator, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a finite part that would not keep the connected part."""
+        """Refuse a finite part that does not normalise the connected part."""
         if self.connected not in ("1", "SO2", "SO3"):
             raise ValueError(f"group {self.name!r}: connected must be '1', 'SO2' or 'SO3', got {self.connected!r}")
         if self.connected == "SO2":
@@ -106,16 +68,16 @@ class Group:
 
     @cached_property
     def cosets(self) -> Element:
-        """All elements of the finite part, batch shape ``(n,)``, the identity first.
+        """All elements of the finite part, one for each coset of the connected part; batch shape ``(n,)``, identity first.
 
         Raises:
-            ValueError: if the generators do not close to a finite group of at most 4096 elements.
+            ValueError: if the generators do not generate a finite group of at most 4096 elements.
         """
         sizes = {name: len(matrix) for g in self.finite for name, matrix in g.h}
-        one = Element(self.identity().R, {k: torch.eye(n, dtype=torch.float64) for k, n in sizes.items()})
-        generators = [one.compose(g.element) for g in self.finite]
-        elements, frontier = [one], [one]
-        seen = {_key(one)}
+        identity = Element(self.identity().R, {k: torch.eye(n, dtype=torch.float64) for k, n in sizes.items()})
+        generators = [identity.compose(g.element) for g in self.finite]
+        elements, frontier = [identity], [identity]
+        seen = {_key(identity)}
         while frontier:
             fresh = []
             for known in frontier:
@@ -149,19 +111,19 @@ class Group:
         return self.cosets
 
     def sample(self, *batch: int, rng: np.random.Generator | int | None = None) -> Element:
-        """Draw elements uniformly (Haar measure).
+        """Sample elements uniformly (Haar measure).
 
         Args:
-            batch: batch shape; none gives a single element.
+            batch: batch shape; without one, a single element is sampled.
             rng: a NumPy generator or a seed.
         """
         rng = np.random.default_rng(rng)
-        turn = self._turn(batch, rng)
+        rotation = self._random_rotation(batch, rng)
         index = torch.as_tensor(rng.integers(self.cosets.R.shape[0], size=batch))
-        return turn.compose(self.cosets[index])
+        return rotation.compose(self.cosets[index])
 
     def compose(self, a: Element, b: Element) -> Element:
-        """The product ``a * b`` (first ``b`` acts)."""
+        """The product ``a * b``: first ``b`` acts, then ``a``."""
         return a.compose(b)
 
     def inverse(self, a: Element) -> Element:
@@ -170,20 +132,20 @@ class Group:
 
     @cached_property
     def generators(self) -> tuple[tuple[str, Element], ...]:
-        """Named elements that stand for the group in checks; rotations by a generic 37 degrees."""
-        turn = about_gravity(GENERIC_ANGLE)
+        """Named elements that represent the group in checks; rotations are by a generic 37 degrees."""
+        rotation = about_gravity(GENERIC_ANGLE)
         named = []
         if self.connected != "1":
-            named.append(("rotation about gravity", turn))
+            named.append(("rotation about gravity", rotation))
         if self.connected == "SO3":
             cycle = torch.eye(3, dtype=torch.float64)[[1, 2, 0]]
-            named.append(("rotation about x", Element(cycle.mT @ turn.R @ cycle)))
+            named.append(("rotation about x", Element(cycle.mT @ rotation.R @ cycle)))
         return (*named, *((g.name, g.element) for g in self.finite))
 
     # ------------------------------------------------------------------ structure
     @property
     def fixes_gravity(self) -> bool:
-        """Whether every element keeps the vertical direction."""
+        """Whether every element maps the vertical direction to itself."""
         up = self.cosets.R[:, 2, 2]
         return self.connected != "SO3" and bool((up > 1 - _SAME).all())
 
@@ -215,7 +177,7 @@ class Group:
         if self.relabels:
             raise ValueError(f"group {self.name!r}: restrict it with world_part() first")
         if self.connected == "SO3":
-            # with all rotations, any element that reverses orientation can be turned into a vertical mirror
+            # composed with a suitable rotation, any element that reverses orientation is a vertical mirror
             return _canonical("SO2", (_MIRROR,) if self.has_mirrors else ())
         upright = [i for i in range(self.cosets.R.shape[0]) if self.cosets.R[i, 2, 2] > 1 - _SAME]
         finite = tuple(Generator.of(f"{self.name} coset {i}", self.cosets.R[i].numpy()) for i in upright[1:])
@@ -224,21 +186,21 @@ class Group:
     def contains(self, element: Element, atol: float = 1e-9) -> bool:
         """Whether a single element belongs to the group."""
         for i in range(self.cosets.R.shape[0]):
-            rest = element.compose(self.cosets[i].inverse())
-            unlabelled = all(torch.allclose(m, torch.eye(m.shape[-1], dtype=m.dtype), atol=atol) for m in rest.h.values())
-            if unlabelled and self._in_connected(rest.R, atol):
+            quotient = element.compose(self.cosets[i].inverse())
+            unlabelled = all(torch.allclose(m, torch.eye(m.shape[-1], dtype=m.dtype), atol=atol) for m in quotient.h.values())
+            if unlabelled and self._in_connected(quotient.R, atol):
                 return True
         return False
 
     def is_subgroup_of(self, other: Group) -> bool:
         """Whether all of this group's generators lie in the other group."""
-        # compared by kind first: a finite group may contain the generic angle, but never all rotations
-        if _SIZE[self.connected] > _SIZE[other.connected]:
+        # dimensions first: a finite group may contain the rotation by the generic angle, but never all rotations
+        if _DIMENSION[self.connected] > _DIMENSION[other.connected]:
             return False
         return all(other.contains(element) for _, element in self.generators)
 
     def product(self, other: Group, name: str | None = None) -> Group:
-        """Direct product with a group that acts on other things.
+        """Direct product with a group that acts on other entity sets.
 
         Raises:
             ValueError: if both are continuous, or both relabel the same entity set.
@@ -255,17 +217,18 @@ class Group:
         return Group(name or f"{self.name} x {other.name}", connected, self.finite + other.finite)
 
     def __str__(self) -> str:
-        """The name alone; tables and messages use it."""
+        """The name alone, for tables and messages."""
         return self.name
 
     # ------------------------------------------------------------------ internals
-    def _turn(self, batch: tuple[int, ...], rng: np.random.Generator) -> Element:
+    def _random_rotation(self, batch: tuple[int, ...], rng: np.random.Generator) -> Element:
+        """Uniform elements of the connected part."""
         if self.connected == "1":
             return self.identity(*batch)
         if self.connected == "SO2":
             return about_gravity(torch.as_tensor(rng.uniform(-np.pi, np.pi, size=batch)))
-        q = rng.standard_normal((*batch, 4))  # whose direction is uniform
-        return Element(torch.as_tensor(quaternion_to_matrix(q)))
+        # a Gaussian direction in 4D is a uniform unit quaternion
+        return Element(torch.as_tensor(quaternion_to_matrix(rng.standard_normal((*batch, 4)))))
 
     def _in_connected(self, R: Tensor, atol: float) -> bool:
         if torch.linalg.det(R) < 0:
@@ -278,6 +241,7 @@ class Group:
 
 
 def _key(element: Element) -> tuple[float, ...]:
+    """The rounded entries of all matrices, by which equal elements are recognised."""
     parts = [element.R, *(element.h[k] for k in sorted(element.h))]
     flat = torch.cat([p.flatten() for p in parts])
     return tuple((flat.mul(1e6).round() / 1e6 + 0.0).tolist())
@@ -295,7 +259,7 @@ GROUPS: Mapping[str, Group] = {g.name: g for g in (TRIVIAL, SO2, O2, SO3, O3)}
 
 
 def _canonical(connected: Connected, finite: tuple[Generator, ...]) -> Group:
-    """Name a group of the world by its standard name where it has one."""
+    """A group without relabellings; one of ``GROUPS`` if it equals that."""
     group = Group(f"{connected} + {len(finite)}", connected, finite)
     for known in GROUPS.values():
         if known.connected == connected and group.is_subgroup_of(known) and known.is_subgroup_of(group):
@@ -304,14 +268,14 @@ def _canonical(connected: Connected, finite: tuple[Generator, ...]) -> Group:
 
 
 def finite_group(name: str, generators: Iterable[Generator]) -> Group:
-    """A finite group from its generators, closed under composition.
+    """The finite group that some generators generate.
 
     Args:
         name: name for people.
         generators: named pairs (R, h).
 
     Raises:
-        ValueError: if the generators do not close (checked at once).
+        ValueError: if they do not generate a finite group, which is checked at once.
     """
     group = Group(name, "1", tuple(generators))
     _ = group.cosets

@@ -1,4 +1,4 @@
-"""Matrices of irreps, and e3nn, which names them."""
+"""Matrices of irreps, in the notation of e3nn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 def e3nn() -> Any:
     """The module ``e3nn.o3``, imported when it is needed."""
-    # takes as long to import as torch, and whoever derives or proves the symmetry of a model has no irreps
+    # the import takes as long as that of torch, and deriving or proving the symmetry of a model needs no irreps
     from e3nn import o3
 
     return o3
@@ -25,7 +25,7 @@ def irreps_matrix(copies: Sequence[tuple[int, int]], R: Tensor, horizontal: bool
     Args:
         copies: (l, parity) of each irrep.
         R: orthogonal matrices, shape ``(*batch, 3, 3)``.
-        horizontal: whether of each vector only x and y are stored.
+        horizontal: whether only x and y of each vector are stored.
 
     Returns:
         Matrices of shape ``(*batch, width, width)``.

@@ -1,11 +1,10 @@
-"""Which coordinates of a representation a group mixes, and which it leaves alone.
+"""Orbits: the sets of coordinates that a group mixes.
 
-Anything diagonal that must commute with the group (a normaliser's scales, the widths of exploration noise)
-has to be constant on these orbits, and a constant offset may be added only where the group permutes
-coordinates without changing signs. Both facts are read off the matrices of the generators, so they hold for
-vectors (one scale for x, y and z; the vertical axis apart if the group keeps gravity), for mirrored joints
-(no offset) and for exchanged limbs (one statistic for all) alike. The entities of an exchangeable set share
-their orbits too, whatever the group: each is as likely to stand in any slot.
+A diagonal map that must commute with the group (the scales of a normaliser, the widths of exploration noise)
+has to be constant on orbits, and a constant offset may be added only where the group permutes coordinates without
+changing signs. Both are read off the matrices of the generators. They therefore cover vectors (one scale for x, y and z,
+with a separate one for z if the group keeps gravity), mirrored joints (no offset) and exchanged limbs (one statistic for
+all) alike. The entities of an exchangeable set share their orbits under any group, since each of them may stand in any slot.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ class Orbits:
     """Partition of the coordinates of a representation under a group.
 
     Attributes:
-        index: for each coordinate the number of its orbit, shape ``(dim,)``, int64.
+        index: index of the orbit of each coordinate, shape ``(dim,)``, int64.
         count: number of orbits.
-        offset: per orbit, whether a common offset commutes with the group, shape ``(count,)``, bool.
+        offset: for each orbit, whether adding a common offset commutes with the group, shape ``(count,)``, bool.
     """
 
     index: Tensor
@@ -44,21 +43,21 @@ def orbits(representation: Representation, group: Group | None = None) -> Orbits
     """Find the orbits of coordinates under a group.
 
     Args:
-        representation: the vector's representation.
-        group: the group, by default the representation's own.
+        representation: representation of the vector.
+        group: the group, by default that of the representation.
     """
     group = group or representation.group
     matrices = [representation.matrix(g).numpy() for _, g in group.generators]
-    touched = np.eye(representation.dim, dtype=bool)
+    mixed = np.eye(representation.dim, dtype=bool)
     permuted = np.ones(representation.dim, dtype=bool)
     for matrix in matrices:
-        touched |= np.abs(matrix) > _ZERO
+        mixed |= np.abs(matrix) > _ZERO
         permuted &= np.isclose(matrix.max(axis=0), 1.0, atol=_ZERO)
     coordinates = torch.arange(representation.dim, dtype=torch.float64)
     for _, exchange in exchanges(representation):
-        # a permutation without signs, so offsets stay allowed
-        touched[np.arange(representation.dim), representation.transform(coordinates, exchange).long().numpy()] = True
-    count, index = connected_components(csr_array(touched), directed=False)
+        # a permutation without signs, so offsets remain possible
+        mixed[np.arange(representation.dim), representation.transform(coordinates, exchange).long().numpy()] = True
+    count, index = connected_components(csr_array(mixed), directed=False)
     offset = np.ones(count, dtype=bool)
     np.logical_and.at(offset, index, permuted)
     return Orbits(torch.as_tensor(index, dtype=torch.int64), int(count), torch.as_tensor(offset))

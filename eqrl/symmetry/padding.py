@@ -1,4 +1,4 @@
-"""Which coordinates lie in slots of padding, told by the mask fields of an observation."""
+"""The mask that decides, for each coordinate, whether it lies in a padded slot."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from eqrl.symmetry.representation import Representation
 
 
 def mask_index(representation: Representation, observation: Representation | None = None) -> NDArray[np.int64]:
-    """For each coordinate, where the masks stand of the entities that it belongs to.
+    """For each coordinate, the coordinates of the masks of the entities that it belongs to.
 
-    A coordinate belongs to one entity; an edge between two belongs to both. A vector that has no masks of its own, such as
-    an action, is told by those of the sets of the same name in the observation.
+    A coordinate belongs to one entity; an edge belongs to two. A vector without mask fields, such as an action, uses the
+    masks of the sets of the same name in the observation.
 
     Args:
-        representation: the vector.
-        observation: the vector that holds the masks; None for the same one.
+        representation: representation of the vector.
+        observation: representation of the vector that holds the masks; None means the same one.
 
     Returns:
         Coordinates of masks in the observation, shape ``(dim, 2)``; -1 for none.
 
     Raises:
-        ValueError: if a set has another size in the observation.
+        ValueError: if a set has a different size in the observation.
     """
     observation = representation if observation is None else observation
     masks = {e.name: e for e in observation.entities if e.mask is not None}
@@ -36,7 +36,7 @@ def mask_index(representation: Representation, observation: Representation | Non
         mask = masks[name].mask
         assert mask is not None
         if observation is representation and block.field.name == mask:
-            continue  # a mask tells of others, and is itself as it is
+            continue  # a mask is not masked itself
         start = observation.slices[mask].start
         index[block.where.start : block.where.stop, 0] = start + block.entity
         if block.field.role == "parent":

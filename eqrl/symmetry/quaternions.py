@@ -1,4 +1,4 @@
-"""Unit quaternions in MuJoCo's order w, x, y, z, and the rotation matrices that they stand for."""
+"""Unit quaternions in MuJoCo's order w, x, y, z, and the rotation matrices that they represent."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def quaternion_to_matrix(q: Floats) -> Floats:
 def matrix_to_quaternion(matrix: Floats) -> Floats:
     """Unit quaternions ``(*batch, 4)`` of rotation matrices ``(*batch, 3, 3)``, accurate for every angle.
 
-    Takes the eigenvector of the largest eigenvalue of the 4x4 form of Bar-Itzhack (2000), which has no branch to lose
-    digits in.
+    The quaternion is the eigenvector of the largest eigenvalue of a 4x4 matrix (Bar-Itzhack, 2000). This method has no
+    case distinctions, and so no angles at which digits cancel.
     """
     m = matrix
     t = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -37,7 +37,7 @@ def matrix_to_quaternion(matrix: Floats) -> Floats:
     k[..., 2, 1] = m[..., 1, 0] + m[..., 0, 1]
     k[..., 3, 1] = m[..., 2, 0] + m[..., 0, 2]
     k[..., 3, 2] = m[..., 2, 1] + m[..., 1, 2]
-    q: Floats = np.linalg.eigh(k)[1][..., -1]  # eigh reads the lower triangle only
+    q: Floats = np.linalg.eigh(k)[1][..., -1]  # eigh reads only the lower triangle
     return q * np.where(q[..., :1] < 0, -1.0, 1.0)
 
 

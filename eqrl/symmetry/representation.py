@@ -1,9 +1,9 @@
-"""Representations: how a flat observation or action vector turns.
+"""Representations: how a group acts on a flat observation or action vector.
 
 A representation is an ordered list of named fields. A field holds e3nn irreps (``1x0e`` true scalar, ``1x0o``
-pseudoscalar, ``1x1o`` polar vector, ``1x1e`` axial vector, higher orders as e3nn defines them), optionally
-repeated over an entity set. One rule transforms everything: entities are mixed by ``h[entities]`` and the
-irreps of each by ``D(R)``, where R is the world's matrix or, for a body-frame field, ``h[frame]``.
+pseudoscalar, ``1x1o`` polar vector, ``1x1e`` axial vector, higher degrees as e3nn defines them), optionally
+repeated over an entity set. One rule transforms everything: ``h[entities]`` mixes the entities, and ``D(R)`` acts on the
+irreps of each, where R is the matrix of the world or, for a body-frame field, ``h[frame]``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from eqrl.symmetry.fields import WORLD, EntitySet, Field
 from eqrl.symmetry.group import TRIVIAL, Group
 from eqrl.symmetry.irreps import irreps_matrix
 
-# fields and entity sets are pickled by this name in files that older versions wrote
+# files of older versions pickle fields and entity sets under this module's name
 __all__ = ["WORLD", "Array", "Block", "EntitySet", "Field", "Representation", "direct_sum", "scalars"]
 
 Array = TypeVar("Array", Tensor, NDArray[np.floating])
@@ -35,9 +35,9 @@ class Block(NamedTuple):
 
     Attributes:
         field: the field; its frame, its role and whether it is horizontal are those of the irrep.
-        entity: number of the entity in its set, 0 where the field does not repeat.
-        copy: number of the irrep in its entity.
-        degree: order l: 0 for scalars, 1 for vectors.
+        entity: index of the entity in its set, 0 if the field does not repeat.
+        copy: index of the irrep in its entity.
+        degree: degree l: 0 for scalars, 1 for vectors.
         parity: 1 for even (true scalars, axial vectors), -1 for odd ones (pseudoscalars, polar vectors).
         where: coordinates in the vector.
     """
@@ -75,12 +75,12 @@ class Representation:
     group: Group = TRIVIAL
 
     def __post_init__(self) -> None:
-        """Refuse double names, unknown entity sets and groups that the fields cannot follow."""
+        """Refuse duplicate names, unknown entity sets and groups that cannot act on the fields."""
         object.__setattr__(self, "fields", tuple(self.fields))
         object.__setattr__(self, "entities", tuple(self.entities))
         for what, names in (("field", [f.name for f in self.fields]), ("entity set", [e.name for e in self.entities])):
-            if double := {n for n in names if names.count(n) > 1}:
-                raise ValueError(f"{what} names must be unique, {sorted(double)} occur twice")
+            if duplicates := {n for n in names if names.count(n) > 1}:
+                raise ValueError(f"{what} names must be unique, {sorted(duplicates)} occur twice")
         known = {e.name: e for e in self.entities}
         for field in self.fields:
             if field.entities is not None and field.entities not in known:
@@ -111,23 +111,23 @@ class Representation:
         return 1 if field.entities is None else self.entity_set(field.entities).size
 
     def entity_set(self, name: str) -> EntitySet:
-        """The entity set of that name."""
+        """The entity set with the given name."""
         return next(e for e in self.entities if e.name == name)
 
     @cached_property
     def slices(self) -> Mapping[str, slice]:
-        """Where each field lies in the vector."""
-        found, start = {}, 0
+        """The slice of the vector that holds each field."""
+        slices, start = {}, 0
         for field in self.fields:
-            found[field.name] = slice(start, start + self.size(field))
+            slices[field.name] = slice(start, start + self.size(field))
             start += self.size(field)
-        return found
+        return slices
 
     def field(self, name: str) -> Field:
-        """The field of that name.
+        """The field with the given name.
 
         Raises:
-            KeyError: if there is none; the message lists the names.
+            KeyError: if there is none; the message lists all names.
         """
         for field in self.fields:
             if field.name == name:
@@ -135,7 +135,7 @@ class Representation:
         raise KeyError(f"no field {name!r}; the fields are {[f.name for f in self.fields]}")
 
     def blocks(self) -> Iterator[Block]:
-        """Every single irrep, in the order in which they lie in the vector."""
+        """Every single irrep, in the order of the vector."""
         start = 0
         for field in self.fields:
             for entity in range(self.count(field)):
@@ -146,15 +146,15 @@ class Representation:
 
     @cached_property
     def markers(self) -> frozenset[str]:
-        """Names of the fields that say which entities there are and how they are linked: masks, and edges that are data.
+        """Names of the fields that tell which entities exist and how they are linked: masks and edges.
 
-        They follow an exchange of entities, but not the signs that may come with it, and are never normalised.
+        They follow an exchange of entities without the signs that may come with it, and they are never normalised.
         """
         masks = {e.mask for e in self.entities if e.mask is not None}
         return frozenset(masks | {f.name for f in self.fields if f.role == "parent"})
 
     def split(self, x: Array) -> dict[str, Array]:
-        """Cut a vector of shape ``(*batch, dim)`` into its fields; views, not copies."""
+        """Split vectors of shape ``(*batch, dim)`` into their fields, as views."""
         return {name: x[..., where] for name, where in self.slices.items()}
 
     def with_group(self, group: Group) -> Representation:
@@ -163,14 +163,14 @@ class Representation:
 
     # ------------------------------------------------------------------ action of the group
     def transform(self, x: Array, g: Element) -> Array:
-        """Act with a group element: the only way that anything is transformed.
+        """Act with a group element. Everything in eqrl is transformed by this method.
 
         Args:
             x: vectors, shape ``(*batch, dim)``, NumPy or torch.
             g: elements whose batch shape broadcasts with that of ``x``.
 
         Returns:
-            The transformed vectors, same kind and dtype as ``x``.
+            The transformed vectors, with the array type and dtype of ``x``.
 
         Raises:
             ValueError: if the last axis of ``x`` is not ``dim`` long.
@@ -194,7 +194,7 @@ class Representation:
                 if field.name in self.markers:
                     relabelling = relabelling.abs()
                 block = torch.einsum("...ef,...fj->...ej", relabelling, block)
-                if field.role == "parent":  # the possible parents are entities too
+                if field.role == "parent":  # the columns are entities too
                     block = torch.einsum("...jf,...ef->...ej", relabelling, block)
             parts.append(block.flatten(-2))
         batch = broadcast(x.shape[:-1], g.batch_shape)
@@ -207,7 +207,7 @@ class Representation:
 
     # ------------------------------------------------------------------ sums and files
     def __add__(self, other: Representation) -> Representation:
-        """Direct sum: this vector followed by the other one. The groups must be equal."""
+        """Direct sum: the vector of this representation followed by that of the other. Their groups must be equal."""
         if self.group != other.group:
             raise ValueError(
                 f"cannot add representations of different groups, {self.group} and {other.group}; use with_group first"
@@ -218,17 +218,17 @@ class Representation:
             if replace(mine, mask=None) != replace(entity_set, mask=None):
                 raise ValueError(f"entity set {entity_set.name!r} differs between the two representations")
             if mine.mask is None:
-                known[entity_set.name] = entity_set  # one of the summands holds the mask for all of them
+                known[entity_set.name] = entity_set  # the mask of either summand serves the sum
         return Representation(self.fields + other.fields, tuple(known.values()), self.group)
 
     def prefixed(self, prefix: str) -> Representation:
-        """The same with ``prefix/`` before every field name, for sums of dict entries."""
+        """The same representation with ``prefix/`` before every field name, for sums of dict entries."""
         fields = tuple(replace(f, name=f"{prefix}/{f.name}") for f in self.fields)
         entities = tuple(e if e.mask is None else replace(e, mask=f"{prefix}/{e.mask}") for e in self.entities)
         return Representation(fields, entities, self.group)
 
     def table(self) -> str:
-        """The fields as a text table, for messages and run folders."""
+        """A table of the fields as text, for messages and run folders."""
         rows = [f"{'field':<28}{'size':>5}  {'irreps':<14}{'over':<10}frame"]
         for f in self.fields:
             kind = f.irreps + (" (xy)" if f.horizontal else "")
@@ -237,15 +237,15 @@ class Representation:
 
 
 def scalars(name: str, n: int, group: Group) -> Representation:
-    """``n`` invariants as a representation, for value and scale heads."""
+    """A representation of ``n`` invariants, for outputs such as values and widths."""
     return Representation((Field(name, f"{n}x0e"),), (), group)
 
 
 def direct_sum(parts: Mapping[str, Representation]) -> Representation:
-    """Sum of named representations in sorted key order, the order in which SB3 stacks dict observations.
+    """Direct sum of named representations in sorted order of their keys, in which SB3 stacks dict observations.
 
     Raises:
-        ValueError: if there are none or their groups differ.
+        ValueError: if there are none, or if their groups differ.
     """
     keys: Sequence[str] = sorted(parts)
     if not keys:

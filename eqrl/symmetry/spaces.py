@@ -1,4 +1,4 @@
-"""Spaces that carry their representation."""
+"""Gymnasium spaces that carry the representation of their vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eqrl.symmetry.representation import Representation, direct_sum
 
 
 class UntypedSpaceError(TypeError):
-    """Raised where a symmetry is needed and a space does not say how it turns."""
+    """A symmetry is needed, but a space does not say how its vectors turn."""
 
 
 class TypedBox(spaces.Box):
@@ -27,7 +27,7 @@ class TypedBox(spaces.Box):
     Args:
         representation: fields, entity sets and group.
         low: lower bounds, a number or an array of shape ``(dim,)``.
-        high: upper bounds, likewise.
+        high: upper bounds, a number or an array of shape ``(dim,)``.
         dtype: float32 or float64.
         seed: seed of the space's random numbers.
 
@@ -58,7 +58,7 @@ class TypedBox(spaces.Box):
         check_round(self, representation)
 
     def sample(self, mask: None = None, probability: None = None) -> NDArray[Any]:
-        """Draw a point; bounded vectors uniformly from their ball, everything else as ``Box`` does."""
+        """Sample a point: bounded vectors uniformly from their ball, everything else as ``Box`` does."""
         x = super().sample(mask, probability)
         for where in self._vectors:
             radius = float(self.high[where][0])
@@ -73,28 +73,28 @@ class TypedBox(spaces.Box):
         return vector_blocks(self.representation)
 
     def __eq__(self, other: object) -> bool:
-        """Equal bounds and equal representations."""
+        """Whether bounds and representations are equal."""
         return isinstance(other, TypedBox) and super().__eq__(other) and self.representation == other.representation
 
-    __hash__ = None  # type: ignore[assignment]  # as Box: mutable random state
+    __hash__ = None  # type: ignore[assignment]  # as for Box, which has a mutable random state
 
     def __repr__(self) -> str:
-        """Bounds and fields."""
+        """Size, group and fields."""
         names = ", ".join(f"{f.name}: {f.irreps}" for f in self.representation.fields)
         return f"TypedBox({self.representation.dim}, {self.representation.group}, [{names}])"
 
     def __setstate__(self, state: Any) -> None:
-        """Unpickle, as ``Box`` does, and keep the representation."""
+        """Unpickle as ``Box`` does; the representation is restored with it."""
         super().__setstate__(state)
 
 
 def vector_blocks(representation: Representation) -> list[Ints]:
-    """Coordinates of every single irrep with ``l >= 1``; each such block must be bounded, scaled and squashed as one."""
+    """Coordinates of every irrep with ``l >= 1``. Each of these blocks must be bounded, scaled and squashed as a whole."""
     return [np.arange(block.where.start, block.where.stop) for block in representation.blocks() if block.degree > 0]
 
 
 def check_round(box: spaces.Box, representation: Representation) -> None:
-    """Refuse bounds that a rotation would not keep.
+    """Refuse bounds of vectors that are not balls.
 
     Raises:
         ValueError: naming the field and its bounds.
@@ -110,10 +110,10 @@ def check_round(box: spaces.Box, representation: Representation) -> None:
 
 
 def representation_of(space: gymnasium.Space[Any]) -> Representation:
-    """The representation of a typed space; of a dict space, the direct sum of its entries in sorted order.
+    """The representation of a typed space; for a dict space, the direct sum of its entries in sorted order.
 
     Raises:
-        UntypedSpaceError: if the space, or an entry of it, is not typed.
+        UntypedSpaceError: if the space, or one of its entries, is not typed.
     """
     if isinstance(space, TypedBox):
         return space.representation
@@ -128,7 +128,7 @@ def representation_of(space: gymnasium.Space[Any]) -> Representation:
 
 
 def untyped(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space lacks a representation with a non-trivial group."""
+    """Whether a space has no representation, or one with the trivial group."""
     try:
         return representation_of(space).group == TRIVIAL
     except UntypedSpaceError:

@@ -155,11 +155,11 @@ def test_scalars_equal_torch_normal_and_its_entropy():
     rep = Representation((Field("s", "3x0e"),), group=SO2)
     gaussian = EquivariantGaussian(ActionGeometry(TypedBox(rep, -1, 1), unit=False))
     mean, log_std, a = torch.randn(3, 7, 3)
-    found = gaussian.proba_distribution(mean, log_std[0])
+    distribution = gaussian.proba_distribution(mean, log_std[0])
     expected = torch.distributions.Normal(mean, log_std[0].exp())
-    assert torch.allclose(found.log_prob(a), expected.log_prob(a).sum(-1), atol=1e-5)
-    assert torch.allclose(found.entropy(), expected.entropy().sum(-1), atol=1e-5)
-    assert torch.equal(found.mode(), mean)
+    assert torch.allclose(distribution.log_prob(a), expected.log_prob(a).sum(-1), atol=1e-5)
+    assert torch.allclose(distribution.entropy(), expected.entropy().sum(-1), atol=1e-5)
+    assert torch.equal(distribution.mode(), mean)
 
 
 def test_squashed_entropy_is_unbiased_and_has_a_gradient():
@@ -167,12 +167,12 @@ def test_squashed_entropy_is_unbiased_and_has_a_gradient():
     gaussian = EquivariantGaussian(ActionGeometry(TypedBox(rep, -1, 1), unit=False))
     log_std = torch.tensor([-0.5], requires_grad=True)
     torch.manual_seed(0)
-    found = gaussian.proba_distribution(torch.full((100_000, 3), 0.3), log_std)
-    entropy = found.entropy().mean()
+    distribution = gaussian.proba_distribution(torch.full((100_000, 3), 0.3), log_std)
+    entropy = distribution.entropy().mean()
     entropy.backward()
     assert log_std.grad.item() > 0.1
     with torch.no_grad():
-        sampled = -found.log_prob(found.sample()).mean()
+        sampled = -distribution.log_prob(distribution.sample()).mean()
     assert entropy.item() == pytest.approx(sampled.item(), abs=0.02)
 
 

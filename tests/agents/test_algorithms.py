@@ -1,4 +1,4 @@
-"""Which algorithm a policy is for: it works, or one sentence names the policy that does."""
+"""Policies and algorithms: a policy works with its algorithms, and a sentence names the right one for all others."""
 
 from __future__ import annotations
 

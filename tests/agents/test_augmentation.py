@@ -1,4 +1,4 @@
-"""Augmentation: the agent lives in a turned world and cannot tell."""
+"""Augmentation: the agent acts in a transformed world and cannot distinguish it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_groups():
 
 
 def test_exact_policy_does_not_notice():
-    """The action of an exact policy on g s, taken back, is its action on s."""
+    """The action of an exact policy at g s, transformed back, is its action at s."""
     plain, turned = pair(PointMass)
     model = PPO(EquivariantPolicy, turned, n_steps=8, batch_size=8, device="cpu", seed=0)
     rewards = []

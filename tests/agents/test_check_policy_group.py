@@ -1,4 +1,4 @@
-"""Which group ``check_policy`` holds a policy against, in the words that the policies use."""
+"""The group under which ``check_policy`` tests a policy, given as for the policies."""
 
 from __future__ import annotations
 

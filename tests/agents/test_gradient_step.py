@@ -1,4 +1,4 @@
-"""What happens within one gradient step of SAC and TD3: features and statistics once, no gradients that are thrown away."""
+"""A gradient step of SAC and TD3 computes features and statistics once, and no gradients that would be discarded."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Record(KVWriter):
 
 
 def record_of(model, steps):
-    """What an algorithm logs in so many steps, after every rollout or update."""
+    """Everything that an algorithm logs in some steps, after every rollout or update."""
     record = Record()
     model.set_logger(Logger(None, [record]))
     model.learn(steps, log_interval=1)
@@ -85,7 +85,7 @@ def test_not_zero_for_ordinary_networks(algorithm):
 # ------------------------------------------------------------------ the gradient
 @pytest.mark.parametrize("algorithm", ALGOS)
 def test_without_weight_it_is_the_stock_algorithm(algorithm):
-    """Weight zero changes nothing, to the bit: the term travels beside SB3's own loss and does not disturb it."""
+    """Weight zero changes no bit: the term does not interfere with SB3's loss."""
     # a finite group draws no random numbers
     env = lambda: Plane(C4)  # noqa: E731
     ours = make(algorithm, env, mirror_coef=0.0).learn(96)
@@ -139,7 +139,7 @@ def behaviour(model, env):
 
 @pytest.mark.parametrize("algorithm", ALGOS)
 def test_a_plain_network_becomes_more_symmetric(algorithm):
-    """Less error in the world, and less lopsided effort where the agent has learnt to make any."""
+    """Smaller error in the world, and less asymmetric behaviour once the agent has learnt to act."""
     env = lambda: Plane(C4)  # noqa: E731
     ppo = algorithm is MirrorLossPPO
     steps, options = (6000, {"learning_rate": 3e-3}) if ppo else (1000, {"learning_rate": 1e-3})
@@ -151,16 +151,16 @@ def test_a_plain_network_becomes_more_symmetric(algorithm):
 
 
 def test_a_wrong_map_cannot_hide():
-    """With a mirror that forgets the sign of the force the loss vanishes all the same; the world shows a lopsided agent."""
-    loss, found = {}, {}
+    """With a mirror that lacks the sign of the force, the loss still vanishes, but the agent is asymmetric in the world."""
+    loss, measured = {}, {}
     for wrong in (False, True):
         env = lambda w=wrong: Plane(MIRROR_Y, wrong=w, race=True)  # noqa: E731
         model = make(MirrorLossPPO, env, mirror_coef=10.0, learning_rate=3e-3)
         loss[wrong] = record_of(model, 8000)["train/mirror_loss"][-1]
-        found[wrong] = behaviour(model, env())
+        measured[wrong] = behaviour(model, env())
     assert max(loss.values()) < 5e-3
-    assert found[False].error < 0.3
-    assert found[True].error > 1.0
+    assert measured[False].error < 0.3
+    assert measured[True].error > 1.0
 
 
 # ------------------------------------------------------------------ Stable-Baselines3

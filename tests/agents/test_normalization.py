@@ -1,4 +1,4 @@
-"""The running normaliser: equivariant, robust, and still within a cycle."""
+"""The running normaliser: equivariant, robust, and constant within a cycle."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_statistics_are_those_of_the_data():
     assert y[:, 0].std().item() == pytest.approx(1.0, abs=0.01)
     assert torch.equal(norm.running_gain[1], norm.running_gain[2])
     assert y[:, 1:3].square().mean().item() == pytest.approx(1.0, abs=0.01)
-    # the vertical axis stands alone under SO(2), and gravity allows it an offset
+    # under SO(2) the vertical axis is an orbit of its own, and may have an offset
     assert y[:, 3].mean().abs() < 1e-2
     assert y[:, 3].std().item() == pytest.approx(1.0, abs=0.1)
 
@@ -121,7 +121,7 @@ def test_padding_does_not_count_and_stays_zero():
 
 
 def test_millions_of_samples_and_large_offsets():
-    """Raw sums are in float64: an offset of 1000 with a spread of 0.01 is still told apart after 1e8 samples."""
+    """Raw sums are in float64: they resolve a spread of 0.01 around an offset of 1000 even after 1e8 samples."""
     norm = RunningNorm(Representation((Field("s", "1x0e"),), group=SO2))
     x = 1000.0 + 0.01 * torch.randn(1000, 1)
     norm.collect(x)

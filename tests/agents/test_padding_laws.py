@@ -1,4 +1,4 @@
-"""Laws 9 and 10 for policies: padding changes no action, density, entropy, statistic or gradient; members may change places."""
+"""Laws 9 and 10 for policies: padding changes no action, density, entropy, statistic or gradient, and members may be exchanged."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ def made(algorithm, network="vector", env=None, policy_kwargs=(), **changes):
 
 def observations(n=24, slots=5, seed=0, env=None):
     env = Swarm(slots) if env is None else env
-    found = [env.reset(seed=seed)[0]]
+    batch = [env.reset(seed=seed)[0]]
     rng = np.random.default_rng(seed)
-    while len(found) < n:
-        found.append(env.step(rng.uniform(-1, 1, env.action_space.shape[0]).astype(np.float32))[0])
+    while len(batch) < n:
+        batch.append(env.step(rng.uniform(-1, 1, env.action_space.shape[0]).astype(np.float32))[0])
         if rng.random() < 0.4:
-            found[-1] = env.reset()[0]
-    found = np.stack(found).astype(np.float32)
-    members = found[:, OBSERVATION.slices["real"]].sum(1) if slots == 5 else None
+            batch[-1] = env.reset()[0]
+    batch = np.stack(batch).astype(np.float32)
+    members = batch[:, OBSERVATION.slices["real"]].sum(1) if slots == 5 else None
     assert members is None or set(members) == set(SIZES)
-    return found
+    return batch
 
 
 def dirty(x, size):
@@ -76,7 +76,7 @@ def dirty(x, size):
 
 
 def shaken(model, x):
-    """Weights without zeros, and a normaliser that has seen something."""
+    """Random weights without zeros, and a normaliser with statistics."""
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in model.policy.parameters():
@@ -89,7 +89,7 @@ def shaken(model, x):
 
 
 def quantities(model, x, actions):
-    """Everything that a policy tells of observations and actions, and the gradient of all of it."""
+    """All outputs of a policy for observations and actions, and the gradient of all of them."""
     policy = model.policy
     policy.set_training_mode(False)
     obs, acts = torch.as_tensor(x), torch.as_tensor(actions)
@@ -129,7 +129,7 @@ def test_contents_of_padding_change_nothing(algorithm, network):
 
 
 def padded_entries(x, actions):
-    """The entries of actions over slots that are padding."""
+    """The entries of actions in padded slots."""
     padding = x[:, REAL] < 0.5
     force = actions[:, ACTION.slices["force"]].reshape(len(x), -1, 3)[padding]
     return np.concatenate([force.ravel(), actions[:, ACTION.slices["brake"]][padding]])
@@ -178,7 +178,7 @@ def test_statistics_leave_padding_out(exchangeable):
 
 @pytest.mark.parametrize(("unit", "bounded"), [(True, True), (False, True), (False, False)])
 def test_densities_and_entropies_are_those_of_fewer_slots(unit, bounded):
-    """Padding is as good as absent, whatever the widths are."""
+    """Padding counts as absent, whatever the widths are."""
     (observation, wide), narrow = representations(slots=6), representations(slots=4)[1]
     radius = 2.0 if bounded else np.inf
     x = torch.as_tensor(observations(slots=6)).double()
@@ -235,14 +235,14 @@ def test_more_slots_of_padding_change_nothing(algorithm):
         assert name == other
         assert torch.equal(a, b)
     actions = small.predict(x, deterministic=True)[0]
-    found = large.predict(wide, deterministic=True)[0]
-    assert np.allclose(found, resized(ACTION, wide_act, actions).numpy(), atol=1e-5)
+    predicted = large.predict(wide, deterministic=True)[0]
+    assert np.allclose(predicted, resized(ACTION, wide_act, actions).numpy(), atol=1e-5)
     inputs = 0.5 * actions
     wide_inputs = resized(ACTION, wide_act, inputs).numpy()
     for model_quantity in range(1, 3) if algorithm is not PPO else range(2):
         a, b = (quantities(m, *args)[0][model_quantity] for m, args in ((small, (x, inputs)), (large, (wide, wide_inputs))))
         if algorithm in (SAC, TQC) and model_quantity == 1:
-            continue  # a density of other noise
+            continue  # its noise differs, and so does its density
         assert torch.allclose(a, b, atol=1e-4, rtol=1e-4)
 
 
@@ -338,7 +338,7 @@ def test_target_entropy_counts_valid_entries(algorithm, target, tmp_path):
         assert model.target_entropy == pytest.approx(targets[-1])
         assert isinstance(model.target_entropy, float)
     assert len(set(targets)) > 1
-    # the loss of the temperature is that of each sample with its own target
+    # the loss of the temperature is the mean over samples with separate targets
     del model.replay_buffer.sample
     data = model.replay_buffer.sample(32)
     model.policy.set_training_mode(True)
@@ -381,7 +381,7 @@ def test_without_padding_nothing_is_added():
 
 # ---------------------------------------------------------------------- losses and augmentation
 def mean_with_garbage(x, equivariant):
-    """Means that are equivariant where anything real stands, and arbitrary in the padding."""
+    """Means that are equivariant in real slots and arbitrary in padding."""
     parts = OBSERVATION.split(x)
     force = parts["where"] if equivariant else parts["where"] + 1.0
     mean = torch.cat([force, parts["charge"].view(len(x), -1, 2)[..., 0], parts["goal"]], dim=1)
@@ -437,13 +437,13 @@ def test_padding_has_to_fit_into_the_box():
 
 
 class _Sorted(Swarm):
-    """The swarm as a dict, with a goal relative to a place that was reached."""
+    """The swarm as a dict, with a desired goal relative to an achieved one."""
 
     def __init__(self, filler):
         super().__init__(filler=filler)
-        place = TypedBox(Representation((Field("place", "1x1o"),), group=O2))
+        position = TypedBox(Representation((Field("position", "1x1o"),), group=O2))
         self.observation_space = spaces.Dict(
-            {"observation": self.observation_space, "achieved_goal": place, "desired_goal": place}
+            {"observation": self.observation_space, "achieved_goal": position, "desired_goal": position}
         )
 
     def _observe(self):

@@ -273,7 +273,7 @@ def test_statistics_can_be_frozen_or_left_out():
     assert 100 <= extractor(model).norm.samples < 100 + 16
     model = make("ppo", PointMass, normalize_until=100)
     model.learn(5 * 64)
-    assert extractor(model).norm.samples == 1 + 2 * 64  # it stands still from the third rollout on
+    assert extractor(model).norm.samples == 1 + 2 * 64  # frozen from the third rollout on
     assert model.policy._get_constructor_parameters()["normalize_until"] == 100
     model = make("sac", PointMass, normalize=False)
     model.learn(30)
@@ -316,7 +316,7 @@ def test_model_save_load_and_set_parameters(algo):
 
 
 def test_pending_statistics_survive_a_restart():
-    """A run that is saved between rollouts and goes on ends with the same statistics as one that never stopped."""
+    """A run that is saved between rollouts and resumed ends with the same statistics as an uninterrupted one."""
     straight = make("ppo", PointMass)
     straight.learn(64)
     file = io.BytesIO()

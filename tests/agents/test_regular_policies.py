@@ -1,4 +1,4 @@
-"""Policies with the regular backbone honour everything that the environment declares, without being asked."""
+"""Policies with the regular backbone honour the whole group of the environment by default."""
 
 import pytest
 import torch

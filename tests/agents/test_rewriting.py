@@ -95,7 +95,7 @@ class Stretched(gymnasium.ObservationWrapper):
 
 
 class ClippedInStep(gymnasium.Wrapper):
-    """Says by its kind nothing about what it does."""
+    """A plain wrapper, whose type does not tell what it rewrites."""
 
     def reset(self, **kwargs):
         observation, info = self.env.reset(**kwargs)
@@ -107,7 +107,7 @@ class ClippedInStep(gymnasium.Wrapper):
 
 
 class NeedsTheWorld(gymnasium.ObservationWrapper):
-    """Cannot be tried: a copy has no world."""
+    """Cannot be tried, because it needs the real environment."""
 
     def observation(self, observation):
         raise RuntimeError("no world")
@@ -119,7 +119,7 @@ class Biased(gymnasium.ActionWrapper):
 
 
 class Declared(Stretched):
-    """Its author says how the new observation turns."""
+    """Its author declares how the new observation turns."""
 
     def __init__(self, env):
         super().__init__(env)
@@ -127,7 +127,7 @@ class Declared(Stretched):
 
 
 class Logged(gymnasium.ObservationWrapper):
-    """Looks, and changes nothing."""
+    """Reads the numbers and changes nothing."""
 
     def __init__(self, env):
         super().__init__(env)
@@ -139,7 +139,7 @@ class Logged(gymnasium.ObservationWrapper):
 
 
 class Shaped(gymnasium.Wrapper):
-    """Another reward, from the action and the observation."""
+    """Computes a new reward from the action and the observation."""
 
     def step(self, action):
         observation, reward, *rest = self.env.step(action)
@@ -147,7 +147,7 @@ class Shaped(gymnasium.Wrapper):
 
 
 class WithMask(gymnasium.ObservationWrapper):
-    """Adds an entry to a dict and leaves the others; or not."""
+    """Adds an entry to a dict, and scales the others by a factor."""
 
     def __init__(self, env, factor=1.0):
         super().__init__(env)
@@ -156,8 +156,8 @@ class WithMask(gymnasium.ObservationWrapper):
         self.observation_space = gymnasium.spaces.Dict({**env.observation_space.spaces, "copy": extra})
 
     def observation(self, observation):
-        kept = {key: self.factor * value for key, value in observation.items()}
-        return {**kept, "copy": observation["desired_goal"]}
+        scaled = {key: self.factor * value for key, value in observation.items()}
+        return {**scaled, "copy": observation["desired_goal"]}
 
 
 def shifted(env):

@@ -1,4 +1,4 @@
-"""``policy_kwargs`` of stock scripts: they work, or the message says what to write instead."""
+"""``policy_kwargs`` of stock scripts: they work, or the message tells the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orbit augmentation: what the buffers hand out are turned transitions, and nothing else about them changes."""
+"""Orbit augmentation: the buffers return transformed transitions and change nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CASES = [
 
 
 def filled(cls, env_class, n=60, **options):
-    """A buffer with transitions of random actions; the same ones for the same environment."""
+    """A buffer with transitions of random actions, the same for equal environments."""
     env = DummyVecEnv([env_class] * 2)
     env.seed(0)
     space = env.action_space
@@ -73,7 +73,7 @@ def sampled(buffer, n=32, seed=1):
 # ------------------------------------------------------------------ replay
 @pytest.mark.parametrize(("cls", "env"), CASES)
 def test_turned_transitions(cls, env, monkeypatch):
-    """The stock buffer's draw, turned: observations as the space says, actions in the world's units, rewards untouched."""
+    """The samples of the stock buffer, transformed: observations by their space, actions in the units of the world, equal rewards."""
     drawn = []
     sample = Group.sample
     monkeypatch.setattr(Group, "sample", lambda *a, **k: drawn.append(sample(*a, **k)) or drawn[-1])
@@ -82,8 +82,8 @@ def test_turned_transitions(cls, env, monkeypatch):
     buffer_space = env().observation_space
     for name in ("observations", "next_observations"):
         expected = transform_observation(buffer_space, getattr(stock, name), g)
-        found = getattr(turned, name)
-        for a, b, c in zip(leaves(expected), leaves(found), leaves(getattr(stock, name)), strict=True):
+        actual = getattr(turned, name)
+        for a, b, c in zip(leaves(expected), leaves(actual), leaves(getattr(stock, name)), strict=True):
             torch.testing.assert_close(a, b)
             assert not torch.equal(b, c)
     box = env().action_space
@@ -96,7 +96,7 @@ def test_turned_transitions(cls, env, monkeypatch):
 
 
 def test_turned_transitions_are_real():
-    """The world's own rule holds for what comes out: next velocity from velocity and force."""
+    """Transformed transitions obey the dynamics: the next velocity follows from velocity and force."""
     samples = filled(SymmetricReplayBuffer, lambda: PointMass(length=100)).sample(200)
     slices = PointMass().observation_space.representation.slices
     force = 2.0 * samples.actions
@@ -105,18 +105,18 @@ def test_turned_transitions_are_real():
 
 
 def test_hindsight_rewards_fit_the_turned_goals():
-    """Goals are relabelled and then turned, so that rewards computed from what comes out are those that come out."""
+    """Goals are relabelled and then transformed, so that rewards computed from the samples are the sampled ones."""
     env = Reach()
     samples = sampled(filled(SymmetricHerReplayBuffer, Reach, n_sampled_goal=4), 200)
-    found = env.compute_reward(
+    rewards = env.compute_reward(
         samples.next_observations["achieved_goal"].numpy(), samples.observations["desired_goal"].numpy(), {}
     )
-    assert np.array_equal(found, samples.rewards[:, 0].numpy())
-    assert len(np.unique(found)) == 2
+    assert np.array_equal(rewards, samples.rewards[:, 0].numpy())
+    assert len(np.unique(rewards)) == 2
 
 
 def test_all_elements():
-    """Each transition in all its orientations, as it is first; the batch keeps its size."""
+    """Whole orbits of transitions, each starting with the transition itself; the batch keeps its size."""
     plain = sampled(filled(ReplayBuffer, lambda: Plane(C4)), 8)
     samples = sampled(filled(SymmetricReplayBuffer, lambda: Plane(C4), mode="all"), 32)
     assert samples.rewards.shape == (32, 1)
@@ -244,7 +244,7 @@ def test_trains_saves_and_goes_on(algorithm, cls, env, tmp_path):
 
 # ------------------------------------------------------------------ rollouts
 def rollout_model(env, policy="MlpPolicy", steps=256, **options):
-    """A PPO with a full rollout buffer, from which it has not learnt yet; the rollouts before it were ordinary ones."""
+    """A PPO model with a full rollout buffer before the update; earlier rollouts were not augmented."""
 
     class Stop(BaseCallback):
         def _on_step(self):
@@ -300,7 +300,7 @@ def test_recomputed_log_probabilities_start_at_one(env):
 
 
 def test_reused_weights_are_unbiased():
-    """Against the density under which turned samples were drawn, importance weights have mean one."""
+    """With the density under which transformed samples were drawn, importance weights have mean one."""
     ratios = first_ratios(rollout_model(PointMass))
     assert abs(ratios.mean() - 1.0) < 4.0 * ratios.std() / np.sqrt(len(ratios))
 
@@ -384,7 +384,7 @@ def test_ppo_trains(log_prob):
 
 
 def test_a_smaller_group_moves_less():
-    """The mirror alone leaves x where it is."""
+    """Under the mirror alone, x does not change."""
     stock, turned = (
         sampled(filled(ReplayBuffer, lambda: Plane(O2))),
         sampled(filled(SymmetricReplayBuffer, lambda: Plane(O2), group=MIRROR_Y)),

@@ -27,7 +27,7 @@ def tqc():
 
 @pytest.mark.parametrize("env", [PointMass, Walker])
 def test_quantiles_are_invariant(env):
-    """Needs nothing of sb3-contrib: every single quantile, in the order in which the network gives them."""
+    """Every single quantile is invariant, in the order of the network; works without sb3-contrib."""
     space, actions = env().observation_space, env().action_space
     policy = EquivariantTQCPolicy(space, actions, lambda _: 1e-3, **SMALL, n_critics=3)
     rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_save_and_load(tqc, tmp_path):
 
 
 def test_baselines(tqc):
-    """The mirror loss fits TQC's critic, and the buffer keeps the batch that TQC reshapes by."""
+    """The mirror loss works with TQC's critic, and the buffer keeps the batch size that TQC relies on."""
 
     class MirrorLossTQC(OffPolicyMirrorLoss, tqc):
         pass

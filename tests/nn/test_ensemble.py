@@ -1,4 +1,4 @@
-"""Several networks in one pass: what they give, what they learn, and that nobody sees it from outside."""
+"""Several networks in one pass: same outputs, same gradients, and nothing that other code can notice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_values_and_gradients_are_those_of_the_members(name, group, role):
     y = Ensemble(members)(x)
     expected = torch.stack([net(x) for net in alone])
     torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
-    # gradients by the input, by the parameters, and the second derivatives that a penalty on gradients needs
+    # gradients with respect to input and parameters, and the second derivatives that a gradient penalty needs
     for outputs, networks in ((y, members), (expected, alone)):
         (slope,) = torch.autograd.grad(outputs.square().sum(), x, create_graph=True)
         slope.square().sum().backward(retain_graph=True)

@@ -25,7 +25,7 @@ def test_first_and_second_derivatives(case, shape):
     v = torch.randn(*shape, channels, 3, 4, dtype=torch.float64, generator=generator, requires_grad=True)
     assert torch.autograd.gradcheck(gram, v)
     assert torch.autograd.gradgradcheck(gram, v)
-    for i in (0, 1):  # one of the outputs alone
+    for i in (0, 1):  # only one of the outputs
         assert torch.autograd.gradcheck(lambda x, i=i: gram(x)[i], v)
 
 

@@ -42,7 +42,7 @@ def test_finite_gradients_of_every_weighting(weighting):
 
 
 def jump(net, other):
-    """Change of the output from one side of goal = 0 to the other, 2e-8 apart, at its worst direction."""
+    """Largest change of the output over all directions when goal moves across 0, by 2e-8."""
     angle = torch.linspace(0, 3.0, 13, dtype=torch.float64)
     step = 1e-8 * torch.stack([angle.cos(), angle.sin(), torch.zeros_like(angle)], dim=1)
     x = torch.zeros(13, REP.dim, dtype=torch.float64)
@@ -105,7 +105,7 @@ def test_goal_frame_is_turning_by_hand():
 
 @pytest.mark.parametrize("weighting", ["priority", "norm", "single"])
 def test_gradients_flow_through_the_frame(weighting):
-    # an action may be an anchor of a critic, whose gradient must then be the true one
+    # an action may be an anchor of a critic, and the gradient must still be correct
     torch.manual_seed(0)
     net = build("frame", REP, OUT, weighting=weighting, activation="tanh", eps=0.5).double()
     x = (0.4 * torch.randn(6, REP.dim, dtype=torch.float64)).requires_grad_()

@@ -109,7 +109,7 @@ def test_every_weighting(weighting, group):
 
 @pytest.mark.parametrize("weighting", ["priority", "norm"])
 def test_short_anchors_share_exactly(weighting):
-    # all proposals are in play where lengths are of the order of eps
+    # all proposals have weight where lengths are of the order of eps
     net = network("frame", SO2, "actor", weighting=weighting, eps=1.5).double()
     assert error(net, SO2, n=64) < EXACT
 
@@ -127,6 +127,6 @@ def test_default_groups():
         assert net.group == {"mlp": TRIVIAL, "regular": ANT}.get(name, SO2)
         assert error(net, net.group) < EXACT
     space = Representation((Field("goal", "1x1o", role="goal"), Field("h", "1x1o", role="heading")), (), SO3)
-    found = {name: build(name, space, space, hidden=(8,)).group for name in BACKBONES}
+    groups = {name: build(name, space, space, hidden=(8,)).group for name in BACKBONES}
     about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular"), SO2)
-    assert found == {"mlp": TRIVIAL, **about_gravity, "vector": SO3, "steerable": SO3}
+    assert groups == {"mlp": TRIVIAL, **about_gravity, "vector": SO3, "steerable": SO3}

@@ -1,4 +1,4 @@
-"""Construction, refusals, and what the networks can express."""
+"""Construction, refusals, and expressive power of the networks."""
 
 import inspect
 

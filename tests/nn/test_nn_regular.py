@@ -1,4 +1,4 @@
-"""The regular backbone: tied weights, the group that is left inside frames, and what ``freeze`` keeps."""
+"""The regular backbone: tied weights, the stabilizer inside frames, and the cache of ``freeze``."""
 
 import copy
 import io
@@ -25,11 +25,11 @@ def inputs(net, n=16, scale=1.0):
 # ------------------------------------------------------------------ tied weights
 @pytest.mark.parametrize("group", FINITE, ids=str)
 def test_relations_are_those_of_the_group(group):
-    elements, found = group.elements(), relations(group)
+    elements, table = group.elements(), relations(group)
     for g in range(group.order):
-        assert sorted(found[g].tolist()) == list(range(group.order))
+        assert sorted(table[g].tolist()) == list(range(group.order))
         for h in range(group.order):
-            product, expected = elements[g].inverse().compose(elements[h]), elements[int(found[g, h])]
+            product, expected = elements[g].inverse().compose(elements[h]), elements[int(table[g, h])]
             assert torch.allclose(product.R, expected.R, atol=1e-12)
             assert all(torch.allclose(product.h[k], expected.h[k], atol=1e-12) for k in expected.h)
 
@@ -78,7 +78,7 @@ def test_without_hidden_layers_it_is_linear(group):
 
 
 def test_offsets_stand_where_the_group_allows_them():
-    # an output that changes sign has no free offset at all
+    # an output that changes sign has no free bias
     out = Representation((Field("flip", "1x0o"),), (), C2)
     net = build("regular", observation(C2, legs=True), out, C2)
     assert net.net.layers[-1].bias is None
@@ -108,7 +108,7 @@ def test_without_a_finite_part_it_is_frame():
             weight = plain.weight.mT if isinstance(tied, Project) else plain.weight
             tied.weight.copy_(weight.reshape(tied.weight.shape))
             tied.bias.copy_(plain.bias)
-    net.net.layers[-1].fixed.copy_(torch.eye(net.out_rep.dim))  # frame allows offsets of all outputs in the frame
+    net.net.layers[-1].fixed.copy_(torch.eye(net.out_rep.dim))  # frame allows biases of all outputs in the frame
     for scale in (1e-2, 1e-1, 1.0):
         x = inputs(net, 64, scale)
         assert torch.allclose(net(x), frame(x), atol=1e-12)
@@ -206,7 +206,7 @@ def test_refusals():
 
 
 def test_the_value_ignores_the_exchange_of_legs():
-    # a check of the whole claim by hand: exchanging the legs in pairs does not change the value
+    # the whole claim checked by hand: exchanging pairs of legs does not change the value
     net = network("regular", C2, "value").double()
     rep = net.in_rep
     assert orbits(rep, C2).count < rep.dim
@@ -261,7 +261,7 @@ def test_frozen_networks_are_copied_pickled_and_converted():
     for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), torch.load(stream, weights_only=False)):
         assert twin.net.frozen
         assert torch.equal(twin(x), net(x))
-        # a twin has weights of its own
+        # a copy has its own weights
         with torch.no_grad():
             next(twin.parameters()).add_(1.0)
         twin.load_state_dict(twin.state_dict())

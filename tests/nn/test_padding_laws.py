@@ -1,4 +1,4 @@
-"""Laws 9 and 10 for networks: padding changes nothing, and exchangeable members may change places."""
+"""Laws 9 and 10 for networks: padding changes nothing, and networks honour the exchange of members."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ ROLES = ("actor", "value", "q")
 
 
 def role(name, slots=5):
-    """Input and output; the q's input holds the action, over the set whose mask the observation has."""
+    """Input and output; the input of a Q-function holds the action, which uses the mask of the observation."""
     observation, action = representations(slots)
     if name == "actor":
         return observation, action
@@ -33,7 +33,7 @@ def network(label, role_name, slots=5):
 
 
 def batch(rep, n=12, seed=0):
-    """Swarms of two sizes, members first and padding behind; nothing but zeros in the padding."""
+    """Swarms of two sizes, members first, then padding, which holds zeros only."""
     rng = np.random.default_rng(seed)
     x = torch.as_tensor(rng.standard_normal((n, rep.dim)))
     slots = rep.entity_set("swarm").size
@@ -45,7 +45,7 @@ def batch(rep, n=12, seed=0):
 
 
 def outcome(net, x):
-    """Output, gradient of the input and of the parameters, for a loss that every output enters."""
+    """Output, and gradients with respect to input and parameters of a loss that depends on every output."""
     x = x.clone().requires_grad_()
     y = net(x)
     net.zero_grad()
@@ -67,7 +67,7 @@ def test_contents_of_padding_change_nothing(label, role_name):
         assert torch.equal(before, after)
         assert torch.equal(x_grad, dirty_grad)
         assert all(a is b or torch.equal(a, b) for a, b in zip(gradients, dirty_gradients, strict=True))
-    # while what stands in real slots does matter
+    # the contents of real slots do matter
     assert not torch.equal(
         before, outcome(net, with_garbage(net.in_rep, x, 1.0, np.random.default_rng(1), masks=1 - _real(x, net)))[0]
     )
@@ -128,8 +128,8 @@ def test_exchange_is_honoured_by_those_that_say_so(label, role_name):
         g = random_exchange(net.in_rep, len(x), rng=seed)
         with torch.no_grad():
             expected = net.out_rep.transform(net(x), g)
-            found = net(net.in_rep.transform(x, g))
-        worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
+            actual = net(net.in_rep.transform(x, g))
+        worst = max(worst, float((actual - expected).abs().max() / expected.abs().max()))
     assert worst < 1e-12 if type(net).exchanges else worst > 1e-3
 
 

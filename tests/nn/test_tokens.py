@@ -1,4 +1,4 @@
-"""Tokens: nothing is lost between a flat vector and its tokens, and padding never gets through."""
+"""Tokens: a flat vector and its tokens hold the same numbers, and the contents of padding are dropped."""
 
 import copy
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_channels_are_what_the_types_say():
     assert torch.equal(members.positions.flatten(1), x[:, EVERYTHING.slices["where"]])
     assert torch.equal(members.edges.flatten(1), x[:, EVERYTHING.slices["parent"]])
     assert members.mask.all()
-    # globals are one token; numbers in the frame of a body are scalars to the world
+    # globals are one token; numbers in the frame of a body are scalars
     assert [b.field.name for b in tokens.types[""].scalars] == ["height", "height", "gyro", "gyro", "gyro"]
     assert {b.frame for b in tokens.types[""].scalars} == {"world", "body"}
     assert parts.globals.scalars.shape == (6, 1, 5)
@@ -142,7 +142,7 @@ def test_gradients_pass_both_ways():
     clean = with_garbage(EVERYTHING, x, 0.0, np.random.default_rng(0))
     mask = EVERYTHING.slices["real"]
     expected = 2 * clean
-    expected[:, mask] = 0.0  # a mask is a decision, not a number
+    expected[:, mask] = 0.0  # a mask is not differentiable
     assert torch.equal(x.grad, expected)
 
 

@@ -1,4 +1,4 @@
-"""Representations, groups and measures that the tests of the networks share."""
+"""Representations, groups and error measures for the tests of the networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANT_FINITE = (
 )
 ANT = Group("SO2 x D4", "SO2", ANT_FINITE)
 D4 = finite_group("D4", ANT_FINITE)
-# its cosets are turns by 60 degrees, whose matrices float32 cannot hold
+# its cosets are rotations by 60 degrees, whose matrices float32 cannot represent exactly
 SIXTH = np.array([[0.5, -(0.75**0.5), 0.0], [0.75**0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
 C6 = finite_group("C6", [Generator.of("sixth of a turn", SIXTH)])
 C2 = finite_group("C2", ANT_FINITE[1:])
@@ -34,12 +34,12 @@ S3 = finite_group(
         Generator.of("swap", None, {"legs": np.eye(4)[[1, 0, 2, 3]]}),
     ),
 )
-# a third of a turn of the body is no signed permutation of its axes, and three legs change places
+# a rotation of the body by 120 degrees is not a signed permutation of its axes, and it permutes three legs
 _THIRD = np.array([[-0.5, -(0.75**0.5), 0.0], [0.75**0.5, -0.5, 0.0], [0.0, 0.0, 1.0]])
 TRIPOD = Group(
     "SO2 x C3", "SO2", (Generator.of("third of a turn of the body", None, {"legs": np.eye(4)[[2, 0, 1, 3]], "body": _THIRD}),)
 )
-# up and down may change places, by a mirror and by half a turn about x; so may two legs
+# a mirror exchanges up and down together with legs; a half turn about a horizontal axis exchanges up and down alone
 UPSIDE_DOWN = Group(
     "SO2 with upside down",
     "SO2",

@@ -1,4 +1,4 @@
-"""A swarm of two to four members in more slots than that, and what padding may do to it."""
+"""A swarm of two to four members with padded slots, and helpers that change its padding."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Swarm(gymnasium.Env[Array, Array]):
         self.action_space = TypedBox(action, -1.0, 1.0)
         self.representation = observation
         self.slots, self.filler, self.length = slots, filler, length
-        self.garbage = np.random.default_rng(0)  # apart, so that it changes nothing else
+        self.garbage = np.random.default_rng(0)  # separate, so that other random numbers do not change
         self.acted: list[Array] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -89,7 +89,7 @@ class Swarm(gymnasium.Env[Array, Array]):
 
 
 def with_garbage(rep: Representation, x: Any, size: float, rng: np.random.Generator, masks: Any = None) -> Any:
-    """The same vectors with other contents in slots of padding; NaN for an infinite size.
+    """The same vectors with different contents of padded slots; NaN for an infinite size.
 
     Args:
         rep: representation of the vectors.
@@ -114,7 +114,7 @@ def with_garbage(rep: Representation, x: Any, size: float, rng: np.random.Genera
 
 
 def resized(old: Representation, new: Representation, x: Any) -> Any:
-    """The same swarms in another number of slots; new ones are padding, and what is cut off must be."""
+    """The same swarms in a different number of slots; added and removed slots are padding."""
     rows = torch.as_tensor(x)
     parts = []
     for before, after in zip(old.fields, new.fields, strict=True):

@@ -15,7 +15,7 @@ C4 = finite_group("C4", [Generator.of("quarter turn", _QUARTER)])
 
 
 class Plane(gymnasium.Env[Any, Any]):
-    """Pushed by a force, the point shall reach the origin, or be fast along y in whichever direction.
+    """A force pushes the point, which has to reach the origin, or to be fast along y in either direction.
 
     Args:
         group: what the spaces declare.

@@ -1,4 +1,4 @@
-"""A small network on tokens that honours masks, edges and free exchange: what the seam is for, and no more."""
+"""A minimal network on tokens that honours masks, edges and free exchange."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from eqrl.symmetry import Group, Representation
 class TokenAttention(Backbone):
     """One layer of masked attention in every set, on true scalars and polar vectors; commutes with O(3) and exchanges.
 
-    Invariants of a token are its scalars and the inner products of its vectors, its place relative to the others' mean,
-    and the global vectors. Vectors are put out as combinations of the same vectors.
+    The invariants of a token are its scalars and the inner products of its vectors, its position relative to the mean of
+    the others, and the global vectors. Output vectors are combinations of the same vectors.
     """
 
     label: ClassVar[str] = "tokens"

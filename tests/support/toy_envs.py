@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 
 
 class PointMass(gymnasium.Env[Array, Array]):
-    """A mass in space that is pushed by a force in a ball and shall reach a goal; gravity pulls it down."""
+    """A mass in space that has to reach a goal; a force from a ball pushes it, and gravity pulls it down."""
 
     def __init__(self, radius: float = 2.0, length: int = 30) -> None:
         fields = (

@@ -1,4 +1,4 @@
-"""A tiny typed environment for tests: a point in the plane that wants to be at the origin."""
+"""A tiny typed environment for tests: a point in the plane that has to reach the origin."""
 
 import gymnasium
 import numpy as np

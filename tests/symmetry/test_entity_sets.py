@@ -1,4 +1,4 @@
-"""Entity sets: masks and edges that are data, free exchange, and the one walk over irreps."""
+"""Entity sets: masks and edges as data, free exchange, and the iteration over irreps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from eqrl.symmetry import (
 )
 
 SWAP = np.eye(4)[[1, 0, 3, 2]]
-# two arms of two links: the mirror exchanges them and turns the joints round
+# two arms of two links: the mirror exchanges them and reverses the joints
 MIRROR = Group("arms", "SO2", (Generator.of("mirror", np.diag([1.0, -1.0, 1.0]), {"links": -np.eye(4)[[2, 3, 0, 1]]}),))
 LINKS = EntitySet("links", ("upper", "lower", "upper", "lower"), mask="real")
 PARENTS = (-1, 0, -1, 2)
@@ -114,7 +114,7 @@ def test_relabelled_parents_are_those_of_the_relabelled_tree():
     x[rep.slices["links"]] = adjacency(parents).ravel()
     for _ in range(10):
         g = random_exchange(rep, rng=rng)
-        moved_to = g.h["swarm"].argmax(0).numpy()  # entity i stands in slot moved_to[i] afterwards
+        moved_to = g.h["swarm"].argmax(0).numpy()  # afterwards, entity i is in slot moved_to[i]
         renamed = np.empty(6, dtype=int)
         renamed[moved_to] = [-1 if p < 0 else moved_to[p] for p in parents]
         assert np.array_equal(rep.transform(x, g)[rep.slices["links"]].reshape(6, 6), adjacency(renamed))
@@ -166,7 +166,7 @@ def test_the_generators_give_every_exchange():
     assert {name for name, _ in named} == {"exchange of swarm"}
     generators = [Generator.of(str(i), None, {"swarm": g.h["swarm"].numpy()}) for i, (_, g) in enumerate(named)]
     assert finite_group("S4", generators).order == 24
-    # and are no elements of the group that the representation declares
+    # exchanges are not elements of the group that the representation declares
     assert rep.group == O2
     assert len(rep.group.cosets.R) == 2
 

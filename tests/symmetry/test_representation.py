@@ -142,9 +142,9 @@ def test_orbits_know_what_may_be_scaled_and_shifted():
 @pytest.mark.parametrize("group", [SO2, O2, ANT], ids=str)
 def test_orbit_scales_commute_with_the_group(group):
     rep = Representation(RICH, (LEGS,), group)
-    found = orbits(rep)
-    scale = torch.rand(found.count, dtype=torch.float64)[found.index]
-    offset = (torch.rand(found.count, dtype=torch.float64) * found.offset)[found.index]
+    partition = orbits(rep)
+    scale = torch.rand(partition.count, dtype=torch.float64)[partition.index]
+    offset = (torch.rand(partition.count, dtype=torch.float64) * partition.offset)[partition.index]
     x, g = torch.randn(8, rep.dim, dtype=torch.float64), group.sample(8, rng=0)
     torch.testing.assert_close(rep.transform(x * scale + offset, g), rep.transform(x, g) * scale + offset, atol=1e-12, rtol=0)
 
