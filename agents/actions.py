@@ -1,6 +1,7 @@
 """The geometry of an action space: which coordinates form a vector, how long it may be, and how it is squashed.
 
-A vector action lives in a ball, not in a cube: the squash ``u -> tanh(|u|) u / |u|`` commutes with every rotation, whereas
+A vector action lives in a ball, not in a cube: the squash ``u -> tanh(|u|) u / |u|`` commutes with every rotation,
+whereas
 ``tanh`` of the single components does not. For a scalar, a block of size one, it is the usual ``tanh``.
 For a block of ``d`` entries and length r, its log-determinant is ``log(1 - tanh(r)^2) + (d - 1) log(tanh(r) / r)``.
 """
@@ -36,8 +37,8 @@ class ActionGeometry(ExactModule):
     Args:
         action_space: a ``TypedBox``.
         group: group that has to map the box to itself, by default that of the action's representation.
-        unit: whether actions are in units of their bounds, as in SAC and TD3; scalars are then squashed too. Otherwise, as
-            in PPO, actions are in the units of the box, and SB3 clips the scalars.
+        unit: whether actions are in units of their bounds, as in SAC and TD3; scalars are then squashed too. Otherwise,
+            as in PPO, actions are in the units of the box, and SB3 clips the scalars.
 
     Raises:
         UntypedSpaceError: if the space is not typed.
@@ -97,7 +98,8 @@ class ActionGeometry(ExactModule):
     def bound(self, mean: Tensor) -> Tensor:
         """Shorten unbounded means smoothly to a length of at most 3, each block along its own direction.
 
-        Without this, PPO's importance ratios explode once a policy has learnt to act at full length: on the flat part of
+        Without this, PPO's importance ratios explode once a policy has learnt to act at full length: on the flat part
+        of
         ``tanh``, float32 cannot resolve the noise.
         """
         if not self.any_squashed:
@@ -144,7 +146,8 @@ class ActionGeometry(ExactModule):
         return u * (factor if self.all_squashed else torch.where(self.squashed, factor, 1.0))
 
     def _log_det(self, r: Tensor, short: Tensor, valid: Tensor | None) -> Tensor:
-        # every coordinate contributes its share of the block, so that one sum over coordinates serves blocks of all sizes
+        # every coordinate contributes its share of the block, so that one sum over coordinates serves blocks of all
+        # sizes
         terms = self.share * self._log_derivative(r) + (1.0 - self.share) * (short / r).log()
         if not self.all_squashed:
             terms = torch.where(self.squashed, terms, 0.0)

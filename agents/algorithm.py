@@ -1,8 +1,9 @@
 """The algorithm that creates a policy, and whether the policy is made for it.
 
-Stable-Baselines3 gives a policy two spaces and a learning rate, but neither the algorithm nor its environment. Two mistakes
-can be detected only there: a policy for a different algorithm, and observations that a wrapper has rewritten. The classes of
-Stable-Baselines3 stay untouched, so the policy inspects its callers: the algorithm is the ``self`` of the calling method.
+Stable-Baselines3 gives a policy two spaces and a learning rate, but neither the algorithm nor its environment. Two
+mistakes can be detected only there: a policy for a different algorithm, and observations that a wrapper has rewritten.
+The classes of Stable-Baselines3 stay untouched, so the policy inspects its callers: the algorithm is the ``self`` of
+the calling method.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ _POLICY_OF = {
 }
 # algorithms without a policy in eqrl: the reason, and what to use instead
 _NO_POLICY = {
-    "RecurrentPPO": "it needs a recurrent policy; use PPO(EquivariantPolicy, ...), with what is to be remembered in the observation",
+    "RecurrentPPO": (
+        "it needs a recurrent policy; use PPO(EquivariantPolicy, ...), with what is to be remembered in the observation"
+    ),
     "MaskablePPO": "its actions are discrete and masked; use PPO(EquivariantPolicy, ...) with continuous actions",
-    "CrossQ": "its Q-functions need batch normalisation by component, which breaks the symmetry; use SAC(EquivariantSACPolicy, ...) "
-    "or TQC(EquivariantTQCPolicy, ...)",
+    "CrossQ": (
+        "its Q-functions need batch normalisation by component, which breaks the symmetry; use"
+        " SAC(EquivariantSACPolicy, ...) or TQC(EquivariantTQCPolicy, ...)"
+    ),
     "DQN": "its actions are discrete; use SAC(EquivariantSACPolicy, ...) with continuous actions",
     "QRDQN": "its actions are discrete; use TQC(EquivariantTQCPolicy, ...) with continuous actions",
     "ARS": "it searches a small deterministic policy without a value; use PPO(EquivariantPolicy, ...)",
@@ -58,9 +63,13 @@ def check_algorithm(policy: type, algorithm: BaseAlgorithm) -> None:
     name = next(base.__name__ for base in policy.__mro__ if base.__name__ in _POLICY_OF.values())
     for base in type(algorithm).__mro__:
         if base.__name__ in _NO_POLICY:
-            raise ValueError(f"{name} is not for {base.__name__}, and eqrl has no policy that is: {_NO_POLICY[base.__name__]}")
+            raise ValueError(
+                f"{name} is not for {base.__name__}, and eqrl has no policy that is: {_NO_POLICY[base.__name__]}"
+            )
         if base.__name__ in _POLICY_OF:
             right = _POLICY_OF[base.__name__]
             if right != name:
-                raise ValueError(f"{name} is not for {base.__name__}; write {base.__name__}({right}, ...), from eqrl.agents")
+                raise ValueError(
+                    f"{name} is not for {base.__name__}; write {base.__name__}({right}, ...), from eqrl.agents"
+                )
             return

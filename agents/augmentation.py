@@ -22,13 +22,14 @@ _BOX = ""  # the key of an observation that is not a dict
 class RandomRotation(VecEnvWrapper):
     """Show every episode in a random orientation.
 
-    For each environment and episode, a group element g is sampled uniformly. The agent sees ``g s``, and the inverse of g acts
-    on its actions, so the agent acts in a transformed world. Rewards do not change.
+    For each environment and episode, a group element g is sampled uniformly. The agent sees ``g s``, and the inverse of
+    g acts on its actions, so the agent acts in a transformed world. Rewards do not change.
     With an ordinary network (``MlpPolicy``, or ``network="mlp"``) this is the augmentation baseline.
 
     Args:
         venv: vectorised environment with typed spaces.
-        group: group to sample from, by default the rotations and mirrors of the world that the observation space declares.
+        group: group to sample from, by default the rotations and mirrors of the world that the observation space
+            declares.
         seed: seed of the samples; ``venv.seed`` sets it as well.
 
     Raises:

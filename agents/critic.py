@@ -21,15 +21,15 @@ from eqrl.symmetry import scalars
 class EquivariantCritic(BaseModel):
     """Several invariant Q-functions, ``Q(g s, g a) = Q(s, a)``.
 
-    The action is part of the input representation of each backbone, in units of its bounds. A vector action that reaches out
-    of its ball is shortened first, as in the environment. SB3's TD3 clamps its target noise component by component, and an
-    action in the corner of the cube must have the value of the point of the ball that it becomes.
+    The action is part of the input representation of each backbone, in units of its bounds. A vector action that
+    reaches out of its ball is shortened first, as in the environment. SB3's TD3 clamps its target noise component by
+    component, and an action in the corner of the cube must have the value of the point of the ball that it becomes.
 
     In a gradient step, the critic also collects the statistics of the observations, once for each minibatch.
 
-    Actions with a gradient come from the actor, so the Q-values belong to the actor's loss. Its gradient then flows through
-    the Q-functions to the actor, but their parameters get none: SB3 would discard it, and it takes a third of the time of
-    the backward pass.
+    Actions with a gradient come from the actor, so the Q-values belong to the actor's loss. Its gradient then flows
+    through the Q-functions to the actor, but their parameters get none: SB3 would discard it, and it takes a third of
+    the time of the backward pass.
 
     Args:
         observation_space: typed observation space.

@@ -12,7 +12,10 @@ def describe(policy: nn.Module, networks: Networks) -> str:
     count = sum(p.numel() for p in policy.parameters() if p.requires_grad)
     return "\n".join(
         [
-            f"{type(policy).__name__}: commutes with {networks.group}, of {networks.observation.group} that the environment declares",
+            (
+                f"{type(policy).__name__}: commutes with {networks.group}, of {networks.observation.group} that the"
+                " environment declares"
+            ),
             networks.describe(),
             f"{count} trainable parameters",
             "",

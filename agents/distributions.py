@@ -20,11 +20,11 @@ _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 class EquivariantGaussian(Distribution):
     """Gaussian with one width for each orbit of the action, followed by the radial squash.
 
-    Where nothing is squashed (joint torques under PPO), this is SB3's diagonal Gaussian with tied widths, and it costs the
-    same. ``log_prob(g a | g s) = log_prob(a | s)`` holds exactly.
+    Where nothing is squashed (joint torques under PPO), this is SB3's diagonal Gaussian with tied widths, and it costs
+    the same. ``log_prob(g a | g s) = log_prob(a | s)`` holds exactly.
 
-    Padded entries are not part of the distribution: they are exactly zero in every action, and densities and entropies leave
-    them out. Only TRPO's divergence, a mean over entries, counts them, as entries that never differ.
+    Padded entries are not part of the distribution: they are exactly zero in every action, and densities and entropies
+    leave them out. Only TRPO's divergence, a mean over entries, counts them, as entries that never differ.
 
     Args:
         geometry: blocks and radii of the action space.
@@ -69,8 +69,9 @@ class EquivariantGaussian(Distribution):
     def entropy(self) -> Tensor:
         """Differential entropy, shape ``(B,)``.
 
-        It is exact without a squash. With a squash, one reparameterised sample estimates the mean log-determinant of the
-        Jacobian. This estimate is unbiased and has a gradient, whereas SB3 has no entropy for squashed Gaussians (``None``).
+        It is exact without a squash. With a squash, one reparameterised sample estimates the mean log-determinant of
+        the Jacobian. This estimate is unbiased and has a gradient, whereas SB3 has no entropy for squashed Gaussians
+        (``None``).
         """
         entropy = cleared(self.log_std + (0.5 + _HALF_LOG_TAU), self.valid).sum(-1)
         if self.geometry.any_squashed:
@@ -89,7 +90,8 @@ class EquivariantGaussian(Distribution):
     def distribution(self) -> Normal:  # type: ignore[override]
         """The Gaussian before the squash, ``(B, dim)``.
 
-        The squash is a bijection, so the KL divergence of two such Gaussians, which TRPO bounds, is that of the actions.
+        The squash is a bijection, so the KL divergence of two such Gaussians, which TRPO bounds, is that of the
+        actions.
         """
         return Normal(self.mean, cleared(self.log_std, self.valid).exp().expand_as(self.mean))
 

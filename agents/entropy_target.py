@@ -11,14 +11,17 @@ class EntropyTarget(nn.Module):
     """Sets the target entropy of every minibatch from the number of real action entries in its samples.
 
     SAC's temperature follows the mean of ``log_prob + target_entropy`` over a minibatch. An action without padding has
-    the algorithm's target, by default -1 per entry; a sample with n real entries has n times the target of one entry. SAC only
-    uses the mean over the minibatch, so the mean of the samples' targets is the number that Stable-Baselines3 reads.
+    the algorithm's target, by default -1 per entry; a sample with n real entries has n times the target of one entry.
+    SAC only uses the mean over the minibatch, so the mean of the samples' targets is the number that Stable-Baselines3
+    reads.
 
     Args:
         dim: number of action entries, padding included.
     """
 
-    shares: Tensor  # (2,) float64: target of one entry, and the target set last; in the state dict, so that runs can resume
+    shares: (
+        Tensor  # (2,) float64: target of one entry, and the target set last; in the state dict, so that runs can resume
+    )
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Export of the deterministic policy of a model to a file: :func:`export_policy`.
 
-The exported graph is everything that ``model.predict(observation, deterministic=True)`` computes: normalisation, network,
-squash, and Stable-Baselines3's clip or rescaling to the bounds of the action. It runs without eqrl and Stable-Baselines3, and
-it has the symmetry of the policy.
+The exported graph is everything that ``model.predict(observation, deterministic=True)`` computes: normalisation,
+network, squash, and Stable-Baselines3's clip or rescaling to the bounds of the action. It runs without eqrl and
+Stable-Baselines3, and it has the symmetry of the policy.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class DeterministicPolicy(nn.Module):
         policy = model.policy
         if not isinstance(policy, SymmetricPolicy):
             raise UsageError(
-                f"{type(policy).__name__} is no policy of eqrl and cannot be exported; train with network mlp, which is the same "
-                "network behind eqrl's normaliser"
+                f"{type(policy).__name__} is no policy of eqrl and cannot be exported; train with network mlp, which is"
+                " the same network behind eqrl's normaliser"
             )
         actor: Any = getattr(policy, "actor", None)
         self.unit = actor is not None  # SAC and TD3 act in units of the bounds
@@ -104,8 +104,14 @@ class DeterministicPolicy(nn.Module):
     def description(self) -> dict[str, str]:
         """What users of the file have to know: the fields of observations and actions, and the group."""
         space = self.observation_space
-        entries = {key: space[key] for key in sorted(space.spaces)} if isinstance(space, spaces.Dict) else {OBSERVATION: space}
-        tables = {key: representation_of(entry).table() for key, entry in {**entries, ACTION: self.action_space}.items()}
+        entries = (
+            {key: space[key] for key in sorted(space.spaces)}
+            if isinstance(space, spaces.Dict)
+            else {OBSERVATION: space}
+        )
+        tables = {
+            key: representation_of(entry).table() for key, entry in {**entries, ACTION: self.action_space}.items()
+        }
         return {"eqrl": version("eqrl"), "network": self.backbone.label, "group": str(self.group), **tables}
 
 
@@ -150,7 +156,9 @@ def writer(path: Path) -> Callable[[DeterministicPolicy, Path], None]:
     if path.suffix != ".onnx":
         raise UsageError(f"file {path}: unknown kind {path.suffix!r}; use .onnx or .pt2")
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        raise UsageError(f"file {path}: ONNX needs {' and '.join(missing)}; pip install 'eqrl[export]', or write a .pt2 file")
+        raise UsageError(
+            f"file {path}: ONNX needs {' and '.join(missing)}; pip install 'eqrl[export]', or write a .pt2 file"
+        )
     return _write_onnx
 
 

@@ -101,7 +101,11 @@ class TypedFeatures(BaseFeaturesExtractor):
 
     def _cached(self, observation: Observation) -> Tensor | None:
         """The features of the last minibatch, if this is the same object and nothing has written to it."""
-        if self._minibatch is None or self._minibatch[0] is not observation or self._minibatch[1] != _versions(observation):
+        if (
+            self._minibatch is None
+            or self._minibatch[0] is not observation
+            or self._minibatch[1] != _versions(observation)
+        ):
             return None
         return self._minibatch[2]
 

@@ -1,9 +1,9 @@
 """Mirror loss: a term in the loss pulls an ordinary network towards equivariance (Yu et al., 2018).
 
-``coef * mean || mean(g s) - g mean(s) ||^2`` is added to the loss of SB3's algorithms. Their ``train()`` computes the loss
-in one piece and has no hook for additional terms. The term is therefore attached to a tensor from which the loss is computed,
-by an identity whose backward pass also starts the gradient of the term. Gradient clipping and the optimiser then see the sum,
-no code of SB3 is copied, and SB3's classes stay unchanged.
+``coef * mean || mean(g s) - g mean(s) ||^2`` is added to the loss of SB3's algorithms. Their ``train()`` computes the
+loss in one piece and has no hook for additional terms. The term is therefore attached to a tensor from which the loss
+is computed, by an identity whose backward pass also starts the gradient of the term. Gradient clipping and the
+optimiser then see the sum, no code of SB3 is copied, and SB3's classes stay unchanged.
 
 The loss measures a policy by the map that it is trained with. With a wrong map, the loss still goes to zero;
 ``eqrl.proof.measure_behaviour`` measures equivariance in the world instead.
@@ -33,21 +33,22 @@ Function = Callable[..., Any]
 class MirrorLoss(BaseAlgorithm):
     """Mixin for algorithms with a mirror loss. It precedes SB3's class, or a similar one such as TQC, among the bases.
 
-    For a finite group, the loss is a mean over its generators. For a continuous group, each observation is compared with its
-    image under a random element. The cost is one more pass of the actor for each generator. ``train/mirror_loss`` logs the
-    term without its weight; SB3's ``train/loss`` does not contain it.
+    For a finite group, the loss is a mean over its generators. For a continuous group, each observation is compared
+    with its image under a random element. The cost is one more pass of the actor for each generator.
+    ``train/mirror_loss`` logs the term without its weight; SB3's ``train/loss`` does not contain it.
 
     Args:
         args: arguments of SB3's class.
-        mirror_coef: weight of the loss of the policy. Actions are in the algorithm's units (PPO: those of the environment,
-            SAC and TD3: those of the bounds), and the square is a mean over entries.
+        mirror_coef: weight of the loss of the policy. Actions are in the algorithm's units (PPO: those of the
+            environment, SAC and TD3: those of the bounds), and the square is a mean over entries.
         mirror_value_coef: weight of the loss of the value, ``(V(g s) - V(s))^2``, or of the Q-functions.
         mirror_group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
         kwargs: arguments of SB3's class.
 
     Raises:
         UntypedSpaceError: if a space is not typed.
-        BreaksSymmetryError: if observations are normalised outside the policy, or the group does not keep the box of actions.
+        BreaksSymmetryError: if observations are normalised outside the policy, or the group does not keep the box of
+            actions.
         ValueError: for a negative weight, or a group that the environment does not declare.
     """
 

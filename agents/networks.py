@@ -54,8 +54,9 @@ class Networks:
             small, large = self.critic_group, self.actor_group
         else:
             raise ValueError(
-                f"the actor ({self.network!r}) commutes with {self.actor_group} and the critic ({self.critic_network!r}) with "
-                f"{self.critic_group}, and neither contains the other; name one group for both with group="
+                f"the actor ({self.network!r}) commutes with {self.actor_group} and the critic"
+                f" ({self.critic_network!r}) with {self.critic_group}, and neither contains the other; name one group"
+                " for both with group="
             )
         object.__setattr__(self, "groups", (small, large))
 
@@ -137,8 +138,8 @@ def choose_networks(
         network_kwargs: options of the actor's backbone.
         critic_network: backbone of the critic; None means that of the actor.
         critic_kwargs: options of the critic's backbone; None means those of the actor if the backbone is the same.
-        group: ``"auto"`` for the largest group that each backbone honours cheaply, ``"full"`` for the whole group of the
-            environment, or a subgroup of it, by name or as a ``Group``.
+        group: ``"auto"`` for the largest group that each backbone honours cheaply, ``"full"`` for the whole group of
+            the environment, or a subgroup of it, by name or as a ``Group``.
 
     Raises:
         UntypedSpaceError: if a space is not typed.
@@ -159,7 +160,9 @@ def choose_networks(
     else:
         critic_options = network_options("critic_kwargs", critic_network, critic_kwargs)
     actor_group, critic_group = (_choose_group(group, name, observation) for name in (network, critic_network))
-    return Networks(observation, action, network, actor_options, critic_network, critic_options, actor_group, critic_group)
+    return Networks(
+        observation, action, network, actor_options, critic_network, critic_options, actor_group, critic_group
+    )
 
 
 def _exchange(network: str, observation: Representation) -> str:
@@ -168,7 +171,9 @@ def _exchange(network: str, observation: Representation) -> str:
     if not names or network not in BACKBONES:
         return ""
     statement = (
-        "and with every exchange" if BACKBONES[network].exchanges else "but gives each slot weights of its own, not exchange"
+        "and with every exchange"
+        if BACKBONES[network].exchanges
+        else "but gives each slot weights of its own, not exchange"
     )
     return f", {statement} of {', '.join(names)}"
 
@@ -183,7 +188,9 @@ def _choose_group(choice: GroupChoice, network: str, observation: Representation
     if isinstance(choice, str):
         if choice not in GROUPS:
             known = ("auto", "full", *GROUPS)
-            raise ValueError(f"unknown group {choice!r}; {suggestion(choice, known)} Known are {known} and Group objects")
+            raise ValueError(
+                f"unknown group {choice!r}; {suggestion(choice, known)} Known are {known} and Group objects"
+            )
         choice = GROUPS[choice]
     if not choice.is_subgroup_of(observation.group):
         raise ValueError(
@@ -197,8 +204,9 @@ def _without_symmetry(network: str, declared: Group) -> str:
     """Message for a network that is meant to keep a symmetry but has none to keep, with the fix."""
     if not declared.generators:
         return (
-            f"the spaces declare the trivial group, so {network!r} would have no symmetry to keep; declare one on every "
-            "Representation, Representation(fields, group=SO2) for instance, or say that none is meant: network='mlp' or group='1'"
+            f"the spaces declare the trivial group, so {network!r} would have no symmetry to keep; declare one on every"
+            " Representation, Representation(fields, group=SO2) for instance, or say that none is meant: network='mlp'"
+            " or group='1'"
         )
     return (
         f"{network!r} honours nothing of group {declared} without being asked, since all of it relabels the body; "

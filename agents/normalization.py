@@ -1,11 +1,11 @@
 """Running normalisation inside the policy, equivariant by construction.
 
-Statistics of single coordinates, such as those of ``VecNormalize``, scale the axes of a vector differently and so break its
-rotation. Here every orbit of coordinates has one scale, an offset is removed only where the group permits one, and
+Statistics of single coordinates, such as those of ``VecNormalize``, scale the axes of a vector differently and so break
+its rotation. Here every orbit of coordinates has one scale, an offset is removed only where the group permits one, and
 outliers are shortened along their own direction.
 
-The statistics are buffers named ``running_*``. Stable-Baselines3 therefore saves them with the weights and copies them into
-target networks unchanged, instead of averaging them.
+The statistics are buffers named ``running_*``. Stable-Baselines3 therefore saves them with the weights and copies them
+into target networks unchanged, instead of averaging them.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class RunningNorm(nn.Module):
         number, total, squares = self.running_moments
         mean = torch.where(self.offset, total / number.clamp_min(1.0), 0.0)
         variance = (squares / number.clamp_min(1.0) - mean.square()).clamp_min(0.0)
-        # One virtual sample of unit size limits the gain of coordinates that have hardly varied yet, such as velocities at reset.
+        # One virtual sample of unit size limits the gain of coordinates that have hardly varied yet, such as velocities
+        # at reset.
         variance = (number * variance + 1.0) / (number + 1.0)
         gain = variance.clamp_min(1e-8).rsqrt()
         # in place, because SAC and TD3 hold references to these tensors

@@ -53,7 +53,9 @@ def network_options(name: str, network: str, options: Mapping[str, Any] | None) 
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise ValueError(f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden:[64,64]}}', in quotes")
+        raise ValueError(
+            f"{name}={options!r} does not hold options; give for instance '{name}:{{hidden:[64,64]}}', in quotes"
+        )
     known = set(inspect.signature(BACKBONES[network]).parameters) - _SET_BY_POLICY if network in BACKBONES else set()
     for option in options if known else ():
         if option not in known:
@@ -62,5 +64,7 @@ def network_options(name: str, network: str, options: Mapping[str, Any] | None) 
     if hidden is not None and (
         not isinstance(hidden, (list, tuple)) or not all(isinstance(width, Integral) for width in hidden)
     ):
-        raise ValueError(f"{name}: hidden={hidden!r} are not the widths of layers; give whole numbers, [64, 64] for instance")
+        raise ValueError(
+            f"{name}: hidden={hidden!r} are not the widths of layers; give whole numbers, [64, 64] for instance"
+        )
     return dict(options)

@@ -25,8 +25,8 @@ Observations = Any  # a tensor of shape (B, dim), or a dict of them
 class Orbit:
     """The action of a group on the observations and actions of an environment.
 
-    Actions may be in the units of the environment or, as SAC and TD3 store them, scaled to [-1, 1]: the group has to map
-    the box of actions to itself, and then the scaling commutes with the group.
+    Actions may be in the units of the environment or, as SAC and TD3 store them, scaled to [-1, 1]: the group has to
+    map the box of actions to itself, and then the scaling commutes with the group.
 
     Args:
         observation_space: a ``TypedBox``, or a ``Dict`` of them.
@@ -90,8 +90,8 @@ def _resolved_group(choice: GroupChoice | None, declared: Group) -> Group:
     elif isinstance(choice, str):
         if choice not in GROUPS:
             raise ValueError(
-                f"unknown group {choice!r}; {suggestion(choice, GROUPS)} Known are {tuple(GROUPS)}, Group objects, and None for "
-                "all that the environment declares"
+                f"unknown group {choice!r}; {suggestion(choice, GROUPS)} Known are {tuple(GROUPS)}, Group objects, and"
+                " None for all that the environment declares"
             )
         choice = GROUPS[choice]
     if not choice.is_subgroup_of(declared):

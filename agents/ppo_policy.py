@@ -88,7 +88,9 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         self.log_std = distribution.proba_distribution_net(self.log_std_init)
         # a small last layer makes the first actions nearly independent of the observation (Andrychowicz et al., 2021)
         self.action_net = self.networks.actor(self.networks.action, gain=0.01)
-        self.value_net = self.networks.critic(self.networks.observation, scalars("value", 1, self.networks.observation.group))
+        self.value_net = self.networks.critic(
+            self.networks.observation, scalars("value", 1, self.networks.observation.group)
+        )
         self._choose_kernel()
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 

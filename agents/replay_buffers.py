@@ -1,7 +1,7 @@
 """Orbit augmentation for SAC, TD3 and similar algorithms: replay buffers that return transformed transitions.
 
-This is the usual alternative to an equivariant network: an ordinary network learns the symmetry from data. If the world has
-the symmetry, ``(g s, g a, r, g s')`` is as valid a transition as ``(s, a, r, s')``, so the updates stay unbiased.
+This is the usual alternative to an equivariant network: an ordinary network learns the symmetry from data. If the world
+has the symmetry, ``(g s, g a, r, g s')`` is as valid a transition as ``(s, a, r, s')``, so the updates stay unbiased.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class SymmetricReplayBuffer(ReplayBuffer):
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
         probability: probability with which each transition is transformed at all (mode ``"random"``).
         mode: ``"random"`` transforms each transition by a random element. ``"all"``, for finite groups, samples fewer
-            transitions and returns the whole orbit of each, starting with the transition itself. The batch has the size that
-            was asked for (TQC relies on it), so the last orbit is incomplete unless this size is a multiple of the order.
+            transitions and returns the whole orbit of each, starting with the transition itself. The batch has the size
+            that was asked for (TQC relies on it), so the last orbit is incomplete unless this size is a multiple of the
+            order.
         kwargs: further arguments of SB3's class.
 
     Raises:
@@ -84,7 +85,10 @@ class SymmetricReplayBuffer(ReplayBuffer):
         refuse_normalised_observations(env)
         if self.mode == "random":
             return turned(
-                self.orbit, super().sample(batch_size, env), self.orbit.draw(batch_size), _coins(self.probability, batch_size)
+                self.orbit,
+                super().sample(batch_size, env),
+                self.orbit.draw(batch_size),
+                _coins(self.probability, batch_size),
             )
         elements = self.orbit.group.elements()
         order = len(elements.R)
@@ -160,4 +164,6 @@ def _check_kind(buffer: ReplayBuffer, space: gymnasium.Space[Any]) -> None:
     given, needed = isinstance(buffer, DictReplayBuffer), isinstance(space, spaces.Dict)
     if given != needed:
         fitting = "SymmetricDictReplayBuffer or SymmetricHerReplayBuffer" if needed else "SymmetricReplayBuffer"
-        raise ValueError(f"{type(buffer).__name__} does not fit observations of a {type(space).__name__}; use {fitting}")
+        raise ValueError(
+            f"{type(buffer).__name__} does not fit observations of a {type(space).__name__}; use {fitting}"
+        )

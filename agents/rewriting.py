@@ -1,9 +1,9 @@
 """Detection of wrappers that rewrite the numbers of a typed space but keep the space.
 
-A typed space tells how the numbers of an environment turn. A wrapper that rewrites the numbers without changing the space,
-such as ``VecNormalize``, makes this wrong, and the spaces do not show it. Every layer between the environment and the agent is
-therefore checked. Layers that pass numbers on unchanged are known; any other layer is tried: a copy of it wraps a stand-in
-that returns known numbers. They must come out unchanged, and actions must arrive unchanged.
+A typed space tells how the numbers of an environment turn. A wrapper that rewrites the numbers without changing the
+space, such as ``VecNormalize``, makes this wrong, and the spaces do not show it. Every layer between the environment
+and the agent is therefore checked. Layers that pass numbers on unchanged are known; any other layer is tried: a copy of
+it wraps a stand-in that returns known numbers. They must come out unchanged, and actions must arrive unchanged.
 
 A layer that declares a typed space of its own is trusted, and the layers below it are not checked.
 """
@@ -20,7 +20,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces, wrappers
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecEnvWrapper, VecMonitor, VecNormalize, VecVideoRecorder
+from stable_baselines3.common.vec_env import (
+    VecCheckNan,
+    VecEnv,
+    VecEnvWrapper,
+    VecMonitor,
+    VecNormalize,
+    VecVideoRecorder,
+)
 
 from eqrl.agents.echo import Echo, VecEcho, same, sample
 from eqrl.agents.errors import BreaksSymmetryError
@@ -224,14 +231,15 @@ def _message(layer: Layer, what: What) -> str:
         return _generic(name, what)
     fix = "use VecNormalize(env, norm_obs=False)" if isinstance(layer, VecNormalize) else "leave it out"
     return (
-        f"{name} scales every component of an observation by its own statistics, which breaks the symmetry: what comes out does not "
-        f"turn as its space says; {fix}, the policies of eqrl normalise their observations themselves"
+        f"{name} scales every component of an observation by its own statistics, which breaks the symmetry: what comes"
+        f" out does not turn as its space says; {fix}, the policies of eqrl normalise their observations themselves"
     )
 
 
 def _generic(name: str, what: What) -> str:
     return (
-        f"{name} rewrites the {what}s of a typed environment and keeps the {what} space, which breaks the symmetry if they no longer "
-        f"turn as that space says; leave it out, or say how the new ones turn: give the wrapper a space of its own, "
-        f"self.{what}_space = TypedBox(Representation(...), ...), or declare their fields with eqrl.with_symmetry around it"
+        f"{name} rewrites the {what}s of a typed environment and keeps the {what} space, which breaks the symmetry if"
+        " they no longer turn as that space says; leave it out, or say how the new ones turn: give the wrapper a space"
+        f" of its own, self.{what}_space = TypedBox(Representation(...), ...), or declare their fields with"
+        " eqrl.with_symmetry around it"
     )

@@ -1,17 +1,17 @@
 """Orbit augmentation for PPO: rollout buffers that return transformed samples, and its pitfall.
 
-PPO compares the new probability of a sample with the one under which it was drawn. A transformed sample ``(g s, g a)`` was
-drawn from the *transformed* policy ``g pi``, with density ``pi_old(a | s)``. The surrogate is unbiased with that density, so
-reusing the old log-probability is correct. But the ratio ``pi(g a | g s) / pi_old(a | s)`` is initially one only if the policy
-is already equivariant. For an ordinary network it is far from one before the first gradient step. Clipping is meant to keep
-the new policy close to the old one; here it discards samples and keeps the policy close to ``g pi`` instead. ``first_ratios``
-measures how many. A network that is augmented from its first rollout on stays close enough to equivariance to learn; a
-network that has learnt without augmentation is far from it.
+PPO compares the new probability of a sample with the one under which it was drawn. A transformed sample ``(g s, g a)``
+was drawn from the *transformed* policy ``g pi``, with density ``pi_old(a | s)``. The surrogate is unbiased with that
+density, so reusing the old log-probability is correct. But the ratio ``pi(g a | g s) / pi_old(a | s)`` is initially one
+only if the policy is already equivariant. For an ordinary network it is far from one before the first gradient step.
+Clipping is meant to keep the new policy close to the old one; here it discards samples and keeps the policy close to
+``g pi`` instead. ``first_ratios`` measures how many. A network that is augmented from its first rollout on stays close
+enough to equivariance to learn; a network that has learnt without augmentation is far from it.
 
-``log_prob="recompute"`` uses ``log pi_old(g a | g s)`` instead. All ratios are one and the trust region surrounds the right
-policy, but the actions were not drawn from that density, so the gradient is biased to the extent that the policy is not
-equivariant. As measured by ``scripts/measure_clipping.py``, this bias does far more harm than the clipping; the option is here
-for comparison. No unbiased choice has all ratios at one; for an equivariant policy both choices agree.
+``log_prob="recompute"`` uses ``log pi_old(g a | g s)`` instead. All ratios are one and the trust region surrounds the
+right policy, but the actions were not drawn from that density, so the gradient is biased to the extent that the policy
+is not equivariant. As measured by ``scripts/measure_clipping.py``, this bias does far more harm than the clipping; the
+option is here for comparison. No unbiased choice has all ratios at one; for an equivariant policy both choices agree.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _CHUNK = 4096
 class SymmetricRolloutBuffer(RolloutBuffer):
     """SB3's rollout buffer, with every sample transformed by an element of a group.
 
-    ``PPO("MlpPolicy", env, rollout_buffer_class=SymmetricRolloutBuffer)``. Advantages, returns and values are invariant.
-    Each sample of a rollout has one element for all epochs.
+    ``PPO("MlpPolicy", env, rollout_buffer_class=SymmetricRolloutBuffer)``. Advantages, returns and values are
+    invariant. Each sample of a rollout has one element for all epochs.
 
     Args:
         buffer_size: number of steps.
@@ -52,16 +52,19 @@ class SymmetricRolloutBuffer(RolloutBuffer):
         args: further arguments of SB3's class.
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
         probability: probability with which each sample is transformed at all (mode ``"random"``).
-        mode: ``"random"``, or, for finite groups, ``"all"``: every minibatch holds the orbits of its samples, starting with
-            the samples themselves, and so grows by the order of the group.
-        log_prob: ``"reuse"`` keeps the old log-probabilities. ``"recompute"`` evaluates the policy at the transformed samples
-            once in each rollout and needs ``model.rollout_buffer.bind(model.policy)``. The module's docstring compares them.
+        mode: ``"random"``, or, for finite groups, ``"all"``: every minibatch holds the orbits of its samples, starting
+            with the samples themselves, and so grows by the order of the group.
+        log_prob: ``"reuse"`` keeps the old log-probabilities. ``"recompute"`` evaluates the policy at the transformed
+            samples once in each rollout and needs ``model.rollout_buffer.bind(model.policy)``. The module's docstring
+            compares them.
         kwargs: further arguments of SB3's class.
 
     Raises:
         UntypedSpaceError: if a space is not typed.
-        BreaksSymmetryError: if the group does not map the box of actions to itself, or a wrapper has rewritten the observations.
-        ValueError: for a wrong group, probability, mode or log_prob, or if the class does not fit the observation space.
+        BreaksSymmetryError: if the group does not map the box of actions to itself, or a wrapper has rewritten the
+            observations.
+        ValueError: for a wrong group, probability, mode or log_prob, or if the class does not fit the observation
+            space.
     """
 
     def __init__(
@@ -167,8 +170,8 @@ def first_ratios(model: PPO) -> NDArray[np.float32]:
         model: a PPO model whose rollout buffer is full, as in a callback's ``on_rollout_end``.
 
     Returns:
-        ``pi(a | s) / pi_old`` of every sample, shape ``(n,)``. All are one for SB3's buffer, and for an augmented one if the
-        policy is equivariant. PPO clips those outside ``1 +- clip_range`` before it has learnt anything.
+        ``pi(a | s) / pi_old`` of every sample, shape ``(n,)``. All are one for SB3's buffer, and for an augmented one
+        if the policy is equivariant. PPO clips those outside ``1 +- clip_range`` before it has learnt anything.
     """
     training = model.policy.training
     model.policy.set_training_mode(False)
@@ -184,4 +187,6 @@ def _check_kind(buffer: RolloutBuffer, space: gymnasium.Space[Any]) -> None:
     given, needed = isinstance(buffer, DictRolloutBuffer), isinstance(space, spaces.Dict)
     if given != needed:
         fitting = "SymmetricDictRolloutBuffer" if needed else "SymmetricRolloutBuffer"
-        raise ValueError(f"{type(buffer).__name__} does not fit observations of a {type(space).__name__}; use {fitting}")
+        raise ValueError(
+            f"{type(buffer).__name__} does not fit observations of a {type(space).__name__}; use {fitting}"
+        )

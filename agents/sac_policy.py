@@ -51,7 +51,9 @@ class EquivariantSACActor(BasePolicy):
         self.entropy_target = None if self.padding is None else EntropyTarget(self.geometry.dim)
         widths = Field("log_std", f"{self.action_dist.orbits}x0e")
         action = networks.action
-        self.backbone = networks.actor(Representation((*action.fields, widths), action.entities, action.group), gain=0.1)
+        self.backbone = networks.actor(
+            Representation((*action.fields, widths), action.entities, action.group), gain=0.1
+        )
 
     def forward(self, obs: PyTorchObs, deterministic: bool = False) -> Tensor:
         """Actions in units of their bounds, shape ``(B, action_dim)``."""
@@ -86,10 +88,11 @@ class EquivariantSACActor(BasePolicy):
 class EquivariantSACPolicy(OffPolicyMixin, SACPolicy):  # type: ignore[misc]  # its features are typed
     """Drop-in policy: ``SAC(EquivariantSACPolicy, env)``, also with ``HerReplayBuffer``.
 
-    ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in
-    ``policy.group`` and all weights. SAC's ``target_entropy="auto"`` is minus the number of action entries, a value meant for
-    a cube. A ball is smaller, so the same randomness corresponds to a somewhat lower target. Where slots of the action are
-    padded, the target of each sample is the share of its real entries.
+    ``mode(g s) = g mode(s)``, ``log_prob(g a | g s) = log_prob(a | s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g
+    in
+    ``policy.group`` and all weights. SAC's ``target_entropy="auto"`` is minus the number of action entries, a value
+    meant for a cube. A ball is smaller, so the same randomness corresponds to a somewhat lower target. Where slots of
+    the action are padded, the target of each sample is the share of its real entries.
 
     Statistics of the observations are collected from the minibatches of gradient steps.
 

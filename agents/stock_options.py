@@ -23,8 +23,9 @@ NetArch = Sequence[int] | Mapping[str, Sequence[int]]
 
 _RECURRENT = "there is no recurrent policy in eqrl; put what is to be remembered into the observation"
 _FEATURES = (
-    "the features are the typed observation, normalised in the policy (options normalize, normalize_until, relative_goal); "
-    "compute others in the environment and give them types, or in the network: network=, network_kwargs="
+    "the features are the typed observation, normalised in the policy (options normalize, normalize_until,"
+    " relative_goal); compute others in the environment and give them types, or in the network: network=,"
+    " network_kwargs="
 )
 # For each option: the accepted values (None: any, without effect), and the message for all others.
 _OTHERS: Mapping[str, tuple[Sequence[Any] | None, str]] = {
@@ -34,12 +35,17 @@ _OTHERS: Mapping[str, tuple[Sequence[Any] | None, str]] = {
     "normalize_images": (None, ""),
     "ortho_init": (
         [True],
-        "equivariant layers have an initialisation of their own, orthogonal where they are plain; leave ortho_init out. "
-        "network_kwargs={'output_gain': 1.0} starts the actor's last layer at full size",
+        (
+            "equivariant layers have an initialisation of their own, orthogonal where they are plain; leave ortho_init"
+            " out. network_kwargs={'output_gain': 1.0} starts the actor's last layer at full size"
+        ),
     ),
     "squash_output": (
         [False],
-        "actions that are bounded vectors are squashed into their ball already, without leaving the symmetry; leave it out",
+        (
+            "actions that are bounded vectors are squashed into their ball already, without leaving the symmetry; leave"
+            " it out"
+        ),
     ),
     "features_extractor_class": ([None, FlattenExtractor, CombinedExtractor, TypedFeatures], _FEATURES),
     "features_extractor_kwargs": ([None, {}], _FEATURES),
@@ -89,7 +95,9 @@ def translated(
     for option, (name, _, _) in given.items():
         for holder, options in (("network_kwargs", actor_options), ("critic_kwargs", critic_options)):
             if isinstance(options, Mapping) and option in options:
-                raise ValueError(f"{name} and {holder}={{{option!r}: ...}} say the same thing twice; leave one of them out")
+                raise ValueError(
+                    f"{name} and {holder}={{{option!r}: ...}} say the same thing twice; leave one of them out"
+                )
     actor_widths = {option: value for option, (_, value, _) in given.items()}
     critic_widths = {option: value for option, (_, _, value) in given.items()}
     return {**(actor_options or {}), **actor_widths}, {**(critic_options or {}), **critic_widths}
@@ -137,18 +145,23 @@ def _widths(net_arch: Any, critic: str) -> tuple[list[int], list[int]]:
         net_arch = net_arch[0]  # the form of SB3 before 1.8, which it still accepts
     if not isinstance(net_arch, Mapping):
         return _layers("net_arch", net_arch), _layers("net_arch", net_arch)
-    missing = {"pi", critic} - set(net_arch) if critic != "vf" else set()  # on-policy, SB3 reads a missing key as no layers
+    missing = (
+        {"pi", critic} - set(net_arch) if critic != "vf" else set()
+    )  # on-policy, SB3 reads a missing key as no layers
     if missing or set(net_arch) - {"pi", critic}:
         raise ValueError(
-            f"net_arch={net_arch!r} does not hold widths for 'pi' and {critic!r}, the actor and the critic of this algorithm; "
-            f"give net_arch={{'pi': [64, 64], {critic!r}: [64, 64]}}, or network_kwargs={{'hidden': [64, 64]}}"
+            f"net_arch={net_arch!r} does not hold widths for 'pi' and {critic!r}, the actor and the critic of this"
+            f" algorithm; give net_arch={{'pi': [64, 64], {critic!r}: [64, 64]}}, or network_kwargs={{'hidden': [64,"
+            " 64]}"
         )
     actor, value = (_layers(f"net_arch[{key!r}]", net_arch.get(key, [])) for key in ("pi", critic))
     return actor, value
 
 
 def _layers(name: str, widths: Any) -> list[int]:
-    if not isinstance(widths, list | tuple) or not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+    if not isinstance(widths, list | tuple) or not all(
+        isinstance(width, int | np.integer) and width > 0 for width in widths
+    ):
         raise ValueError(f"{name}={widths!r} are not the widths of layers; give whole numbers, [64, 64] for instance")
     return [int(width) for width in widths]
 

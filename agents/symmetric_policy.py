@@ -204,9 +204,9 @@ class OffPolicyMixin(SymmetricPolicy):
     def unscale_action(self, scaled_action: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions in the environment's units.
 
-        The algorithm calls this method when it explores. Its actions may then be samples of the whole box or contain added
-        noise, both of which ignore padding. Padded entries are therefore set to zero, also in the given array, because the
-        algorithm stores that array in its replay buffer.
+        The algorithm calls this method when it explores. Its actions may then be samples of the whole box or contain
+        added noise, both of which ignore padding. Padded entries are therefore set to zero, also in the given array,
+        because the algorithm stores that array in its replay buffer.
         """
         explorer = sys._getframe(1).f_locals.get("self")
         if isinstance(explorer, BaseAlgorithm) and self._action_padding is not None:

@@ -55,9 +55,9 @@ class EquivariantTD3Actor(BasePolicy):
 class EquivariantTD3Policy(OffPolicyMixin, TD3Policy):  # type: ignore[misc]  # its features are typed
     """Drop-in policy: ``TD3(EquivariantTD3Policy, env, action_noise=BallNoise(...))``, also with ``HerReplayBuffer``.
 
-    ``pi(g s) = g pi(s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in ``policy.group`` and all weights. SB3 clamps TD3's
-    target noise component by component. The Q-functions shorten actions outside the ball and so stay invariant, but the
-    clamped noise itself is isotropic only up to the corners of the clamp.
+    ``pi(g s) = g pi(s)`` and ``Q(g s, g a) = Q(s, a)`` hold for every g in ``policy.group`` and all weights. SB3 clamps
+    TD3's target noise component by component. The Q-functions shorten actions outside the ball and so stay invariant,
+    but the clamped noise itself is isotropic only up to the corners of the clamp.
 
     Statistics of the observations are collected from the minibatches of gradient steps.
 

@@ -127,18 +127,19 @@ def make_vec(
         render_mode: ``"rgb_array"``, ``"human"`` or None.
         scene_rotation: degrees by which initial scenes are turned, one number or one an environment.
         goal_rotation: degrees by which goals alone are turned, likewise.
-        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end that
-            member's episode: truncated, with reward 0 and its last good observation.
+        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end
+            that member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
-        members: for a fleet, the name and arguments of each member, such as ``{"T": {"shape": "T"}, "bar": {"shape": "bar"}}``. Their
-            spaces must be equal; the environments are shared out to them evenly and in order, and every ``info`` names its
+        members: for a fleet, the name and arguments of each member, such as ``{"T": {"shape": "T"}, "bar": {"shape":
+            "bar"}}``. Their spaces must be equal; the environments are shared out to them evenly and in order, and
+            every ``info`` names its
             ``"member"``.
         task_arguments: the environment's own arguments; in a fleet, those that all members share.
 
     Raises:
-        ValueError: for an unknown id (naming the closest one) or an unknown argument; for a fleet, naming the member that does not
-            fit and why.
+        ValueError: for an unknown id (naming the closest one) or an unknown argument; for a fleet, naming the member
+            that does not fit and why.
     """
     from stable_baselines3.common.vec_env import VecMonitor
 

@@ -1,19 +1,21 @@
 """eqrl: reinforcement learning with policies that cannot break the symmetry of their world.
 
-The names below are the public API. Each is imported when it is first used, so ``import eqrl`` only registers the environments with
-Gymnasium. Everything else may move between versions.
+The names below are the public API. Each is imported when it is first used, so ``import eqrl`` only registers the
+environments with Gymnasium. Everything else may move between versions.
 
 - Environments: :data:`ENVIRONMENTS`, :func:`make_vec`, :func:`register`.
 - Spaces that know their symmetry: :class:`TypedBox`, :class:`Representation`, :class:`Field`, :class:`EntitySet`,
   :func:`representation_of`; groups: :class:`Group`, :class:`Generator`, :class:`Element`, :func:`about_gravity`,
   :func:`finite_group`, :data:`SO2`, :data:`O2`, :data:`SO3`, :data:`O3`.
 - Third-party environments: :func:`with_symmetry` types them, :func:`infer_types` proposes types.
-- Policies for Stable-Baselines3: :class:`EquivariantPolicy` (PPO), :class:`EquivariantSACPolicy`, :class:`EquivariantTD3Policy`,
-  :class:`EquivariantTQCPolicy`. Baselines and buffers that learn the symmetry are in :mod:`eqrl.agents`.
+- Policies for Stable-Baselines3: :class:`EquivariantPolicy` (PPO), :class:`EquivariantSACPolicy`,
+  :class:`EquivariantTD3Policy`, :class:`EquivariantTQCPolicy`. Baselines and buffers that learn the symmetry are in
+  :mod:`eqrl.agents`.
 - Models: :func:`derive` finds a model's symmetry, and its ``symmetrise`` makes it exact.
 - Proofs: :func:`verify` a model's or environment's symmetry, :func:`check_environment`, :func:`check_policy`,
   :func:`measure_behaviour`.
-- Runs: :class:`Config` and :func:`load`; training and evaluation are :func:`eqrl.train.train` and :func:`eqrl.evaluate.evaluate`.
+- Runs: :class:`Config` and :func:`load`; training and evaluation are :func:`eqrl.train.train` and
+  :func:`eqrl.evaluate.evaluate`.
 - Callbacks for your own training scripts: :class:`SaveTraining` (exact resume), :class:`ShareCores`.
 """
 
@@ -104,7 +106,19 @@ _ROOMS: Mapping[str, tuple[str, ...]] = {
     "runs.config": ("Config",),
     "threads": ("ShareCores",),
     "symmetry": (
-        *("O2", "O3", "SO2", "SO3", "Element", "EntitySet", "Field", "Generator", "Group", "Representation", "TypedBox"),
+        *(
+            "O2",
+            "O3",
+            "SO2",
+            "SO3",
+            "Element",
+            "EntitySet",
+            "Field",
+            "Generator",
+            "Group",
+            "Representation",
+            "TypedBox",
+        ),
         *("about_gravity", "finite_group", "representation_of"),
     ),
 }

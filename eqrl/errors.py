@@ -75,7 +75,15 @@ def one_line(what: str, repair: Callable[[str], str] = str) -> Iterator[None]:
         yield
     except UsageError:
         raise
-    except (gymnasium.error.Error, TypeError, ValueError, AssertionError, KeyError, FileNotFoundError, MemoryError) as error:
+    except (
+        gymnasium.error.Error,
+        TypeError,
+        ValueError,
+        AssertionError,
+        KeyError,
+        FileNotFoundError,
+        MemoryError,
+    ) as error:
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         text = text.removeprefix(f"{what.split()[-1]}: ")
         raise UsageError(f"{what}: {repair(text) or type(error).__name__}") from error

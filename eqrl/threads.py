@@ -1,9 +1,9 @@
 """Share the cores: the simulation has them while experience is collected, PyTorch during updates.
 
 PyTorch's worker threads do not sleep after an operation but spin for some milliseconds, waiting for the next one. The
-physics threads then share their cores with threads that do nothing: measured on 2 cores, ``PPO.learn`` on AntTarget takes
-1.5 times as long. Small networks gain nothing from a second thread while they act, so PyTorch gets one thread while
-experience is collected and all threads for the update.
+physics threads then share their cores with threads that do nothing: measured on 2 cores, ``PPO.learn`` on AntTarget
+takes 1.5 times as long. Small networks gain nothing from a second thread while they act, so PyTorch gets one thread
+while experience is collected and all threads for the update.
 """
 
 from __future__ import annotations

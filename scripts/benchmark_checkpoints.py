@@ -2,9 +2,10 @@
 
     python scripts/benchmark_checkpoints.py --json results/reliability/checkpoint_cost.json
 
-PPO trains the job of ``eqrl train`` without options; SAC trains with its preset on AntTarget and a full replay buffer of 1,000,000
-transitions. Both measure the steps/s of ``learn``, the seconds of a save after one default interval, and their ratio. SAC also
-measures the additional memory of a save, and the first save of a full buffer, which no run has to pay at once.
+PPO trains the job of ``eqrl train`` without options; SAC trains with its preset on AntTarget and a full replay buffer
+of 1,000,000 transitions. Both measure the steps/s of ``learn``, the seconds of a save after one default interval, and
+their ratio. SAC also measures the additional memory of a save, and the first save of a full buffer, which no run has to
+pay at once.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
     python scripts/benchmark_fleet.py --json results/fleet.json
 
-The members are hanging chains of 2 to 9 links (``tests/support/chains.py``), a batch of 8 simulations each, with observation, reward and
-resets. In every round the fleet and each of its members alone take the same number of control steps, in turns, so that a busy machine
-slows all of them alike. A ratio is the members' time together over the fleet's: 1 means that a step of the fleet costs what its members'
-steps cost one after the other. Medians over the rounds, with the smallest and the largest.
+The members are hanging chains of 2 to 9 links (``tests/support/chains.py``), a batch of 8 simulations each, with
+observation, reward and resets. In every round the fleet and each of its members alone take the same number of control
+steps, in turns, so that a busy machine slows all of them alike. A ratio is the members' time together over the fleet's:
+1 means that a step of the fleet costs what its members' steps cost one after the other. Medians over the rounds, with
+the smallest and the largest.
 
-``three`` are three members of the same size, which two threads cannot share out evenly. ``one_each`` is a single simulation a member,
-where a member alone has nothing for a second thread to do.
+``three`` are three members of the same size, which two threads cannot share out evenly. ``one_each`` is a single
+simulation a member, where a member alone has nothing for a second thread to do.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def main() -> int:
 
     register_chains()
     result: dict[str, Any] = {
-        name: {f"{threads} threads": compare(members, each, threads, args.rounds, args.steps) for threads in args.threads}
+        name: {
+            f"{threads} threads": compare(members, each, threads, args.rounds, args.steps) for threads in args.threads
+        }
         for name, members, each in (("batches", SIZES, args.each), ("three", THREE, args.each), ("one_each", SIZES, 1))
     }
     show(result)

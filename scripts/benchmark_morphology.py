@@ -3,9 +3,10 @@
     python scripts/benchmark_morphology.py            # 3 seeds, about 25 minutes on 2 cores
     python scripts/benchmark_morphology.py --report   # train nothing, write the report from the finished runs
 
-The ant has four like legs: its group is that of the square (D4), on top of rotations about gravity. ``regular`` keeps all of
-it by its weights, ``frame`` and ``heading`` only the rotations, ``mlp`` nothing; augmentation and mirror loss teach all of it to
-the ``mlp``. Runs, skipping and resuming are those of ``benchmark_zero_shot.py``; results go to ``results/morphology``.
+The ant has four like legs: its group is that of the square (D4), on top of rotations about gravity. ``regular`` keeps
+all of it by its weights, ``frame`` and ``heading`` only the rotations, ``mlp`` nothing; augmentation and mirror loss
+teach all of it to the ``mlp``. Runs, skipping and resuming are those of ``benchmark_zero_shot.py``; results go to
+``results/morphology``.
 """
 
 from __future__ import annotations

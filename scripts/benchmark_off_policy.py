@@ -3,13 +3,15 @@
     python scripts/benchmark_off_policy.py --json results/off_policy.json
     python scripts/benchmark_off_policy.py --before ../older_checkout --json results/off_policy.json
 
-Updates a second on one thread, batch 256, two hidden layers of ``--width``, as ratios to Stable-Baselines3's ``MlpPolicy`` of the
-same width, from interleaved repetitions. A further reference is an MLP with as many parameters as ``vector`` and the same
-one-pass Adam. Processor time is measured, so that other jobs disturb less; measure on an idle machine all the same.
+Updates a second on one thread, batch 256, two hidden layers of ``--width``, as ratios to Stable-Baselines3's
+``MlpPolicy`` of the same width, from interleaved repetitions. A further reference is an MLP with as many parameters as
+``vector`` and the same one-pass Adam. Processor time is measured, so that other jobs disturb less; measure on an idle
+machine all the same.
 
-``--before`` names another checkout. The two versions then alternate, in separate processes, and every rate is divided by that of
-``MlpPolicy`` in the same process: the gain is the ratio of these ratios. The seconds until the success rate of 50 episodes is
-0.95 are compared in the same way.
+``--before`` names another checkout. The two versions then alternate, in separate processes, and every rate is divided
+by that of
+``MlpPolicy`` in the same process: the gain is the ratio of these ratios. The seconds until the success rate of 50
+episodes is 0.95 are compared in the same way.
 """
 
 from __future__ import annotations
@@ -119,7 +121,14 @@ def _models(algorithm: str, env_id: str, width: int) -> Iterator[tuple[str, Any]
         env = eqrl.make_vec(env_id, 8, seed=0, n_threads=1)
         kind = getattr(stable_baselines3, algorithm.upper())
         agent = kind(
-            policy, env, policy_kwargs=options, batch_size=256, learning_starts=500, buffer_size=10_000, seed=0, device="cpu"
+            policy,
+            env,
+            policy_kwargs=options,
+            batch_size=256,
+            learning_starts=500,
+            buffer_size=10_000,
+            seed=0,
+            device="cpu",
         )
         return agent.learn(600)
 
@@ -151,7 +160,11 @@ def gain(args: argparse.Namespace) -> dict[str, Any]:
         if row["network"] in NETWORKS:
             key = {name: row[name] for name in ("algorithm", "task", "network")}
             rows.append({**key, **medians, "gain": medians["after"] / medians["before"]})
-            print("{algorithm} {task} {network}: {before:.2f} before, {after:.2f} after, gain {gain:.2f}".format(**rows[-1]))
+            print(
+                "{algorithm} {task} {network}: {before:.2f} before, {after:.2f} after, gain {gain:.2f}".format(
+                    **rows[-1]
+                )
+            )
     return {"gain": rows}
 
 
@@ -164,7 +177,10 @@ def solving(args: argparse.Namespace) -> dict[str, Any]:
     seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in turns.items()}
     updates = {name: statistics.median(run["seconds_per_step"] for run in runs) for name, runs in turns.items()}
     ratio, per_step = seconds["after"] / seconds["before"], updates["after"] / updates["before"]
-    print(f"SAC+HER on Reach to {SOLVED}: {seconds['before']:.1f} s before, {seconds['after']:.1f} s after, ratio {ratio:.2f}")
+    print(
+        f"SAC+HER on Reach to {SOLVED}: {seconds['before']:.1f} s before, {seconds['after']:.1f} s after, ratio"
+        f" {ratio:.2f}"
+    )
     return {"reach_solved": {"seconds": seconds, "ratio": ratio, "ratio_per_step": per_step, "runs": turns}}
 
 
@@ -191,7 +207,9 @@ def solve(seed: int) -> dict[str, float]:
     env = eqrl.make_vec(TASKS["Reach"], 8, seed=seed, n_threads=1)
     trial = eqrl.make_vec(TASKS["Reach"], 50, seed=1000 + seed, n_threads=1)
     options = {
-        k: v for k, v in preset("sac", TASKS["Reach"]).items() if k in ("learning_rate", "gamma", "tau", "learning_starts")
+        k: v
+        for k, v in preset("sac", TASKS["Reach"]).items()
+        if k in ("learning_rate", "gamma", "tau", "learning_starts")
     }
     policy = {"network": "vector", "network_kwargs": {"hidden": [256, 256]}}
     model = SAC(

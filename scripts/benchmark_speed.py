@@ -2,15 +2,16 @@
 
     python scripts/benchmark_speed.py --json results/speed.json
 
-``benchmark_off_policy.py`` measures off-policy updates. The ratios, each from interleaved repetitions on the same machine and thread count:
+``benchmark_off_policy.py`` measures off-policy updates. The ratios, each from interleaved repetitions on the same
+machine and thread count:
 
 - ``env_ratio``: steps/s of our ``VecEnv`` with observation, reward and resets, over bare ``mujoco.batch`` stepping of
   the same model.
-- ``ppo_ratio``: end-to-end steps/s of ``PPO.learn`` over that bare rate, for the ``frame``, ``vector`` and ``regular`` networks
-  (the last with the exchange of legs) and for SB3's ``MlpPolicy`` with the same hidden sizes.
-- ``networks``: forward+backward at batch 256 and forward at batch 1, as multiples of a torch MLP 2x256 on the same input
-  (10 scalars and 10 vectors in, 2 scalars and 2 vectors out; for the finite groups 40 joint coordinates in and 8 out, which
-  the group permutes with signs). ``infer_b1_frozen`` is the latter after ``freeze()``.
+- ``ppo_ratio``: end-to-end steps/s of ``PPO.learn`` over that bare rate, for the ``frame``, ``vector`` and ``regular``
+  networks (the last with the exchange of legs) and for SB3's ``MlpPolicy`` with the same hidden sizes.
+- ``networks``: forward+backward at batch 256 and forward at batch 1, as multiples of a torch MLP 2x256 on the same
+  input (10 scalars and 10 vectors in, 2 scalars and 2 vectors out; for the finite groups 40 joint coordinates in and 8
+  out, which the group permutes with signs). ``infer_b1_frozen`` is the latter after ``freeze()``.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ def main() -> int:
             "quick": args.quick,
             "machine": platform.machine(),
             "python": platform.python_version(),
-            **{name: version(name) for name in ("eqrl", "torch", "mujoco", "stable-baselines3", "gymnasium", "e3nn", "numpy")},
+            **{
+                name: version(name)
+                for name in ("eqrl", "torch", "mujoco", "stable-baselines3", "gymnasium", "e3nn", "numpy")
+            },
         },
     }
     show(result)
@@ -134,7 +138,11 @@ def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str
         env = eqrl.make_vec(ANT, n_envs, seed=0, n_threads=threads)
         if name == "mlp":
             return PPO("MlpPolicy", env, policy_kwargs={"net_arch": HIDDEN}, **common)
-        options = {"network": name, "network_kwargs": {"hidden": HIDDEN}, "group": "full" if name == "regular" else "auto"}
+        options = {
+            "network": name,
+            "network_kwargs": {"hidden": HIDDEN},
+            "group": "full" if name == "regular" else "auto",
+        }
         return PPO(EquivariantPolicy, env, policy_kwargs=options, **common)
 
     models = {name: model(name) for name in ("frame", "vector", "regular", "mlp")}
@@ -206,7 +214,11 @@ def network_costs(rounds: int, repeats: int) -> list[dict[str, Any]]:
             "name": name,
             "params": sum(p.numel() for p in net.parameters()),
             **{what: rate[base] / rate[name] for what, rate in rates.items()},
-            **({"infer_b1_frozen": rates["infer_b1"][base] / rates["infer_b1"][f"{name}, frozen"]} if name in frozen else {}),
+            **(
+                {"infer_b1_frozen": rates["infer_b1"][base] / rates["infer_b1"][f"{name}, frozen"]}
+                if name in frozen
+                else {}
+            ),
         }
         for name, (net, _) in nets.items()
     ]

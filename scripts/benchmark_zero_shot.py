@@ -1,7 +1,7 @@
 """Zero-shot benchmark: train on one sector, evaluate on every rotated one, with the baselines that matter.
 
-    python scripts/benchmark_zero_shot.py                 # everything: 14 combinations of method and task, 3 seeds, about 1.5 hours on 2 cores
-    python scripts/benchmark_zero_shot.py --quick         # a smoke run of some minutes
+    python scripts/benchmark_zero_shot.py                 # everything: 14 combinations of method and task, 3 seeds,
+    about 1.5 hours on 2 cores python scripts/benchmark_zero_shot.py --quick         # a smoke run of some minutes
     python scripts/benchmark_zero_shot.py --tasks Push    # one task only
 
 Every run is a separate process with one thread. Finished runs are skipped and interrupted ones resumed, so the same
@@ -27,7 +27,13 @@ TASKS = {
     task.name: task
     for task in (
         Task("AntTarget", "eqrl/AntTarget-v0", _SECTOR, 300_000, ("frame", *_BASELINES)),
-        Task("Push", "eqrl/Push-v0", (*_SECTOR, "reward_type:dense", "approach_weight:0.5"), 600_000, ("vector", *_BASELINES)),
+        Task(
+            "Push",
+            "eqrl/Push-v0",
+            (*_SECTOR, "reward_type:dense", "approach_weight:0.5"),
+            600_000,
+            ("vector", *_BASELINES),
+        ),
         Task("AntTarget-all-directions", "eqrl/AntTarget-v0", _ALL, 600_000, ("frame", "MlpPolicy"), 10),
     )
 }
@@ -44,7 +50,9 @@ def main() -> None:
     parser.add_argument("--rotations", type=int, default=12)
     parser.add_argument("--logs", type=Path, default=Path("logs/zero_shot"))
     parser.add_argument("--out", type=Path, default=Path("results/zero_shot"))
-    parser.add_argument("--quick", action="store_true", help="a smoke run: little training, few episodes, its own folders")
+    parser.add_argument(
+        "--quick", action="store_true", help="a smoke run: little training, few episodes, its own folders"
+    )
     parser.add_argument("--report", action="store_true", help="train nothing, write the report from what is there")
     options = parser.parse_args()
     tasks = [TASKS[name] for name in options.tasks]

@@ -2,9 +2,9 @@
 
     python scripts/compare_versions.py --before ../older_checkout --json results/versions.json
 
-Both versions run by turns, each in processes of its own, on one thread. Digests cover 300 steps of every environment in turned
-scenes, and all parameters after short trainings with PPO and SAC. Rates are ratios of processor time, after over before, medians
-over the rounds; measure on an idle machine.
+Both versions run by turns, each in processes of its own, on one thread. Digests cover 300 steps of every environment in
+turned scenes, and all parameters after short trainings with PPO and SAC. Rates are ratios of processor time, after over
+before, medians over the rounds; measure on an idle machine.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def child(checkout: Path) -> dict[str, Any]:
     command = [sys.executable, str(Path(__file__).resolve()), "--child"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=checkout)
     if done.returncode:
-        raise SystemExit(f"{checkout}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
+        raise SystemExit(
+            f"{checkout}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}"
+        )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -118,7 +120,9 @@ def seconds() -> dict[str, float]:
         spent[f"1 x {task}"] = _timed(lambda env=single, actions=actions, n=4 * STEPS[task]: _play(env, actions, n))
     for network in ("vector", "regular"):
         options = {"policy_kwargs": {"network": network}, "seed": 0}
-        ppo = PPO(EquivariantPolicy, eqrl.make_vec(TASKS[0], 64, seed=0, n_threads=1), n_steps=32, batch_size=1024, **options)
+        ppo = PPO(
+            EquivariantPolicy, eqrl.make_vec(TASKS[0], 64, seed=0, n_threads=1), n_steps=32, batch_size=1024, **options
+        )
         spent[f"PPO {network}"] = _timed(lambda model=ppo: model.learn(3 * 2048))
         sac = SAC(EquivariantSACPolicy, eqrl.make_vec(TASKS[2], 4, seed=0, n_threads=1), learning_starts=100, **options)
         spent[f"SAC {network}"] = _timed(lambda model=sac: model.learn(1400))

@@ -13,7 +13,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "environments.md"
 
 def environments_page() -> str:
     """The page as it should be."""
-    return page({env_id: task_class(where.task) for env_id, where in ENVIRONMENTS.items() if env_id.startswith("eqrl/")})
+    return page(
+        {env_id: task_class(where.task) for env_id, where in ENVIRONMENTS.items() if env_id.startswith("eqrl/")}
+    )
 
 
 if __name__ == "__main__":

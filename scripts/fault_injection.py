@@ -4,9 +4,11 @@
     python scripts/fault_injection.py --parts kills,damage --seed 1
     python scripts/fault_injection.py --quick --out somewhere      # the version that the tests run: minutes
 
-Parts: ``kills`` (SIGKILL at random moments and inside saves), ``resume`` (every algorithm, resumed against uninterrupted),
-``damage`` (bit flips, truncations, swapped files), ``hostile`` (made-up checkpoints with right checksums), ``disks`` (full,
-broken, read-only), ``signals`` (to real processes), ``guards`` (NaN planted in a training). Each writes its numbers to
+Parts: ``kills`` (SIGKILL at random moments and inside saves), ``resume`` (every algorithm, resumed against
+    uninterrupted),
+``damage`` (bit flips, truncations, swapped files), ``hostile`` (made-up checkpoints with right checksums), ``disks``
+(full, broken, read-only), ``signals`` (to real processes), ``guards`` (NaN planted in a training). Each writes its
+numbers to
 ``<out>/<part>.json``, and ``<out>/README.md`` is made from all files there. The exit code is 1 if anything failed.
 """
 

@@ -33,7 +33,11 @@ Rows.add_representer(list, _list)
 
 def row(name: str, task: dict[str, Any], model: dict[str, Any] | None) -> str:
     """One line of the table."""
-    exact = [f"{g['name']} ({g['drift'][0]:.0e}, {g['drift'][-1]:.0e})" for g in task["generators"] if g["holds"] == "exactly"]
+    exact = [
+        f"{g['name']} ({g['drift'][0]:.0e}, {g['drift'][-1]:.0e})"
+        for g in task["generators"]
+        if g["holds"] == "exactly"
+    ]
     nearly = [f"{g['name']}: {'; '.join(g.get('differs', []))}" for g in task["generators"] if g["holds"] != "exactly"]
     if model is None:
         return f"| {name} | - | {2 ** len(exact)} | {', '.join(exact) or '-'} | - |"
@@ -64,9 +68,18 @@ def main() -> None:
     text = [
         "# Symmetries of Gymnasium's environments",
         "",
-        "Written by `python scripts/gymnasium_symmetries.py`. *Model*: exact group of the MuJoCo model (`SO2`: rotations about gravity) and order",
-        "of its finite part. *Order kept*: of what observation, reward and end of the episode keep of it, exactly. In brackets the median",
-        "difference of states after 1 and 50 steps with random actions and elliptic friction cones (classic control: 1 and 10 steps).",
+        (
+            "Written by `python scripts/gymnasium_symmetries.py`. *Model*: exact group of the MuJoCo model (`SO2`:"
+            " rotations about gravity) and order"
+        ),
+        (
+            "of its finite part. *Order kept*: of what observation, reward and end of the episode keep of it, exactly."
+            " In brackets the median"
+        ),
+        (
+            "difference of states after 1 and 50 steps with random actions and elliptic friction cones (classic"
+            " control: 1 and 10 steps)."
+        ),
         "*Nearly*: kept approximately, and what breaks it; `with_symmetry(env, approximate=True)` declares these too.",
         "",
         "| environment | model | order kept | generators kept | nearly |",

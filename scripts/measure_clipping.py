@@ -1,9 +1,10 @@
 """The share of an augmented rollout that PPO clips before its first gradient step, and its effect on learning.
 
-Turned samples keep the log-probability under which they were drawn (``reuse``) or get the policy's at the turned sample (``recompute``);
-see ``eqrl.agents.rollout_buffers``. For both, ``eqrl.agents.first_ratios`` measures the fraction of importance ratios outside
-``1 +- clip_range`` at the start of every update. Without augmentation (``-``), a turned copy of the rollout is measured but not
-trained on.
+Turned samples keep the log-probability under which they were drawn (``reuse``) or get the policy's at the turned sample
+(``recompute``); see ``eqrl.agents.rollout_buffers``. For both, ``eqrl.agents.first_ratios`` measures the fraction of
+importance ratios outside
+``1 +- clip_range`` at the start of every update. Without augmentation (``-``), a turned copy of the rollout is measured
+but not trained on.
 
     python scripts/measure_clipping.py [--env eqrl/AntTarget-v0] [-n 150000] [--seed 0]
 """
@@ -68,7 +69,9 @@ def measure(env_id: str, policy: str, log_prob: str | None, steps: int, seed: in
     if log_prob:
         options["rollout_buffer_class"] = buffer_class
         options["rollout_buffer_kwargs"] = {"log_prob": log_prob, "group": "SO2"}
-    chosen: Any = EquivariantPolicy if policy == "EquivariantPolicy" else ("MultiInputPolicy" if is_dict else "MlpPolicy")
+    chosen: Any = (
+        EquivariantPolicy if policy == "EquivariantPolicy" else ("MultiInputPolicy" if is_dict else "MlpPolicy")
+    )
     width = {"network_kwargs": {"hidden": (128, 128)}} if chosen is EquivariantPolicy else {"net_arch": [128, 128]}
     model = PPO(
         chosen,
@@ -104,7 +107,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print(
-        "| policy | log-probabilities | outside at start | after 10 % | after half | at the end | median | return | success |"
+        "| policy | log-probabilities | outside at start | after 10 % | after half | at the end | median | return |"
+        " success |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for policy, log_prob in (

@@ -1,7 +1,8 @@
 """Environments typed from outside, correctly and with one planted error: parity, sign, permutation or frame.
 
-For Gymnasium's robots, the ready-made types are the correct declaration. The other robots have two or four legs and a free base,
-and the usual observations: gravity, linear and angular velocity along the body's or the world's axes, joints, feet.
+For Gymnasium's robots, the ready-made types are the correct declaration. The other robots have two or four legs and a
+free base, and the usual observations: gravity, linear and angular velocity along the body's or the world's axes,
+joints, feet.
 ``planted_wrong_maps.py`` counts what ``check_environment`` refuses.
 """
 

@@ -2,10 +2,11 @@
 
     python scripts/planted_models.py --models 200 --out results/check
 
-Every robot is a random tree, copied by a random finite group: torso, limbs of one to four joints, sometimes a tail on the
-mirror plane. Body frames, signs of axes and gears, and the order of limbs are random, so that only geometry shows
-which parts correspond. Every second robot is then damaged in one attribute; the planted symmetry must become a near miss
-that names it. With ``--prove``, ``verify`` also tries the derived generators of the undamaged robots on the physics.
+Every robot is a random tree, copied by a random finite group: torso, limbs of one to four joints, sometimes a tail on
+the mirror plane. Body frames, signs of axes and gears, and the order of limbs are random, so that only geometry shows
+which parts correspond. Every second robot is then damaged in one attribute; the planted symmetry must become a near
+miss that names it. With ``--prove``, ``verify`` also tries the derived generators of the undamaged robots on the
+physics.
 ``--slips 500`` adds robots of 4 to 30 joints with one wrong attribute of any kind (``planted_slips.py``).
 """
 
@@ -207,7 +208,9 @@ def _add(
             friction=[link.friction, 0.005, 0.0001], **_LIMB,
         )  # fmt: skip
         sign = float(rng.choice([-1.0, 1.0]))
-        motor = spec.add_actuator(name=f"{name}_{i}_motor", target=f"{name}_{i}_joint", trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor = spec.add_actuator(
+            name=f"{name}_{i}_motor", target=f"{name}_{i}_joint", trntype=mujoco.mjtTrn.mjTRN_JOINT
+        )
         motor.gear = [sign * link.gear, 0, 0, 0, 0, 0]
         motor.ctrlrange, motor.ctrllimited = [-1.0, 1.0], True
         out.names.append(f"{name}_{i}")
@@ -217,7 +220,11 @@ def _add(
 def _damage(planted: Planted, damage: str, rng: np.random.Generator) -> None:
     spec = planted.spec
     # where a slide's anchor lies does not matter
-    fit = [n for n in planted.names if n.startswith("limb") and (damage != "pos" or spec.joint(f"{n}_joint").type == _HINGE)]
+    fit = [
+        n
+        for n in planted.names
+        if n.startswith("limb") and (damage != "pos" or spec.joint(f"{n}_joint").type == _HINGE)
+    ]
     if not fit:
         return
     name = str(rng.choice(fit))

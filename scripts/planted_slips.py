@@ -2,8 +2,8 @@
 
     python scripts/planted_models.py --models 0 --slips 500 --out results/check
 
-plants the slips, counts how often ``derive`` names the part and the attribute, and checks that it never takes the slipped part for
-the image of another one.
+plants the slips, counts how often ``derive`` names the part and the attribute, and checks that it never takes the
+slipped part for the image of another one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def examine(seed: int) -> dict[str, Any]:
     derivation = derive(model)
     seconds = time.perf_counter() - start
     lines = [*map(str, derivation.near_misses), *derivation.notes]
-    levels = {level: any(_moves(model, g, at) for g in derivation.generators(level)) for level in ("kinematic", "dynamic")}
+    levels = {
+        level: any(_moves(model, g, at) for g in derivation.generators(level)) for level in ("kinematic", "dynamic")
+    }
     return {
         "seed": seed, "group": made.group, "joints": made.joints, "slip": slip.kind, "part": slip.part,
         "named": _named(lines, slip),
@@ -103,6 +105,8 @@ def summary(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
         "seconds_median": float(np.median([r["seconds"] for r in rows])),
         "seconds_max": max(r["seconds"] for r in rows),
         "seconds_all": seconds,
-        "named_of": {k: [sum(r["named"] for r in rows if r["slip"] == k), sum(r["slip"] == k for r in rows)] for k in kinds},
+        "named_of": {
+            k: [sum(r["named"] for r in rows if r["slip"] == k), sum(r["slip"] == k for r in rows)] for k in kinds
+        },
         "missed": [r for r in rows if not r["named"] or r["accepted"]],
     }

@@ -3,12 +3,13 @@
     python scripts/planted_wrong_maps.py --out results/check
 
 Models: robots of Gymnasium (the Humanoid with its two broken attributes repaired) and random planted ones. Each true
-symmetry gets one slip: a flipped sign of a joint or actuator, two exchanged joints or actuators, or the axial rule forgotten for
-hinges or angular velocity. In addition, true maps are tried in a broken world: pyramidal cone, wind, tilted gravity. A slip
-that happens to give another true symmetry of the model is not counted.
+symmetry gets one slip: a flipped sign of a joint or actuator, two exchanged joints or actuators, or the axial rule
+forgotten for hinges or angular velocity. In addition, true maps are tried in a broken world: pyramidal cone, wind,
+tilted gravity. A slip that happens to give another true symmetry of the model is not counted.
 
-A second part plants slips in declarations from outside (``planted_declarations.py``: parity, sign, permutation, frame) and
-counts how many ``check_environment`` refuses, and how often it names the field. The correct declarations have to pass.
+A second part plants slips in declarations from outside (``planted_declarations.py``: parity, sign, permutation, frame)
+and counts how many ``check_environment`` refuses, and how often it names the field. The correct declarations have to
+pass.
 """
 
 from __future__ import annotations
@@ -112,7 +113,11 @@ def _wrong_maps(
             both = s.map(joint_signs=flip, ctrl_signs=_flips([moved_by[int(j)]]))
             yield "sign of a joint and its actuator", cause, both
     for k in rng.permutation(model.nu)[:most]:
-        yield "sign of an actuator", (f"wrong sign of actuator {_actuator(model, int(k))}",), s.map(ctrl_signs=_flips([k]))
+        yield (
+            "sign of an actuator",
+            (f"wrong sign of actuator {_actuator(model, int(k))}",),
+            s.map(ctrl_signs=_flips([k])),
+        )
     for a, b in _pairs(scalar, rng, most):
         causes = f"joints {joints[a]} and {joints[b]} swapped", f"joints {joints[b]} and {joints[a]} swapped"
         swap = _swaps(a, b)
@@ -253,7 +258,9 @@ def _counts(rows: list[dict[str, Any]], right: str) -> dict[str, Any]:
     def count(some: list[dict[str, Any]]) -> dict[str, int]:
         return {"planted": len(some), "caught": sum(r["caught"] for r in some), right: sum(r["right"] for r in some)}
 
-    kinds = {kind: count([r for r in rows if r["planted"] == kind]) for kind in sorted({str(r["planted"]) for r in rows})}
+    kinds = {
+        kind: count([r for r in rows if r["planted"] == kind]) for kind in sorted({str(r["planted"]) for r in rows})
+    }
     return {**count(rows), "seconds": round(sum(r["seconds"] for r in rows), 1), "kinds": kinds}
 
 
@@ -276,14 +283,21 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     summary = {
         **_counts(maps, "cause_right"),
-        "declarations": {**_counts(declarations, "field_right"), "right_ones": len(passes), "pass": sum(passes.values())},
+        "declarations": {
+            **_counts(declarations, "field_right"),
+            "right_ones": len(passes),
+            "pass": sum(passes.values()),
+        },
     }
     (args.out / "planted_wrong_maps.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _write(args.out / "planted_wrong_maps.csv", maps)
     _write(args.out / "planted_wrong_declarations.csv", declarations)
     print(f"maps: {summary['caught']} of {summary['planted']} caught, the cause right in {summary['cause_right']}")
     told = summary["declarations"]
-    print(f"declarations: {told['caught']} of {told['planted']} refused, the field right in {told['field_right']}; ", end="")
+    print(
+        f"declarations: {told['caught']} of {told['planted']} refused, the field right in {told['field_right']}; ",
+        end="",
+    )
     print(f"{told['pass']} of {told['right_ones']} right ones pass")
 
 

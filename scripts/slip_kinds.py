@@ -163,7 +163,9 @@ def _missing(of: str) -> Callable[..., Slip | None]:
             return None
         name = x if of == "exclude" else thing.name
         spec.delete(thing)
-        return Slip(f"{of} missing", name, (of,), of in ("geom", "body", "exclude", "pair", "actuator", "equality", "tendon"))
+        return Slip(
+            f"{of} missing", name, (of,), of in ("geom", "body", "exclude", "pair", "actuator", "equality", "tendon")
+        )
 
     return slip
 

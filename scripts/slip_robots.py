@@ -1,7 +1,7 @@
 """Random symmetric robots with the elements of real ones.
 
-They have joints with limits, damping and friction, explicit inertias, capsules, boxes, meshes and feet, motors and servos, tendons,
-couplings and contact pairs.
+They have joints with limits, damping and friction, explicit inertias, capsules, boxes, meshes and feet, motors and
+servos, tendons, couplings and contact pairs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def robot(seed: int) -> Robot:
         limbs.append(int(rng.integers(1, 1 + min(5, most - sum(limbs)))))
     for k, length in enumerate(limbs):
         links = [_link(rng) for _ in range(length)]
-        start = np.array([0.2, 0.13, 0.02]) * np.array([1.0 - 0.7 * k, 1.0 + 0.15 * k, 1.0]) + 0.03 * rng.uniform(-1, 1, 3)
+        start = np.array([0.2, 0.13, 0.02]) * np.array([1.0 - 0.7 * k, 1.0 + 0.15 * k, 1.0]) + 0.03 * rng.uniform(
+            -1, 1, 3
+        )
         for i, g in enumerate(elements):
             _limb(out, trunk, f"limb{k}_{i}", links, start, g, rng)
     if group == "mirror" and rng.random() < 0.5:
@@ -97,11 +99,19 @@ def _link(rng: np.random.Generator) -> _Link:
     shape = str(rng.choice(["capsule", "box", "mesh", "ellipsoid"]))
     vertices = rng.uniform(-1, 1, (12, 3)) * np.array([0.03, 0.04, 0.08])
     return _Link(
-        step, axis / np.linalg.norm(axis), bool(rng.random() < 0.1), rng.uniform(0.5, 1.0, 24), shape, rotation(rng), vertices
+        step,
+        axis / np.linalg.norm(axis),
+        bool(rng.random() < 0.1),
+        rng.uniform(0.5, 1.0, 24),
+        shape,
+        rotation(rng),
+        vertices,
     )
 
 
-def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, g: Floats, rng: np.random.Generator) -> None:
+def _limb(
+    out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, g: Floats, rng: np.random.Generator
+) -> None:
     """A limb moved by ``g``; one in three has random body frames."""
     spec, parent, frame, origin, at = out.spec, trunk, np.eye(3), np.zeros(3), start
     last = 1.0
@@ -139,7 +149,9 @@ def _limb(out: Robot, trunk: Any, name: str, links: list[_Link], start: Floats, 
             )
             e.objtype, e.active = mujoco.mjtObj.mjOBJ_JOINT, True
             e.data[:5] = [0.1 * flip * n[19], 0.5 * sign * n[20], 0.0, 0.0, 0.0]
-            t = spec.add_tendon(name=f"{x}_tendon", stiffness=n[21], damping=0.1 * n[22], limited=True, margin=0.01 * n[23])
+            t = spec.add_tendon(
+                name=f"{x}_tendon", stiffness=n[21], damping=0.1 * n[22], limited=True, margin=0.01 * n[23]
+            )
             t.range, t.springlength, t.frictionloss = [-1.0, 1.0], [-0.1, 0.1], 0.1 * n[0]
             t.wrap_joint(f"{x}_joint", flip * n[1])
             t.wrap_joint(f"{before}_joint", last * n[2])
@@ -159,7 +171,9 @@ def _ordered(sign: float) -> Callable[[float, float], list[float]]:
     return lambda low, high: [low, high] if sign > 0 else [-high, -low]
 
 
-def _shape(spec: mujoco.MjSpec, body: Any, x: str, link: _Link, g: Floats, frame: Floats, at: Floats, end: Floats) -> None:
+def _shape(
+    spec: mujoco.MjSpec, body: Any, x: str, link: _Link, g: Floats, frame: Floats, at: Floats, end: Floats
+) -> None:
     n, det = link.numbers, np.linalg.det(g)
     common: dict[str, Any] = {
         "name": f"{x}_geom", "contype": 1, "conaffinity": 2, "friction": [n[0], 0.005 * n[1], 0.0001], "solmix": n[2], "condim": 3,
@@ -174,7 +188,9 @@ def _shape(spec: mujoco.MjSpec, body: Any, x: str, link: _Link, g: Floats, frame
         body.add_geom(type=_G.mjGEOM_MESH, meshname=f"{x}_mesh", pos=middle, **common)
     else:
         kind = _G.mjGEOM_BOX if link.shape == "box" else _G.mjGEOM_ELLIPSOID
-        body.add_geom(type=kind, size=np.array([0.02, 0.035, 0.07]) * (0.7 + 0.3 * n[7]), pos=middle, quat=turn, **common)
+        body.add_geom(
+            type=kind, size=np.array([0.02, 0.035, 0.07]) * (0.7 + 0.3 * n[7]), pos=middle, quat=turn, **common
+        )
     body.add_geom(
         name=f"{x}_foot",
         type=_G.mjGEOM_SPHERE,

@@ -2,11 +2,11 @@
 
     python scripts/true_symmetries.py --robots 100 --seeds 4 --out results/check
 
-Every robot is a random tree on a free base, copied by a random finite group as in ``planted_models.py``, but from all the
-shapes that MuJoCo collides: cylinders, boxes, ellipsoids, capsules, spheres and convex meshes, whose mirror images are
-separate meshes. Limbs touch the ground and each other, and carry sensors of many kinds. The symmetries that ``derive`` finds are
-proved from several seeds. The file is written after every robot, so a run that is cut short leaves its results, and the next run
-continues from there.
+Every robot is a random tree on a free base, copied by a random finite group as in ``planted_models.py``, but from all
+the shapes that MuJoCo collides: cylinders, boxes, ellipsoids, capsules, spheres and convex meshes, whose mirror images
+are separate meshes. Limbs touch the ground and each other, and carry sensors of many kinds. The symmetries that
+``derive`` finds are proved from several seeds. The file is written after every robot, so a run that is cut short leaves
+its results, and the next run continues from there.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Link:
 def robot(seed: int) -> tuple[mujoco.MjModel, str, int]:
     """A random robot, with the name and the order of its planted group.
 
-    Every third robot is built at right angles, as people build them: hinges and shapes along the same axes, so that shapes meet
-    along lines and faces. Parts overlap in some robots; these are drawn again, because overlaps explode.
+    Every third robot is built at right angles, as people build them: hinges and shapes along the same axes, so that
+    shapes meet along lines and faces. Parts overlap in some robots; these are drawn again, because overlaps explode.
     """
     rng = np.random.default_rng([seed, 5])
     for _ in range(_TRIES):
@@ -149,7 +149,13 @@ def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
 
 
 def _add(
-    spec: mujoco.MjSpec, torso: Any, torso_frame: Floats, chain: Sequence[Link], g: Floats, name: str, rng: np.random.Generator
+    spec: mujoco.MjSpec,
+    torso: Any,
+    torso_frame: Floats,
+    chain: Sequence[Link],
+    g: Floats,
+    name: str,
+    rng: np.random.Generator,
 ) -> None:
     """A copy of a limb, moved by ``g``, with random body frames."""
     det = float(np.linalg.det(g))
@@ -181,7 +187,10 @@ def _add(
             mass=n["mass"], friction=[n["friction"], 0.005, 0.0001], condim=int(n["condim"]),
         )  # fmt: skip
         body.add_site(
-            name=f"{name}_{i}_site", pos=frame.T @ (g @ link.where - origin), quat=quat(frame.T @ turned), size=[0.05] * 3
+            name=f"{name}_{i}_site",
+            pos=frame.T @ (g @ link.where - origin),
+            quat=quat(frame.T @ turned),
+            size=[0.05] * 3,
         )
         for kind in link.sensors:
             if kind in _SITE_SENSORS:
@@ -190,7 +199,9 @@ def _add(
                 _sensor(spec, kind, f"{name}_{i}_joint", mujoco.mjtObj.mjOBJ_JOINT)
             else:
                 _sensor(spec, kind, f"{name}_{i}", mujoco.mjtObj.mjOBJ_BODY)
-        motor = spec.add_actuator(name=f"{name}_{i}_motor", target=f"{name}_{i}_joint", trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor = spec.add_actuator(
+            name=f"{name}_{i}_motor", target=f"{name}_{i}_joint", trntype=mujoco.mjtTrn.mjTRN_JOINT
+        )
         motor.gear = [float(rng.choice([-1.0, 1.0])) * n["gear"], 0, 0, 0, 0, 0]
         motor.ctrlrange, motor.ctrllimited = [-1.0, 1.0], True
         parent = body
@@ -236,7 +247,14 @@ def examine(seed: int, seeds: int, states: int) -> dict[str, Any]:
         generators += len(verdicts)
         remarks |= {r.split(":")[0] for v in verdicts for r in v.remarks}
         refusals += [
-            {"seed": k, "generator": v.name, "field": v.field, "step": v.step, "cause": str(v.cause), "errors": dict(v.errors)}
+            {
+                "seed": k,
+                "generator": v.name,
+                "field": v.field,
+                "step": v.step,
+                "cause": str(v.cause),
+                "errors": dict(v.errors),
+            }
             for v in verdicts
             if not v.holds
         ]

@@ -85,7 +85,16 @@ def train(job: Job) -> None:
     if job.run is not None:
         command = ["train", "--resume", str(job.run)]
     else:
-        command = ["train", "--algo", "ppo", "--env", job.task.env, "--env-kwargs", *job.task.env_kwargs, *METHODS[job.method]]
+        command = [
+            "train",
+            "--algo",
+            "ppo",
+            "--env",
+            job.task.env,
+            "--env-kwargs",
+            *job.task.env_kwargs,
+            *METHODS[job.method],
+        ]
         command += ["-n", str(job.task.steps), "--seed", str(job.seed), "-f", str(job.home), "--rotations", "0"]
         command += [
             "--eval-freq",
@@ -113,7 +122,10 @@ def evaluate(job: Job) -> None:
                 "--num-threads",
                 "1",
             ]
-            call([*command, "--episodes", str(job.episodes), "--rotations", str(job.rotations)], job.home / f"{protocol}.log")
+            call(
+                [*command, "--episodes", str(job.episodes), "--rotations", str(job.rotations)],
+                job.home / f"{protocol}.log",
+            )
 
 
 def call(arguments: Sequence[str], log: Path) -> None:

@@ -77,11 +77,14 @@ def write_report(jobs: Sequence[Job], out: Path, heading: Heading = ZERO_SHOT) -
     out.mkdir(parents=True, exist_ok=True)
     curves = [row for job in jobs for row in curve_rows(job)]
     angles = [row for job in jobs for protocol in ("scene", "goal") for row in angle_rows(job, protocol)]
-    runs = [run_row(job, [r for r in curves if same_run(r, job)], [r for r in angles if same_run(r, job)]) for job in jobs]
+    runs = [
+        run_row(job, [r for r in curves if same_run(r, job)], [r for r in angles if same_run(r, job)]) for job in jobs
+    ]
     for name, rows in (("runs", runs), ("zero_shot", angles), ("curves", curves)):
         write_csv(out / f"{name}.csv", rows)
     aggregate = {
-        task: {m: aggregated(select(runs, task=task, method=m)) for m in methods_in(runs, task)} for task in tasks_in(runs)
+        task: {m: aggregated(select(runs, task=task, method=m)) for m in methods_in(runs, task)}
+        for task in tasks_in(runs)
     }
     (out / "aggregate.json").write_text(json.dumps(aggregate, indent=2) + "\n", encoding="utf-8")
     (out / "env.txt").write_text(_environment(), encoding="utf-8")
@@ -103,7 +106,9 @@ def _polar_figure(task: str, rows: Sequence[Row], out: Path) -> str:
             angles, scores = stacked(select(rows, method=method, protocol=protocol), "angle_deg", "success")
             curves[method] = Curve(angles, interquartile_mean(scores), *bootstrap_interval(scores))
         draw_polar(axis, curves, _SECTOR_DEGREES, title)
-    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    drawing.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9
+    )
     drawing.suptitle(f"{task}: success against the angle of rotation (interquartile mean, 95% bootstrap)", fontsize=12)
     return _save(drawing, out, f"polar_{task}")
 
@@ -121,12 +126,16 @@ def _learning_figure(task: str, rows: Sequence[Row], out: Path) -> str:
             axis.plot(points, interquartile_mean(scores), color=PALETTE[i], linewidth=2, label=method)
         axis.axhline(THRESHOLD, color="#c9d1d9", linewidth=1, zorder=0)
         axis.set(
-            ylim=(0, 1.02), xlim=(0, None), xlabel={"timesteps": "environment steps", "seconds": "seconds, one thread"}[x]
+            ylim=(0, 1.02),
+            xlim=(0, None),
+            xlabel={"timesteps": "environment steps", "seconds": "seconds, one thread"}[x],
         )
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("success where it trains")
     axes[0, 0].ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
-    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    drawing.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+    )
     drawing.suptitle(f"{task}: learning (interquartile mean, 95% bootstrap)", fontsize=12)
     return _save(drawing, out, f"learning_{task}")
 
@@ -143,7 +152,10 @@ def _readme(aggregate: Mapping[str, Any], runs: Sequence[Row], pictures: Sequenc
         f"# {heading.title}",
         "",
         f"Made by `python {heading.script}`; every number here is computed from `runs.csv`, `zero_shot.csv` and",
-        "`curves.csv`. PPO, the same preset, budget and seeds for every method, one thread a run. Values are interquartile means",
+        (
+            "`curves.csv`. PPO, the same preset, budget and seeds for every method, one thread a run. Values are"
+            " interquartile means"
+        ),
         "over seeds with 95% bootstrap intervals (of few seeds, so read them as a range).",
         *heading.text.splitlines(),
         "",
@@ -151,7 +163,8 @@ def _readme(aggregate: Mapping[str, Any], runs: Sequence[Row], pictures: Sequenc
     for task, methods in aggregate.items():
         lines += [f"## {task}", "", f"{max(r['steps'] for r in select(runs, task=task)):,} steps.", ""]
         lines += [
-            "| method | seeds | success at 0° | scene: mean success | scene: least retention | goal: mean success | final return | steps to 0.9 | seconds | equivariance error |"
+            "| method | seeds | success at 0° | scene: mean success | scene: least retention | goal: mean success |"
+            " final return | steps to 0.9 | seconds | equivariance error |"
         ]
         lines += ["|---|---|---|---|---|---|---|---|---|---|"]
         for method, a in methods.items():

@@ -95,7 +95,11 @@ def _reached(curve: Sequence[Row]) -> Row | None:
 def aggregated(runs: Sequence[Row]) -> Row:
     """Aggregates over the seeds of one method on one task."""
     aggregate: Row = {"seeds": len(runs)}
-    names = [k for k in runs[0] if k.startswith(("scene_", "goal_")) or k in ("equivariance_error", "seconds", "final_return")]
+    names = [
+        k
+        for k in runs[0]
+        if k.startswith(("scene_", "goal_")) or k in ("equivariance_error", "seconds", "final_return")
+    ]
     for name in names:
         values = np.array([r[name] for r in runs if r[name] is not None], dtype=np.float64)
         if len(values):
@@ -107,7 +111,8 @@ def aggregated(runs: Sequence[Row]) -> Row:
                 "runs": len(values),
             }
     for name in ("steps_to_0.9", "seconds_to_0.9"):
-        # a run that never reaches the threshold counts as infinite, which a median can take into account and a mean cannot
+        # a run that never reaches the threshold counts as infinite, which a median can take into account and a mean
+        # cannot
         values = np.array([np.inf if r[name] is None else r[name] for r in runs], dtype=np.float64)
         median = float(np.median(values))
         aggregate[name] = {"median": median if np.isfinite(median) else None, "reached": int(np.isfinite(values).sum())}

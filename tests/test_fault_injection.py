@@ -29,7 +29,9 @@ def quick(tmp_path_factory):
     """The folder with the numbers of all parts, and the output of the script."""
     out = tmp_path_factory.mktemp("reliability")
     command = [sys.executable, str(SCRIPT), "--quick", "--parts", ",".join(LEAST), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     return out, done
 
 

@@ -27,7 +27,9 @@ def test_egl_is_chosen_only_where_it_is_installed(bare, installed):
     assert headless.os.environ.get("MUJOCO_GL") == ("egl" if installed else None)
 
 
-@pytest.mark.parametrize(("name", "value"), [("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "wayland-0"), ("MUJOCO_GL", "osmesa")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "wayland-0"), ("MUJOCO_GL", "osmesa")]
+)
 def test_a_display_and_the_users_choice_come_first(bare, name, value):
     bare.setenv(name, value)
     headless.choose_renderer()

@@ -1,7 +1,7 @@
 """No file of the project evaluates code or reads pickles: a scan of the syntax of all shipped files.
 
-Ruff's rules on the same matters (pyproject.toml) see single calls; this one also knows names under which something was imported,
-and what ruff has no rule for: ``torch.load``, ``np.load``, and the ``load`` of Stable-Baselines3's classes.
+Ruff's rules on the same matters (pyproject.toml) see single calls; this one also knows names under which something was
+imported, and what ruff has no rule for: ``torch.load``, ``np.load``, and the ``load`` of Stable-Baselines3's classes.
 """
 
 import ast
@@ -81,7 +81,9 @@ class Scan(ast.NodeVisitor):
     def visit_Import(self, node):
         for alias in node.names:
             self.imported(node, alias.name)
-            self.names[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+            self.names[alias.asname or alias.name.split(".")[0]] = (
+                alias.name if alias.asname else alias.name.split(".")[0]
+            )
 
     def visit_ImportFrom(self, node):
         for alias in node.names:
@@ -122,7 +124,9 @@ class Scan(ast.NodeVisitor):
         if full == "torch.load" and not is_literal("weights_only", True):
             self.note(node, "torch.load")
         if full in ARRAYS and (
-            len(node.args) > 2 or None in given or not (is_literal("allow_pickle", False) or "allow_pickle" not in given)
+            len(node.args) > 2
+            or None in given
+            or not (is_literal("allow_pickle", False) or "allow_pickle" not in given)
         ):
             self.note(node, "allow_pickle")
         if "shell" in given and not is_literal("shell", False):

@@ -20,8 +20,14 @@ IDS = sorted(eqrl.ENVIRONMENTS)
 def make(algorithm, env, network="frame", group="auto"):
     options = {"network": network, "network_kwargs": {"hidden": [16, 16]}, "group": group}
     if algorithm is PPO:
-        return PPO(POLICIES[PPO], env, policy_kwargs=options, n_steps=16, batch_size=64, n_epochs=2, device="cpu", seed=0)
-    extra = {"replay_buffer_class": HerReplayBuffer} if "desired_goal" in getattr(env.observation_space, "spaces", {}) else {}
+        return PPO(
+            POLICIES[PPO], env, policy_kwargs=options, n_steps=16, batch_size=64, n_epochs=2, device="cpu", seed=0
+        )
+    extra = (
+        {"replay_buffer_class": HerReplayBuffer}
+        if "desired_goal" in getattr(env.observation_space, "spaces", {})
+        else {}
+    )
     return algorithm(
         POLICIES[algorithm],
         env,

@@ -17,7 +17,8 @@ class Argument(Generic[T]):
 
     Attributes:
         default: what a user would write.
-        read: checks what a user wrote and gives what the task computes with; raises ``ValueError`` that names the argument.
+        read: checks what a user wrote and gives what the task computes with; raises ``ValueError`` that names the
+            argument.
         description: what it means.
         unit: of what a user writes.
         per_episode: whether ``reset(options={...})`` takes it too.

@@ -67,8 +67,8 @@ class BallJoint:
         body: the body that it turns.
         qpos: address of its quaternion.
         dof: address of its angular velocity, along the body's own axes.
-        rest: the body's orientation in the world at quaternion 1 where its parent stands still or only slides, ``(3, 3)``;
-            None where the parent turns, and is turned as this body is.
+        rest: the body's orientation in the world at quaternion 1 where its parent stands still or only slides, ``(3,
+            3)``; None where the parent turns, and is turned as this body is.
     """
 
     body: Body

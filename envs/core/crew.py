@@ -18,8 +18,8 @@ def cores() -> int:
 def wide(work: Sequence[float], parts: Sequence[int], threads: int) -> set[int]:
     """Which jobs had better run one by one, each on all threads, before the others run side by side on a thread each.
 
-    Three equal jobs on two threads take two turns side by side, and one and a half if one of them is split; so does a job that is longer
-    than all others together.
+    Three equal jobs on two threads take two turns side by side, and one and a half if one of them is split; so does a
+    job that is longer than all others together.
 
     Args:
         work: how long each job takes on one thread, in any unit.
@@ -41,8 +41,8 @@ def wide(work: Sequence[float], parts: Sequence[int], threads: int) -> set[int]:
 class Crew:
     """Runs the same jobs again and again on a fixed number of threads, the caller's included.
 
-    The job that took longest the last time begins first, so that no thread is left alone with it at the end. Jobs must not
-    depend on each other; then neither does any result on who ran what.
+    The job that took longest the last time begins first, so that no thread is left alone with it at the end. Jobs must
+    not depend on each other; then neither does any result on who ran what.
 
     Args:
         jobs: what is to be done, each of which leaves Python's interpreter lock to the others most of the time.

@@ -1,7 +1,7 @@
 """Simulations that diverge: MuJoCo only counts a warning, and by default silently puts them back to their first state.
 
-Who simulates asks after every step, and either stops with the numbers that led there, or ends the episode of the diverged
-simulation alone.
+Who simulates asks after every step, and either stops with the numbers that led there, or ends the episode of the
+diverged simulation alone.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ class BatchWatch:
 class WatchDivergence(gymnasium.Wrapper[Any, Any, Any, Any]):
     """The same for one environment that steps a ``MjData``, such as Gymnasium's own.
 
-    With ``"reset"`` a diverged step returns the last good observation, reward 0, ``truncated`` and ``info["diverged"]``;
-    whatever MuJoCo reset in the meantime never shows.
+    With ``"reset"`` a diverged step returns the last good observation, reward 0, ``truncated`` and
+    ``info["diverged"]``; whatever MuJoCo reset in the meantime never shows.
 
     Args:
         env: its ``unwrapped`` has the simulation as ``data`` and the model as ``model``.

@@ -13,8 +13,8 @@ def representation_over(
 ) -> Representation:
     """Fields over those of a task's entity sets that they use.
 
-    A set is masked where its mask stands among the fields. An action over the same slots takes the mask of the observation, by the
-    name of the set.
+    A set is masked where its mask stands among the fields. An action over the same slots takes the mask of the
+    observation, by the name of the set.
 
     Args:
         fields: of an observation, an action or a task's own state.

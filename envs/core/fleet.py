@@ -54,9 +54,10 @@ class FleetState:
 class Fleet:
     """``n`` simulations of several tasks with equal spaces, a :class:`Simulation` for each task.
 
-    The simulations are shared out evenly and in order: of 12 for three members, the first four are the first member's. Each has
-    the bits that its member alone would have. Members are stepped at the same time, a thread each, but for those that would keep the
-    others waiting: they come first, one by one on all threads. There are never more than ``n_threads`` at work.
+    The simulations are shared out evenly and in order: of 12 for three members, the first four are the first member's.
+    Each has the bits that its member alone would have. Members are stepped at the same time, a thread each, but for
+    those that would keep the others waiting: they come first, one by one on all threads. There are never more than
+    ``n_threads`` at work.
 
     Args:
         tasks: the members' tasks by their names.
@@ -71,8 +72,8 @@ class Fleet:
         member_names: the name of each simulation's member, ``n`` of them.
 
     Raises:
-        ValueError: naming the member whose spaces differ from the first member's, and the first difference; or for fewer
-            simulations than members.
+        ValueError: naming the member whose spaces differ from the first member's, and the first difference; or for
+            fewer simulations than members.
     """
 
     def __init__(
@@ -222,8 +223,9 @@ class Fleet:
         names = np.array([one.get("member", "") for one in info])
         if unknown := set(names.tolist()) - set(self.members):
             raise ValueError(
-                f"the reward of a fleet depends on the member, and info['member'] of a transition is {sorted(unknown)[0]!r}, none of "
-                f"{', '.join(self.members)}; a HerReplayBuffer hands infos on with replay_buffer_kwargs=dict(copy_info_dict=True)"
+                "the reward of a fleet depends on the member, and info['member'] of a transition is"
+                f" {sorted(unknown)[0]!r}, none of {', '.join(self.members)}; a HerReplayBuffer hands infos on with"
+                " replay_buffer_kwargs=dict(copy_info_dict=True)"
             )
         rewards = np.empty(len(names))
         for name in dict.fromkeys(names.tolist()):
@@ -358,5 +360,6 @@ def _check_spaces(tasks: Mapping[str, Task]) -> None:
             if difference is not None:
                 space = what.replace("_", " ")
                 raise ValueError(
-                    f"the members of a fleet need equal spaces; compared with member {first!r}, the {space} of member {name!r} {difference}"
+                    f"the members of a fleet need equal spaces; compared with member {first!r}, the {space} of member"
+                    f" {name!r} {difference}"
                 )

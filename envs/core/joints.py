@@ -122,7 +122,8 @@ class _Reader:
     def _check_upright(self, joint: int) -> None:
         if not self.group.fixes_gravity:
             raise ValueError(
-                f"group {self.group} tilts the axis of joint {self.name(joint)!r}, which stands upright in the world; use SO2 or O2"
+                f"group {self.group} tilts the axis of joint {self.name(joint)!r}, which stands upright in the world;"
+                " use SO2 or O2"
             )
 
     def _check_exchanged(self) -> None:
@@ -137,7 +138,8 @@ class _Reader:
             if first >= 0 and int(self.model.jnt_type[first]) in (_FREE, _BALL):
                 name = self.model.body(int(heads[k])).name
                 raise ValueError(
-                    f"group {self.group} exchanges body {name!r}, which has a free or ball joint, with another; leave that generator out"
+                    f"group {self.group} exchanges body {name!r}, which has a free or ball joint, with another; leave"
+                    " that generator out"
                 )
 
     # ------------------------------------------------------------------ slides of the world
@@ -161,8 +163,8 @@ class _Reader:
             ):
                 body = m.body(int(m.jnt_bodyid[joints[0]])).name
                 raise ValueError(
-                    f"body {body!r} has slides along {self.data.xaxis[joints].round(3).tolist()}; group {self.group} turns them if they are "
-                    "along x, y (and z), in this order"
+                    f"body {body!r} has slides along {self.data.xaxis[joints].round(3).tolist()}; group {self.group}"
+                    " turns them if they are along x, y (and z), in this order"
                 )
         ordered = [j for joints in bodies for j in joints]
         field = Field(name, "1x1o", entities=entities, horizontal=len(bodies[0]) == 2)
@@ -186,15 +188,17 @@ class _Reader:
         reflection = self._reflection(body)
         if reflection is None:
             raise ValueError(
-                f"joint {self.name(joint)!r}: group {self.group} has mirrors, and nothing says what they do to it; give a group that "
-                f"derive(model) found, or reflections={{{self.model.body(body).name!r}: (1.0, -1.0, 1.0)}} for a body that is its own mirror image"
+                f"joint {self.name(joint)!r}: group {self.group} has mirrors, and nothing says what they do to it; give"
+                f" a group that derive(model) found, or reflections={{{self.model.body(body).name!r}: (1.0, -1.0,"
+                " 1.0)} for a body that is its own mirror image"
             )
         frame, axis = np.diag(reflection), self.model.jnt_axis[joint]
         sign = np.linalg.det(frame) if self.model.jnt_type[joint] == _HINGE else 1.0
         image = float(sign * (frame @ axis) @ axis)
         if abs(abs(image) - 1.0) > _SAME:
             raise ValueError(
-                f"joint {self.name(joint)!r}: the reflection {reflection} of its body does not keep its axis {axis.tolist()}"
+                f"joint {self.name(joint)!r}: the reflection {reflection} of its body does not keep its axis"
+                f" {axis.tolist()}"
             )
         return "e" if image > 0 else "o"
 

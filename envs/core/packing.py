@@ -64,8 +64,8 @@ class Packer:
         array = np.asarray(value)
         if array.ndim == 0 or len(array) != shape[0] or array.size != shape[0] * shape[1]:
             raise ValueError(
-                f"field {name!r} of the observation{self._of(key)} has shape {array.shape}; it needs {shape[1]} numbers for "
-                f"each of the {shape[0]} simulations"
+                f"field {name!r} of the observation{self._of(key)} has shape {array.shape}; it needs {shape[1]} numbers"
+                f" for each of the {shape[0]} simulations"
             )
         return array.reshape(shape)
 
@@ -76,7 +76,8 @@ class Packer:
         for name in given:
             if name not in expected:
                 raise ValueError(
-                    f"the observation{self._of(key)} has {what} {name!r}, which its space does not declare; {suggestion(name, expected)}"
+                    f"the observation{self._of(key)} has {what} {name!r}, which its space does not declare;"
+                    f" {suggestion(name, expected)}"
                 )
 
     @staticmethod

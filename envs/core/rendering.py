@@ -117,7 +117,8 @@ class _ModelRenderer:
                 ""
                 if sys.platform != "linux" or os.environ.get("MUJOCO_GL")
                 else (
-                    "; on a machine without a display set MUJOCO_GL=egl before Python starts and install libegl1 and libgl1-mesa-dri"
+                    "; on a machine without a display set MUJOCO_GL=egl before Python starts and install libegl1 and"
+                    " libgl1-mesa-dri"
                 )
             )
             raise RuntimeError(f"cannot render: {error}{hint}") from error

@@ -19,7 +19,8 @@ from eqrl.symmetry import TypedBox
 class Simulated(Protocol):
     """``n`` simulations of equal spaces that are stepped together: a ``Simulation`` or a ``Fleet``.
 
-    Their states can be read and written too (``get_state``, ``set_state``, ``transform``, ``difference``), in a form of their own.
+    Their states can be read and written too (``get_state``, ``set_state``, ``transform``, ``difference``), in a form of
+    their own.
 
     Attributes:
         n: number of simulations.

@@ -58,8 +58,9 @@ class Simulation:
         n_threads: threads that step them, 0 for all cores.
         scene_rotation: degrees by which every initial scene is turned, one number or one a simulation.
         goal_rotation: degrees by which every goal alone is turned, likewise.
-        on_divergence: what to do when the physics of a simulation diverges: ``"stop"`` with an error, or ``"reset"``, which
-            marks the simulation in ``Outcome.diverged`` and leaves it in the model's default state for the caller to reset.
+        on_divergence: what to do when the physics of a simulation diverges: ``"stop"`` with an error, or ``"reset"``,
+            which marks the simulation in ``Outcome.diverged`` and leaves it in the model's default state for the caller
+            to reset.
 
     Attributes:
         divergences: how many diverged simulations were given up.

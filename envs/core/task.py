@@ -80,19 +80,20 @@ class Outcome:
 class Task(ABC):
     """A task in words: its model, fields and reward terms by name, and what reset, control, observation and reward mean.
 
-    Methods that take ``world`` work on all simulations at once, those that take ``sim`` on one (``sim`` is ``world[i]``): what draws
-    random numbers works on one at a time, from that simulation's own, so that a batch and single environments give the same bits.
-    Tables in the class's docstring are made from what it declares.
+    Methods that take ``world`` work on all simulations at once, those that take ``sim`` on one (``sim`` is
+    ``world[i]``): what draws random numbers works on one at a time, from that simulation's own, so that a batch and
+    single environments give the same bits. Tables in the class's docstring are made from what it declares.
 
     Attributes:
         frame_skip: physics steps a control step.
         main_body: name of the body that wind blows on.
         observation: fields of the observation; ``{key: fields}`` for a dict observation.
         action: fields of the action, each entry within [-1, 1], vectors in the unit ball.
-        variables: fields of the task's own state: what is not in the simulation, such as a target. Positions are relative to the
-            world's origin. It turns with the scene, and is saved with it.
+        variables: fields of the task's own state: what is not in the simulation, such as a target. Positions are
+            relative to the world's origin. It turns with the scene, and is saved with it.
         entities: entity sets that the fields repeat over.
-        members: for an entity set, the bodies on slides that are its members, in order; ``{"hands": ("left", "right")}``.
+        members: for an entity set, the bodies on slides that are its members, in order; ``{"hands": ("left",
+            "right")}``.
         rewards: what each reward term is, by name.
         metrics: what each further number in ``info`` is, by name.
         arguments: the declared arguments by name, those of base classes included.

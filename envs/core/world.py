@@ -24,7 +24,8 @@ class World:
     ``world[i]`` is simulation ``i`` alone: the same names, without that axis.
 
     Attributes:
-        data: fields of MuJoCo's ``MjData``, such as ``world.data.ctrl`` or ``world.data.site_xpos``, bound when first read.
+        data: fields of MuJoCo's ``MjData``, such as ``world.data.ctrl`` or ``world.data.site_xpos``, bound when first
+            read.
         positions: joint positions by the names that the task's layout gives them, such as ``world.positions.hip``.
         velocities: joint velocities, likewise.
         bodies: bodies by their names in the model, such as ``world.bodies.torso``; see :class:`Body`.

@@ -25,16 +25,16 @@ class TaskVecEnv(VecEnv):
     at the end of an episode. Wrap it in SB3's ``VecMonitor`` for episode statistics, as :func:`eqrl.make_vec` does.
 
     Args:
-        task: the task; or ``{name: task}``, the members of a fleet, among which the environments are shared out evenly and in order.
-            Then every ``info`` names its ``"member"``.
+        task: the task; or ``{name: task}``, the members of a fleet, among which the environments are shared out evenly
+            and in order. Then every ``info`` names its ``"member"``.
         n_envs: number of environments.
         n_threads: threads for the physics, 0 for all cores.
         max_episode_steps: time limit in control steps.
         render_mode: as in the Gymnasium environment.
         scene_rotation: degrees, one number or one an environment.
         goal_rotation: likewise.
-        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end that
-            member's episode: truncated, with reward 0 and its last good observation.
+        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end
+            that member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
 
@@ -157,8 +157,8 @@ class TaskVecEnv(VecEnv):
     ) -> list[Any]:
         """Call a method of the task once for each environment asked for.
 
-        In a fleet, ``compute_reward`` of many transitions with an info each takes the task that ``info["member"]`` names, so that
-        hindsight replay, which only asks environment 0, gets the reward of each transition's own member.
+        In a fleet, ``compute_reward`` of many transitions with an info each takes the task that ``info["member"]``
+        names, so that hindsight replay, which only asks environment 0, gets the reward of each transition's own member.
         """
         methods = [self.simulation.method(method_name, i) for i in self._get_indices(indices)]
         return [method(*method_args, **method_kwargs) for method in methods]

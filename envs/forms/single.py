@@ -52,8 +52,8 @@ class TaskEnv(gymnasium.Env[Any, Any]):
     ) -> None:
         if members is not None:
             raise ValueError(
-                "members make a fleet, and this is one environment: give it the arguments of one member, or make the fleet with "
-                "eqrl.make_vec or gymnasium.make_vec (in a run: --vec-env auto)"
+                "members make a fleet, and this is one environment: give it the arguments of one member, or make the"
+                " fleet with eqrl.make_vec or gymnasium.make_vec (in a run: --vec-env auto)"
             )
         self.render_mode = check_render_mode(render_mode)
         self.task = task_class(task)(**task_arguments)

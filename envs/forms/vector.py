@@ -31,12 +31,12 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: as in the single environment.
         scene_rotation: degrees, one number or one an environment.
         goal_rotation: likewise.
-        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end that
-            member's episode: truncated, with reward 0 and its last good observation.
+        on_divergence: what to do when the physics of a member diverges: ``"stop"`` with an error, or ``"reset"`` to end
+            that member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
-        members: ``{name: task's arguments}`` of a fleet's members, among which the environments are shared out evenly and in order;
-            ``infos["member"]`` holds their names.
+        members: ``{name: task's arguments}`` of a fleet's members, among which the environments are shared out evenly
+            and in order; ``infos["member"]`` holds their names.
         task_arguments: the task's own arguments; in a fleet, those that all members share.
     """
 

@@ -20,7 +20,8 @@ class AntTarget(Task):
 
     ## Description
     The robot has the shape of Gymnasium's Ant. A target is drawn at 2 to 5 m in a given sector of directions, the
-    robot starts with a heading from a given sector. An episode succeeds when the torso comes within 0.5 m of the target.
+    robot starts with a heading from a given sector. An episode succeeds when the torso comes within 0.5 m of the
+    target.
 
     Symmetry group: SO(2) about gravity, extended by the dihedral group D4 of the body (exchange of legs by quarter
     turns; mirrors, each together with its exchange of legs).

@@ -37,13 +37,14 @@ class Push(Task):
 
     ## Rewards
     The pose is reached within `success_distance` and `success_angle`, the angle modulo the shape's own symmetry.
-    `compute_reward(achieved, desired, info)` gives the same for any goals; the approach term comes from `info`. That term is
-    not for hindsight replay, which knows goals only: SB3's buffer hands empty infos to `compute_reward`.
+    `compute_reward(achieved, desired, info)` gives the same for any goals; the approach term comes from `info`. That
+    term is not for hindsight replay, which knows goals only: SB3's buffer hands empty infos to `compute_reward`.
 
     ## Starting state
     Object at the origin with a direction from `heading`; goal at a distance from `goal_distance` in a direction from
-    `target_sector`, turned from the object by at most `goal_turn`; effector 0.12-0.16 m from the object, within 30 degrees
-    of the side opposite to the goal (`effector_start="behind"`) or on any side (`"around"`). Then the scene turns by
+    `target_sector`, turned from the object by at most `goal_turn`; effector 0.12-0.16 m from the object, within 30
+    degrees of the side opposite to the goal (`effector_start="behind"`) or on any side (`"around"`). Then the scene
+    turns by
     `scene_rotation` degrees and the goal alone by `goal_rotation`.
 
     ## Episode end
@@ -74,8 +75,12 @@ class Push(Task):
     action = (_planar("velocity", "0.3 m/s", "velocity of the effector"),)
     variables = (_planar("goal_position", "m", ""), _planar("goal_direction", "", ""))
     rewards = {
-        "pose": '-1 until the pose is reached, then 0 (`"sparse"`); `1 if reached - 5 distance - 0.5 angle` (`"dense"`)',
-        "approach": "`-approach_weight` times the effector's distance to the object's centre (`\"dense\"` only, off by default)",
+        "pose": (
+            '-1 until the pose is reached, then 0 (`"sparse"`); `1 if reached - 5 distance - 0.5 angle` (`"dense"`)'
+        ),
+        "approach": (
+            "`-approach_weight` times the effector's distance to the object's centre (`\"dense\"` only, off by default)"
+        ),
     }
     metrics = {"distance": "m", "angle": "rad", "effector_distance": "m"}
 
@@ -165,7 +170,8 @@ class Push(Task):
         Args:
             achieved_goal: poses, shape ``(*batch, 4)``.
             desired_goal: likewise.
-            info: a dict, or one a pair, whose ``reward_approach`` is added where it has one, as the step's own info does.
+            info: a dict, or one a pair, whose ``reward_approach`` is added where it has one, as the step's own info
+                does.
 
         Returns:
             Rewards of shape ``(*batch,)``; a float for a single pair.

@@ -24,8 +24,8 @@ class Reach(Task):
 
     ## Description
     The effector floats (its weight is compensated), so the symmetry group is O(3): all rotations and mirrors about the
-    centre of the workspace. Goal environment with a dict observation, ready for hindsight experience replay. Positions are
-    relative to the workspace's centre.
+    centre of the workspace. Goal environment with a dict observation, ready for hindsight experience replay. Positions
+    are relative to the workspace's centre.
 
     ## Rewards
     `compute_reward(achieved, desired, info)` gives the same for any goals.
@@ -53,7 +53,9 @@ class Reach(Task):
     action = (Field("velocity", "1x1o", unit="0.5 m/s", description="velocity of the effector"),)
     variables = (Field("goal", "1x1o"),)
     rewards = {
-        "distance": '-1 until the goal is within `success_radius`, then 0 (`"sparse"`), or minus the distance in m (`"dense"`)'
+        "distance": (
+            '-1 until the goal is within `success_radius`, then 0 (`"sparse"`), or minus the distance in m (`"dense"`)'
+        )
     }
     metrics = {"distance": "m"}
 

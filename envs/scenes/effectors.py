@@ -30,7 +30,8 @@ def add_effector(
         gain: N of force a m/s of velocity error. The force limit is ``gain`` times the commanded speed; a per-axis
             force range would break the rotation symmetry.
         mass: kg.
-        name: of the body; its joints and servos are ``x``, ``y`` and ``z`` with this name before them where it is another one.
+        name: of the body; its joints and servos are ``x``, ``y`` and ``z`` with this name before them where it is
+            another one.
         geom: further attributes of the sphere.
     """
     body = spec.worldbody.add_body(name=name, pos=[0, 0, height], gravcomp=1.0)

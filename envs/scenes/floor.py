@@ -14,7 +14,8 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: flo
     Args:
         timestep: seconds.
         integrator: of the simulation.
-        shadow_clip: how far shadows are drawn, in extents of the model; where it does not fit, their edge shows as speckles.
+        shadow_clip: how far shadows are drawn, in extents of the model; where it does not fit, their edge shows as
+            speckles.
     """
     spec = mujoco.MjSpec()
     spec.option.timestep = timestep

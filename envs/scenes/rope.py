@@ -20,8 +20,8 @@ def add_rope(
 ) -> None:
     """Hang a rope between two bodies of a specification.
 
-    The strings are tendons with an upper limit of their length, so the rope has no direction: exchanging its ends is an exact
-    symmetry, which it is not for a chain of links that begins at one of them.
+    The strings are tendons with an upper limit of their length, so the rope has no direction: exchanging its ends is an
+    exact symmetry, which it is not for a chain of links that begins at one of them.
 
     Args:
         spec: the model.

@@ -1,7 +1,7 @@
 """Write and read NumPy archives (``.npz``) safely: without pickle, and with the announced sizes checked.
 
-``numpy.load`` allocates the memory that a header announces before it reads the data, so each header is first compared with the
-file.
+``numpy.load`` allocates the memory that a header announces before it reads the data, so each header is first compared
+with the file.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def read_arrays(source: bytes | Path) -> dict[str, NDArray[Any]]:
     except DamagedValuesError:
         raise
     except _BROKEN as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__  # NumPy's messages quote headers over several lines
+        why = (
+            " ".join(str(error).split())[:200] or type(error).__name__
+        )  # NumPy's messages quote headers over several lines
         raise DamagedValuesError(f"not a readable archive of arrays: {why}") from None
 
 
@@ -82,7 +84,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
         if not dtype.itemsize and 0 not in shape:
             raise DamagedValuesError(f"member {info.filename!r} announces numbers of no size")
         if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
-            raise DamagedValuesError(f"member {info.filename!r} announces shape {shape} of {dtype} but holds {size} bytes")
+            raise DamagedValuesError(
+                f"member {info.filename!r} announces shape {shape} of {dtype} but holds {size} bytes"
+            )
     with archive.open(info) as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
     return array

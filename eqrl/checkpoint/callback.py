@@ -27,9 +27,10 @@ class SaveTraining(BaseCallback):
         saver.restore(model)
         model.learn(1_000_000 - model.num_timesteps, callback=saver, reset_num_timesteps=False)
 
-    Everything that determines the training is saved: parameters, optimisers, counters, all random numbers, the replay buffer,
-    and the state of the environments as far as :func:`eqrl.checkpoint.capture` can read it (:func:`eqrl.checkpoint.rehearse`
-    tests this). Build the model with the same code each time. Other callbacks have to save their state themselves.
+    Everything that determines the training is saved: parameters, optimisers, counters, all random numbers, the replay
+    buffer, and the state of the environments as far as :func:`eqrl.checkpoint.capture` can read it
+    (:func:`eqrl.checkpoint.rehearse` tests this). Build the model with the same code each time. Other callbacks have to
+    save their state themselves.
 
     Args:
         folder: folder for the checkpoints.
@@ -37,8 +38,9 @@ class SaveTraining(BaseCallback):
         keep: number of newest checkpoints to keep; 0 for all.
 
     Raises:
-        UsageError: while restoring, if there are checkpoints but none is undamaged and fits the model; while training, if
-            there are checkpoints that were not restored; in both cases, if another process is training in the folder.
+        UsageError: while restoring, if there are checkpoints but none is undamaged and fits the model; while training,
+            if there are checkpoints that were not restored; in both cases, if another process is training in the
+            folder.
         OSError: while training, if a checkpoint cannot be written; older ones stay.
     """
 
@@ -75,8 +77,8 @@ class SaveTraining(BaseCallback):
         newest = max(self.store.steps(), default=-1)
         if self._saved < 0 <= newest:
             raise UsageError(
-                f"{self.store.folder} holds the checkpoints of a training of {newest:,} steps, which this one would replace; "
-                "call restore(model) before learn, or give another folder"
+                f"{self.store.folder} holds the checkpoints of a training of {newest:,} steps, which this one would"
+                " replace; call restore(model) before learn, or give another folder"
             )
         if self.num_timesteps < self._saved:
             raise UsageError(f"{self._saved:,} steps are saved already; call learn with reset_num_timesteps=False")
@@ -104,7 +106,9 @@ class SaveTraining(BaseCallback):
             self.store.folder.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout:
-            raise UsageError(f"{self.store.folder.parent} is being trained by another process; give another folder") from None
+            raise UsageError(
+                f"{self.store.folder.parent} is being trained by another process; give another folder"
+            ) from None
 
     def _save(self) -> None:
         env = self.model.get_env()

@@ -1,8 +1,8 @@
 """Capture and restore environments in the middle of their episodes, so that a resumed training continues with the same step.
 
-Environments and wrappers may define ``state_dict()`` and ``load_state_dict(state)``, with plain values and arrays; all of
-eqrl's do. For other Gymnasium environments, the MuJoCo simulation and every attribute that is plain data or a random number
-generator are captured. :func:`rehearse` tests whether that is everything.
+Environments and wrappers may define ``state_dict()`` and ``load_state_dict(state)``, with plain values and arrays; all
+of eqrl's do. For other Gymnasium environments, the MuJoCo simulation and every attribute that is plain data or a random
+number generator are captured. :func:`rehearse` tests whether that is everything.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def rehearse(make: Callable[[int], VecEnv]) -> str | None:
             return _difference(_played(first, actions[_REHEARSAL_STEPS:]), _played(second, actions[_REHEARSAL_STEPS:]))
         except (NoStateError, NotPlainError, DamagedValuesError) as error:
             return str(error)
-        except Exception as error:  # methods of the environment may raise anything, and the training can do without them
+        except (
+            Exception
+        ) as error:  # methods of the environment may raise anything, and the training can do without them
             return f"going on from its state fails with {type(error).__name__}: {error}"
         finally:
             first.close()
@@ -143,7 +145,9 @@ def _played(env: VecEnv, actions: list[NDArray[Any]]) -> list[tuple[str, Any]]:
     for k, action in enumerate(actions):
         observation, reward, done, _ = env.step(action)
         parts = observation if isinstance(observation, dict) else {"observation": observation}
-        heard += [(f"{name} at step {k + 1}", value) for name, value in {**parts, "reward": reward, "done": done}.items()]
+        heard += [
+            (f"{name} at step {k + 1}", value) for name, value in {**parts, "reward": reward, "done": done}.items()
+        ]
     again = env.reset()
     return heard + [
         (f"{n} after a reset", v) for n, v in (again if isinstance(again, dict) else {"observation": again}).items()

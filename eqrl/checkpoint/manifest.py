@@ -112,7 +112,9 @@ class Manifest:
             body = json.loads(content)
             format_name = body.pop("format", None)
             if format_name != FORMAT:
-                raise DamagedCheckpointError(f"{path} has format {format_name!r}, this version of eqrl reads {FORMAT!r}")
+                raise DamagedCheckpointError(
+                    f"{path} has format {format_name!r}, this version of eqrl reads {FORMAT!r}"
+                )
             checksum = body.pop("checksum", None)
             files = {name: Entry(**entry) for name, entry in body.pop("files").items()}
             replay = {name: Entry(**entry) for name, entry in body.pop("replay").items()}
@@ -170,7 +172,12 @@ class Manifest:
         for table in (self.config, self.spaces, self.versions, self.extra):
             if not isinstance(table, dict):
                 raise ValueError("one of its tables is not a table")
-        texts = [self.created, *self.spaces.values(), *self.versions.values(), "" if self.inexact is None else self.inexact]
+        texts = [
+            self.created,
+            *self.spaces.values(),
+            *self.versions.values(),
+            "" if self.inexact is None else self.inexact,
+        ]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("one of its texts is not a text")
         for name, entry in {**self.files, **self.replay}.items():

@@ -116,7 +116,9 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
             optimizer.load_state_dict(state)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise UsageError(f"{what} does not fit the configured model: {name}: {error}") from None
-    stored = {name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")}
+    stored = {
+        name.removeprefix(f"{_VARIABLES}/"): t for name, t in tensors.items() if name.startswith(f"{_VARIABLES}/")
+    }
     variables = variables_of(model)
     _check_fit(stored, variables, what)
     for name, tensor in stored.items():
@@ -143,7 +145,9 @@ def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
     if normaliser is None or stored is None:
         return
     if not (
-        isinstance(stored, dict) and set(stored) == {"mean", "var", "count"} and all(type(v) is float for v in stored.values())
+        isinstance(stored, dict)
+        and set(stored) == {"mean", "var", "count"}
+        and all(type(v) is float for v in stored.values())
     ):
         raise DamagedCheckpointError(f"{what} has invalid statistics of rewards")
     for name, value in stored.items():
@@ -178,7 +182,9 @@ def _check_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any])
             if group.get(option) is None or isinstance(group[option], bool):
                 group[option] = configured[option]
         # the learning rate follows a schedule; everything else is configured
-        wrong = [k for k in {*group, *configured} if k != "lr" and (k not in group or group[k] != configured.get(k, group))]
+        wrong = [
+            k for k in {*group, *configured} if k != "lr" and (k not in group or group[k] != configured.get(k, group))
+        ]
         if wrong or not isinstance(group["lr"], float) or not math.isfinite(group["lr"]):
             raise ValueError(f"its {sorted(wrong)[0] if wrong else 'lr'} is not the configured one")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

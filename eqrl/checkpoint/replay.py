@@ -1,8 +1,8 @@
 """Store a replay buffer as a log: each checkpoint appends the rows that were added since the last one.
 
-The buffer is a ring. The log counts its rows from the beginning of the run: row ``k`` lies at ``k % size``. A chunk is a file
-of consecutive rows, named by these rows and its content, and never changes. A checkpoint lists the chunks that make up its
-buffer, so several checkpoints share them.
+The buffer is a ring. The log counts its rows from the beginning of the run: row ``k`` lies at ``k % size``. A chunk is
+a file of consecutive rows, named by these rows and its content, and never changes. A checkpoint lists the chunks that
+make up its buffer, so several checkpoints share them.
 """
 
 from __future__ import annotations

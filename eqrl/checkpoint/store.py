@@ -3,8 +3,8 @@
 ::
 
     checkpoints/
-      step_000000409600/      manifest.json, policy.safetensors, training.safetensors, state.json, state.npz, episodes.npz
-      best_000000368640/      manifest.json, policy.safetensors
+      step_000000409600/      manifest.json, policy.safetensors, training.safetensors, state.json, state.npz,
+      episodes.npz best_000000368640/      manifest.json, policy.safetensors
       latest, best            one line each: the name of a folder
     replay/                   chunks of the replay buffer, shared by the checkpoints
 """
@@ -131,7 +131,8 @@ class Store:
         """Delete checkpoints beyond those to keep, and chunks of the replay buffer that no remaining one lists.
 
         Args:
-            step: step of the newest good checkpoint. Newer ones are damaged and were passed over, and must not displace good ones.
+            step: step of the newest good checkpoint. Newer ones are damaged and were passed over, and must not displace
+                good ones.
         """
         checkpoints = self._folders(_STEP)
         newer = [checkpoint for checkpoint in checkpoints if checkpoint > self.at(step)]
@@ -169,7 +170,9 @@ class Store:
         """
         newest, why = self._first(_STEP, complete)
         if newest is None:
-            raise UsageError(f"{self.folder.parent} has no usable checkpoint: {why or 'the run ended before it wrote one'}")
+            raise UsageError(
+                f"{self.folder.parent} has no usable checkpoint: {why or 'the run ended before it wrote one'}"
+            )
         return newest
 
     def best(self) -> tuple[Path, Manifest]:
@@ -237,7 +240,15 @@ class Store:
                 assert env is not None
                 restore(env, parts["environment"])
             return {"progress": parts["progress"], "randomness": parts["randomness"]}
-        except (DamagedValuesError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        except (
+            DamagedValuesError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            IndexError,
+            RecursionError,
+        ) as error:
             raise DamagedCheckpointError(f"checkpoint {checkpoint} does not fit the run: {error}") from None
 
     def _first(self, pattern: re.Pattern[str], complete: bool) -> tuple[tuple[Path, Manifest] | None, str]:
@@ -253,7 +264,9 @@ class Store:
                         again = True
                         continue
                     why = str(error)
-                    warnings.warn(CheckpointWarning(f"checkpoint {checkpoint.name} is passed over: {error}"), stacklevel=3)
+                    warnings.warn(
+                        CheckpointWarning(f"checkpoint {checkpoint.name} is passed over: {error}"), stacklevel=3
+                    )
         return None, why
 
     def _folders(self, pattern: re.Pattern[str]) -> list[Path]:

@@ -1,6 +1,7 @@
 """State of a training besides its parameters: counters, random numbers, current episodes and pending log values.
 
-It is captured at the start of a rollout, where an iteration number is all that Stable-Baselines3 has in local variables.
+It is captured at the start of a rollout, where an iteration number is all that Stable-Baselines3 has in local
+variables.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
             set_generator(generator, stored)
         for name in _LOGGER:
             table, stored = getattr(model.logger, name), state["logger"][name]
-            if not (isinstance(stored, dict) and all(isinstance(key, str) and _LOGGED[name](v) for key, v in stored.items())):
+            if not (
+                isinstance(stored, dict) and all(isinstance(key, str) and _LOGGED[name](v) for key, v in stored.items())
+            ):
                 raise DamagedValuesError(f"{name} is not a table of what waits to be logged")
             table.clear()
             table.update(stored)
@@ -116,7 +119,9 @@ def restore_randomness(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         for action_noise, stored in zip(_action_noises(model), state["action_noise"], strict=True):
             if isinstance(action_noise, OrnsteinUhlenbeckActionNoise):
                 if not (
-                    isinstance(stored, np.ndarray) and stored.shape == action_noise._mu.shape and stored.dtype.kind == "f"
+                    isinstance(stored, np.ndarray)
+                    and stored.shape == action_noise._mu.shape
+                    and stored.dtype.kind == "f"
                 ):
                     raise DamagedValuesError("the noise of the actions does not fit the action space")
                 action_noise.noise_prev = stored

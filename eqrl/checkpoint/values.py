@@ -1,6 +1,7 @@
 """Convert nested plain values to JSON and named arrays, and back to the bit. Anything else is refused, and nothing is pickled.
 
-``json`` alone restores neither tuples nor NaN nor random generators, and libraries that do run constructors named in the file.
+``json`` alone restores neither tuples nor NaN nor random generators, and libraries that do run constructors named in
+the file.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def pack(value: Any, arrays: Arrays) -> Any:
     """Convert a value to a form that JSON can hold.
 
     Args:
-        value: None, bool, int, float, str, arrays and scalars of NumPy, its ``Generator`` and ``RandomState``, and lists,
-            tuples and dicts of them.
+        value: None, bool, int, float, str, arrays and scalars of NumPy, its ``Generator`` and ``RandomState``, and
+            lists, tuples and dicts of them.
         arrays: receives the arrays within the value, under new names.
 
     Raises:
@@ -152,7 +153,9 @@ def _check_position(state: Any) -> None:
         if state["bit_generator"] == kind:
             position = state["state"]["pos"] if kind == "MT19937" else state["buffer_pos"]
             if not (isinstance(position, int | np.integer) and 0 <= position <= words):
-                raise DamagedValuesError(f"the random numbers of a {kind} stand at {position!r}, outside of its {words} words")
+                raise DamagedValuesError(
+                    f"the random numbers of a {kind} stand at {position!r}, outside of its {words} words"
+                )
 
 
 _READERS: Mapping[str, Callable[[Any, Mapping[str, NDArray[Any]]], Any]] = {

@@ -43,7 +43,9 @@ class Options:
     level: Literal["kinematic", "dynamic"] = option(
         "dynamic", "what to prove", "tree, joints and shapes only, or masses, gains and friction too"
     )
-    tolerance: float = option(1e-8, "what to prove", "how far a state may be from its image; where a robot is chaotic, more")
+    tolerance: float = option(
+        1e-8, "what to prove", "how far a state may be from its image; where a robot is chaotic, more"
+    )
     states: int = option(24, "what to prove", "random states to start from", metavar="N")
     seed: int = option(0, "what to prove", "seed of states and controls")
     env_kwargs: dict[str, Any] = option({}, "what to prove", "options of the environment", metavar="KEY:VALUE")
@@ -105,8 +107,8 @@ def _check_env(target: str, options: Options) -> Report:
         world: Any = env.unwrapped
         if not is_mujoco_env(world):
             raise UsageError(
-                f"environment {target}: it has neither a MuJoCo model nor typed spaces and a state that can be set, so that "
-                "no symmetry can be tried on it"
+                f"environment {target}: it has neither a MuJoCo model nor typed spaces and a state that can be set, so"
+                " that no symmetry can be tried on it"
             )
         return _derived(target, env, derive(world.model), options)
     finally:

@@ -31,7 +31,8 @@ class Report:
         verdicts: one for each generator; the world's rotations have kind ``"world"``.
         near_misses: symmetries that almost hold, with their verdicts.
         notes: reasons why the group is not larger, one line each.
-        unproved: generators that could not be tried because the model diverges, as (name, kind); then there are no verdicts.
+        unproved: generators that could not be tried because the model diverges, as (name, kind); then there are no
+            verdicts.
         reason: why they could not be tried.
     """
 
@@ -122,7 +123,9 @@ def print_report(report: Report, console: Console) -> None:
 
 def _table(verdicts: Verdicts) -> Table:
     contacts = max(v.contacts for v in verdicts)
-    table = Table(title=f"errors after 1, 10 and 50 steps, up to {contacts} contacts", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"errors after 1, 10 and 50 steps, up to {contacts} contacts", title_justify="left", box=SIMPLE_HEAD
+    )
     table.padding, table.pad_edge = (0, 1, 0, 0), False
     table.add_column("generator")
     table.add_column("kind")

@@ -1,8 +1,8 @@
 """The command line: ``eqrl train``, ``eqrl evaluate``, ``eqrl export``, ``eqrl check``.
 
-An error that the user can repair is one line on stderr, with exit code 2. Other exit codes: 1, a check failed; 3, a guard
-stopped a training whose numbers were no longer finite; 75, a signal stopped a training, which has saved everything and can be
-resumed; 130, Ctrl-C outside a training.
+An error that the user can repair is one line on stderr, with exit code 2. Other exit codes: 1, a check failed; 3, a
+guard stopped a training whose numbers were no longer finite; 75, a signal stopped a training, which has saved
+everything and can be resumed; 130, Ctrl-C outside a training.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command and its options; by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for a failed check, 2 for an error that the user can repair, 3 for a training that
-        diverged, 75 for a training that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
+        The exit code: 0 for success, 1 for a failed check, 2 for an error that the user can repair, 3 for a training
+        that diverged, 75 for a training that a signal stopped and that can be resumed, 130 after Ctrl-C anywhere else.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     choose_renderer()

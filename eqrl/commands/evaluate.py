@@ -39,7 +39,9 @@ class Options:
         "scene", "what to evaluate", "turn the whole scene (an exact agent loses nothing) or the goal only"
     )
     checkpoint: str = option("last", "what to evaluate", "last, best or a number of steps", metavar="WHICH")
-    seed: int = option(10_000, "what to evaluate", "seed of the first episode; the same episodes are played at every angle")
+    seed: int = option(
+        10_000, "what to evaluate", "seed of the first episode; the same episodes are played at every angle"
+    )
     num_threads: int | None = option(None, "what to evaluate", "threads for simulation and PyTorch", metavar="N")
     device: str | None = option(None, "what to evaluate", "PyTorch device")
     gym_packages: list[str] | None = option(
@@ -49,7 +51,9 @@ class Options:
         None, "zip files of Stable-Baselines3", "the configuration that the model was trained with", metavar="FILE"
     )
     trusted: bool = option(
-        False, "zip files of Stable-Baselines3", "run the code in the file: who made it can do with this computer what you can"
+        False,
+        "zip files of Stable-Baselines3",
+        "run the code in the file: who made it can do with this computer what you can",
     )
     json: str | None = option(None, "what to write", "file for the numbers", metavar="FILE")
     plot: str | None = option(None, "what to write", "file for a polar figure, .png, .svg or .pdf", metavar="FILE")
@@ -95,7 +99,9 @@ def evaluate(
 def table(result: ZeroShot, console: Console) -> None:
     """Print a table with a row for each angle, and for a fleet a second one with a row for each member."""
     what = (
-        f"{result.protocol} turned, {{}} episodes at each angle" if len(result.angles_deg) > 1 else "not turned, {} episodes"
+        f"{result.protocol} turned, {{}} episodes at each angle"
+        if len(result.angles_deg) > 1
+        else "not turned, {} episodes"
     )
     columns = Table(title=what.format(result.returns.shape[1]), title_justify="left")
     for name in ("angle", "return", "success", "95% interval", "retention", "equivariance error"):
@@ -157,15 +163,27 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         torch.set_num_threads(options.num_threads)
     model, config = _load(run, options.checkpoint, options.device, options.config, options.trusted)
     config = config.replace(num_threads=options.num_threads or config.num_threads)
-    console.print(f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})", soft_wrap=True)
+    console.print(
+        f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})", soft_wrap=True
+    )
     result = evaluate_model(
-        model, config, rotations=options.rotations, episodes=options.episodes, protocol=options.protocol, seed=options.seed
+        model,
+        config,
+        rotations=options.rotations,
+        episodes=options.episodes,
+        protocol=options.protocol,
+        seed=options.seed,
     )
     table(result, console)
     if options.json:
         extra = {"run": str(run), "env": config.env, "algo": config.algo, "network": config.network}
         write_json(
-            result, options.json, **extra, checkpoint=options.checkpoint, timesteps=model.num_timesteps, seed=options.seed
+            result,
+            options.json,
+            **extra,
+            checkpoint=options.checkpoint,
+            timesteps=model.num_timesteps,
+            seed=options.seed,
         )
         console.print(f"numbers  {options.json}", markup=False, soft_wrap=True)
     if options.plot:

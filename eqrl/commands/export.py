@@ -25,7 +25,9 @@ _ABOUT = """Write the deterministic policy of a run as one file that needs neith
 class Options:
     """Options of ``eqrl export``."""
 
-    out: str = option("policy.onnx", "what to write", "file for the policy, .onnx or .pt2 (torch.export)", metavar="FILE")
+    out: str = option(
+        "policy.onnx", "what to write", "file for the policy, .onnx or .pt2 (torch.export)", metavar="FILE"
+    )
     checkpoint: str = option("last", "what to export", "last, best or a number of steps", metavar="WHICH")
     gym_packages: list[str] | None = option(
         None, "what to export", "packages to import first because they register the environment", metavar="PACKAGE"
@@ -34,7 +36,9 @@ class Options:
         None, "zip files of Stable-Baselines3", "the configuration that the model was trained with", metavar="FILE"
     )
     trusted: bool = option(
-        False, "zip files of Stable-Baselines3", "run the code in the file: who made it can do with this computer what you can"
+        False,
+        "zip files of Stable-Baselines3",
+        "run the code in the file: who made it can do with this computer what you can",
     )
 
     def __post_init__(self) -> None:
@@ -66,6 +70,8 @@ def run_command(run: str, options: Options, console: Console) -> Path:
     what = f"[bold]{config.env}[/] ({config.algo}, {config.network})" if config else f"[bold]{escape(run)}[/]"
     console.print(f"{what}, {path.stat().st_size / 1024:,.0f} KiB")
     for name, size in sizes.items():
-        console.print(f"{'output' if name == ACTION else 'input':<8} {name} (batch, {size})", markup=False, soft_wrap=True)
+        console.print(
+            f"{'output' if name == ACTION else 'input':<8} {name} (batch, {size})", markup=False, soft_wrap=True
+        )
     console.print(f"policy   {path}", markup=False, soft_wrap=True)
     return path

@@ -59,7 +59,9 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 class _CollectPairs(argparse.Action):
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
         pairs = _Pairs(getattr(namespace, self.dest, None) or ())
         for text in values:
             try:

@@ -29,7 +29,9 @@ def command(argv: Sequence[str], console: Console) -> int:
     files = parser.add_argument_group("start from")
     files.add_argument("--config", metavar="FILE", help="options from a .yaml, .toml or .json file")
     files.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
-    files.add_argument("--new", action="store_true", help="begin another run, even if the same command was interrupted before")
+    files.add_argument(
+        "--new", action="store_true", help="begin another run, even if the same command was interrupted before"
+    )
     add_options(parser, Config)
     given = parser.read(argv)
     file, run, new = given.pop("config"), given.pop("resume"), given.pop("new")
@@ -58,7 +60,8 @@ def command(argv: Sequence[str], console: Console) -> int:
     config = resolve(config)
     if not (new or seed_is_drawn) and (interrupted := unfinished(config)):
         console.print(
-            f"go on    {escape(str(interrupted[-1]))}: the same command was interrupted there (--new begins another run)",
+            f"go on    {escape(str(interrupted[-1]))}: the same command was interrupted there (--new begins another"
+            " run)",
             highlight=False,
         )
         return RESUME_ME if resume(interrupted[-1], console).interrupted else 0

@@ -28,8 +28,8 @@ def action_matrix(
         motion: the symmetry.
         states: in which effects of actions are compared.
         seed: of the states in which the matrix on controls is tried.
-        guess: whether to take that on controls untried: a symmetry that the physics keeps only nearly cannot be read off
-            effects.
+        guess: whether to take that on controls untried: a symmetry that the physics keeps only nearly cannot be read
+            off effects.
 
     Returns:
         None if no signed permutation of the actions does what the symmetry does to the robot.

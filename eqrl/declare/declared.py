@@ -28,8 +28,8 @@ def declared_types(
     if isinstance(env.observation_space, spaces.Dict):
         keys = ", ".join(f"{key!r}: [...]" for key in env.observation_space.spaces)
         raise DeclarationError(
-            f"the observation is a Dict with several entries; declare the fields of each, observation={{{keys}}}, or flatten it "
-            "first (gymnasium.wrappers.FlattenObservation)"
+            f"the observation is a Dict with several entries; declare the fields of each, observation={{{keys}}}, or"
+            " flatten it first (gymnasium.wrappers.FlattenObservation)"
         )
     chosen = group_of(group, observation, action)  # type: ignore[arg-type]
     made = representation("observation", observation, chosen, entities, env.observation_space, part_names(env))
@@ -55,7 +55,9 @@ def declared_dict_types(
     space = env.observation_space
     if not isinstance(space, spaces.Dict):
         check_space("observation", space)
-        raise DeclarationError(f"observation= is a mapping, but the observation space is {space}; give a list of fields")
+        raise DeclarationError(
+            f"observation= is a mapping, but the observation space is {space}; give a list of fields"
+        )
     for key in (*space.spaces, *observation):
         if key not in space.spaces:
             raise DeclarationError(f"the observation has no entry {key!r}; {suggestion(key, space.spaces)}")
@@ -64,12 +66,15 @@ def declared_dict_types(
     if nested := next((k for k, s in space.spaces.items() if isinstance(s, spaces.Dict | spaces.Tuple)), None):
         order = ", then ".join(f"{name} ({size})" for name, size in flat_parts(space))
         raise DeclarationError(
-            f"observation[{nested!r}] is a {type(space.spaces[nested]).__name__} within the Dict, and nested spaces cannot be typed; "
-            f"flatten the observation first, with_symmetry(gymnasium.wrappers.FlattenObservation(env), observation=[...], ...), and "
-            f"list the fields in the order in which that lays them out: {order}"
+            f"observation[{nested!r}] is a {type(space.spaces[nested]).__name__} within the Dict, and nested spaces"
+            " cannot be typed; flatten the observation first,"
+            " with_symmetry(gymnasium.wrappers.FlattenObservation(env), observation=[...], ...), and list the fields"
+            f" in the order in which that lays them out: {order}"
         )
     chosen = group_of(group, *observation.values(), action)  # type: ignore[arg-type]
-    made = {k: representation(f"observation[{k!r}]", observation[k], chosen, entities, s) for k, s in space.spaces.items()}
+    made = {
+        k: representation(f"observation[{k!r}]", observation[k], chosen, entities, s) for k, s in space.spaces.items()
+    }
     if action is None:
         raise DeclarationError("declare action= too")
     return Types(direct_sum(made), representation("action", action, chosen, entities, env.action_space)), made
@@ -91,8 +96,8 @@ def group_of(group: Group | str | None, *declared: Any) -> Group:
     if isinstance(group, str):
         if group not in GROUPS:
             raise DeclarationError(
-                f"unknown group {group!r}; {suggestion(group, GROUPS)} Known are {', '.join(GROUPS)}, and Group objects such as "
-                "finite_group('C2', [Generator.of('mirror', R, {'legs': permutation})])"
+                f"unknown group {group!r}; {suggestion(group, GROUPS)} Known are {', '.join(GROUPS)}, and Group objects"
+                " such as finite_group('C2', [Generator.of('mirror', R, {'legs': permutation})])"
             )
         return GROUPS[group]
     if group is not None:
@@ -185,7 +190,9 @@ def _advice(what: str, space: gymnasium.Space[Any]) -> str:
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
     """Whether a space holds pictures."""
-    return isinstance(space, spaces.Box) and space.shape is not None and len(space.shape) > 1 and space.dtype == np.uint8
+    return (
+        isinstance(space, spaces.Box) and space.shape is not None and len(space.shape) > 1 and space.dtype == np.uint8
+    )
 
 
 def flat_parts(space: gymnasium.Space[Any], name: str = "") -> list[tuple[str, int]]:
@@ -223,15 +230,16 @@ def _check_size(what: str, made: Representation, size: int, parts: Sequence[str]
     if made.dim < size:
         last = f"the last one, {made.fields[-1].name!r}, ends there" if made.fields else "there are none"
         raise DeclarationError(
-            f"{what}: the fields describe {made.dim} of {size} entries; nothing describes entry {made.dim}{named(made.dim)} "
-            f"and what follows, {size - made.dim} in all ({last}). Add Field('rest', '{size - made.dim}x0e') only if no symmetry "
-            f"touches them\n{made.table()}"
+            f"{what}: the fields describe {made.dim} of {size} entries; nothing describes entry"
+            f" {made.dim}{named(made.dim)} and what follows, {size - made.dim} in all ({last}). Add Field('rest',"
+            f" '{size - made.dim}x0e') only if no symmetry touches them\n{made.table()}"
         )
     if made.dim > size:
         field, where = next((f, s) for f, s in made.slices.items() if s.stop > size)
         raise DeclarationError(
-            f"{what}: the fields describe {made.dim} entries, but the space has {size}; field {field!r} begins at entry "
-            f"{where.start} and needs {where.stop - where.start}, where {max(0, size - where.start)} are left\n{made.table()}"
+            f"{what}: the fields describe {made.dim} entries, but the space has {size}; field {field!r} begins at entry"
+            f" {where.start} and needs {where.stop - where.start}, where {max(0, size - where.start)} are"
+            f" left\n{made.table()}"
         )
 
 

@@ -55,10 +55,11 @@ def infer_types(
     symmetry that they break is left out.
 
     Args:
-        env: an environment with a MuJoCo model below, ``model`` and ``data``, and a method ``_get_obs``. It is not stepped.
+        env: an environment with a MuJoCo model below, ``model`` and ``data``, and a method ``_get_obs``. It is not
+            stepped.
         symmetries: elements to try; by default those that ``derive`` finds.
-        level: of the derivation: ``"dynamic"``, or ``"kinematic"`` for symmetries that masses may break, and near misses; those are not
-            held against the physics.
+        level: of the derivation: ``"dynamic"``, or ``"kinematic"`` for symmetries that masses may break, and near
+            misses; those are not held against the physics.
         samples: number of states.
         seed: of the states.
         task: whether a symmetry must keep the reward and the end of the episode too.
@@ -136,7 +137,9 @@ class _Inference:
             motion = motion_of(symmetry)
             action = action_matrix(self.twin, motion, self.states, seed=self.seed + 2, guess=self.level == "kinematic")
             if action is None:
-                self.refused.append((symmetry.name, "no signed permutation of the actions does what it does to the robot"))
+                self.refused.append(
+                    (symmetry.name, "no signed permutation of the actions does what it does to the robot")
+                )
                 continue
             if reason := self._trial(motion, None, action, samples=_FEW):  # before the observation, which takes longer
                 self.refused.append((symmetry.name, reason))
@@ -177,7 +180,9 @@ class _Inference:
         more = self.twin.spread(self.rng, min(len(self.states), _MOST_NEW))
         seen = np.stack([observe_at(self.twin, s) for s in more])
         moved = np.stack([observe_at(self.twin, motion.state(s)) for s in more])
-        if holds := bool((np.abs(seen @ matrix.T - moved) <= 10 * self.tolerance * np.maximum(1.0, np.abs(moved))).all()):
+        if holds := bool(
+            (np.abs(seen @ matrix.T - moved) <= 10 * self.tolerance * np.maximum(1.0, np.abs(moved))).all()
+        ):
             return holds
         self.states += more
         self.before = np.concatenate([self.before, seen])
@@ -196,7 +201,9 @@ class _Inference:
     def _trial(self, motion: Motion, observation: Floats | None, action: Floats, samples: int = 24) -> str:
         act = on_actions(self.twin, action)
         dynamics = self.level == "dynamic"
-        trial = try_motion(self.twin, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics)
+        trial = try_motion(
+            self.twin, motion, observation, samples=samples, seed=self.seed + 1, action=act, wide=dynamics
+        )
         reason = trial.broken(dynamics)
         return "" if not self.task and "observation" not in reason and "physics" not in reason else reason
 
@@ -213,9 +220,13 @@ class _Inference:
             if left:
                 for i in left:
                     self.unexplained.append(
-                        Unexplained(i, self.names[i], "rotation about gravity", "it is neither invariant nor part of a vector")
+                        Unexplained(
+                            i, self.names[i], "rotation about gravity", "it is neither invariant nor part of a vector"
+                        )
                     )
-                self.refused.append(("rotation about gravity", f"{len(left)} entries of the observation do not follow it"))
+                self.refused.append(
+                    ("rotation about gravity", f"{len(left)} entries of the observation do not follow it")
+                )
                 return None
             matrix = np.eye(self.before.shape[1])
             for start, width in turning:

@@ -1,8 +1,9 @@
 """Types of the standard observation of Gymnasium's MuJoCo environments, from a model's symmetries.
 
 ``observation_structure`` names the parts in their order: ``qpos`` without the first ``skipped_qpos`` entries, ``qvel``,
-``cinert``, ``cvel`` and ``cfrc_ext`` of all bodies but the world, ``qfrc_actuator`` of all joints but the root. The three that
-MuJoCo keeps per body are taken about the robot's centre of mass, along the axes of the world, rotational part first.
+``cinert``, ``cvel`` and ``cfrc_ext`` of all bodies but the world, ``qfrc_actuator`` of all joints but the root. The
+three that MuJoCo keeps per body are taken about the robot's centre of mass, along the axes of the world, rotational
+part first.
 """
 
 from __future__ import annotations
@@ -106,13 +107,17 @@ def action_field(model: mujoco.MjModel, symmetries: Sequence[Symmetry], sets: Se
     for s in symmetries:
         if np.abs(s.ctrl_offsets).max(initial=0.0) > 1e-9:
             raise CannotTypeError(f"{s.name!r} shifts the control of actuator {int(np.abs(s.ctrl_offsets).argmax())}")
-    labels = [model.actuator(i).name or model.joint(int(model.actuator_trnid[i, 0])).name or str(i) for i in range(model.nu)]
+    labels = [
+        model.actuator(i).name or model.joint(int(model.actuator_trnid[i, 0])).name or str(i) for i in range(model.nu)
+    ]
     name = sets.add("actuators", [s.ctrl_matrix for s in symmetries], labels) if symmetries else None
     return Field("control", "1x0e" if name else f"{model.nu}x0e", entities=name)
 
 
 # ------------------------------------------------------------------ positions and velocities
-def _positions(model: mujoco.MjModel, skipped: int, size: int, symmetries: Sequence[Symmetry], sets: Sets) -> list[Field]:
+def _positions(
+    model: mujoco.MjModel, skipped: int, size: int, symmetries: Sequence[Symmetry], sets: Sets
+) -> list[Field]:
     if skipped + size != model.nq:
         raise CannotTypeError(
             f"observation_structure says {skipped} skipped and {size} seen positions, but the model has {model.nq}"
@@ -139,7 +144,9 @@ def _positions(model: mujoco.MjModel, skipped: int, size: int, symmetries: Seque
             elif first == start + 2 and all(abs(s.R[2, 2] - 1) < 1e-9 for s in symmetries):
                 fields.append(Field(f"{body} height", "1x0e"))
             elif first < end:
-                raise CannotTypeError(f"{first - start} of the 3 coordinates of {body!r} are skipped, which splits a vector")
+                raise CannotTypeError(
+                    f"{first - start} of the 3 coordinates of {body!r} are skipped, which splits a vector"
+                )
             first = max(first, end)
         if first != stop - 4:
             raise CannotTypeError(f"{skipped} skipped positions split the orientation of {body!r}")
@@ -164,7 +171,9 @@ def _velocities(model: mujoco.MjModel, size: int, symmetries: Sequence[Symmetry]
         if symmetries:
             frames = [s.frames[model.jnt_bodyid[joint], :3, :3] for s in symmetries]
             if any(s.joints[joint] != joint for s in symmetries):
-                raise CannotTypeError(f"free bodies such as {body!r} are exchanged; declare the fields of this observation")
+                raise CannotTypeError(
+                    f"free bodies such as {body!r} are exchanged; declare the fields of this observation"
+                )
             axes = sets.add(f"{body} axes", frames, "xyz")
         fields.append(Field(f"{body} angular velocity", "1x1e", frame=axes or "world"))
     return fields
@@ -177,7 +186,13 @@ def _actuator_forces(model: mujoco.MjModel, size: int, symmetries: Sequence[Symm
 
 
 def _coordinates(
-    model: mujoco.MjModel, what: str, start: int, stop: int, matrices: Sequence[Floats], sets: Sets, addresses: Sequence[int]
+    model: mujoco.MjModel,
+    what: str,
+    start: int,
+    stop: int,
+    matrices: Sequence[Floats],
+    sets: Sets,
+    addresses: Sequence[int],
 ) -> Field:
     members = [j for j in range(model.njnt) if start <= addresses[j] < stop]
     hinges = [j for j in range(model.njnt) if model.jnt_type[j] not in (_FREE, _BALL)]
@@ -221,12 +236,15 @@ def _per_body(model: mujoco.MjModel, name: str, size: int, symmetries: Sequence[
         irreps = "3x0e + 1x0o + 1x0e + 1x0o + 1x1o + 1x0e"
         return Field(name, irreps, entities=sets.add("links", permutations, labels))
     parts = [
-        np.asarray(np.kron(p, inertia_matrix(s.R)), dtype=np.float64) for p, s in zip(permutations, symmetries, strict=True)
+        np.asarray(np.kron(p, inertia_matrix(s.R)), dtype=np.float64)
+        for p, s in zip(permutations, symmetries, strict=True)
     ]
     try:
         return Field(name, "1x0e", entities=sets.add("inertias", parts))
     except ValueError as error:
-        raise CannotTypeError(f"{name} holds tensors whose six entries do not turn orthogonally; leave it out") from error
+        raise CannotTypeError(
+            f"{name} holds tensors whose six entries do not turn orthogonally; leave it out"
+        ) from error
 
 
 def inertia_matrix(R: Floats) -> Floats:
@@ -270,6 +288,6 @@ def _refuse_shift(model: mujoco.MjModel, s: Symmetry, offset: Floats, skipped: i
         at = skipped + int(np.flatnonzero(seen)[0])
         joint = int(np.searchsorted(model.jnt_qposadr, at, side="right")) - 1
         raise CannotTypeError(
-            f"{s.name!r} takes position {at} (joint {model.joint(joint).name!r}) about {offset[at] / 2:.3g} and not about zero, "
-            "which no linear representation has; observe it relative to that value"
+            f"{s.name!r} takes position {at} (joint {model.joint(joint).name!r}) about {offset[at] / 2:.3g} and not"
+            " about zero, which no linear representation has; observe it relative to that value"
         )

@@ -1,7 +1,8 @@
 """Where a symmetry takes every body, including those that are welded to others.
 
-Which of several bodies welded to the same parent goes where matters to nothing but what is kept per body, such as contact
-forces. Their frames often coincide (the four upper legs of Gymnasium's Ant), so they are told apart by their centres of mass.
+Which of several bodies welded to the same parent goes where matters to nothing but what is kept per body, such as
+contact forces. Their frames often coincide (the four upper legs of Gymnasium's Ant), so they are told apart by their
+centres of mass.
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ def describe_model(name: str) -> dict[str, Any]:
             {
                 "name": m.name,
                 "differs": [str(d) for d in m.discrepancies],
-                **dict(zip(("error_1", "error_10", "error_50"), elliptic_drift(twin, motion_of(m.symmetry)), strict=True)),
+                **dict(
+                    zip(("error_1", "error_10", "error_50"), elliptic_drift(twin, motion_of(m.symmetry)), strict=True)
+                ),
                 "task_keeps_it_approximately": not reason,
             }
             for m, (_, reason) in zip(derivation.near_misses, nearly, strict=True)

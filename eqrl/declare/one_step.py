@@ -1,6 +1,7 @@
 """Try one symmetry on an environment: dynamics, observation, reward and termination, one step at a time.
 
-Chaos has no time to grow in one step, so that no nudges are needed here; :mod:`eqrl.proof.worlds` compares whole episodes.
+Chaos has no time to grow in one step, so that no nudges are needed here; :mod:`eqrl.proof.worlds` compares whole
+episodes.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class StepErrors:
         entry: the entry of the observation where that was.
         observation_share: largest root mean square difference of an entry, as a share of the entry's own.
         reward: largest relative difference of the rewards of one step.
-        reward_share: median difference of the rewards, as a share of their median deviation from their median (means would be
-            those of the few large rewards, next to which a reversed speed is small).
+        reward_share: median difference of the rewards, as a share of their median deviation from their median (means
+            would be those of the few large rewards, next to which a reversed speed is small).
         terminated: steps of which one ended the episode and the other did not.
         samples: steps compared.
     """
@@ -99,8 +100,8 @@ def try_motion(
         samples: number of states.
         seed: of the states and actions.
         action: what it does to actions; by default what it does to controls.
-        wide: whether to start far from where the environment usually is too. That is where a wrong map shows, and where a
-            symmetry that holds nearly does not.
+        wide: whether to start far from where the environment usually is too. That is where a wrong map shows, and where
+            a symmetry that holds nearly does not.
     """
     rng = np.random.default_rng(seed)
     action = action or on_actions(twin, motion.control)
@@ -122,7 +123,9 @@ def try_motion(
         gaps = np.abs(np.array(seen) - expected)
         relative = (gaps / np.maximum(1.0, np.abs(expected))).max(axis=0)
         worst, gap = int(relative.argmax()), float(relative.max())
-        share = float((_rms(gaps) / np.maximum(_rms(np.array(expected)), 1e-9))[relative > _OBSERVATION].max(initial=0.0))
+        share = float(
+            (_rms(gaps) / np.maximum(_rms(np.array(expected)), 1e-9))[relative > _OBSERVATION].max(initial=0.0)
+        )
     first, second = np.array(rewards).T
     reward_gap = np.abs(first - second)
     reward = float((reward_gap / np.maximum(1.0, np.abs(first))).max())
@@ -135,7 +138,9 @@ def _rms(x: Floats) -> Floats:
     return size
 
 
-def drift(twin: Twin, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0) -> list[float]:
+def drift(
+    twin: Twin, motion: Motion, steps: tuple[int, ...] = (1, 10, 50), episodes: int = 6, seed: int = 0
+) -> list[float]:
     """Difference of a rollout and its image after some numbers of steps, the median over episodes."""
     rng = np.random.default_rng(seed)
     act = on_actions(twin, motion.control)

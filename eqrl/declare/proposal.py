@@ -77,7 +77,9 @@ class Proposal:
         plain_ones = [(n, r) for n, r in self.refused if " * " not in n and "world turned" not in n]
         lines += [f"left out: {name}: {reason}" for name, reason in plain_ones]
         if len(self.refused) > len(plain_ones):
-            lines.append(f"left out: {len(self.refused) - len(plain_ones)} products and turns of the world (see refused)")
+            lines.append(
+                f"left out: {len(self.refused) - len(plain_ones)} products and turns of the world (see refused)"
+            )
         lines += [f"unexplained: {u}" for u in self.unexplained]
         if self.guessed:
             lines.append(f"guessed: entries {_ranges(self.guessed)} never changed in the samples")

@@ -1,7 +1,7 @@
 """Gymnasium's own environments; ``scripts/gymnasium_symmetries.py`` finds the symmetry of each and writes it to ``data/``.
 
-Permutations with signs are written as signed numbers from 1: ``[2, 1, -3]`` sends the first entry to the second place, the
-second to the first, and the third to its own with the opposite sign.
+Permutations with signs are written as signed numbers from 1: ``[2, 1, -3]`` sends the first entry to the second place,
+the second to the first, and the third to its own with the opposite sign.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ def ready_made_types(env: gymnasium.Env[Any, Any], spec: Spec, generators: Seque
     elif model is not None:
         action = [action_field(model, symmetries, sets)]
     else:
-        action = [Field("action", "1x0e", entities=sets.add("actions", [signed(g.element["action"]) for g in generators]))]
+        action = [
+            Field("action", "1x0e", entities=sets.add("actions", [signed(g.element["action"]) for g in generators]))
+        ]
     return build(fields, action, sets, names, worlds, notes=notes)
 
 
@@ -232,7 +234,9 @@ def element_of(symmetry: Symmetry) -> dict[str, Any]:
 
 def _parse(data: Mapping[str, Any]) -> Spec:
     generators = tuple(
-        GeneratorSpec(g["name"], g["holds"] == "exactly", tuple(g.get("differs", ())), tuple(g.get("drift", ())), g["element"])
+        GeneratorSpec(
+            g["name"], g["holds"] == "exactly", tuple(g.get("differs", ())), tuple(g.get("drift", ())), g["element"]
+        )
         for g in data.get("generators", ())
     )
     model = data.get("model")

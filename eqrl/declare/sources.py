@@ -102,8 +102,12 @@ def _choose(
         if name in names:
             continue
         if any(g.name == name for g in known):
-            raise DeclarationError(f"{name!r} holds only approximately; say approximate=True to declare it all the same")
-        raise DeclarationError(f"the environment has no generator {name!r}; {suggestion(name, [g.name for g in known])}")
+            raise DeclarationError(
+                f"{name!r} holds only approximately; say approximate=True to declare it all the same"
+            )
+        raise DeclarationError(
+            f"the environment has no generator {name!r}; {suggestion(name, [g.name for g in known])}"
+        )
     return [names[name] for name in wanted]
 
 
@@ -111,14 +115,16 @@ def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approxi
     base: Any = env.unwrapped
     if not untyped(base.observation_space):
         raise DeclarationError(
-            f"{env.spec.id if env.spec else type(base).__name__} is typed already, with group {representation_of(base.observation_space).group}"
+            f"{env.spec.id if env.spec else type(base).__name__} is typed already, with group"
+            f" {representation_of(base.observation_space).group}"
         )
     structure = getattr(base, "observation_structure", None)
     if not isinstance(getattr(base, "model", None), mujoco.MjModel) or structure is None:
         raise DeclarationError(
-            f"nothing is known about {type(base).__name__}: it is not one of {', '.join(sorted(specs()))}, and has no MuJoCo model with an "
-            "observation_structure. Declare its fields, with_symmetry(env, observation=[Field(...), ...], action=[...], group=...), or let "
-            "them be proposed, with_symmetry(env, infer_types(env))"
+            f"nothing is known about {type(base).__name__}: it is not one of {', '.join(sorted(specs()))}, and has no"
+            " MuJoCo model with an observation_structure. Declare its fields, with_symmetry(env,"
+            " observation=[Field(...), ...], action=[...], group=...), or let them be proposed, with_symmetry(env,"
+            " infer_types(env))"
         )
     model: mujoco.MjModel = base.model
     size = sum(n for name, n in structure.items() if name != "skipped_qpos")
@@ -129,8 +135,8 @@ def _derived(env: gymnasium.Env[Any, Any], wanted: Sequence[str] | None, approxi
         )
     if env.action_space.shape != (model.nu,):
         raise DeclarationError(
-            f"{type(base).__name__}: actions have shape {env.action_space.shape}, but the model has {model.nu} actuators; "
-            "declare the fields, or use infer_types(env)"
+            f"{type(base).__name__}: actions have shape {env.action_space.shape}, but the model has {model.nu}"
+            " actuators; declare the fields, or use infer_types(env)"
         )
     derivation = derivation_of(model)
     twin = MujocoTwin(base)

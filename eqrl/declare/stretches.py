@@ -73,7 +73,12 @@ def _stretches(matrices: Sequence[Floats], vectors: Sequence[tuple[int, int]], s
 
 
 def _vector_field(
-    label: str, blocks: Sequence[tuple[int, int]], size: int, parts: Sequence[Floats], worlds: Sequence[Floats], sets: Sets
+    label: str,
+    blocks: Sequence[tuple[int, int]],
+    size: int,
+    parts: Sequence[Floats],
+    worlds: Sequence[Floats],
+    sets: Sets,
 ) -> Field:
     """A field of one vector, or of several that generators exchange: each matrix is (relabelling) x (what it does to the world).
 
@@ -98,7 +103,9 @@ def _vector_field(
                 return Field(label, irreps, horizontal=horizontal)  # polar, where no mirror tells
             if count > 1 or irreps == "1x1e":
                 return Field(label, irreps, entities=sets.add(label, relabellings), horizontal=horizontal)
-    raise CannotTypeError(f"{label} turns as vectors about gravity, but neither as polar nor as axial ones under a mirror")
+    raise CannotTypeError(
+        f"{label} turns as vectors about gravity, but neither as polar nor as axial ones under a mirror"
+    )
 
 
 def _label(names: Sequence[str], start: int, stop: int) -> str:

@@ -1,8 +1,8 @@
 """Which of a model's symmetries a task keeps.
 
-A model may be turned and mirrored in more ways than its task allows: a reward for speed along +x keeps what fixes x only.
-Each element is tried with the world turned by quarter turns besides, so that a quarter turn of a robot's body, which
-turns the world too, also appears as the exchange of legs that leaves the world as it is.
+A model may be turned and mirrored in more ways than its task allows: a reward for speed along +x keeps what fixes x
+only. Each element is tried with the world turned by quarter turns besides, so that a quarter turn of a robot's body,
+which turns the world too, also appears as the exchange of legs that leaves the world as it is.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def keep(
     return KeptSymmetries(_fewest(generators, len(group)), max(1, len(group)), tuple(refused))
 
 
-def why_not(twin: Twin, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0) -> str:
+def why_not(
+    twin: Twin, symmetry: Symmetry, observation: ObservationMatrix, *, dynamics: bool = True, seed: int = 0
+) -> str:
     """Why a task does not keep a symmetry; empty if it does."""
     if symmetry.model.nu and np.abs(symmetry.ctrl_offsets).max() > 1e-9:
         return "it shifts controls, which no linear representation does"

@@ -82,11 +82,11 @@ def with_symmetry(
 
     Args:
         env: a single environment; wrap it before it is vectorised.
-        observation: fields in the order of the observation, a ``Representation``, a mapping of these for a dict observation, or a
-            ``Proposal`` for observation and action.
+        observation: fields in the order of the observation, a ``Representation``, a mapping of these for a dict
+            observation, or a ``Proposal`` for observation and action.
         action: fields or representation of the action.
-        group: for a declaration, the group: a ``Group``, or ``"SO2"``, ``"O2"``, ``"SO3"``, ``"O3"``; otherwise the name of a
-            generator, or several, to keep of those that hold.
+        group: for a declaration, the group: a ``Group``, or ``"SO2"``, ``"O2"``, ``"SO3"``, ``"O3"``; otherwise the
+            name of a generator, or several, to keep of those that hold.
         entities: entity sets that declared fields repeat over.
         approximate: whether symmetries count that the model keeps only nearly, as Humanoid's mirror.
 
@@ -115,7 +115,9 @@ def _types(
         _refuse_rewritten(env)
     if isinstance(observation, Proposal):
         if action is not None or group is not None:
-            raise DeclarationError("a proposal holds action and group already; give it alone, or change its representations")
+            raise DeclarationError(
+                "a proposal holds action and group already; give it alone, or change its representations"
+            )
         types = observation.types
         size = int(np.prod(env.observation_space.shape or (0,)))
         if types.observation.dim != size:
@@ -155,7 +157,8 @@ def _refuse_vectors(env: Any) -> None:
         raise DeclarationError(
             f"with_symmetry takes a single gymnasium.Env, not {type(env).__name__}"
             + (
-                "; wrap each environment before it is vectorised: make_vec_env(lambda: with_symmetry(gymnasium.make(id)), 8)"
+                "; wrap each environment before it is vectorised: make_vec_env(lambda:"
+                " with_symmetry(gymnasium.make(id)), 8)"
                 if vectorised
                 else ""
             )
@@ -172,8 +175,9 @@ def _refuse_rewritten(env: gymnasium.Env[Any, Any]) -> None:
             )
             if rewrites or (layer.observation_space.shape != base.observation_space.shape):
                 raise DeclarationError(
-                    f"{type(layer).__name__} rewrites observations or actions of {type(base).__name__}, whose own symmetry is known; "
-                    "wrap the environment with with_symmetry first, or declare the fields of what it makes of them"
+                    f"{type(layer).__name__} rewrites observations or actions of {type(base).__name__}, whose own"
+                    " symmetry is known; wrap the environment with with_symmetry first, or declare the fields of what"
+                    " it makes of them"
                 )
         layer = layer.env
 
@@ -184,4 +188,6 @@ _HARMLESS = (gymnasium.wrappers.RescaleAction, gymnasium.wrappers.ClipAction)
 
 def _without(env: gymnasium.Env[Any, Any], types: Types) -> str:
     name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-    return f"{name} has no symmetry that can be declared, so its group is trivial" + "".join(f"; {n}" for n in types.notes)
+    return f"{name} has no symmetry that can be declared, so its group is trivial" + "".join(
+        f"; {n}" for n in types.notes
+    )

@@ -1,8 +1,8 @@
 """Where a symmetry takes each actuator, and the signs with which lengths, forces and controls turn.
 
-An actuator of length l pushes along it with ``gain(l, v) u + bias(l, v)``. Under a symmetry lengths, velocities and forces turn
-with one sign, ``sense``. The control need not: where the gain is proportional to the velocity, as that of a damper, gain and
-velocity change their signs together, and the control keeps its own.
+An actuator of length l pushes along it with ``gain(l, v) u + bias(l, v)``. Under a symmetry lengths, velocities and
+forces turn with one sign, ``sense``. The control need not: where the gain is proportional to the velocity, as that of a
+damper, gain and velocity change their signs together, and the control keeps its own.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def refuse_several_controls(model: mujoco.MjModel) -> None:
     for k in np.flatnonzero(model.actuator_ctrlnum != 1):
         name = str(model.actuator(int(k)).name) or f"actuator{k}"
         raise ValueError(
-            f"actuator {name} has {model.actuator_ctrlnum[k]} controls, but symmetries are derived of actuators with one: "
-            'give a pid, a dcmotor or a servo of orientation a single input, as input="pos"'
+            f"actuator {name} has {model.actuator_ctrlnum[k]} controls, but symmetries are derived of actuators with"
+            ' one: give a pid, a dcmotor or a servo of orientation a single input, as input="pos"'
         )
 
 
@@ -65,7 +65,8 @@ class Actuation:
     def gear(self, i: int) -> Floats:
         """Gear of an actuator in the frame of its image, ``(6,)``; entries that are not read are 0.
 
-        On a hinge, a slide or a fixed tendon it has the sign of these. A muscle can only pull, so that it keeps the sign.
+        On a hinge, a slide or a fixed tendon it has the sign of these. A muscle can only pull, so that it keeps the
+        sign.
         """
         m, r = self.parts.model, self.of
         kind, (a, b), g = int(m.actuator_trntype[i]), m.actuator_trnid[i], m.actuator_gear[i]
@@ -100,7 +101,9 @@ class Actuation:
         (a, b), (c, d) = m.actuator_trnid[i], m.actuator_trnid[j]
         if kind in _JOINTS:
             fits = r.joints[a] == c
-            if fits and m.jnt_type[a] == FREE and m.actuator_gear[i][:3].any():  # the force is to pass through the origin
+            if (
+                fits and m.jnt_type[a] == FREE and m.actuator_gear[i][:3].any()
+            ):  # the force is to pass through the origin
                 fits = np.linalg.norm(r.frames[m.jnt_bodyid[a], :3, 3]) <= r.slack
         elif kind == _T.mjTRN_TENDON:
             fits = r.tendons[a] == c

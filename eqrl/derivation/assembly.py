@@ -105,7 +105,9 @@ class Assembly:
         """Images of what connects parts; for a symmetry that was built here they are known."""
         if s not in self._connections:
             moved = self.moved(s)
-            self._connections[s] = Connections(self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R)
+            self._connections[s] = Connections(
+                self.parts, moved, s.bodies, s.joints, s.joint_signs, s.geoms, self.slack, s.R
+            )
         return self._connections[s]
 
     def moved(self, s: Symmetry) -> Floats:

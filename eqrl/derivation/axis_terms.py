@@ -33,8 +33,8 @@ def turned(symmetry: Symmetry, joint: int, name: str, values: ArrayLike) -> Floa
         values: one row for each degree of freedom, ``(width, ...)``.
 
     Returns:
-        The same shape. Of dry friction it is the largest force along each axis of the image, which is more than that along
-        the joint's own axes unless these go to each other.
+        The same shape. Of dry friction it is the largest force along each axis of the image, which is more than that
+        along the joint's own axes unless these go to each other.
     """
     m, out = symmetry.model, np.array(values, dtype=np.float64)
     if int(m.jnt_type[joint]) not in (FREE, BALL):

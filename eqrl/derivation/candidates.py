@@ -2,8 +2,8 @@
 
 Two points that stay where their labels allow, besides the common centre, leave two isometries, a proper and an improper
 one. Labels say what may be exchanged at all: the place in the tree, the kinds of joints, what hangs below. Where all
-points lie on a line or in one place, directions come from axes of joints, shapes and inertia, and from the frames of root
-and world. Candidates may be wrong; matching and comparison decide.
+points lie on a line or in one place, directions come from axes of joints, shapes and inertia, and from the frames of
+root and world. Candidates may be wrong; matching and comparison decide.
 """
 
 from __future__ import annotations

@@ -15,7 +15,19 @@ from eqrl.derivation.geom_differences import aspects
 from eqrl.derivation.matching import anchor_gap
 from eqrl.derivation.model_parts import FREE, HINGE, SLIDE
 
-_GEOM = ("friction", "condim", "solmix", "solref", "solimp", "priority", "margin", "gap", "fluid", "adhesion", "surfacevel")
+_GEOM = (
+    "friction",
+    "condim",
+    "solmix",
+    "solref",
+    "solimp",
+    "priority",
+    "margin",
+    "gap",
+    "fluid",
+    "adhesion",
+    "surfacevel",
+)
 _JOINT = ("solref", "solimp", "margin", "stiffness", "stiffnesspoly", "actgravcomp", "springyield", "actfrclimited")
 _DOF = ("armature", "damping", "frictionloss", "dampingpoly", "solref", "solimp")
 
@@ -42,7 +54,9 @@ class Comparison(Drives):
         option, R = self.parts.model.opt, self.symmetry.R
         for name, vector, det in (("gravity", option.gravity, 1.0), ("wind", option.wind, 1.0)):
             moved = det * R @ vector
-            yield self._far("dynamic", name, ("world", "world"), moved, vector, max(float(np.linalg.norm(vector)), 1e-12))
+            yield self._far(
+                "dynamic", name, ("world", "world"), moved, vector, max(float(np.linalg.norm(vector)), 1e-12)
+            )
 
     def _joints(self) -> Iterator[Discrepancy | None]:
         m, d = self.parts.model, self.parts.data
@@ -53,7 +67,9 @@ class Comparison(Drives):
             of, G, body = self._of("joint", i, j), self.moved[m.jnt_bodyid[i]], int(m.jnt_bodyid[j])
             if kind in (HINGE, SLIDE):
                 axis = sign * G[:3, :3] @ d.xaxis[i] * (np.linalg.det(G[:3, :3]) if kind == HINGE else 1.0)
-                yield self._far("kinematic", "axis", of, self._direction(body, axis), self._direction(body, d.xaxis[j]), 1.0)
+                yield self._far(
+                    "kinematic", "axis", of, self._direction(body, axis), self._direction(body, d.xaxis[j]), 1.0
+                )
             gap = anchor_gap(self.parts, i, j, G)
             anchor = self._position(body, G[:3, :3] @ d.xanchor[i] + G[:3, 3])
             yield self._sized("kinematic", "pos", of, anchor, self._position(body, d.xanchor[j]), gap / self.parts.size)
@@ -107,7 +123,12 @@ class Comparison(Drives):
             for aspect in aspects(self.shapes, int(i), j, G, self.floor * self.parts.size):
                 values = (aspect.here, aspect.there)
                 yield Discrepancy(
-                    "kinematic", aspect.field, of, values, aspect.gap / self.parts.size, self._types(aspect.field, of, i, j)
+                    "kinematic",
+                    aspect.field,
+                    of,
+                    values,
+                    aspect.gap / self.parts.size,
+                    self._types(aspect.field, of, i, j),
                 )
             for name in ("contype", "conaffinity"):
                 yield self._same("kinematic", name, of, self._get("geom", name, i), self._get("geom", name, j))
@@ -131,7 +152,9 @@ class Comparison(Drives):
             here, there = self._position(body, where), self._position(body, self.parts.site_poses[j][:3, 3])
             yield self._far("kinematic", "pos", self._of("site", i, j), here, there, self.parts.size)
 
-    def _lacks(self, kind: str, i: int, body: int, where: Floats, more: str = "", level: Level = "kinematic") -> Discrepancy:
+    def _lacks(
+        self, kind: str, i: int, body: int, where: Floats, more: str = "", level: Level = "kinematic"
+    ) -> Discrepancy:
         """A part without an image, and where the image should be."""
         image = int(self.symmetry.bodies[self.parts.model.body_weldid[body]])
         name, on, at = self.parts.name(kind, i), self.parts.body_name(image), self._position(image, where)
@@ -147,7 +170,10 @@ class Comparison(Drives):
             if i == j and self.still[i]:
                 continue
             of, G = self._of("body", i, j), self.moved[i]
-            (mass_i, centre_i, inertia_i), (mass_j, centre_j, inertia_j) = self.parts.inertials[i], self.parts.inertials[j]
+            (mass_i, centre_i, inertia_i), (mass_j, centre_j, inertia_j) = (
+                self.parts.inertials[i],
+                self.parts.inertials[j],
+            )
             yield self._same("dynamic", "mass", of, mass_i, mass_j)
             if abs(mass_i - mass_j) > self.floor * max(mass_i, mass_j):
                 yield from self._welded(i, j)

@@ -108,7 +108,9 @@ def _closest(r: Images, e: int, k: int) -> Data:
         # a polynomial that cannot be read the other way round has no image there
         data = min(fits, key=_cost) if fits else {"polycoef": (m.eq_data[e][:_TERMS], m.eq_data[k][:_TERMS], 1.0)}
     elif kind in _ATTACHMENTS and m.eq_objtype[e] == _O.mjOBJ_BODY:
-        data = min((_attachment(r, e, k, swapped) for swapped in (False, True) if (straight, crossed)[swapped]), key=_cost)
+        data = min(
+            (_attachment(r, e, k, swapped) for swapped in (False, True) if (straight, crossed)[swapped]), key=_cost
+        )
     else:
         data = {}
     for name in ("solref", "solimp"):

@@ -27,7 +27,8 @@ class WorldPart:
         connected: continuous rotations: ``"1"``, ``"SO2"`` (about gravity) or ``"SO3"``.
         translations: directions along which everything may be shifted, ``(n, 3)`` with n of 0 to 3.
         reasons: why it is not more, one line each.
-        open_ground: continuous rotations that gravity and static geometry leave; free joints with terms of their own may break them.
+        open_ground: continuous rotations that gravity and static geometry leave; free joints with terms of their own
+            may break them.
     """
 
     connected: Connected
@@ -124,7 +125,8 @@ class Derivation:
         """The full group without translations and without free exchanges, for representations.
 
         Its entity sets are ``"joints"`` (hinges and slides in the model's order, signed), ``"actuators"`` (signed),
-        ``"bodies"`` (permuted; what is welded together counts as one), and for each body with a free or ball joint ``"<body> axes"``, 3x3.
+        ``"bodies"`` (permuted; what is welded together counts as one), and for each body with a free or ball joint
+        ``"<body> axes"``, 3x3.
         """
         generators = self.generators(level)
         connected = self.world.connected
@@ -149,7 +151,9 @@ class Derivation:
         if self.spec is None:
             raise ValueError("a compiled model cannot be changed; give derive() the MJCF file or an MjSpec")
         free = self.exchangeable("kinematic")
-        nearly = [m.symmetry for m in self.near_misses if near_misses and not any(like.covers(m.symmetry) for like in free)]
+        nearly = [
+            m.symmetry for m in self.near_misses if near_misses and not any(like.covers(m.symmetry) for like in free)
+        ]
         spec = self.spec
         changes: list[str] = []
         # what is averaged over one set stays so when others are averaged

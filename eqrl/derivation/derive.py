@@ -1,13 +1,13 @@
 """Derive the symmetry of a MuJoCo model from the model itself.
 
-A model's moving parts form trees: those that float (a free joint at the root) and the one of all that is fixed to the world.
-An element of the symmetry group is a world isometry together with an isometry of every tree, all of the same handedness.
-Trees are matched under candidate isometries (``candidates``, ``matching``), what connects them follows (``connections``),
-and every attribute is compared with that of its image (``comparison``).
+A model's moving parts form trees: those that float (a free joint at the root) and the one of all that is fixed to the
+world. An element of the symmetry group is a world isometry together with an isometry of every tree, all of the same
+handedness. Trees are matched under candidate isometries (``candidates``, ``matching``), what connects them follows
+(``connections``), and every attribute is compared with that of its image (``comparison``).
 
-Level *kinematic*: tree, joint frames, ranges, actuators and shapes agree within ``tolerance``. Level *dynamic*: these and all
-masses, inertias, friction, gains and the rest agree within ``exact``. After Ordonez-Apraez et al., "On discrete symmetries
-of robotics systems" (RSS 2023, arXiv 2302.10433), who state symmetries by hand; here they are derived.
+Level *kinematic*: tree, joint frames, ranges, actuators and shapes agree within ``tolerance``. Level *dynamic*: these
+and all masses, inertias, friction, gains and the rest agree within ``exact``. After Ordonez-Apraez et al., "On discrete
+symmetries of robotics systems" (RSS 2023, arXiv 2302.10433), who state symmetries by hand; here they are derived.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def derive(source: Source, *, tolerance: float = 1e-3, exact: float = 1e-7, near
         tolerance: relative difference up to which the kinematic level accepts a part for its image; of positions it is
             relative to the size of the model.
         exact: the same for the dynamic level; what is below is rounding.
-        near: distance between a part and its image, relative to the size of the model, up to which near misses are sought.
+        near: distance between a part and its image, relative to the size of the model, up to which near misses are
+            sought.
 
     Returns:
         Generators on both levels, near misses, and what may be done to the world.

@@ -60,7 +60,9 @@ class Differences:
     def _of(self, kind: str, i: int, j: int) -> tuple[str, str]:
         return self.parts.name(kind, int(i)), self.parts.name(kind, int(j))
 
-    def _far(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, scale: float) -> Discrepancy:
+    def _far(
+        self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, scale: float
+    ) -> Discrepancy:
         return self._sized(level, field, of, a, b, float(np.linalg.norm(np.subtract(a, b)) / scale))
 
     def _same(self, level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike) -> Discrepancy | None:
@@ -70,12 +72,16 @@ class Differences:
         scale = max(float(np.abs(x).max(initial=0.0)), float(np.abs(y).max(initial=0.0)), 1e-12)
         return self._sized(level, field, of, x, y, float(np.abs(x - y).max(initial=0.0) / scale))
 
-    def _range(self, level: Level, field: str, of: tuple[str, str], a: tuple[Any, ...], b: tuple[Any, ...]) -> Discrepancy:
+    def _range(
+        self, level: Level, field: str, of: tuple[str, str], a: tuple[Any, ...], b: tuple[Any, ...]
+    ) -> Discrepancy:
         width = max(a[1] - a[0], b[1] - b[0], 1e-12)
         return self._sized(level, field, of, a, b, float(max(abs(a[0] - b[0]), abs(a[1] - b[1])) / width))
 
     @staticmethod
-    def _sized(level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, relative: float) -> Discrepancy:
+    def _sized(
+        level: Level, field: str, of: tuple[str, str], a: ArrayLike, b: ArrayLike, relative: float
+    ) -> Discrepancy:
         return Discrepancy(level, field, of, (_value(a), _value(b)), relative)
 
 

@@ -50,7 +50,9 @@ def world_rotation(model: mujoco.MjModel, angle: float) -> Symmetry:
     return world_motion(model, R, name=f"rotation about gravity by {np.rad2deg(angle):.0f} degrees")
 
 
-def world_motion(model: mujoco.MjModel, R: Floats, t: Floats | None = None, name: str = "motion of the world") -> Symmetry:
+def world_motion(
+    model: mujoco.MjModel, R: Floats, t: Floats | None = None, name: str = "motion of the world"
+) -> Symmetry:
     """Everything moved by ``x -> R x + t``; nothing is relabelled, but sensors that measure in the world turn.
 
     Args:
@@ -61,7 +63,9 @@ def world_motion(model: mujoco.MjModel, R: Floats, t: Floats | None = None, name
     """
     one, t = identity(model, name), np.zeros(3) if t is None else t
     still = np.tile(np.eye(4), (model.nbody, 1, 1))
-    connections = Connections(Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9, R=R)
+    connections = Connections(
+        Parts.of(model), still, one.bodies, one.joints, one.joint_signs, one.geoms, slack=1e-9, R=R
+    )
     images, matrix, offset, _ = sensors(connections, R, t)
     return replace(one, R=R, t=t, sensors=images, sensor_matrix=matrix, sensor_offset=offset)
 

@@ -20,7 +20,8 @@ from eqrl.derivation.symmetry import Symmetry
 
 # A pair is an element of the finite group like any other; more are a set.
 _SET = 3
-# Largest number of elements that like trees may add to the finite group; of mirrors and turns of the world there are a few.
+# Largest number of elements that like trees may add to the finite group; of mirrors and turns of the world there are a
+# few.
 _LISTED = 256
 
 Ties = Mapping[int, Counter[frozenset[int]]]
@@ -49,7 +50,8 @@ class LikeTrees:
     Args:
         parts: the model in its reference configuration.
         groups: trees among which to look, by their heads: what floats, and pieces that hang on one other.
-        turns: gives what may be done to a tree by itself, the identity left out; asked of few, for like trees turn alike.
+        turns: gives what may be done to a tree by itself, the identity left out; asked of few, for like trees turn
+            alike.
         exchange: builds the exchange of two trees, None where they do not fit.
         judgement: of all these.
     """
@@ -123,7 +125,9 @@ class LikeTrees:
         a, b = min(a, b), max(a, b)
         if (a, b) not in self._exchanges:
             swap = {a: b, b: a}
-            moved = Counter({frozenset(swap.get(h, h) for h in things): n for things, n in self._ties.get(a, {}).items()})
+            moved = Counter(
+                {frozenset(swap.get(h, h) for h in things): n for things, n in self._ties.get(a, {}).items()}
+            )
             self._exchanges[a, b] = self._build(a, b) if moved == self._ties.get(b, {}) else None
         return self._exchanges[a, b]
 

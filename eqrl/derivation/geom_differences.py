@@ -62,7 +62,9 @@ def aspects(shapes: Shapes, a: int, b: int, G: Floats, floor: float = 0.0) -> li
     if not tried or tried[0].gap < _SHARE * whole:
         tried = [_reach(shapes, a, b, G) if m.geom_type[b] in _MESHES else _frames(shapes, a, b, G)]
     return [
-        x._replace(gap=whole if not k else min(x.gap, whole)) for k, x in enumerate(tried) if not k or x.gap > _SHARE * whole
+        x._replace(gap=whole if not k else min(x.gap, whole))
+        for k, x in enumerate(tried)
+        if not k or x.gap > _SHARE * whole
     ]
 
 
@@ -120,7 +122,9 @@ def _turned(shapes: Shapes, a: int, b: int, G: Floats) -> Iterator[Aspect]:
         if kind != PLANE and here @ there < 0:
             here = -here
         reach = 1.0 if kind == PLANE else float(parts.model.geom_size[b, 1])
-        yield Aspect("zaxis", _value(body.T @ here), _value(body.T @ there), reach * float(np.linalg.norm(here - there)))
+        yield Aspect(
+            "zaxis", _value(body.T @ here), _value(body.T @ there), reach * float(np.linalg.norm(here - there))
+        )
         return
     yield _frames(shapes, a, b, G)
 

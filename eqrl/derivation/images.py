@@ -115,7 +115,9 @@ class Images:
     def site_frame(self, site: int) -> Floats:
         """How a site's frame sits in that of its image, ``(4, 4)``."""
         body = self.parts.model.site_bodyid[site]
-        image: Floats = np.linalg.inv(self.parts.site_poses[self.sites[site]]) @ self.moved[body] @ self.parts.site_poses[site]
+        image: Floats = (
+            np.linalg.inv(self.parts.site_poses[self.sites[site]]) @ self.moved[body] @ self.parts.site_poses[site]
+        )
         return image
 
 

@@ -33,7 +33,9 @@ class Judge:
     def kinematic(self, discrepancies: tuple[Discrepancy, ...]) -> bool:
         """Whether a candidate with these discrepancies is a kinematic symmetry."""
         gravity = [d for d in discrepancies if d.field == "gravity"]
-        return all(d.relative <= self._tolerance for d in [*discrepancies, *gravity] if d.level == "kinematic" or d in gravity)
+        return all(
+            d.relative <= self._tolerance for d in [*discrepancies, *gravity] if d.level == "kinematic" or d in gravity
+        )
 
     def inexact(self, symmetry: Symmetry) -> tuple[Discrepancy, ...]:
         """What keeps a candidate from being a dynamic symmetry."""

@@ -21,8 +21,8 @@ def refined(parts: Parts, shapes: Shapes, match: Match) -> Match:
     """The same images under the isometry that fits them best.
 
     Real models are not symmetric to the last digit, and an isometry through three of their points is off by as much as
-    these. Preferred is the mirror or rotation along the axes of the root's frame or the world's that is close, if it fits
-    nearly as well: it is what people mean.
+    these. Preferred is the mirror or rotation along the axes of the root's frame or the world's that is close, if it
+    fits nearly as well: it is what people mean.
     """
     here, there = _pairs(parts, shapes, match)
     if not len(here):

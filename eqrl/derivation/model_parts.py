@@ -50,7 +50,9 @@ class Parts:
     ignoring: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, model: mujoco.MjModel, reference: ArrayLike | None = None, ignoring: frozenset[int] = frozenset()) -> Parts:
+    def of(
+        cls, model: mujoco.MjModel, reference: ArrayLike | None = None, ignoring: frozenset[int] = frozenset()
+    ) -> Parts:
         """Forward kinematics at a configuration, by default ``qpos0``."""
         data = mujoco.MjData(model)
         if reference is not None:
@@ -190,7 +192,9 @@ class Parts:
         for t in range(m.ntendon):
             wraps = range(int(m.tendon_adr[t]), int(m.tendon_adr[t]) + int(m.tendon_num[t]))
             owners = {_JOINT_WRAP: m.jnt_bodyid, _SITE_WRAP: m.site_bodyid, **dict.fromkeys(_WRAPPED, m.geom_bodyid)}
-            on_tendon.append(tuple(int(owners[k][m.wrap_objid[w]]) for w in wraps if (k := int(m.wrap_type[w])) in owners))
+            on_tendon.append(
+                tuple(int(owners[k][m.wrap_objid[w]]) for w in wraps if (k := int(m.wrap_type[w])) in owners)
+            )
         out = list(on_tendon)
         for e in np.flatnonzero(m.eq_active0):
             things = [int(t) for t in (m.eq_obj1id[e], m.eq_obj2id[e]) if t >= 0]

@@ -28,7 +28,8 @@ _PLACES = ("pos", "axis", "zaxis", "quat", "size", "reach")
 _MEETS = 1e-3
 # So many parts without an image are always told.
 _FEWEST = 2
-# The share of parts that may differ grossly in a symmetry that is worth reporting; half of it where robots are put upside down.
+# The share of parts that may differ grossly in a symmetry that is worth reporting; half of it where robots are put
+# upside down.
 _FEW = {"joint": 1.0 / 2.0, "other": 1.0 / 3.0}
 _MIRROR = np.diag([1.0, -1.0, 1.0, 1.0])
 
@@ -55,7 +56,9 @@ class Obstacles:
         self._matcher = PartialMatcher(self.parts, self.shapes, self.slack)
 
     # ------------------------------------------------------------------ which almost symmetries there are
-    def almost(self, strict: Mapping[int, list[Match]], crossed: Mapping[int, Match], turnable: bool) -> Iterator[Symmetry]:
+    def almost(
+        self, strict: Mapping[int, list[Match]], crossed: Mapping[int, Match], turnable: bool
+    ) -> Iterator[Symmetry]:
         """Symmetries that give every joint an image and do not hold.
 
         Args:
@@ -110,15 +113,17 @@ class Obstacles:
 
     def _stays(self, match: PartialMatch) -> bool:
         """Whether a match moves nothing."""
-        still = all(a == b for a, b in match.pieces.items()) and all(i == j and s > 0 for i, (j, s) in match.joints.items())
+        still = all(a == b for a, b in match.pieces.items()) and all(
+            i == j and s > 0 for i, (j, s) in match.joints.items()
+        )
         return still and not _mirrors(match)
 
     # ------------------------------------------------------------------ what to tell of them
     def worth_telling(self, symmetry: Symmetry, discrepancies: tuple[Discrepancy, ...]) -> bool:
         """Whether this looks like a slip and not like another robot, as it does where nothing differs grossly.
 
-        Otherwise few parts of every kind may be to blame, and more must be exchanged and agree: a robot that has nothing to
-        exchange proves little, and one to which a mirror was fitted even less.
+        Otherwise few parts of every kind may be to blame, and more must be exchanged and agree: a robot that has
+        nothing to exchange proves little, and one to which a mirror was fitted even less.
         """
         if any(d.field == "gravity" and d.relative > _SMALL for d in discrepancies):
             return False
@@ -214,7 +219,11 @@ class Obstacles:
         meeting = 0
         for i, (j, sign) in match.joints.items():
             det = np.linalg.det(G[:3, :3]) if m.jnt_type[i] == HINGE else 1.0
-            tilt = np.linalg.norm(sign * det * G[:3, :3] @ d.xaxis[i] - d.xaxis[j]) if m.jnt_type[i] in (HINGE, SLIDE) else 0.0
+            tilt = (
+                np.linalg.norm(sign * det * G[:3, :3] @ d.xaxis[i] - d.xaxis[j])
+                if m.jnt_type[i] in (HINGE, SLIDE)
+                else 0.0
+            )
             meeting += i != j and max(float(tilt), anchor_gap(self.parts, i, j, G) / self.parts.size) < _MEETS
         return meeting >= len(match.lacking)
 

@@ -58,16 +58,22 @@ class PartialMatcher:
         self._joints(a, b, out)
         self._geoms(a, b, out)
         below_a, below_b = self.parts.children[a], self.parts.children[b]
-        costs = np.array([[self._unlike(x, y, G) for y in below_b] for x in below_a]).reshape(len(below_a), len(below_b))
+        costs = np.array([[self._unlike(x, y, G) for y in below_b] for x in below_a]).reshape(
+            len(below_a), len(below_b)
+        )
         images = {
-            i: j for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < _ELSEWHERE * self.parts.size
+            i: j
+            for i, j in zip(*linear_sum_assignment(costs), strict=True)
+            if costs[i, j] < _ELSEWHERE * self.parts.size
         }
         for i, j in images.items():
             below = self.match(below_a[i], below_b[j], G)
             out.merge(below)
             out.lacking += below.lacking
         for i in sorted(set(range(len(below_a))) - images.keys()):
-            out.lacking.append(self._lacks("body", below_a[i], a, b, G[:3, :3] @ self._landmarks[below_a[i]][0] + G[:3, 3]))
+            out.lacking.append(
+                self._lacks("body", below_a[i], a, b, G[:3, :3] @ self._landmarks[below_a[i]][0] + G[:3, 3])
+            )
         return out
 
     def _landmarks_of(self, head: int) -> Floats:
@@ -109,7 +115,9 @@ class PartialMatcher:
                     along = float(G[:3, :3] @ d.xaxis[i] @ d.xaxis[j]) * (det if m.jnt_type[i] == HINGE else 1.0)
                     tilt, signs[row, column] = 1.0 - abs(along), -1.0 if along < 0 else 1.0
                 # all else alike, joints go in their order
-                costs[row, column] = anchor_gap(self.parts, i, j, G) + self.slack * (4.0 * tilt + 0.1 * abs(row - column))
+                costs[row, column] = anchor_gap(self.parts, i, j, G) + self.slack * (
+                    4.0 * tilt + 0.1 * abs(row - column)
+                )
         for row, column in zip(*linear_sum_assignment(costs), strict=True):
             if costs[row, column] < _FAR:
                 out.joints[here[row]] = (there[column], float(signs[row, column]))
@@ -143,5 +151,8 @@ class PartialMatcher:
         local = tuple(float(v) for v in pose[:3, :3].T @ (where - pose[:3, 3]))
         at, name = point_text(local), self.parts.name(kind, i)
         joins = "of" if kind == "joint" else "on"
-        text = f"{kind} {name}{more} {joins} {self.parts.body_name(a)} has no image on {self.parts.body_name(b)}, where it should be at {at}"
+        text = (
+            f"{kind} {name}{more} {joins} {self.parts.body_name(a)} has no image on {self.parts.body_name(b)}, where it"
+            f" should be at {at}"
+        )
         return Discrepancy("kinematic", kind, (name, NONE), (1.0, 0.0), 1.0, text)

@@ -36,7 +36,8 @@ class Search:
         parts: the model in that configuration.
         tolerance: relative difference up to which the kinematic level accepts a part for its image.
         exact: the same for the dynamic level.
-        near: distance between a part and its image, relative to the size of the model, up to which near misses are sought.
+        near: distance between a part and its image, relative to the size of the model, up to which near misses are
+            sought.
     """
 
     def __init__(self, parts: Parts, tolerance: float, exact: float, near: float) -> None:
@@ -59,7 +60,9 @@ class Search:
         fixed = self.trees.automorphisms(0) if world.connected == "1" else []
         crossed = self.trees.crossed(matches)
         matches[0] = fixed
-        elements = [(s, self.judge.differing(s)) for s in (*like.elements(), *self._candidates(world, matches, crossed))]
+        elements = [
+            (s, self.judge.differing(s)) for s in (*like.elements(), *self._candidates(world, matches, crossed))
+        ]
         almost = self.obstacles.almost(matches, crossed, world.connected != "1")
         moves = [(s, self.judge.differing(s)) for s in almost if returns(s)]
         # masses may be so unlike that no match was found, though joints and shapes agree
@@ -170,7 +173,9 @@ class Search:
             elements = kinematic
         if len(elements) > _MOST_ELEMENTS or not any(self.judge.inexact(s) for s in kinematic):
             exact = [s for s in kinematic if not self.judge.inexact(s)]
-            return generators_of(exact, one), [NearMiss(s, self.judge.inexact(s)) for s in kinematic if self.judge.inexact(s)]
+            return generators_of(exact, one), [
+                NearMiss(s, self.judge.inexact(s)) for s in kinematic if self.judge.inexact(s)
+            ]
         elements = tuple(self.assembly.named(s) for s in elements)
         judged = [(s, self.judge.inexact(s)) for s in elements]
         exact = [s for s, d in judged if not d]

@@ -124,4 +124,6 @@ def _images_of_objects(connections: Connections, i: int) -> tuple[int, int]:
         of_kind = images.get(kind)
         return -2 if of_kind is None else int(of_kind[thing])
 
-    return image(int(m.sensor_objid[i]), int(m.sensor_objtype[i])), image(int(m.sensor_refid[i]), int(m.sensor_reftype[i]))
+    return image(int(m.sensor_objid[i]), int(m.sensor_objtype[i])), image(
+        int(m.sensor_refid[i]), int(m.sensor_reftype[i])
+    )

@@ -64,7 +64,8 @@ class Shapes:
 
     def centre(self, geom: int) -> Floats:
         """Middle of a geom, which moves with it; the origin of its frame for planes and height fields."""
-        # MuJoCo puts the frame of a mesh into its centre of volume, which does not depend on how it is cut into triangles
+        # MuJoCo puts the frame of a mesh into its centre of volume, which does not depend on how it is cut into
+        # triangles
         return np.array(self.parts.geom_poses[geom][:3, 3])
 
     def alike(self, a: int, b: int) -> bool:

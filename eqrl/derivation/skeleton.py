@@ -21,7 +21,8 @@ _MOST = 0.5
 _ENOUGH_POINTS = 80
 _ANCHORS = 4
 _ROTATIONS = 1500
-# Isometries along plain axes are kept as they are if most points are as close as this, relative to the size of the model.
+# Isometries along plain axes are kept as they are if most points are as close as this, relative to the size of the
+# model.
 _PLAIN = 1e-3
 
 
@@ -54,7 +55,9 @@ class Skeleton:
         self.points: Floats = np.array(points).reshape(-1, 3)
         self.labels: Ints = np.array(labels, dtype=np.int64)
         middle = self.points.mean(0) if len(points) else np.zeros(3)
-        self.centres: Floats = np.stack([parts.poses[root][:3, 3], parts.inertials[root][1] if root else middle, middle])
+        self.centres: Floats = np.stack(
+            [parts.poses[root][:3, 3], parts.inertials[root][1] if root else middle, middle]
+        )
         self.frame: Floats = parts.poses[root][:3, :3]
 
 
@@ -88,9 +91,12 @@ def most_fit(a: Skeleton, b: Skeleton, slack: float) -> list[Floats]:
         close = np.isfinite(gaps)
         for k in np.flatnonzero(close.mean(1) >= _MOST):
             fits = close[k]
-            G = settled(about(turns[k], here, there), a.points[some][fits], b.points[images[k][fits]], bool(k < plain), a.size)
+            G = settled(
+                about(turns[k], here, there), a.points[some][fits], b.points[images[k][fits]], bool(k < plain), a.size
+            )
             left = np.minimum(
-                np.linalg.norm(a.points[some] @ G[:3, :3].T + G[:3, 3] - b.points[images[k] % len(b.points)], axis=1), slack
+                np.linalg.norm(a.points[some] @ G[:3, :3].T + G[:3, 3] - b.points[images[k] % len(b.points)], axis=1),
+                slack,
             )
             score = float(np.where(fits, left, slack).mean())
             name = tuple((np.concatenate([G[:3, :3].ravel(), G[:3, 3] / (10.0 * slack)]).round(1) + 0.0).tolist())

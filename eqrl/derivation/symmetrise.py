@@ -1,7 +1,7 @@
 """Make an almost symmetric model symmetric: every attribute becomes the average over its orbit.
 
-What is averaged: joint frames, ranges, springs, damping, friction and armature, masses, centres and inertias, friction and
-primitive shapes of colliding geoms, gains, gears and ranges of actuators, gravity. Meshes are left as they are.
+What is averaged: joint frames, ranges, springs, damping, friction and armature, masses, centres and inertias, friction
+and primitive shapes of colliding geoms, gains, gears and ranges of actuators, gravity. Meshes are left as they are.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def symmetrised(
 
 
 class _Averages:
-    def __init__(self, spec: mujoco.MjSpec, parts: Parts, elements: Sequence[Symmetry], moved: Sequence[Floats]) -> None:
+    def __init__(
+        self, spec: mujoco.MjSpec, parts: Parts, elements: Sequence[Symmetry], moved: Sequence[Floats]
+    ) -> None:
         self.spec = spec
         self.parts = parts
         self.shapes = Shapes(parts)
@@ -155,7 +157,9 @@ class _Averages:
         if m.actuator_ctrllimited[target]:
             offsets = [s.ctrl_offsets[i] if s.shifts_control[i] else 0.0 for s, _, i, _ in here]
             ranges = [np.sort(s.ctrl_signs[i] * m.actuator_ctrlrange[i]) for s, _, i, _ in here]
-            self._set(actuator, "ctrlrange", np.mean([r + o for r, o in zip(ranges, offsets, strict=True)], axis=0), name)
+            self._set(
+                actuator, "ctrlrange", np.mean([r + o for r, o in zip(ranges, offsets, strict=True)], axis=0), name
+            )
         if m.actuator_forcelimited[target]:
             ranges = [np.sort(sense * m.actuator_forcerange[i]) for _, _, i, sense in here]
             self._set(actuator, "forcerange", np.mean(ranges, axis=0), name)

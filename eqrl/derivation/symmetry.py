@@ -1,8 +1,9 @@
 """One symmetry of a MuJoCo model: a world isometry, and where it takes every part of the model.
 
-A body's pose X (a rigid motion) at image body ``b'`` becomes ``G X O_b^-1``, where G is the world isometry and O_b tells how
-the body's own frame sits in that of its image. Of a free body this is all; a hinge or slide turns this into a sign, for its
-coordinate measures along an axis that G may reverse. Positions are those relative to a reference configuration.
+A body's pose X (a rigid motion) at image body ``b'`` becomes ``G X O_b^-1``, where G is the world isometry and O_b
+tells how the body's own frame sits in that of its image. Of a free body this is all; a hinge or slide turns this into a
+sign, for its coordinate measures along an axis that G may reverse. Positions are those relative to a reference
+configuration.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Symmetry:
         frames: ``O_b`` for every body, ``(nbody, 4, 4)``.
         joint_signs: sign of every hinge and slide, ``(njnt,)``; 1 for ball and free joints.
         ctrl_signs: sign of every actuator, ``(nu,)``.
-        ctrl_offsets: what is added to the image's control, ``(nu,)``; zero unless a position servo's joint has an offset.
+        ctrl_offsets: what is added to the image's control, ``(nu,)``; zero unless a position servo's joint has an
+            offset.
         sensor_matrix: linear part of the action on sensor data, ``(nsensordata, nsensordata)``.
         sensor_offset: its offset, ``(nsensordata,)``.
         reference: configuration relative to which positions are measured, ``(nq,)``.
@@ -173,7 +175,9 @@ class Symmetry:
     def relabels_nothing(self) -> bool:
         """Whether every joint, actuator and moving body keeps its place, its sign and its own frame."""
         moving = np.flatnonzero(self.model.body_dofnum > 0)
-        rotates = self.frames[[b for b in moving if self.model.jnt_type[self.model.body_jntadr[b]] in (_FREE, _BALL)], :3, :3]
+        rotates = self.frames[
+            [b for b in moving if self.model.jnt_type[self.model.body_jntadr[b]] in (_FREE, _BALL)], :3, :3
+        ]
         return bool(
             (self.joints == np.arange(len(self.joints))).all()
             and (self.actuators == np.arange(len(self.actuators))).all()

@@ -52,7 +52,8 @@ def hidden(whole: Derivation, bare: Derivation, parts: Parts, tolerance: float) 
         if _relabelling(symmetry) in known:
             continue
         placed = [
-            (s, _without_image(parts, shapes, statics, s, tolerance)) for s in _placements(symmetry, bare, parts, statics)
+            (s, _without_image(parts, shapes, statics, s, tolerance))
+            for s in _placements(symmetry, bare, parts, statics)
         ]
         best, lacking = min(placed, key=lambda pair: len(pair[1]))
         if lacking:

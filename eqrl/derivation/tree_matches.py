@@ -72,14 +72,18 @@ class TreeMatches:
             elif match.cost < same[twin].cost:
                 same[twin] = match
             if sum(len(m) for m in by_key.values()) > _MOST_MATCHES:
-                self.notes.append(f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed")
+                self.notes.append(
+                    f"{self.parts.body_name(root)}: more than {_MOST_MATCHES} symmetries, not all are listed"
+                )
                 break
         return [m for same in by_key.values() for m in same]
 
     def crossed(self, matches: Mapping[int, list[Match]]) -> dict[int, Match]:
         """Matches of trees that are no mirror images of themselves but of each other, as a left and a right hand."""
         roots = [
-            r for r in self.parts.floating if all(m.cost > self._inexact for m in matches[r] if np.linalg.det(m.G[:3, :3]) < 0)
+            r
+            for r in self.parts.floating
+            if all(m.cost > self._inexact for m in matches[r] if np.linalg.det(m.G[:3, :3]) < 0)
         ]
         out: dict[int, Match] = {}
         for i, a in enumerate(roots):

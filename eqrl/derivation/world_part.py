@@ -49,7 +49,9 @@ def _standing(parts: Parts) -> Iterator[str]:
     """What stands in one place and ties what floats to it."""
     m = parts.model
     # a mocap body that nothing is tied to and that nothing touches is a marker
-    fixed = [h for h in parts.children[0] if m.body_mocapid[h] < 0 or parts.tied & {*parts.members[h]} or parts.geoms[h]]
+    fixed = [
+        h for h in parts.children[0] if m.body_mocapid[h] < 0 or parts.tied & {*parts.members[h]} or parts.geoms[h]
+    ]
     if tied := [b for b in parts.members[0] if b in parts.tied]:
         yield f"something is tied to {parts.body_name(tied[0])}"
     if fixed:
@@ -84,8 +86,10 @@ def _special_axes(parts: Parts) -> Iterator[tuple[Connected, str]]:
             if (connected := _kept_by_each_axis(values)) is not None:
                 yield (
                     connected,
-                    f"{joint} is free and has {name} {_words(values)}, which acts along each axis of the world apart: "
-                    f"set {'it' if name != 'frictionloss' else 'frictionloss'} to 0",
+                    (
+                        f"{joint} is free and has {name} {_words(values)}, which acts along each axis of the world"
+                        f" apart: set {'it' if name != 'frictionloss' else 'frictionloss'} to 0"
+                    ),
                 )
         for name in ("damping", "armature"):
             values = getattr(m, f"dof_{name}")[along]
@@ -93,7 +97,10 @@ def _special_axes(parts: Parts) -> Iterator[tuple[Connected, str]]:
                 connected = "SO2" if values[0] == values[1] else "1"
                 yield (
                     connected,
-                    f"{joint} is free and has {name} {_words(values)} along the axes of the world: give it the same along all",
+                    (
+                        f"{joint} is free and has {name} {_words(values)} along the axes of the world: give it the same"
+                        " along all"
+                    ),
                 )
     for k in range(m.nu):
         kind, thing, gear = int(m.actuator_trntype[k]), int(m.actuator_trnid[k][0]), m.actuator_gear[k]
@@ -103,8 +110,10 @@ def _special_axes(parts: Parts) -> Iterator[tuple[Connected, str]]:
         if vectors.any():
             yield (
                 "1" if vectors[:, :2].any() else "SO2",
-                f"actuator {parts.name('actuator', k)} pushes joint {parts.name('joint', thing)} along a direction of the world: "
-                "let it push a site of the body instead",
+                (
+                    f"actuator {parts.name('actuator', k)} pushes joint {parts.name('joint', thing)} along a direction"
+                    " of the world: let it push a site of the body instead"
+                ),
             )
 
 

@@ -42,7 +42,9 @@ class Curve:
         if result.success is not None:
             low, high = np.array(result.success_interval()).T
             return cls(result.angles_deg, result.success, low, high)
-        value = np.clip(result.retention if result.retention is not None else np.zeros(len(result.angles_deg)), 0.0, 1.0)
+        value = np.clip(
+            result.retention if result.retention is not None else np.zeros(len(result.angles_deg)), 0.0, 1.0
+        )
         return cls(result.angles_deg, value, value, value)
 
 
@@ -77,7 +79,8 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
         # on a circle, a straight line between two equal values would dip inwards, so the lines are curved
         theta = np.linspace(0.0, 2.0 * np.pi, 721)
         value, low, high = (
-            np.interp(theta, np.deg2rad(curve.angles_deg), v, period=2.0 * np.pi) for v in (curve.value, curve.low, curve.high)
+            np.interp(theta, np.deg2rad(curve.angles_deg), v, period=2.0 * np.pi)
+            for v in (curve.value, curve.low, curve.high)
         )
         axis.fill_between(theta, low, high, color=color, alpha=0.14, linewidth=0, zorder=2)
         above = {"color": color, "zorder": 3 + len(curves) - i, "clip_on": False}
@@ -85,7 +88,9 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
         axis.plot(np.deg2rad(curve.angles_deg), curve.value, marker="o", markersize=4.5, linewidth=0, **above)
         axis.plot([], [], color=color, linewidth=2.2, marker="o", markersize=4.5, label=name)
     if width is not None:
-        axis.bar(0.0, 1.0, width=np.deg2rad(width), color="#f4d58d", alpha=0.55, linewidth=0, zorder=0, label="trained here")
+        axis.bar(
+            0.0, 1.0, width=np.deg2rad(width), color="#f4d58d", alpha=0.55, linewidth=0, zorder=0, label="trained here"
+        )
     axis.set_ylim(0.0, 1.0)
     axis.set_yticks([0.25, 0.5, 0.75, 1.0])
     axis.set_yticklabels(["", "0.5", "", ""], fontsize=8, color=_INK)
@@ -97,7 +102,9 @@ def draw_polar(axis: Any, curves: Mapping[str, Curve], width: float | None, titl
     axis.set_title(title, fontsize=11, color=_INK, pad=14)
 
 
-def plot_zero_shot(results: Mapping[str, ZeroShot], path: str | Path, *, title: str = "", width: float | None = None) -> None:
+def plot_zero_shot(
+    results: Mapping[str, ZeroShot], path: str | Path, *, title: str = "", width: float | None = None
+) -> None:
     """Write a polar figure, ``.png``, ``.svg`` or ``.pdf``.
 
     Args:
@@ -116,7 +123,9 @@ def plot_zero_shot(results: Mapping[str, ZeroShot], path: str | Path, *, title: 
     first = next(iter(results.values()))
     measure = "success" if first.success is not None else "return relative to angle 0"
     heading = f"{measure}, {_LABELS[protocols.pop()]} by this angle"
-    draw_polar(axes[0, 0], {n: Curve.of(r) for n, r in results.items()}, width, f"{title}\n{heading}" if title else heading)
+    draw_polar(
+        axes[0, 0], {n: Curve.of(r) for n, r in results.items()}, width, f"{title}\n{heading}" if title else heading
+    )
     drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=_INK)
     save_figure(drawing, path)
 

@@ -55,8 +55,8 @@ class ZeroShot:
         angles_deg: rotations in degrees, the first one 0, shape ``(angles,)``.
         returns: shape ``(angles, episodes)``.
         successes: shape ``(angles, episodes)``, or None if the environment does not report success.
-        equivariance_error: relative error of ``model.predict`` under each rotation, shape ``(angles,)``; None if the spaces
-            are not typed.
+        equivariance_error: relative error of ``model.predict`` under each rotation, shape ``(angles,)``; None if the
+            spaces are not typed.
         members: for a fleet, the results of each member alone, by name; the numbers above then cover all members.
     """
 
@@ -175,8 +175,8 @@ def zero_shot(
         episodes: episodes at each angle; episode ``j`` has the same seed at every angle.
         protocol: ``"scene"`` or ``"goal"``.
         seed: of the first episode.
-        turnable: whether the environment can be rotated. If not, it is played unrotated whatever ``rotations`` is, and the
-            equivariance error is the largest one under the generators of the group that its spaces declare.
+        turnable: whether the environment can be rotated. If not, it is played unrotated whatever ``rotations`` is, and
+            the equivariance error is the largest one under the generators of the group that its spaces declare.
     """
     rotations = rotations if turnable else 1
     turns = angles(rotations)
@@ -190,7 +190,9 @@ def zero_shot(
     error = None
     if typed(model.observation_space) and typed(model.action_space):
         if turnable:
-            error = np.array([equivariance_error(model, played.observations, about_gravity(a)) for a in np.deg2rad(turns)])
+            error = np.array(
+                [equivariance_error(model, played.observations, about_gravity(a)) for a in np.deg2rad(turns)]
+            )
         elif generators := representation_of(model.observation_space).group.generators:
             error = np.array([max(equivariance_error(model, played.observations, g) for _, g in generators)])
     shape = (rotations, episodes)

@@ -37,8 +37,8 @@ def mean_interval(values: ArrayLike) -> tuple[float, float]:
 def interquartile_mean(scores: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Mean of the middle half (Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice").
 
-    Scores at the quartiles have fractional weights: of 3 scores the middle one counts fully and each of the outer ones a
-    quarter.
+    Scores at the quartiles have fractional weights: of 3 scores the middle one counts fully and each of the outer ones
+    a quarter.
 
     Args:
         scores: any shape.

@@ -46,7 +46,8 @@ def record(
         seconds: length of the video; when an episode ends, the next one follows.
         seed: of the first episode.
         size: width and height of a panel in pixels.
-        members: for a fleet, the options of each member's environment by name; then each member has one unrotated panel.
+        members: for a fleet, the options of each member's environment by name; then each member has one unrotated
+            panel.
 
     Raises:
         UsageError: for another file type, or if nothing can be rendered here.
@@ -59,7 +60,9 @@ def record(
     options = members or {f"{a:g}°": {**env_kwargs, f"{protocol}_rotation": a} for a in angles_deg}
     panels = {label: _film(model, env_id, kwargs, seconds, seed, size) for label, kwargs in options.items()}
     rate, length = next((rate, len(film)) for film, rate in panels.values())
-    frames: list[Any] = [_grid([_labelled(film[i], label) for label, (film, _) in panels.items()]) for i in range(length)]
+    frames: list[Any] = [
+        _grid([_labelled(film[i], label) for label, (film, _) in panels.items()]) for i in range(length)
+    ]
     if path.suffix == ".gif":
         imageio.mimsave(path, frames[::2], duration=2000.0 / rate, loop=0)
     else:
@@ -82,7 +85,8 @@ def _film(
                 frame: Any = env.render()
             except Exception as error:  # every GL library fails in its own way
                 raise UsageError(
-                    f"nothing can be rendered here ({type(error).__name__}: {error}); try MUJOCO_GL=egl or MUJOCO_GL=osmesa"
+                    f"nothing can be rendered here ({type(error).__name__}: {error}); try MUJOCO_GL=egl or"
+                    " MUJOCO_GL=osmesa"
                 ) from error
             frames.append(np.array(frame))
             action, _ = model.predict(observation, deterministic=True)
@@ -106,7 +110,9 @@ def _grid(panels: Sequence[Any]) -> Any:
     columns = len(panels) if len(panels) <= 3 else 2
     height, width = panels[0].shape[:2]
     rows = -(-len(panels) // columns)
-    sheet = np.full((rows * (height + _BORDER) + _BORDER, columns * (width + _BORDER) + _BORDER, 3), 255, dtype=np.uint8)
+    sheet = np.full(
+        (rows * (height + _BORDER) + _BORDER, columns * (width + _BORDER) + _BORDER, 3), 255, dtype=np.uint8
+    )
     for i, panel in enumerate(panels):
         top, left = _BORDER + (i // columns) * (height + _BORDER), _BORDER + (i % columns) * (width + _BORDER)
         sheet[top : top + height, left : left + width] = panel

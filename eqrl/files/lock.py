@@ -42,11 +42,14 @@ def locked(run: Path) -> Iterator[None]:
             f"{run} is being trained by {_owner(owner)}; wait for it, stop it, or train in another folder"
         ) from None
     except OSError as error:
-        raise UsageError(f"run folder {run} cannot be written ({error.strerror}); copy it to a writable folder") from None
+        raise UsageError(
+            f"run folder {run} cannot be written ({error.strerror}); copy it to a writable folder"
+        ) from None
     try:
         try:
             write_whole(
-                owner, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
+                owner,
+                json.dumps({"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}),
             )
         except OSError as error:
             raise UsageError(

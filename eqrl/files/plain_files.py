@@ -1,7 +1,8 @@
 """Read files of plain values (YAML, TOML, JSON) without executing anything, and with bounded memory.
 
 PyYAML, ``tomllib`` and ``json`` do the parsing. This module adds what they lack: limits on aliases, which fill the
-memory from a few lines, and on nesting, which ends in a ``RecursionError``; and one class for their undocumented errors.
+memory from a few lines, and on nesting, which ends in a ``RecursionError``; and one class for their undocumented
+errors.
 """
 
 from __future__ import annotations
@@ -39,9 +40,15 @@ def read_plain_file(path: Path, what: str) -> Any:
         what: its name in error messages, for instance ``"configuration file"``.
 
     Raises:
-        UsageError: if it is missing, of another type, broken, too large, or nested too deeply (aliases are counted in full).
+        UsageError: if it is missing, of another type, broken, too large, or nested too deeply (aliases are counted in
+            full).
     """
-    readers: Mapping[str, Callable[[str], Any]] = {".yaml": parse_yaml, ".yml": parse_yaml, ".json": _json, ".toml": _toml}
+    readers: Mapping[str, Callable[[str], Any]] = {
+        ".yaml": parse_yaml,
+        ".yml": parse_yaml,
+        ".json": _json,
+        ".toml": _toml,
+    }
     if path.suffix not in readers:
         raise UsageError(f"{what} {path}: unknown kind {path.suffix!r}; use .yaml, .toml or .json")
     try:
@@ -121,7 +128,9 @@ def _parts_of_value(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return [part for pair in value.items() for part in pair]
     # Python refuses to print integers of more than 4300 digits
-    if (isinstance(value, str) and len(value) > _LONGEST) or (isinstance(value, int) and value.bit_length() > 3 * _LONGEST):
+    if (isinstance(value, str) and len(value) > _LONGEST) or (
+        isinstance(value, int) and value.bit_length() > 3 * _LONGEST
+    ):
         raise TooMuchError(_TOO_LONG)
     return value if isinstance(value, list) else ()
 
@@ -144,7 +153,9 @@ def _measure(root: Any, parts: Callable[[Any], Iterable[Any]]) -> None:
         if depth + height > _DEEPEST + 1:
             raise TooMuchError(_TOO_DEEP)
         if count > _MOST_VALUES:
-            raise TooMuchError(f"holds more than {_MOST_VALUES} values, aliases counted in full; keep options only in it")
+            raise TooMuchError(
+                f"holds more than {_MOST_VALUES} values, aliases counted in full; keep options only in it"
+            )
         return count, height
 
     measured(root, 1)

@@ -1,8 +1,8 @@
 """Read files of ``torch.save`` as numbers only: the pickle is interpreted as a list of instructions and never executed.
 
-``torch.load(weights_only=True)`` calls what its allow-list names, with arguments from the file, and unpacks whatever the file
-claims to hold. This reader knows the few instructions that a state dict consists of and calls nothing. It lists the tensors
-before it reads any of them, so that their shapes can first be compared with those of a model.
+``torch.load(weights_only=True)`` calls what its allow-list names, with arguments from the file, and unpacks whatever
+the file claims to hold. This reader knows the few instructions that a state dict consists of and calls nothing. It
+lists the tensors before it reads any of them, so that their shapes can first be compared with those of a model.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ _DTYPES: Mapping[str, torch.dtype] = {
     "torch ByteStorage": torch.uint8,
     "torch BoolStorage": torch.bool,
 }
-_TENSOR, _PARAMETER, _TABLE = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "collections OrderedDict"
+_TENSOR, _PARAMETER, _TABLE = (
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "collections OrderedDict",
+)
 
 
 class TensorFileError(ValueError):
@@ -91,7 +95,8 @@ def read_tensor_file(content: bytes) -> Any:
     """Read dicts, lists, tuples, numbers and texts, with a :class:`StoredTensor` for each tensor.
 
     Args:
-        content: the bytes of a ``.pth`` file; memory use is proportional to their number, whatever sizes the file claims.
+        content: the bytes of a ``.pth`` file; memory use is proportional to their number, whatever sizes the file
+            claims.
 
     Raises:
         TensorFileError: if it holds anything else, or is damaged.
@@ -114,7 +119,16 @@ def read_tensor_file(content: bytes) -> Any:
         return _Follower(archive, records).follow(instructions)
     except TensorFileError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, ArithmeticError, EOFError, struct.error) as error:
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        EOFError,
+        struct.error,
+    ) as error:
         raise TensorFileError(f"has broken instructions: {str(error)[:200]}") from None
 
 

@@ -1,6 +1,7 @@
 """Read members of untrusted zip archives: no further than the announced size, and with a complete list of errors.
 
-``ZipFile.read`` unpacks everything in a member, whatever size it announces, and documents one of the nine errors it raises.
+``ZipFile.read`` unpacks everything in a member, whatever size it announces, and documents one of the nine errors it
+raises.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """After a gradient was not finite, repeat the update without optimiser steps to see where the first bad gradient arises.
 
-When the optimiser is called, PPO has already clipped the gradients by their common norm, and one bad entry has spoilt all of
-them. Therefore the update is repeated, and every parameter reports as soon as its gradient is computed. The random numbers are
-those of the original update and no optimiser steps, so the failed minibatch recurs with the parameters with which it failed.
+When the optimiser is called, PPO has already clipped the gradients by their common norm, and one bad entry has spoilt
+all of them. Therefore the update is repeated, and every parameter reports as soon as its gradient is computed. The
+random numbers are those of the original update and no optimiser steps, so the failed minibatch recurs with the
+parameters with which it failed.
 """
 
 from __future__ import annotations

@@ -26,17 +26,18 @@ from eqrl.guards.parameters import Gradients, all_finite, bad_parameter, named_n
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import scene_of
 
-# Off-policy rollouts are one step long. Every update checks the gradients, which show bad parameters; this interval is for
-# a parameter that a step made infinite without an effect on any gradient.
+# Off-policy rollouts are one step long. Every update checks the gradients, which show bad parameters; this interval is
+# for a parameter that a step made infinite without an effect on any gradient.
 _UPDATES_BETWEEN_LOOKS = 64
 
 
 class Guard(BaseCallback):
     """Stops a training at the first number that is not finite, and reports its origin.
 
-    It checks observations, rewards and actions in every step; gradients before they are used, so that the parameters stay
-    finite; parameters and running statistics; and logged losses. It explains diverged physics and errors of PyTorch's
-    distributions in the same way. It is also a context manager, because some errors are raised outside callbacks::
+    It checks observations, rewards and actions in every step; gradients before they are used, so that the parameters
+    stay finite; parameters and running statistics; and logged losses. It explains diverged physics and errors of
+    PyTorch's distributions in the same way. It is also a context manager, because some errors are raised outside
+    callbacks::
 
         with Guard(env_id, folder, last_good) as guard:
             model.learn(steps, callback=[guard, ...])
@@ -71,7 +72,9 @@ class Guard(BaseCallback):
         """Do nothing: the model is known only in ``learn``."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Remove the hooks, and raise the diagnosis of an error."""
         self._disarm()
         if isinstance(value, Exception) and (explained := self.explain(value)) is not None:
@@ -166,7 +169,8 @@ class Guard(BaseCallback):
         # the action first, because a bad one spoils the rest
         self._check_rows("action", values["actions"])
         normaliser = self.model.get_vec_normalize_env()
-        # the original reward: clipping would hide an infinite one, and the statistics it spoils would blame every member
+        # the original reward: clipping would hide an infinite one, and the statistics it spoils would blame every
+        # member
         self._check_rows("reward", values["rewards"] if normaliser is None else normaliser.get_original_reward())
         self._check_observation(values["new_obs"])
         self._seen = values["new_obs"]

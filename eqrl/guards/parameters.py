@@ -40,7 +40,8 @@ class Gradients:
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             parameters.setdefault((parameter.dtype, parameter.device), []).append(parameter)
         self._kinds = [
-            (kind, torch.zeros(1, device=device), torch.ones(1, device=device)) for (_, device), kind in parameters.items()
+            (kind, torch.zeros(1, device=device), torch.ones(1, device=device))
+            for (_, device), kind in parameters.items()
         ]
 
     def finite(self) -> bool:

@@ -1,8 +1,8 @@
 """Load the ``.zip`` files of Stable-Baselines3 without running the code in them.
 
-Such an archive describes its model (classes, spaces, schedules) in pickled code, and ``PPO.load`` runs all of it. Here the
-model is built from a configuration, and only numbers are taken from the archive: parameters, optimisers and counters. The sizes
-that the archive claims are compared with the model before any memory is allocated.
+Such an archive describes its model (classes, spaces, schedules) in pickled code, and ``PPO.load`` runs all of it. Here
+the model is built from a configuration, and only numbers are taken from the archive: parameters, optimisers and
+counters. The sizes that the archive claims are compared with the model before any memory is allocated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num")
 
 @overload
 def load_archive(
-    path: str | Path, config: Config | str | Path | None = ..., device: str | None = ..., *, trusted: Literal[False] = ...
+    path: str | Path,
+    config: Config | str | Path | None = ...,
+    device: str | None = ...,
+    *,
+    trusted: Literal[False] = ...,
 ) -> tuple[BaseAlgorithm, Config]: ...
 @overload
 def load_archive(
@@ -58,11 +62,12 @@ def load_archive(
 
     Args:
         path: the archive.
-        config: the configuration that the model was trained with, or a file that holds it. The model is built from it as
-            ``eqrl train --config`` builds it, preset included, and gets the archive's parameters, optimisers and counters.
+        config: the configuration that the model was trained with, or a file that holds it. The model is built from it
+            as ``eqrl train --config`` builds it, preset included, and gets the archive's parameters, optimisers and
+            counters.
         device: PyTorch device; by default that of the configuration.
-        trusted: call ``load`` of Stable-Baselines3, **which runs code from the file**: its author can do with this computer
-            what you can. The model is then the one in the archive, with an environment if ``config`` is given.
+        trusted: call ``load`` of Stable-Baselines3, **which runs code from the file**: its author can do with this
+            computer what you can. The model is then the one in the archive, with an environment if ``config`` is given.
 
     Returns:
         The model, and the configuration with preset and defaults filled in; None without ``config``.
@@ -76,8 +81,9 @@ def load_archive(
         raise UsageError(f"{path} does not exist; give a .zip file that model.save of Stable-Baselines3 wrote")
     if config is None and not trusted:
         raise UsageError(
-            f"{path} describes its model in pickled code, which is not run; give the configuration that it was trained with, "
-            "config='run.yaml' (--config run.yaml), or, if you trust whoever made the file with this computer, trusted=True (--trusted)"
+            f"{path} describes its model in pickled code, which is not run; give the configuration that it was trained"
+            " with, config='run.yaml' (--config run.yaml), or, if you trust whoever made the file with this computer,"
+            " trusted=True (--trusted)"
         )
     if config is not None and not isinstance(config, Config):
         config = Config.from_dict(read_config_file(config), str(config))
@@ -100,13 +106,16 @@ def _run_archive(path: Path, config: Config | None, device: str | None) -> BaseA
             algo = algorithm_of(plain_values(path, archive))
         if algo is None:
             raise UsageError(
-                f"{path} was not written by {', '.join(ALGORITHMS)}; load it with the class of Stable-Baselines3 that wrote it"
+                f"{path} was not written by {', '.join(ALGORITHMS)}; load it with the class of Stable-Baselines3 that"
+                " wrote it"
             )
     else:
         algo = config.algo
     env = None if config is None else make_env(config, 1, config.seed)
     try:
-        model: BaseAlgorithm = ALGORITHMS[algo].load(path, env=env, device=device or (config.device if config else "auto"))
+        model: BaseAlgorithm = ALGORITHMS[algo].load(
+            path, env=env, device=device or (config.device if config else "auto")
+        )
     except Exception as error:  # the code in the file may raise anything
         raise UsageError(
             f"{path} cannot be loaded by Stable-Baselines3: {type(error).__name__}: {str(error)[:400]}"
@@ -133,7 +142,9 @@ class _Archive:
             check_members(self.path, archive, {**SIZE_LIMITS, **size_limits}, needed)
             counters = self.counters(plain)
             stored = States(self.path, archive)
-            states: dict[str, Any] = {name: stored.state(f"{name}.pth", recursive_getattr(model, name)) for name in names}
+            states: dict[str, Any] = {
+                name: stored.state(f"{name}.pth", recursive_getattr(model, name)) for name in names
+            }
             values = stored.variables(model, variables)
         model.set_parameters(states, exact_match=True, device=model.device)
         for name, value in values.items():

@@ -36,7 +36,9 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as error:
-        raise UsageError(f"{path} is not loaded: it is no zip archive, or is cut off or damaged: {str(error)[:200]}") from None
+        raise UsageError(
+            f"{path} is not loaded: it is no zip archive, or is cut off or damaged: {str(error)[:200]}"
+        ) from None
     with archive:
         yield archive
 
@@ -61,7 +63,8 @@ def check_members(path: Path, archive: zipfile.ZipFile, size_limits: Mapping[str
             raise UsageError(f"{what} is compressed in a way that Stable-Baselines3 does not use")
         if info.file_size > size_limits[name]:
             raise UsageError(
-                f"{what} would take {info.file_size} bytes, and the configured model needs at most {size_limits[name]}; {FIX}"
+                f"{what} would take {info.file_size} bytes, and the configured model needs at most {size_limits[name]};"
+                f" {FIX}"
             )
     if missing := sorted(needed - seen):
         raise UsageError(

@@ -63,7 +63,9 @@ class States:
             expected[name] = self._tensor(stored[name], tensor, f"{member}, {name!r}")
         return expected
 
-    def _optimizer(self, stored: Any, owner: torch.optim.Optimizer, expected: dict[str, Any], member: str) -> dict[str, Any]:
+    def _optimizer(
+        self, stored: Any, owner: torch.optim.Optimizer, expected: dict[str, Any], member: str
+    ) -> dict[str, Any]:
         self._check_keys(stored, expected, member)
         groups, slots = stored["param_groups"], stored["state"]
         if not isinstance(groups, list) or len(groups) != len(expected["param_groups"]) or not isinstance(slots, dict):
@@ -95,7 +97,9 @@ class States:
             step = entries["step"]
             # PyTorch before 1.12 stored a plain number
             step = (
-                torch.tensor(float(step)) if _is_amount(step) else self._tensor(step, torch.tensor(0.0), f"{member}, 'step'")
+                torch.tensor(float(step))
+                if _is_amount(step)
+                else self._tensor(step, torch.tensor(0.0), f"{member}, 'step'")
             )
             if float(step) < 0.0:
                 raise self.error(f"{member}, 'step' is no number of steps")
@@ -110,7 +114,9 @@ class States:
             return {}
         stored = self._tensors(VARIABLES)
         self._check_keys(stored, dict.fromkeys(names), VARIABLES)
-        return {name: self._tensor(stored[name], recursive_getattr(model, name), f"{VARIABLES}, {name!r}") for name in names}
+        return {
+            name: self._tensor(stored[name], recursive_getattr(model, name), f"{VARIABLES}, {name!r}") for name in names
+        }
 
     def _check_keys(self, stored: Any, expected: Mapping[str, Any], what: str) -> None:
         if not isinstance(stored, dict):

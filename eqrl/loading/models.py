@@ -59,30 +59,33 @@ def load(
         path: a run folder, or a ``.zip`` file of Stable-Baselines3.
         checkpoint: which model of a run folder: ``"last"``, ``"best"`` or a number of steps.
         device: PyTorch device; by default that of the configuration.
-        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it. The model is built
-            from it and gets the archive's parameters, optimisers and counters. A run folder contains its configuration.
-        trusted: for a ``.zip`` file, call ``load`` of Stable-Baselines3, **which runs code from the file**: its author can do
-            with this computer what you can.
+        config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it. The model is
+            built from it and gets the archive's parameters, optimisers and counters. A run folder contains its
+            configuration.
+        trusted: for a ``.zip`` file, call ``load`` of Stable-Baselines3, **which runs code from the file**: its author
+            can do with this computer what you can.
 
     Returns:
         The model and its configuration, which is None for a ``trusted`` ``.zip`` file without one.
 
     Raises:
-        UsageError: if it is neither, is damaged, or does not fit the configuration. The package of a third-party environment
-            must have been imported before.
+        UsageError: if it is neither, is damaged, or does not fit the configuration. The package of a third-party
+            environment must have been imported before.
     """
     path = Path(path)
     if path.is_dir() or not (path.exists() or path.suffix == ".zip"):
         for name, given in (("config", config is not None), ("trusted", trusted)):
             if given and path.is_dir():
                 raise UsageError(
-                    f"{name!r} is for .zip files of Stable-Baselines3, and {path} is a folder, which has its configuration with it; "
-                    f"leave {name!r} out"
+                    f"{name!r} is for .zip files of Stable-Baselines3, and {path} is a folder, which has its"
+                    f" configuration with it; leave {name!r} out"
                 )
         return load_run(path, checkpoint, device)
     _refuse_other_kinds(path)
     if checkpoint != "last":
-        raise UsageError(f"{path} holds one model, and checkpoint {checkpoint!r} is for run folders; leave 'checkpoint' out")
+        raise UsageError(
+            f"{path} holds one model, and checkpoint {checkpoint!r} is for run folders; leave 'checkpoint' out"
+        )
     return load_archive(path, config, device, trusted=trusted)
 
 
@@ -101,6 +104,10 @@ def _refuse_other_kinds(path: Path) -> None:
     if suffix in _OTHERS:
         raise UsageError(f"{path} is not loaded: it is {_OTHERS[suffix]}")
     if suffix in _PICKLED or start[:1] == _PICKLE:
-        raise UsageError(f"{path} is not loaded: it is a pickle or may hold one, which runs code when it is read; {_ACCEPTED}")
+        raise UsageError(
+            f"{path} is not loaded: it is a pickle or may hold one, which runs code when it is read; {_ACCEPTED}"
+        )
     if start != _ZIP:
-        raise UsageError(f"{path} is not loaded: it is no zip archive, so Stable-Baselines3 did not write it; {_ACCEPTED}")
+        raise UsageError(
+            f"{path} is not loaded: it is no zip archive, so Stable-Baselines3 did not write it; {_ACCEPTED}"
+        )

@@ -15,7 +15,9 @@ from eqrl.runs.folder import RunFolder
 from eqrl.runs.models import make_model
 
 
-def load_run(path: str | Path, checkpoint: str | int = "last", device: str | None = None) -> tuple[BaseAlgorithm, Config]:
+def load_run(
+    path: str | Path, checkpoint: str | int = "last", device: str | None = None
+) -> tuple[BaseAlgorithm, Config]:
     """Load the model of a run. No code in the folder is executed: only numbers and options are read.
 
     Args:
@@ -27,8 +29,8 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
         The model, with a vector environment of size one, and the run's configuration.
 
     Raises:
-        UsageError: if it is not a run folder, has no such checkpoint, or was changed after it was written. The package of a
-            third-party environment must have been imported before.
+        UsageError: if it is not a run folder, has no such checkpoint, or was changed after it was written. The package
+            of a third-party environment must have been imported before.
     """
     path = Path(path)
     while True:
@@ -47,7 +49,9 @@ def load_run(path: str | Path, checkpoint: str | int = "last", device: str | Non
                 raise
 
 
-def _loaded(checkpoint_folder: Path, manifest: Manifest, config: Config, device: str | None) -> tuple[BaseAlgorithm, Config]:
+def _loaded(
+    checkpoint_folder: Path, manifest: Manifest, config: Config, device: str | None
+) -> tuple[BaseAlgorithm, Config]:
     with warnings.catch_warnings():
         # SB3 warns that a rollout of one environment does not fill a minibatch, but nothing is trained here
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")

@@ -11,8 +11,8 @@ from eqrl.symmetry.representation import WORLD
 def anchor_fields(rep: Representation) -> tuple[str, ...]:
     """Names of the fields that can propose a direction, best first.
 
-    Fields with role ``"goal"`` come first, then those with role ``"heading"``, then all other world vectors, polar before
-    axial. Fields of equal rank stay in the order of the representation.
+    Fields with role ``"goal"`` come first, then those with role ``"heading"``, then all other world vectors, polar
+    before axial. Fields of equal rank stay in the order of the representation.
     """
     usable = [f for f in rep.fields if _vector_starts(rep, f)]
 
@@ -36,7 +36,9 @@ def anchor_starts(rep: Representation, names: Sequence[str]) -> list[int]:
         except KeyError as error:
             raise ValueError(f"cannot anchor a frame: {error.args[0]}") from None
         if not field_starts:
-            raise ValueError(f"cannot anchor a frame: field {name!r} holds no world vector; the fields are\n{rep.table()}")
+            raise ValueError(
+                f"cannot anchor a frame: field {name!r} holds no world vector; the fields are\n{rep.table()}"
+            )
         starts += field_starts
     return starts
 

@@ -34,8 +34,9 @@ class Backbone(ExactModule):
     Backbones are plain torch modules: they can be saved, copied, pickled and converted to float64. In float64 they are
     equivariant to 1e-10 for any weights and inputs.
 
-    Where an entity set of the input is masked, the contents of padded slots have no effect, and outputs over that set are
-    zero there. Subclasses implement ``compute``, which sees zeros in padded slots, and need not handle padding themselves.
+    Where an entity set of the input is masked, the contents of padded slots have no effect, and outputs over that set
+    are zero there. Subclasses implement ``compute``, which sees zeros in padded slots, and need not handle padding
+    themselves.
 
     Attributes:
         in_rep: representation of the input.
@@ -45,8 +46,8 @@ class Backbone(ExactModule):
         activation: activation after each hidden layer.
         output_gain: gain of the last layer's initial weights.
         stacks: whether the parameters may have a leading axis of ensemble members, which the output then has too.
-        exchanges: whether the network commutes with every exchange of entities in exchangeable sets and does not depend on
-            the number of slots. Networks with separate weights for each slot do not.
+        exchanges: whether the network commutes with every exchange of entities in exchangeable sets and does not depend
+            on the number of slots. Networks with separate weights for each slot do not.
     """
 
     label: ClassVar[str] = "backbone"
@@ -114,8 +115,8 @@ class Backbone(ExactModule):
     def freeze(self) -> Self:
         """Prepare for inference: switch to evaluation mode and cache everything that depends on the weights alone.
 
-        The state dict does not change. ``load_state_dict`` renews the cache; weights that are changed in any other way take
-        effect after the next ``freeze``. ``train()`` drops the cache. Most backbones have nothing to cache.
+        The state dict does not change. ``load_state_dict`` renews the cache; weights that are changed in any other way
+        take effect after the next ``freeze``. ``train()`` drops the cache. Most backbones have nothing to cache.
         """
         return self.eval()
 

@@ -5,8 +5,8 @@ combinations are added where the group needs them: without mirrors, or where axi
 By the first fundamental theorems for O(d) and SO(d), the inner products of these channels generate all invariants,
 and the channels with invariant coefficients generate all vectors.
 
-The batch is the last axis from the channels to the output. Sums over channels and components then run over whole rows, and
-each matrix product of the backward pass is laid out as the next operation reads it.
+The batch is the last axis from the channels to the output. Sums over channels and components then run over whole rows,
+and each matrix product of the backward pass is laid out as the next operation reads it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ class ExactModule(nn.Module):
     """A module with constants: fixed index and coefficient tensors that follow ``.to()`` and ``.double()``.
 
     An ordinary buffer that was float32 once keeps its rounding errors when the module becomes float64, which leaves an
-    equivariance error of 1e-8. This class stores the float64 original, and every conversion starts from it. Constants follow
-    from the constructor's arguments, so the state dict does not hold them.
+    equivariance error of 1e-8. This class stores the float64 original, and every conversion starts from it. Constants
+    follow from the constructor's arguments, so the state dict does not hold them.
     """
 
     def __init__(self) -> None:

@@ -17,8 +17,9 @@ class Ensemble:
     """Networks that share their architecture and their input, but not their weights.
 
     The members' parameters lie side by side in memory, so that one batched matrix product replaces one product for each
-    member. The members themselves do not change: each remains a module with its own parameters, gradients, state dict and
-    optimiser. Backbones whose layers do not support an axis of members (``Backbone.stacks``) are evaluated one by one.
+    member. The members themselves do not change: each remains a module with its own parameters, gradients, state dict
+    and optimiser. Backbones whose layers do not support an axis of members (``Backbone.stacks``) are evaluated one by
+    one.
 
     Args:
         members: networks of the same type, options and representations.

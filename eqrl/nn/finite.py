@@ -19,9 +19,9 @@ from eqrl.symmetry import Group
 class FinitePerceptron(nn.Module):
     """Tied linear layers with activations in between, which may act on each channel of a regular representation.
 
-    Every forward pass builds the dense weights, so that gradients reach the free ones; this costs little compared with a
-    batch. ``freeze`` caches the dense weights, and a forward pass is then that of a plain perceptron. The cache is never part
-    of the state dict, follows ``.to()`` and ``load_state_dict``, and is dropped by ``train()``.
+    Every forward pass builds the dense weights, so that gradients reach the free ones; this costs little compared with
+    a batch. ``freeze`` caches the dense weights, and a forward pass is then that of a plain perceptron. The cache is
+    never part of the state dict, follows ``.to()`` and ``load_state_dict``, and is dropped by ``train()``.
 
     Attributes:
         frozen: whether the dense weights are cached.

@@ -1,10 +1,11 @@
 """Canonicalisation and frame averaging about gravity around a plain multilayer perceptron.
 
 A vector of the input proposes the rotation that turns the x axis towards it. The network sees the input turned by the
-inverse rotation, and its output is turned by the rotation (Puny et al., Frame Averaging, arXiv 2110.03336). A single frame
-jumps where its vector vanishes. Weighted frames (Dym et al., arXiv 2402.16077) do not: each frame counts with an invariant
-weight that vanishes with its vector. With the default weighting, nearly all of these weights are 1 or 0. The network is
-then evaluated once per sample, and continuity costs a second evaluation only where the first vector is short.
+inverse rotation, and its output is turned by the rotation (Puny et al., Frame Averaging, arXiv 2110.03336). A single
+frame jumps where its vector vanishes. Weighted frames (Dym et al., arXiv 2402.16077) do not: each frame counts with an
+invariant weight that vanishes with its vector. With the default weighting, nearly all of these weights are 1 or 0. The
+network is then evaluated once per sample, and continuity costs a second evaluation only where the first vector is
+short.
 
 The finite part of the group (a mirror, an exchange of limbs) is honoured by the mean over its elements.
 """
@@ -39,12 +40,12 @@ class Frame(Backbone):
       everywhere; needs one evaluation for each anchor.
     * ``"single"``: the first anchor alone. Jumps where that vector is vertical or zero, and is not equivariant
       there.
-    * ``"pca"``: the mean over both directions of the first principal axis of the horizontal vectors (Puny et al.). Jumps
-      where their covariance is isotropic, and is not equivariant there. Autograd treats the axis as constant, as in the
-      paper.
+    * ``"pca"``: the mean over both directions of the first principal axis of the horizontal vectors (Puny et al.).
+      Jumps where their covariance is isotropic, and is not equivariant there. Autograd treats the axis as constant, as
+      in the paper.
 
-    Any vector may be an anchor under any supported group: anchors only determine the rotation, under which polar and axial
-    vectors behave alike, and the mean over the finite part is taken outside.
+    Any vector may be an anchor under any supported group: anchors only determine the rotation, under which polar and
+    axial vectors behave alike, and the mean over the finite part is taken outside.
     """
 
     label: ClassVar[str] = "frame"

@@ -16,8 +16,8 @@ class Gram(ExactModule):
     """Divide channels by their common length plus a constant, and take inner products of divided with undivided channels.
 
     The divided channels stay bounded, and the products grow linearly with large inputs. Every product is taken once,
-    ``(v_i . v_j) / n`` with ``n = |v| + scale``, so the gradient of all products is one symmetric matrix times the channels.
-    Autograd would gather and scatter twice as many numbers, in three times as many operations.
+    ``(v_i . v_j) / n`` with ``n = |v| + scale``, so the gradient of all products is one symmetric matrix times the
+    channels. Autograd would gather and scatter twice as many numbers, in three times as many operations.
 
     Args:
         pairs: which products to take, shape ``(2, products)``; no pair may occur together with its reverse.
@@ -56,7 +56,9 @@ class Gram(ExactModule):
         divided = v / self._size(v)[1]
         return divided, (divided.index_select(-3, self.left) * v.index_select(-3, self.right)).sum(-2)
 
-    def gradient(self, v: Tensor, products: Tensor, grad_divided: Tensor | None, grad_products: Tensor | None) -> Tensor:
+    def gradient(
+        self, v: Tensor, products: Tensor, grad_divided: Tensor | None, grad_products: Tensor | None
+    ) -> Tensor:
         """The gradient with respect to the channels, from those with respect to the outputs."""
         length, n = self._size(v)
         along: Tensor | None = None  # minus the factor of the gradient of n

@@ -1,8 +1,8 @@
 """Sorting the coordinates of a representation by how a standard group acts on them.
 
 Where the group keeps gravity, the vertical component of a vector is an invariant (odd under mirrors if the vector is
-axial), and its horizontal part is a vector of the plane. In the plane, an axial vector turned by 90 degrees behaves as a
-polar one, so one kind of vector suffices. Without mirrors, axial vectors count as polar and pseudoscalars as scalars.
+axial), and its horizontal part is a vector of the plane. In the plane, an axial vector turned by 90 degrees behaves as
+a polar one, so one kind of vector suffices. Without mirrors, axial vectors count as polar and pseudoscalars as scalars.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def layout(rep: Representation, group: Group, backbone: str) -> Layout:
             _sort_vector(coordinates, where, mirrors and block.parity == 1)
         else:
             raise ValueError(
-                f"field {block.field.name!r} holds {block.field.irreps!r}; backbone {backbone!r} knows scalars and vectors "
-                "only, take 'steerable' or 'frame' for l >= 2"
+                f"field {block.field.name!r} holds {block.field.irreps!r}; backbone {backbone!r} knows scalars and"
+                " vectors only, take 'steerable' or 'frame' for l >= 2"
             )
     return coordinates
 

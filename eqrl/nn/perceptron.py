@@ -36,8 +36,9 @@ def activation_type(activation: Activation) -> type[nn.Module]:
 class BatchLast(nn.Linear):
     """A linear layer on inputs whose last axis is the batch.
 
-    The weights ``(n_out, n_in)`` may have a leading axis of ensemble members, see :mod:`eqrl.nn.ensemble`. With the batch
-    last, every product of the forward and backward pass is laid out as the next operation reads it, also for several members.
+    The weights ``(n_out, n_in)`` may have a leading axis of ensemble members, see :mod:`eqrl.nn.ensemble`. With the
+    batch last, every product of the forward and backward pass is laid out as the next operation reads it, also for
+    several members.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +70,10 @@ def hidden_layers(
     layers: list[nn.Module] = []
     for width in hidden:
         # a ReLU may overwrite its input, which nothing else needs
-        layers += [linear(n_in, width, sqrt(2.0), kind=kind), nn.ReLU(inplace=True) if function is nn.ReLU else function()]
+        layers += [
+            linear(n_in, width, sqrt(2.0), kind=kind),
+            nn.ReLU(inplace=True) if function is nn.ReLU else function(),
+        ]
         n_in = width
     return layers, n_in
 

@@ -19,7 +19,9 @@ BACKBONES: Mapping[str, type[Backbone]] = {
 }
 
 
-def build(name: str, in_rep: Representation, out_rep: Representation, group: Group | None = None, **options: Any) -> Backbone:
+def build(
+    name: str, in_rep: Representation, out_rep: Representation, group: Group | None = None, **options: Any
+) -> Backbone:
     """Build a backbone by name.
 
     Args:

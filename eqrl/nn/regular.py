@@ -1,13 +1,13 @@
 """A multilayer perceptron that commutes with a finite group, or with rotations about gravity extended by one.
 
 Hidden layers hold regular representations: one channel for each element of the group, in as many copies as the width
-requires, with weights tied by group convolution. This is the network of morphological symmetries (Ordonez-Apraez et al.,
-arXiv 2302.10433). Of the weights of a plain perceptron of the same
+requires, with weights tied by group convolution. This is the network of morphological symmetries (Ordonez-Apraez et
+al., arXiv 2302.10433). Of the weights of a plain perceptron of the same
 width, only one in as many as the group has elements is free.
 
-Rotations about gravity are honoured outside of this perceptron, by weighted frames as in :mod:`eqrl.nn.frame`. The finite
-network inside commutes with the stabilizer of the frame's direction (:mod:`eqrl.nn.stabilizer`). One evaluation therefore
-suffices, where ``frame`` needs one for each element of the finite part.
+Rotations about gravity are honoured outside of this perceptron, by weighted frames as in :mod:`eqrl.nn.frame`. The
+finite network inside commutes with the stabilizer of the frame's direction (:mod:`eqrl.nn.stabilizer`). One evaluation
+therefore suffices, where ``frame`` needs one for each element of the finite part.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from eqrl.symmetry import Group, Representation
 class Regular(Backbone):
     """A perceptron with regular representations in its hidden layers, in frames that turn with the input.
 
-    The group may be any finite group, or rotations about gravity extended by any finite group. By default it is the whole
-    group that the input declares.
+    The group may be any finite group, or rotations about gravity extended by any finite group. By default it is the
+    whole group that the input declares.
 
-    The first anchor decides alone where its horizontal part is longer than ``eps``. Where it is shorter, the next ones take
-    over smoothly, and where all are short, the output tends to a function of the invariants alone. The network is continuous
-    everywhere. Anchors that the group exchanges, such as the feet of several legs, have equal rank.
+    The first anchor decides alone where its horizontal part is longer than ``eps``. Where it is shorter, the next ones
+    take over smoothly, and where all are short, the output tends to a function of the invariants alone. The network is
+    continuous everywhere. Anchors that the group exchanges, such as the feet of several legs, have equal rank.
     """
 
     label: ClassVar[str] = "regular"
@@ -57,12 +57,13 @@ class Regular(Backbone):
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None means the input's whole group, for SO3 and O3 the part that keeps gravity.
+            group: group to commute with; None means the input's whole group, for SO3 and O3 the part that keeps
+                gravity.
             anchors: names of the fields whose vectors propose directions, best first; None means the goal, the heading,
                 and then all other world vectors. A finite group needs none.
             eps: horizontal length, in units of the (normalised) input, below which a vector gradually loses its weight.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; by default there are two hidden layers of 256 units, rounded
-                up to a multiple of the group's order.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; by default there are two hidden layers of 256 units,
+                rounded up to a multiple of the group's order.
 
         Raises:
             ValueError: for SO3 and O3, and for unknown anchors.

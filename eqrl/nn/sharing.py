@@ -1,8 +1,8 @@
 """Weighted means over several frames, with weights that depend continuously on the input.
 
-Weighted frames (Dym et al., arXiv 2402.16077): every proposed direction counts with an invariant weight that vanishes with
-its length, so that nothing jumps where a vector vanishes. The remaining weight goes to the null frame, which sets everything
-that turns to zero.
+Weighted frames (Dym et al., arXiv 2402.16077): every proposed direction counts with an invariant weight that vanishes
+with its length, so that nothing jumps where a vector vanishes. The remaining weight goes to the null frame, which sets
+everything that turns to zero.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from operator import mul
 import torch
 from torch import Tensor
 
-# proposals shorter than this fraction of eps are divided by that length instead of their own, so that gradients stay finite
+# proposals shorter than this fraction of eps are divided by that length instead of their own, so that gradients stay
+# finite
 SHORTEST = 1e-6
 _EMPTY = 1e-30
 
@@ -28,8 +29,8 @@ def smoothstep(t: Tensor) -> Tensor:
 def priority(length: Tensor, eps: float, ranks: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Weights of ranked proposals: each rank takes what it claims of the weight that earlier ranks leave.
 
-    A proposal claims a share that grows smoothly from 0 to 1 with its length. Proposals of one rank divide its weight in
-    proportion to their claims, so that their order does not matter.
+    A proposal claims a share that grows smoothly from 0 to 1 with its length. Proposals of one rank divide its weight
+    in proportion to their claims, so that their order does not matter.
 
     Args:
         length: lengths of the proposals, shape ``(B, n)``.
@@ -78,7 +79,8 @@ def shared(
     """The weighted sum of a function's values in all proposed frames.
 
     Args:
-        inside: function of inputs ``(N, in)`` and of the cosines and sines of frames ``(N, 2)``, with values ``(N, out)``.
+        inside: function of inputs ``(N, in)`` and of the cosines and sines of frames ``(N, 2)``, with values ``(N,
+            out)``.
         x: inputs, shape ``(B, in)``.
         vectors: proposed directions, shape ``(B, n, 2)``.
         length: their lengths, shape ``(B, n)``.

@@ -1,10 +1,10 @@
 """The stabilizer of a direction: the part of a group that remains once a vector of the input has been turned to +x.
 
-Let rotations about gravity be extended by finitely many elements k = (R, h), and let A be the horizontal block of R. In a
-frame that turns a horizontal vector to +x, k acts as ``r k`` with the rotation r that brings ``A e_x`` back to +x. These
-elements are the stabilizer of +x. They form a group with one element for each coset of the rotations: a mirror of the world
-becomes the mirror y -> -y, and an element that only relabels stays as it is. A network that commutes with the stabilizer,
-evaluated in the frame, commutes with the whole group once its output is turned back.
+Let rotations about gravity be extended by finitely many elements k = (R, h), and let A be the horizontal block of R. In
+a frame that turns a horizontal vector to +x, k acts as ``r k`` with the rotation r that brings ``A e_x`` back to +x.
+These elements are the stabilizer of +x. They form a group with one element for each coset of the rotations: a mirror of
+the world becomes the mirror y -> -y, and an element that only relabels stays as it is. A network that commutes with the
+stabilizer, evaluated in the frame, commutes with the whole group once its output is turned back.
 
 Vectors that the finite part exchanges, or maps to their opposites, propose directions together, in one rank.
 """

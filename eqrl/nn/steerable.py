@@ -49,11 +49,13 @@ class Steerable(Backbone):
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None means the largest of 1, SO2, O2, SO3 and O3 within the input's world part.
+            group: group to commute with; None means the largest of 1, SO2, O2, SO3 and O3 within the input's world
+                part.
             embedding: number of channels of each irrep in the embedding that multiplies the features.
             lmax: largest degree of hidden irreps; None means the largest degree of input and output, at least 1.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. ``hidden`` holds the number of channels of each irrep, one
-                number per layer, by default ``(24, 24)``; the activation acts on true scalars and is ``"silu"`` by default.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. ``hidden`` holds the number of channels of each
+                irrep, one number per layer, by default ``(24, 24)``; the activation acts on true scalars and is
+                ``"silu"`` by default.
 
         Raises:
             ValueError: for groups other than 1, SO2, O2, SO3 and O3.
@@ -102,8 +104,9 @@ class Steerable(Backbone):
         """Refuse groups other than 1, SO2, O2, SO3 and O3."""
         if standard_group(group) is None:
             raise ValueError(
-                f"backbone 'steerable' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None "
-                "for the largest of these within the environment's group, or take 'frame', which averages over any finite part"
+                f"backbone 'steerable' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None"
+                " for the largest of these within the environment's group, or take 'frame', which averages over any"
+                " finite part"
             )
 
     def compute(self, x: Tensor) -> Tensor:
@@ -151,8 +154,8 @@ def _sorted_irreps(rep: Representation, group: Group, mirrors: bool) -> tuple[li
     """The irreps of a representation in sorted order, and the matrix that sorts its coordinates accordingly.
 
     Returns:
-        Pairs (l, parity), and a matrix ``(dim, sum of 2 l + 1)`` of zeros and ones that acts on row vectors. It has more
-        columns than rows where horizontal vectors get a vertical component 0.
+        Pairs (l, parity), and a matrix ``(dim, sum of 2 l + 1)`` of zeros and ones that acts on row vectors. It has
+        more columns than rows where horizontal vectors get a vertical component 0.
     """
     irreps: list[tuple[tuple[int, int], list[int]]] = []
     for block in rep.blocks():

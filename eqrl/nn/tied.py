@@ -1,9 +1,9 @@
 """Equivariant linear layers for a finite group, with dense weights tied to fewer free ones.
 
 A regular representation has one channel for each element of the group, and the group permutes them:
-``(g x)_h = x_{g^-1 h}``. These layers span all equivariant linear maps from any representation to n regular ones, between
-regular ones, and from regular ones to any representation (Cohen and Welling, arXiv 1602.07576; Finzi et al., arXiv
-2104.09459). Channels are ordered by element first: channel ``g n + i`` belongs to element g of copy i.
+``(g x)_h = x_{g^-1 h}``. These layers span all equivariant linear maps from any representation to n regular ones,
+between regular ones, and from regular ones to any representation (Cohen and Welling, arXiv 1602.07576; Finzi et al.,
+arXiv 2104.09459). Channels are ordered by element first: channel ``g n + i`` belongs to element g of copy i.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Lift(Tied):
         """Initialise with orthogonal dense weights of the given gain and zero biases.
 
         Args:
-            matrices: matrices of the group's elements on the input, the identity first, shape ``(order, in, in)``, float64.
+            matrices: matrices of the group's elements on the input, the identity first, shape ``(order, in, in)``,
+                float64.
             copies: number of regular representations.
             gain: factor on the initial weights.
         """
@@ -103,7 +104,8 @@ class Project(Tied):
         """Initialise with orthogonal dense weights of the given gain and zero biases.
 
         Args:
-            matrices: matrices of the group's elements on the output, the identity first, shape ``(order, out, out)``, float64.
+            matrices: matrices of the group's elements on the output, the identity first, shape ``(order, out, out)``,
+                float64.
             copies: number of regular representations in the input.
             gain: factor on the initial weights.
         """
@@ -154,7 +156,8 @@ def relations(group: Group) -> Tensor:
         ValueError: for a continuous group.
     """
     elements = group.elements()
-    # a random projection gives each element one number to recognise it by, far cheaper than comparing all pairs of matrices
+    # a random projection gives each element one number to recognise it by, far cheaper than comparing all pairs of
+    # matrices
     names = sorted(elements.h)
     width = 9 + sum(elements.h[name][0].numel() for name in names)
     generic = torch.randn(width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

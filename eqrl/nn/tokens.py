@@ -1,8 +1,9 @@
 """From a flat typed vector to tokens and back: the interface for transformers and graph networks.
 
 Every entity set becomes a set of tokens, one for each entity, with its scalars, vectors and higher irreps as separate
-tensors. Fields without entities become globals. Nothing is learnt here and nothing is mixed: index tables are built once, and
-each part is one gather. A network that is to honour exchange may use the kind and the contents of a token, but not its index.
+tensors. Fields without entities become globals. Nothing is learnt here and nothing is mixed: index tables are built
+once, and each part is one gather. A network that is to honour exchange may use the kind and the contents of a token,
+but not its index.
 
 Example:
     One layer acts on every limb, with the same weights for all of them::
@@ -39,9 +40,10 @@ class TokenSet:
         vectors: vectors of the world, polar and axial, ``(B, N, vectors, 3)``; horizontal vectors have z = 0.
         tensors: irreps of degree l >= 2, ``(B, N, tensors, 2 l + 1)`` for each l.
         mask: which tokens are real, ``(B, N)``, bool.
-        edges: the field with role ``"parent"``, ``(B, N, N)``, whose row i marks the parents of entity i; None without one.
-        positions: the first field with role ``"position"``, ``(B, N, 3)``; None without one. It is not among the vectors,
-            because graph networks use differences of positions.
+        edges: the field with role ``"parent"``, ``(B, N, N)``, whose row i marks the parents of entity i; None without
+            one.
+        positions: the first field with role ``"position"``, ``(B, N, 3)``; None without one. It is not among the
+            vectors, because graph networks use differences of positions.
     """
 
     scalars: Tensor | None = None
@@ -68,8 +70,8 @@ class Parts:
 class TokenTypes(ExactModule):
     """The channels of the tokens of one set, in order, described by the blocks of the first entity.
 
-    The parity of a block distinguishes true scalars from pseudoscalars and polar from axial vectors. Irreps in the frame of a
-    body do not turn with the world, so their numbers are scalars; the block's ``frame`` marks them.
+    The parity of a block distinguishes true scalars from pseudoscalars and polar from axial vectors. Irreps in the
+    frame of a body do not turn with the world, so their numbers are scalars; the block's ``frame`` marks them.
 
     Attributes:
         size: number of tokens N.
@@ -202,8 +204,8 @@ class Tokens(ExactModule):
         The contents of tokens that are not real become zero. The z of horizontal vectors is dropped.
 
         Args:
-            parts: tokens of all sets of the representation, with the channels listed in ``types``. A mask may be left out
-                where all tokens are real.
+            parts: tokens of all sets of the representation, with the channels listed in ``types``. A mask may be left
+                out where all tokens are real.
 
         Raises:
             ValueError: if a set or one of its parts is missing or has the wrong shape.
@@ -214,7 +216,9 @@ class Tokens(ExactModule):
                 continue
             tokens = parts.globals if name == GLOBALS else parts.sets.get(name)
             if tokens is None:
-                raise ValueError(f"the tokens of entity set {name!r} are missing; there are those of {sorted(parts.sets)}")
+                raise ValueError(
+                    f"the tokens of entity set {name!r} are missing; there are those of {sorted(parts.sets)}"
+                )
             for part in types.index:
                 pieces.append(_flat(name, part, _part(tokens, part), tokens.mask, types.shapes[part]))
         return torch.cat(pieces, dim=1).index_select(1, self.scatter)

@@ -1,8 +1,9 @@
 """Rotations of a whole representation about gravity, in a handful of tensor operations.
 
-In a suitable basis, a rotation by the angle t about the vertical leaves some coordinates unchanged and turns all others in
-pairs by m t with an integer weight m. For scalars and vectors this is the given basis and m = 1; only irreps with ``l >= 2``
-need a fixed orthogonal change of basis. A batch of rotations therefore costs two elementwise products and a gather.
+In a suitable basis, a rotation by the angle t about the vertical leaves some coordinates unchanged and turns all others
+in pairs by m t with an integer weight m. For scalars and vectors this is the given basis and m = 1; only irreps with
+``l >= 2`` need a fixed orthogonal change of basis. A batch of rotations therefore costs two elementwise products and a
+gather.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from eqrl.symmetry.representation import WORLD
 class Turn(ExactModule):
     """Rotations about gravity on one representation.
 
-    A rotation is given by its cosine and sine ``u = (c, s)``. A ``u`` shorter than 1 also shrinks everything that it turns,
-    and u = 0 sets it to zero, so that only the invariants remain.
+    A rotation is given by its cosine and sine ``u = (c, s)``. A ``u`` shorter than 1 also shrinks everything that it
+    turns, and u = 0 sets it to zero, so that only the invariants remain.
 
     Attributes:
         trivial: whether rotations about gravity leave the whole vector unchanged.

@@ -1,12 +1,13 @@
 """A fast scalar-vector network: a perceptron on inner products, whose outputs are coefficients of vectors.
 
 The Gram matrix of learned vector channels and the invariants of the input feed a perceptron. Its outputs are invariants
-and the coefficients of the channels ("Scalars are universal", Villar et al., arXiv 2106.06610). Gravity enters through the
+and the coefficients of the channels ("Scalars are universal", Villar et al., arXiv 2106.06610). Gravity enters through
+the
 layout: where the group keeps it, vertical components are invariants and vectors are horizontal.
 
-Under mirrors, numbers that change sign with the determinant take a separate path. They are projected without bias, enter the
-perceptron as absolute values only, and leave as the projections times gates from the perceptron. Every odd function of them
-has this form.
+Under mirrors, numbers that change sign with the determinant take a separate path. They are projected without bias,
+enter the perceptron as absolute values only, and leave as the projections times gates from the perceptron. Every odd
+function of them has this form.
 """
 
 from __future__ import annotations
@@ -51,12 +52,13 @@ class Vector(Backbone):
         Args:
             in_rep: representation of the input.
             out_rep: representation of the output.
-            group: group to commute with; None means the largest of 1, SO2, O2, SO3 and O3 within the input's world part.
+            group: group to commute with; None means the largest of 1, SO2, O2, SO3 and O3 within the input's world
+                part.
             channels: number of vector channels of each parity.
             crosses: number of cross products of each combination of parities, for the groups that need them.
             odd: number of projections of the numbers that change sign with the determinant.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. The perceptron's widths are ``(192, 192)`` by default:
-                together with the Gram matrix they cost as much as a plain perceptron of ``(256, 256)``.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`. The perceptron's widths are ``(192, 192)`` by
+                default: together with the Gram matrix they cost as much as a plain perceptron of ``(256, 256)``.
 
         Raises:
             ValueError: for other groups, and for irreps with ``l >= 2`` that turn with the world.
@@ -77,7 +79,9 @@ class Vector(Backbone):
         mixes = self.channels.mixes if self.channels else []
         scalars = [torch.tensor(part, dtype=torch.int64) for part in (in_layout.even, in_layout.odd if parity else [])]
         read = [*scalars, *(mix.index for mix in mixes)]
-        signs = torch.cat([*(torch.ones(len(part), dtype=torch.float64) for part in scalars), *(mix.signs for mix in mixes)])
+        signs = torch.cat(
+            [*(torch.ones(len(part), dtype=torch.float64) for part in scalars), *(mix.signs for mix in mixes)]
+        )
         self.sizes = [len(part) for part in read]
         self.register_constant("index", torch.cat(read))
         self.register_optional("signs", None if bool((signs == 1).all()) else signs[:, None])
@@ -113,8 +117,9 @@ class Vector(Backbone):
         """Refuse groups other than 1, SO2, O2, SO3 and O3."""
         if standard_group(group) is None:
             raise ValueError(
-                f"backbone 'vector' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None for "
-                "the largest of these within the environment's group, or take 'frame', which averages over any finite part"
+                f"backbone 'vector' honours 1, SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None"
+                " for the largest of these within the environment's group, or take 'frame', which averages over any"
+                " finite part"
             )
 
     def compute(self, x: Tensor) -> Tensor:

@@ -48,12 +48,14 @@ def check_environment(
 
     From random states and with random actions the environment is stepped twice, as it is and transformed by each
     generator (rotations by a generic 37 degrees), and state, observation, reward and termination are compared after
-    every step. An environment that was typed from outside, by ``with_symmetry`` or with ``TypedBox``, is checked on a twin of
-    its MuJoCo simulation: states are turned by the model's own symmetry, observations and actions as they are declared.
+    every step. An environment that was typed from outside, by ``with_symmetry`` or with ``TypedBox``, is checked on a
+    twin of its MuJoCo simulation: states are turned by the model's own symmetry, observations and actions as they are
+    declared.
 
     Args:
-        env: an environment with typed spaces that has the methods of :class:`~eqrl.proof.SymmetricWorld` or a MuJoCo simulation. Of an
-            environment with these methods wrappers are ignored; otherwise the outermost layer with typed spaces is checked.
+        env: an environment with typed spaces that has the methods of :class:`~eqrl.proof.SymmetricWorld` or a MuJoCo
+            simulation. Of an environment with these methods wrappers are ignored; otherwise the outermost layer with
+            typed spaces is checked.
         steps: control steps to compare from each state.
         episodes: number of random states for each generator.
         atol: tolerance on the state (float64). Where a robot is chaotic, 100 times the divergence after a nudge of
@@ -66,17 +68,19 @@ def check_environment(
 
     Raises:
         UntypedSpaceError: if a space does not say how it turns.
-        TypeError: if the environment has neither these methods nor a simulation that can be set, or its actions are discrete.
+        TypeError: if the environment has neither these methods nor a simulation that can be set, or its actions are
+            discrete.
         ValueError: if the spaces declare no symmetry, or the same state and actions give different outcomes.
-        SymmetryError: naming the generator, the field, the step and the size of the first violation, and its cause where
-            changing one thing of the world makes it disappear.
+        SymmetryError: naming the generator, the field, the step and the size of the first violation, and its cause
+            where changing one thing of the world makes it disappear.
     """
     world = declared_world(env)
     observation_rep = representation_of(world.observation_space)
     action_rep = representation_of(world.action_space)
     if observation_rep.group != action_rep.group:
         raise ValueError(
-            f"the observation space declares group {observation_rep.group}, the action space {action_rep.group}; declare one group on both"
+            f"the observation space declares group {observation_rep.group}, the action space {action_rep.group};"
+            " declare one group on both"
         )
     generators = (group or observation_rep.group).generators
     if not generators:

@@ -141,7 +141,9 @@ def _choose_group(group: Group | str | None, policy: Any, declared: Group) -> Gr
         raise ValueError(f"group {group} is not a subgroup of {declared}, which the environment declares")
     if not group.generators:
         if declared.generators:
-            raise ValueError(f"group {group} declares no symmetry: nothing to check; the environment's own is {declared}")
+            raise ValueError(
+                f"group {group} declares no symmetry: nothing to check; the environment's own is {declared}"
+            )
         raise ValueError(
             "the environment declares no symmetry: nothing to check; "
             "give its representations a group, Representation(fields, group=SO2) for instance"
@@ -169,8 +171,9 @@ def _refuse_normalised_observations(model: Any, env: Any) -> None:
     for wrapper in layers:
         if "VecNormalize" in (kind.__name__ for kind in type(wrapper).__mro__) and wrapper.norm_obs:
             raise ValueError(
-                "VecNormalize scales every component of an observation by its own statistics, which stretches vectors and "
-                "breaks their symmetry; use VecNormalize(env, norm_obs=False), the policies of eqrl normalise themselves"
+                "VecNormalize scales every component of an observation by its own statistics, which stretches vectors"
+                " and breaks their symmetry; use VecNormalize(env, norm_obs=False), the policies of eqrl normalise"
+                " themselves"
             )
 
 
@@ -180,7 +183,9 @@ def _quantities(policy: Any) -> Mapping[str, Callable[[Observation, Array], Arra
     if hasattr(policy, "evaluate_actions"):
         return {
             "value": lambda obs, _: _numpy(policy.predict_values(_tensor(policy, obs))),
-            "log_prob": lambda obs, a: _numpy(policy.get_distribution(_tensor(policy, obs)).log_prob(_action(policy, a))),
+            "log_prob": lambda obs, a: _numpy(
+                policy.get_distribution(_tensor(policy, obs)).log_prob(_action(policy, a))
+            ),
         }
     quantities: dict[str, Callable[[Observation, Array], Array]] = {}
     if hasattr(policy, "critic"):

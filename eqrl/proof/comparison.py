@@ -1,10 +1,11 @@
 """The one rule by which rollouts from related states are compared, whatever it is that is stepped.
 
-A symmetry predicts one rollout from another. Where the two differ by more than a tolerance, the same rollout after a nudge
-of its start says how much of that is chaos. Models are stepped in batches, as arrays, under their own ``Symmetry``
-(:mod:`eqrl.proof.trial`); environments one at a time, with states that only they can read, under elements of a group
-(:mod:`eqrl.proof.worlds`). One stepper for both would hide either behind the other, so that they share the rule alone:
-each gives its differences as an array, and a function that measures how far its rollouts grow apart by themselves.
+A symmetry predicts one rollout from another. Where the two differ by more than a tolerance, the same rollout after a
+nudge of its start says how much of that is chaos. Models are stepped in batches, as arrays, under their own
+``Symmetry`` (:mod:`eqrl.proof.trial`); environments one at a time, with states that only they can read, under elements
+of a group (:mod:`eqrl.proof.worlds`). One stepper for both would hide either behind the other, so that they share the
+rule alone: each gives its differences as an array, and a function that measures how far its rollouts grow apart by
+themselves.
 """
 
 from __future__ import annotations
@@ -82,30 +83,38 @@ class Comparison:
         remarks = []
         if lost := self.lost(-1):
             remarks.append(
-                f"ill-conditioned: {lost} of {self.allowed.shape[1]} states are compared up to where shapes touch along a line "
-                "or a face, for there the contact points jump after a nudge of 1e-14"
+                f"ill-conditioned: {lost} of {self.allowed.shape[1]} states are compared up to where shapes touch along"
+                " a line or a face, for there the contact points jump after a nudge of 1e-14"
             )
         if self.largest > _CHAOTIC:
             remarks.append(
-                f"chaotic: states differ by up to {self.largest:.1e}, which is at most 100 times what a nudge of 1e-14 makes"
+                f"chaotic: states differ by up to {self.largest:.1e}, which is at most 100 times what a nudge of 1e-14"
+                " makes"
             )
         return tuple(remarks)
 
 
 def compare(
-    gaps: Floats, columns: Sequence[str], tolerance: float, growth: Growth, *, decisive: bool = True, in_order: bool = False
+    gaps: Floats,
+    columns: Sequence[str],
+    tolerance: float,
+    growth: Growth,
+    *,
+    decisive: bool = True,
+    in_order: bool = False,
 ) -> Comparison:
     """Judge differences between predicted and actual rollouts.
 
-    Two nudges say roughly how a state diverges by itself. A collider amplifies some nudges of a state 1e4 times as much as
-    others, so that a state that seems to break the symmetry is nudged more often before it may say so.
+    Two nudges say roughly how a state diverges by itself. A collider amplifies some nudges of a state 1e4 times as much
+    as others, so that a state that seems to break the symmetry is nudged more often before it may say so.
 
     Args:
         gaps: the differences, ``(steps + 1, n, columns)``, NaN where something diverges.
         columns: their names.
         tolerance: what may always differ.
-        growth: how far rollouts and those from nudged starts grow apart. Called with the number of a state, steps and nudges
-            it gives the largest difference of these nudges, ``(steps + 1, 1)``; with None it gives those of all states,
+        growth: how far rollouts and those from nudged starts grow apart. Called with the number of a state, steps and
+            nudges it gives the largest difference of these nudges, ``(steps + 1, 1)``; with None it gives those of all
+            states,
             ``(steps + 1, n)``.
         decisive: whether to nudge often enough for a verdict, and not for a remark only.
         in_order: whether the first column that differs is named, and not the one that differs most.

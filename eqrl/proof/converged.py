@@ -15,8 +15,8 @@ _MANY = 500
 def converged(model: mujoco.MjModel) -> mujoco.MjModel:
     """A copy that solves constraints and finds contacts to rounding, with one contact for each pair of convex shapes.
 
-    The shapes of a convex pair determine its deepest point alone. Further points of flat faces are chosen among equals, by the
-    order of vertices or by where the search began, and mirrored scenes get others.
+    The shapes of a convex pair determine its deepest point alone. Further points of flat faces are chosen among equals,
+    by the order of vertices or by where the search began, and mirrored scenes get others.
     """
     twin = with_exact_solver(model)
     option = twin.opt
@@ -32,10 +32,10 @@ def converged(model: mujoco.MjModel) -> mujoco.MjModel:
 def with_exact_solver(model: mujoco.MjModel) -> mujoco.MjModel:
     """A copy whose solver goes on until nothing changes.
 
-    Where a solver stops early, above all PGS, which takes the constraints in their order, two mirrored scenes differ by what
-    is left to do: 1e-6 in the first step of Gymnasium's Humanoid with its patched joints. The no-slip pass is left out, for it
-    takes the constraints in their order too and has many fixed points. Bodies do not fall asleep: MuJoCo decides this axis by
-    axis.
+    Where a solver stops early, above all PGS, which takes the constraints in their order, two mirrored scenes differ by
+    what is left to do: 1e-6 in the first step of Gymnasium's Humanoid with its patched joints. The no-slip pass is left
+    out, for it takes the constraints in their order too and has many fixed points. Bodies do not fall asleep: MuJoCo
+    decides this axis by axis.
     """
     twin = copy.copy(model)
     option = twin.opt
@@ -52,10 +52,10 @@ def with_exact_solver(model: mujoco.MjModel) -> mujoco.MjModel:
 def described_otherwise(model: mujoco.MjModel, rng: np.random.Generator) -> mujoco.MjModel:
     """A copy whose contacts are as good: cylinders are rolled about their axes, and the collider stops elsewhere.
 
-    Under a cylinder that stands upright MuJoCo chooses contact points by where its first axis points. Between curved shapes a
-    tolerance on the depth leaves the normal open to the root of that, 1e-7: which normal it is can depend on the last bit of a
-    turned state, though not on that of a nudged one. The tolerance is changed up to tenfold, so that the difference says how
-    large the collider's own error is.
+    Under a cylinder that stands upright MuJoCo chooses contact points by where its first axis points. Between curved
+    shapes a tolerance on the depth leaves the normal open to the root of that, 1e-7: which normal it is can depend on
+    the last bit of a turned state, though not on that of a nudged one. The tolerance is changed up to tenfold, so that
+    the difference says how large the collider's own error is.
     """
     twin = copy.copy(model)
     twin.opt.ccd_tolerance *= 10.0 ** rng.uniform(-1.0, 1.0)

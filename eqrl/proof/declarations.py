@@ -77,8 +77,8 @@ def _untyped_actions(layer: Any) -> Exception:
     space = layer.action_space
     if isinstance(space, gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete | gymnasium.spaces.MultiBinary):
         return TypeError(
-            f"{type(layer.unwrapped).__name__} cannot be checked: its observations are typed, but its actions are {space}, and how "
-            "discrete actions turn is not declared; only actions of a Box can be"
+            f"{type(layer.unwrapped).__name__} cannot be checked: its observations are typed, but its actions are"
+            f" {space}, and how discrete actions turn is not declared; only actions of a Box can be"
         )
     try:
         representation_of(space)

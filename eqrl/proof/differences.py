@@ -19,7 +19,8 @@ def differences(a: Trace, b: Trace, symmetry: Symmetry) -> Floats:
     """Differences of two rollouts, shape ``(steps + 1, n, columns)``, as :func:`column_names` names the columns.
 
     Velocities, activations and sensor readings count relative to the largest of their kind in that simulation where
-    that exceeds 1; quaternions count up to their sign. Sensors that the symmetry leaves out (image -1) are not compared.
+    that exceeds 1; quaternions count up to their sign. Sensors that the symmetry leaves out (image -1) are not
+    compared.
     """
     model = symmetry.model
     qpos = a.qpos - with_signs_of(model, b.qpos, a.qpos)
@@ -65,7 +66,9 @@ def column_names(symmetry: Symmetry) -> list[str]:
 def claimed_bodies(symmetry: Symmetry) -> NDArray[np.bool_]:
     """Images whose pose the symmetry predicts: bodies that move, and the first of each welded group, ``(nbody,)``."""
     model = symmetry.model
-    heads = np.flatnonzero((model.body_weldid == np.arange(model.nbody)) & (model.body_weldid > 0) & (symmetry.bodies >= 0))
+    heads = np.flatnonzero(
+        (model.body_weldid == np.arange(model.nbody)) & (model.body_weldid > 0) & (symmetry.bodies >= 0)
+    )
     claimed = np.zeros(model.nbody, dtype=bool)
     claimed[symmetry.bodies[heads]] = True
     return claimed

@@ -72,7 +72,8 @@ def turning_vectors(before: Floats, after: Floats, R: Floats) -> tuple[list[tupl
     """Find what a rotation about gravity does to each entry.
 
     Returns:
-        Blocks (first entry, width 3 or 2) that turn as vectors, entries that stay as they are, and entries that do neither.
+        Blocks (first entry, width 3 or 2) that turn as vectors, entries that stay as they are, and entries that do
+        neither.
     """
     dim = before.shape[1]
     scale = np.maximum(1.0, np.abs(after).max(axis=0))
@@ -87,7 +88,8 @@ def turning_vectors(before: Floats, after: Floats, R: Floats) -> tuple[list[tupl
     i = 0
     while i < dim:
         if i + 3 <= dim and explained(slice(i, i + 3), R) and not explained(slice(i, i + 3), np.eye(3)):
-            # three entries of which the third stays may be a vector or two entries and a scalar: the same thing about gravity
+            # three entries of which the third stays may be a vector or two entries and a scalar: the same thing about
+            # gravity
             blocks.append((i, 3))
             i += 3
         elif i + 2 <= dim and explained(slice(i, i + 2), R[:2, :2]) and not explained(slice(i, i + 2), np.eye(2)):

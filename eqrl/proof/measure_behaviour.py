@@ -1,9 +1,10 @@
 """How symmetric a trained agent acts in the world, measured without the maps that it was trained with.
 
 Equivariance errors and mirror losses compare ``pi(g s)`` with ``g pi(s)`` by the map of observations and actions that
-training uses too. A wrong map makes them zero for a policy that is visibly lopsided. Here the world is the judge: the agent is
-put into a state and into the transformed state, sees what the environment shows it in each, acts, and the two outcomes are
-compared as states, through the environment's own ``transform_state``. Neither the action map nor the observation map occurs.
+training uses too. A wrong map makes them zero for a policy that is visibly lopsided. Here the world is the judge: the
+agent is put into a state and into the transformed state, sees what the environment shows it in each, acts, and the two
+outcomes are compared as states, through the environment's own ``transform_state``. Neither the action map nor the
+observation map occurs.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ class Behaviour:
 
     Attributes:
         name: of the generator.
-        error: difference of the states after one step of the agent from ``s`` and from ``g s``, relative to that between two
-            random actions: 0 for a symmetric agent, about 1 for one whose actions in the two worlds have nothing to do with
-            each other, up to 2 for one that does the opposite. The root mean square over all visited states, of the part of
-            the state where it is largest. An agent that hardly acts is symmetric too.
+        error: difference of the states after one step of the agent from ``s`` and from ``g s``, relative to that
+            between two random actions: 0 for a symmetric agent, about 1 for one whose actions in the two worlds have
+            nothing to do with each other, up to 2 for one that does the opposite. The root mean square over all visited
+            states, of the part of the state where it is largest. An agent that hardly acts is symmetric too.
         part: that part.
-        symmetry_index: ``200 |X - X'| / (X + X')`` in percent, where X and X' are the efforts (sums of the lengths of actions)
-            of an episode from ``s`` and from ``g s``; the mean over episodes. 0 for a symmetric agent, 200 if it acts in one
-            of the two only. It cannot see equal effort in a wrong direction.
+        symmetry_index: ``200 |X - X'| / (X + X')`` in percent, where X and X' are the efforts (sums of the lengths of
+            actions) of an episode from ``s`` and from ``g s``; the mean over episodes. 0 for a symmetric agent, 200 if
+            it acts in one of the two only. It cannot see equal effort in a wrong direction.
         steps: states compared.
     """
 
@@ -59,18 +60,18 @@ def measure_behaviour(
 ) -> list[Behaviour]:
     """Measure how symmetric an agent acts, through the environment's own transform of its state.
 
-    The one-step ``error`` is taken at states along the agent's own way, so that chaos has no time to grow. The symmetry index
-    (Robinson et al. 1987; for learnt gaits Yu et al. 2018 and Abdolhosseini et al. 2019) compares whole episodes from ``s``
-    and ``g s``; it sums over efforts and so sees less.
+    The one-step ``error`` is taken at states along the agent's own way, so that chaos has no time to grow. The symmetry
+    index (Robinson et al. 1987; for learnt gaits Yu et al. 2018 and Abdolhosseini et al. 2019) compares whole episodes
+    from ``s`` and ``g s``; it sums over efforts and so sees less.
 
     Args:
         model: anything with SB3's ``predict``.
-        env: an environment with the methods of :class:`SymmetricWorld`, which ``check_environment`` accepts; wrappers are
-            ignored.
+        env: an environment with the methods of :class:`SymmetricWorld`, which ``check_environment`` accepts; wrappers
+            are ignored.
         episodes: number of random initial states for each generator.
         steps: control steps from each.
-        group: the symmetry to measure, by default the one that the observation space declares. Give it where the declaration
-            itself is in doubt.
+        group: the symmetry to measure, by default the one that the observation space declares. Give it where the
+            declaration itself is in doubt.
         seed: of resets and random actions.
 
     Returns:
@@ -106,7 +107,9 @@ def _measure(model: Any, world: Any, name: str, g: Element, episodes: int, steps
             _add(random, world.state_difference(_step(world, here), _step(world, here)))
             compared += 1
     # what actions do not move within a step says nothing
-    errors = {part: float(np.sqrt(broken[part] / size)) for part, size in random.items() if size > compared * _NOTHING**2}
+    errors = {
+        part: float(np.sqrt(broken[part] / size)) for part, size in random.items() if size > compared * _NOTHING**2
+    }
     worst = max(errors, key=lambda part: errors[part], default="")
     return Behaviour(name, errors.get(worst, 0.0), worst, float(np.mean(indices)), compared)
 

@@ -31,9 +31,9 @@ def generators_of(derivation: Derivation, level: Level = "dynamic") -> tuple[Sym
     """Generators of the full group: the world's continuous part at generic angles, and those of the finite part.
 
     Where everything may be turned about gravity, the first is named ``"rotation about gravity"``; without gravity a
-    ``"rotation about x"`` follows; both have kind ``"world"``. Of each set of like trees that may be exchanged freely the
-    exchange of two and the cycle of all come last, for they generate all others. Where nothing but terms of free joints
-    breaks the rotation about gravity it is among them too, unclaimed, so that the proof can show what it costs.
+    ``"rotation about x"`` follows; both have kind ``"world"``. Of each set of like trees that may be exchanged freely
+    the exchange of two and the cycle of all come last, for they generate all others. Where nothing but terms of free
+    joints breaks the rotation about gravity it is among them too, unclaimed, so that the proof can show what it costs.
     """
     model = derivation.model
     of_world: list[Symmetry] = []
@@ -72,7 +72,9 @@ def prove(
     """Step a model from related states and compare; see :func:`eqrl.proof.verify`."""
     exact = converged(model)
     common: dict[str, Any] = {"states": states, "steps": max(steps), "tolerance": tolerance, "seed": seed}
-    trial = Trial.posed(exact, **common) if level == "kinematic" else Trial.random(exact, frame_skip=frame_skip, **common)
+    trial = (
+        Trial.posed(exact, **common) if level == "kinematic" else Trial.random(exact, frame_skip=frame_skip, **common)
+    )
     as_given = trial.on(model)
     verdicts: list[Verdict] = []
     turned: Symmetry | None = None
@@ -84,7 +86,13 @@ def prove(
         verdict = _judge(trial, check, symmetry, level, steps, diagnosing)
         if check is not symmetry and not verdict.holds:
             verdict = _judge(trial, symmetry, symmetry, level, steps, diagnosing)
-        if turned is None and verdict.holds and symmetry.kind == "world" and symmetry.relabels_nothing and _turns(symmetry):
+        if (
+            turned is None
+            and verdict.holds
+            and symmetry.kind == "world"
+            and symmetry.relabels_nothing
+            and _turns(symmetry)
+        ):
             turned = symmetry
         if verdict.holds and level == "dynamic":
             verdict = replace(
@@ -100,7 +108,9 @@ def prove(
     return Verdicts(tuple(verdicts))
 
 
-def _judge(trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, steps: Sequence[int], diagnosing: bool) -> Verdict:
+def _judge(
+    trial: Trial, check: Symmetry, symmetry: Symmetry, level: Level, steps: Sequence[int], diagnosing: bool
+) -> Verdict:
     if level == "kinematic":
         gaps = kinematic_gaps(trial, check)
         allowed = np.full(gaps.shape[:2], trial.tolerance)
@@ -122,8 +132,10 @@ def _gentle(trial: Trial) -> tuple[str, ...]:
     if trial.calm >= _GENTLE:
         return ()
     return (
-        f"tried from gentle states only, {trial.calm:g} of the usual distances, speeds and controls: it diverges from others; "
-        "a smaller timestep, more damping or armature would help",
+        (
+            f"tried from gentle states only, {trial.calm:g} of the usual distances, speeds and controls: it diverges"
+            " from others; a smaller timestep, more damping or armature would help"
+        ),
     )
 
 
@@ -131,7 +143,12 @@ def _unseen_cone(model: mujoco.MjModel, symmetry: Symmetry) -> tuple[str, ...]:
     """A pyramidal cone that no contact felt, under a motion that is not its own."""
     if model.opt.cone != mujoco.mjtCone.mjCONE_PYRAMIDAL or symmetry.kind != "world" or not symmetry.relabels_nothing:
         return ()
-    return ("no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it elliptic",)
+    return (
+        (
+            "no contact felt the pyramidal friction cone, as where capsules meet a plane; others would, so make it"
+            " elliptic"
+        ),
+    )
 
 
 def _as_it_is(trial: Trial, as_given: Trial, symmetry: Symmetry) -> tuple[str, ...]:
@@ -155,8 +172,11 @@ def _as_it_is(trial: Trial, as_given: Trial, symmetry: Symmetry) -> tuple[str, .
     except NonFiniteRolloutError:
         return ("diverges with the model's own solver",)
     return (
-        f"collider: with the model's own contact points the error is {size:.1e}; it stops at ccd_tolerance, and of the points that "
-        "flat faces share it chooses some, others in the transformed world: use spheres or capsules where this matters",
+        (
+            f"collider: with the model's own contact points the error is {size:.1e}; it stops at ccd_tolerance, and of"
+            " the points that flat faces share it chooses some, others in the transformed world: use spheres or"
+            " capsules where this matters"
+        ),
     )
 
 

@@ -13,7 +13,9 @@ _START = {int(mujoco.mjtJoint.mjJNT_FREE): 3, int(mujoco.mjtJoint.mjJNT_BALL): 0
 def quaternion_slices(model: mujoco.MjModel) -> list[slice]:
     """Where the quaternions of free and ball joints are in ``qpos``."""
     starts = [
-        int(a) + _START[int(kind)] for a, kind in zip(model.jnt_qposadr, model.jnt_type, strict=True) if int(kind) in _START
+        int(a) + _START[int(kind)]
+        for a, kind in zip(model.jnt_qposadr, model.jnt_type, strict=True)
+        if int(kind) in _START
     ]
     return [slice(start, start + 4) for start in starts]
 

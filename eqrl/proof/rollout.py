@@ -131,5 +131,7 @@ def turn_poses(symmetry: Symmetry, poses: Floats) -> Floats:
     isometry = np.eye(4)
     isometry[:3, :3], isometry[:3, 3] = symmetry.R, symmetry.t
     out, mapped = np.tile(np.eye(4), (*poses.shape[:-2], 1, 1)), symmetry.bodies >= 0
-    out[..., symmetry.bodies[mapped], :, :] = isometry @ poses[..., mapped, :, :] @ np.linalg.inv(symmetry.frames[mapped])
+    out[..., symmetry.bodies[mapped], :, :] = (
+        isometry @ poses[..., mapped, :, :] @ np.linalg.inv(symmetry.frames[mapped])
+    )
     return out

@@ -65,8 +65,8 @@ def random_starts(model: mujoco.MjModel, n: int, rng: np.random.Generator, calm:
     data = mujoco.MjData(model)
     qpos = np.stack([_positions(model, data, rng, calm * (0.25 if i % 2 or model.neq else 1.0)) for i in range(n)])
     qvel = calm * rng.normal(size=(n, model.nv))
-    # sideways fast enough to slide, and down onto what it touches, but gently: a foot that is pressed to the ground sticks,
-    # and then does not feel the shape of the friction cone
+    # sideways fast enough to slide, and down onto what it touches, but gently: a foot that is pressed to the ground
+    # sticks, and then does not feel the shape of the friction cone
     qvel[:, _slow(model)] *= 2.0
     for _, dof, _ in heights(model):
         qvel[:, dof] *= -0.15 * np.sign(qvel[:, dof])

@@ -79,7 +79,10 @@ class TaskProof:
         for state, actions in self.states:
             here = self._play(*state, actions)
             there = self._play(
-                symmetry.qpos(state[0]), symmetry.qvel(state[1], state[0]), symmetry.act(state[2]), symmetry.ctrl(actions)
+                symmetry.qpos(state[0]),
+                symmetry.qvel(state[1], state[0]),
+                symmetry.act(state[2]),
+                symmetry.ctrl(actions),
             )
             for a, b in zip(here, there, strict=False):
                 if not abs(a[0] - b[0]) <= _RELATIVE * max(1.0, abs(a[0])):

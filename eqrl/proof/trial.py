@@ -48,7 +48,14 @@ class Trial:
 
     @classmethod
     def random(
-        cls, model: mujoco.MjModel, *, states: int, steps: int, frame_skip: int = 1, tolerance: float = 1e-8, seed: int = 0
+        cls,
+        model: mujoco.MjModel,
+        *,
+        states: int,
+        steps: int,
+        frame_skip: int = 1,
+        tolerance: float = 1e-8,
+        seed: int = 0,
     ) -> Trial:
         """Random states that make contact, and random controls: as violent as the model tolerates.
 
@@ -59,7 +66,9 @@ class Trial:
         for calm in _CALMER:
             rng = np.random.default_rng(seed)
             starts = _mixed(model, random_starts(model, states, rng, calm), rng, calm)
-            trial = cls(model, starts, calm * random_controls(model, steps, states, rng), frame_skip, tolerance, seed, calm)
+            trial = cls(
+                model, starts, calm * random_controls(model, steps, states, rng), frame_skip, tolerance, seed, calm
+            )
             try:
                 _ = trial.original
             except NonFiniteRolloutError as diverged:

@@ -98,8 +98,8 @@ class Verdict:
 
 UNCLEAR = Cause(
     "ill-conditioned contacts",
-    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be compared: "
-    "use spheres or capsules, or exclude the pair",
+    "in almost all states shapes touch along a line or a face, where any point may be the contact; nothing can be"
+    " compared: use spheres or capsules, or exclude the pair",
 )
 NOT_COMPARED = Violation(1, 0, "position of contacts", np.inf)  # what proves nothing does not hold
 

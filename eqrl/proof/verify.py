@@ -42,20 +42,23 @@ def verify(
     """Step the simulator from related states and compare.
 
     From random states that make contact and with random controls, a model is stepped as it is and transformed, with a
-    cold, converged solver and collider; remarks say what its own leave of the symmetry. The rotation about gravity is tried
-    at 37 degrees, and where it holds, every other generator is tried together with it. Where a robot is chaotic, 100 times
-    the divergence after a nudge of 1e-14 is allowed; where that nudge grows beyond 1e-4, as where shapes touch along a line,
-    the comparison of a state ends. A model that diverges from such states is tried from gentler ones, down to 0.3 % of
-    distances, speeds and controls. For each violation the usual causes are tried, first one at a time, then together, on a
-    copy of the model or of the map.
+    cold, converged solver and collider; remarks say what its own leave of the symmetry. The rotation about gravity is
+    tried at 37 degrees, and where it holds, every other generator is tried together with it. Where a robot is chaotic,
+    100 times the divergence after a nudge of 1e-14 is allowed; where that nudge grows beyond 1e-4, as where shapes
+    touch along a line, the comparison of a state ends. A model that diverges from such states is tried from gentler
+    ones, down to 0.3 % of distances, speeds and controls. For each violation the usual causes are tried, first one at a
+    time, then together, on a copy of the model or of the map.
 
     A Gymnasium environment with a MuJoCo model is compared in action bounds, reward and termination besides, at its own
-    frame skip; an environment with typed spaces, its own or those of a wrapper such as ``with_symmetry``, in all that it
+    frame skip; an environment with typed spaces, its own or those of a wrapper such as ``with_symmetry``, in all that
+    it
     declares: observations and actions turn as declared, states as the model's own symmetry says.
 
     Args:
-        target: a model, an ``MjSpec``, the path of a model file, or an environment (it is reset, unless it is typed from outside).
-        symmetries: what to prove: by default what ``derive`` finds in the model, or what the environment's spaces declare.
+        target: a model, an ``MjSpec``, the path of a model file, or an environment (it is reset, unless it is typed
+            from outside).
+        symmetries: what to prove: by default what ``derive`` finds in the model, or what the environment's spaces
+            declare.
         level: ``"kinematic"`` compares how bodies move, without forces.
         states: number of random states; of an environment that is played in episodes a quarter as many of these.
         steps: numbers of steps after which errors are reported; the last of them is how far is compared.
@@ -68,7 +71,8 @@ def verify(
 
     Raises:
         TypeError: for an environment without a MuJoCo model whose state cannot be set.
-        ValueError: for a ``Group`` with a target that has no typed spaces, no numbers of steps, or a model that does not compile.
+        ValueError: for a ``Group`` with a target that has no typed spaces, no numbers of steps, or a model that does
+            not compile.
         NonFiniteRolloutError: if the model diverges by itself even from calm states.
     """
     if not steps or min(steps) < 1:
@@ -85,7 +89,9 @@ def verify(
     if isinstance(target, gymnasium.Env):
         return _environment(target, symmetries, level, options)
     if isinstance(symmetries, Group):
-        raise ValueError("a model has no typed spaces that say what a Group does; give a Derivation or Symmetry objects")
+        raise ValueError(
+            "a model has no typed spaces that say what a Group does; give a Derivation or Symmetry objects"
+        )
     model, _ = load(target)
     symmetries = derive(model) if symmetries is None else symmetries
     return _claimed(prove(model, _elements(symmetries, level), level=level, **options), symmetries)
@@ -103,11 +109,13 @@ def _environment(env: gymnasium.Env[Any, Any], symmetries: Any, level: Level, op
     world: Any = env.unwrapped
     if not is_mujoco_env(world):
         raise TypeError(
-            f"{type(world).__name__} has neither a MuJoCo model and set_state nor typed spaces and the methods of SymmetricWorld, "
-            "so that no symmetry can be tried on it"
+            f"{type(world).__name__} has neither a MuJoCo model and set_state nor typed spaces and the methods of"
+            " SymmetricWorld, so that no symmetry can be tried on it"
         )
     if isinstance(symmetries, Group):
-        raise ValueError(f"{type(world).__name__} has no typed spaces that say what a Group does; give Symmetry objects")
+        raise ValueError(
+            f"{type(world).__name__} has no typed spaces that say what a Group does; give Symmetry objects"
+        )
     symmetries = derive(world.model) if symmetries is None else symmetries
     elements = _elements(symmetries, level)
     physics = prove(world.model, elements, level=level, frame_skip=int(getattr(world, "frame_skip", 1)), **options)

@@ -151,8 +151,9 @@ class WorldTrial:
             for part, size in self.world.state_difference(a.state, b.state).items():
                 if not size <= 0.0:
                     raise ValueError(
-                        f"{type(self.world).__name__} is not deterministic: from the same state and actions {part} differs by "
-                        f"{size:.3g} at step {k}; only what set_state restores may influence a step (switch random events off to check)"
+                        f"{type(self.world).__name__} is not deterministic: from the same state and actions {part}"
+                        f" differs by {size:.3g} at step {k}; only what set_state restores may influence a step (switch"
+                        " random events off to check)"
                     )
 
     def compare(self, g: Element, outcomes: bool = True) -> Comparison:
@@ -160,8 +161,8 @@ class WorldTrial:
 
         Args:
             g: the element.
-            outcomes: whether observations, rewards and ends of episodes are compared too, as far as the states can be; they may
-                differ by as much as the states explain.
+            outcomes: whether observations, rewards and ends of episodes are compared too, as far as the states can be;
+                they may differ by as much as the states explain.
         """
         moved = self._moved(g)
         states = self._compare_states(g, moved)

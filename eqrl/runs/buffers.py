@@ -78,7 +78,9 @@ def check_buffer(arguments: dict[str, Any], env: VecEnv) -> None:
             _refuse_without_goals(buffer, env)
             if rows_of_members(env):
                 options = arguments[f"{kind}_kwargs"] = _with_infos(options)
-        fits = issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts  # if not, the buffer raises its own error
+        fits = (
+            issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts
+        )  # if not, the buffer raises its own error
         if options and fits:
             arguments[f"{kind}_kwargs"] = _checked(f"{kind}_kwargs", options, buffer)
 
@@ -114,8 +116,8 @@ def _with_infos(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """
     if options and not options.get("copy_info_dict", True):
         raise UsageError(
-            "hyperparameter 'replay_buffer_kwargs', option 'copy_info_dict': False hides from a fleet which member a transition is of, "
-            "and the reward depends on it; leave it out"
+            "hyperparameter 'replay_buffer_kwargs', option 'copy_info_dict': False hides from a fleet which member a"
+            " transition is of, and the reward depends on it; leave it out"
         )
     return {**(options or {}), "copy_info_dict": True}
 
@@ -124,6 +126,6 @@ def _refuse_without_goals(buffer: type, env: VecEnv) -> None:
     goals = {"observation", "achieved_goal", "desired_goal"}
     if not goals <= set(getattr(env.observation_space, "spaces", ())):
         raise UsageError(
-            f"hyperparameter 'replay_buffer_class': {buffer.__name__} needs an environment with goals, whose observations are a Dict "
-            f"of {', '.join(sorted(goals))}; leave it out"
+            f"hyperparameter 'replay_buffer_class': {buffer.__name__} needs an environment with goals, whose"
+            f" observations are a Dict of {', '.join(sorted(goals))}; leave it out"
         )

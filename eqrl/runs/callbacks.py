@@ -56,8 +56,8 @@ class Every(BaseCallback):
 class Evaluate(Every):
     """Plays the same episodes in every evaluation, logs ``eval/``, writes ``evaluations.csv`` and keeps the best model.
 
-    Each member of a fleet has additional columns. A model is better if it succeeds more often, or equally often with a higher
-    return. The random numbers of the training are not used.
+    Each member of a fleet has additional columns. A model is better if it succeeds more often, or equally often with a
+    higher return. The random numbers of the training are not used.
 
     Args:
         env: environments for evaluation, one for each episode.
@@ -141,8 +141,8 @@ class Evaluate(Every):
 class Equivariance(BaseCallback):
     """Measures, at most once a rollout, how well the deployed policy keeps the symmetry.
 
-    Logs the relative error of ``model.predict`` on current observations as ``equivariance/predict_error``. The group elements
-    are random ones of the policy's group, or of the environment's world symmetry if the policy has no group.
+    Logs the relative error of ``model.predict`` on current observations as ``equivariance/predict_error``. The group
+    elements are random ones of the policy's group, or of the environment's world symmetry if the policy has no group.
 
     Args:
         steps: minimum number of environment steps between two measurements.
@@ -166,7 +166,9 @@ class Equivariance(BaseCallback):
         set_generator(self._rng, state["random"])
 
     def _on_rollout_end(self) -> None:
-        if self.num_timesteps < self._next or not (typed(self.model.observation_space) and typed(self.model.action_space)):
+        if self.num_timesteps < self._next or not (
+            typed(self.model.observation_space) and typed(self.model.action_space)
+        ):
             return
         self._next = self.num_timesteps + self.steps
         group = symmetry_of(self.model)
@@ -231,8 +233,8 @@ class Checkpoints(BaseCallback):
         except OSError as error:
             self._again = time.monotonic() + RETRY_SECONDS
             self.say(
-                f"[yellow]warning[/]  no checkpoint at {self.num_timesteps:,} steps: {error.strerror or error}; older ones are intact, "
-                f"the training goes on and tries again in {RETRY_SECONDS:g} s"
+                f"[yellow]warning[/]  no checkpoint at {self.num_timesteps:,} steps: {error.strerror or error}; older"
+                f" ones are intact, the training goes on and tries again in {RETRY_SECONDS:g} s"
             )
         else:
             self._plan()

@@ -68,7 +68,8 @@ class Config:
     network: str | None = option(
         None,
         "policy",
-        f"frame, regular, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without symmetry",
+        f"frame, regular, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without"
+        " symmetry",
         metavar="NAME",
     )
     group: str = option(
@@ -79,7 +80,10 @@ class Config:
     )
     augment: bool = option(False, "policy", "turn every training episode by a random angle (the augmentation baseline)")
     mirror_loss: float = option(
-        0.0, "policy", "weight of a loss that pulls the policy towards the symmetry (the mirror loss baseline)", metavar="COEF"
+        0.0,
+        "policy",
+        "weight of a loss that pulls the policy towards the symmetry (the mirror loss baseline)",
+        metavar="COEF",
     )
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
     n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
@@ -94,10 +98,14 @@ class Config:
         metavar="K:V",
     )
     seed: int = option(0, "training", "seed of everything random; a negative one is drawn and printed")
-    num_threads: int | None = option(None, "training", "threads for simulation and PyTorch (default: all cores)", metavar="N")
+    num_threads: int | None = option(
+        None, "training", "threads for simulation and PyTorch (default: all cores)", metavar="N"
+    )
     device: str = option("auto", "training", "PyTorch device")
     on_divergence: Literal["stop", "reset"] = option(
-        "stop", "training", "what to do when the physics of an environment diverges: stop the run, or reset that one and go on"
+        "stop",
+        "training",
+        "what to do when the physics of an environment diverges: stop the run, or reset that one and go on",
     )
     progress: bool = option(True, "training", "show progress", "-P")
     eval_freq: int | None = option(
@@ -113,7 +121,10 @@ class Config:
         None, "files", "folder for TensorBoard (default: in the run folder; off: none)", "-tb", metavar="FOLDER"
     )
     save_freq: int | None = option(
-        None, "files", "steps between checkpoints (default: a twentieth of the run; 0: only at the end)", metavar="STEPS"
+        None,
+        "files",
+        "steps between checkpoints (default: a twentieth of the run; 0: only at the end)",
+        metavar="STEPS",
     )
     keep_checkpoints: int = option(3, "files", "newest checkpoints to keep, besides the best one (0: all)", metavar="N")
 
@@ -131,7 +142,8 @@ class Config:
         elsewhere = self.hyperparams.get("policy_kwargs", {})
         if not isinstance(elsewhere, Mapping):
             raise UsageError(
-                f"hyperparameter 'policy_kwargs': {elsewhere!r} does not hold options, give for instance {{net_arch: [64, 64]}}"
+                f"hyperparameter 'policy_kwargs': {elsewhere!r} does not hold options, give for instance {{net_arch:"
+                " [64, 64]}"
             )
         kwargs = merged(self.policy_kwargs, elsewhere)
         for name in ("activation_fn", "optimizer_class"):

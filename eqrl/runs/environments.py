@@ -35,7 +35,8 @@ def make_env(
         config: a resolved configuration.
         n_envs: number of environments, at least one for each member of a fleet; by default that of the configuration.
         seed: environment ``i`` gets ``seed + i``.
-        evaluation: apply ``eval_env_kwargs``, and leave out normalised rewards and augmentation, which only training uses.
+        evaluation: apply ``eval_env_kwargs``, and leave out normalised rewards and augmentation, which only training
+            uses.
         kwargs: options of the environment that win over the configuration's.
 
     Raises:
@@ -50,7 +51,11 @@ def make_env(
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
         if config.env in ENVIRONMENTS and (evaluation or config.vec_env == "auto"):
             env: VecEnv = make_vec(
-                config.env, n_envs, seed=seed, n_threads=config.num_threads or 0, **{"on_divergence": on_divergence, **options}
+                config.env,
+                n_envs,
+                seed=seed,
+                n_threads=config.num_threads or 0,
+                **{"on_divergence": on_divergence, **options},
             )
         else:
             typing = _needs_types(config)
@@ -165,8 +170,8 @@ def typed_env(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, A
             return with_symmetry(env)
     except (DeclarationError, CannotTypeError) as error:
         raise UsageError(
-            f"environment {env_id} cannot be typed without a declaration: {error}; register an environment that is wrapped in "
-            "eqrl.with_symmetry with its fields, as docs/your_environment.md shows"
+            f"environment {env_id} cannot be typed without a declaration: {error}; register an environment that is"
+            " wrapped in eqrl.with_symmetry with its fields, as docs/your_environment.md shows"
         ) from None
 
 

@@ -57,7 +57,9 @@ class RunFolder:
                 except FileExistsError:
                     number += 1
         except OSError as error:
-            raise UsageError(f"log folder {parent} cannot be written ({error.strerror}); choose another with -f") from None
+            raise UsageError(
+                f"log folder {parent} cannot be written ({error.strerror}); choose another with -f"
+            ) from None
         return cls(path)
 
     def describe(self, config: Config) -> None:
@@ -71,7 +73,9 @@ class RunFolder:
             self.write("versions.txt", versions_text())
             self.write_config(config)
         except OSError as error:
-            raise UsageError(f"run folder {self.path} cannot be written ({error.strerror}); choose another with -f") from None
+            raise UsageError(
+                f"run folder {self.path} cannot be written ({error.strerror}); choose another with -f"
+            ) from None
 
     @classmethod
     def open(cls, path: str | Path, *, empty: bool = False) -> RunFolder:
@@ -87,13 +91,19 @@ class RunFolder:
         folder = cls(Path(path))
         what = f"{path} is not a run folder"
         if not folder.path.exists():
-            raise UsageError(f"{what}: it does not exist; give the folder that 'eqrl train' printed{_nearby(folder.path)}")
+            raise UsageError(
+                f"{what}: it does not exist; give the folder that 'eqrl train' printed{_nearby(folder.path)}"
+            )
         if not folder.config_file.is_file() and not folder.checkpoints.folder.is_dir():
-            raise UsageError(f"{what}: it has no config.yaml; give the folder that 'eqrl train' printed{_nearby(folder.path)}")
+            raise UsageError(
+                f"{what}: it has no config.yaml; give the folder that 'eqrl train' printed{_nearby(folder.path)}"
+            )
         if not folder.checkpoints.steps() and not (empty and folder.config_file.is_file()):
             older = (folder.path / "model").is_dir()
             why = (
-                "its checkpoints are those of eqrl 0.1, which this version does not read" if older else "it has no checkpoints"
+                "its checkpoints are those of eqrl 0.1, which this version does not read"
+                if older
+                else "it has no checkpoints"
             )
             raise UsageError(f"{what} with a model: {why}; train again")
         return folder
@@ -186,8 +196,8 @@ class RunFolder:
     def stored_config(self, checkpoint: Path, manifest: Manifest) -> Config:
         """The configuration in a verified checkpoint; ``config.yaml`` must not contradict it.
 
-        Options that may change during a run are taken from ``config.yaml``: a run that was given more steps may have been
-        killed before its next checkpoint.
+        Options that may change during a run are taken from ``config.yaml``: a run that was given more steps may have
+        been killed before its next checkpoint.
 
         Raises:
             UsageError: if ``config.yaml`` contradicts it, with all differences; or if it cannot be read.
@@ -202,9 +212,14 @@ class RunFolder:
             if changes := forbidden_changes(stored, written):
                 raise UsageError(f"{self.config_file} was changed: {'; '.join(changes)}; {fix}")
             if self._config_is_whole():
-                return written.replace(n_timesteps=written.n_timesteps or stored.n_timesteps, gym_packages=stored.gym_packages)
+                return written.replace(
+                    n_timesteps=written.n_timesteps or stored.n_timesteps, gym_packages=stored.gym_packages
+                )
             if written != stored:
-                text = f"{self.config_file} was changed after it was written, so the configuration in {checkpoint} counts; give changes as options"
+                text = (
+                    f"{self.config_file} was changed after it was written, so the configuration in {checkpoint} counts;"
+                    " give changes as options"
+                )
                 warnings.warn(CheckpointWarning(text), stacklevel=2)
         return stored
 
@@ -226,7 +241,9 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Store the configuration."""
-        text = "# Repeat this run: eqrl train --config <this file>\n" + yaml.safe_dump(config.to_dict(), sort_keys=False)
+        text = "# Repeat this run: eqrl train --config <this file>\n" + yaml.safe_dump(
+            config.to_dict(), sort_keys=False
+        )
         self.write("config.yaml", text + _CHECKSUM.decode() + hashlib.sha256(text.encode()).hexdigest() + "\n")
 
     def write(self, name: str, text: str) -> None:
@@ -262,7 +279,9 @@ def unfinished(config: Config) -> list[Path]:
                     if _with_log_folder_of(folder.stored_config(checkpoint, manifest), config) != config:
                         continue
                     if different := different_versions(manifest.versions):
-                        notices.append(f"{path} was interrupted with {'; '.join(different)}; --resume {path} goes on with it")
+                        notices.append(
+                            f"{path} was interrupted with {'; '.join(different)}; --resume {path} goes on with it"
+                        )
                         continue
                     created = manifest.created
                 elif read_rows(path / "progress.csv"):

@@ -87,7 +87,9 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
         try:
             start = float(value.removeprefix("lin_"))
         except ValueError:
-            raise UsageError(f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4") from None
+            raise UsageError(
+                f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4"
+            ) from None
         check_value(name, start)
         return lambda remaining: max(remaining, 0.0) * start  # SB3 trains slightly beyond the end
     if name == "train_freq" and isinstance(value, list):

@@ -40,7 +40,9 @@ class StopOnSignal:
                     self._before[number] = signal.signal(number, self._stop)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Restore the previous handlers."""
         self._restore()
 

@@ -23,8 +23,8 @@ class Table(KVWriter):
 
     Args:
         path: the file.
-        since: environment steps at which the run continues, or None for a new run; later rows are dropped, because it writes
-            them again.
+        since: environment steps at which the run continues, or None for a new run; later rows are dropped, because it
+            writes them again.
     """
 
     def __init__(self, path: Path, since: int | None = None) -> None:
@@ -61,7 +61,8 @@ class Board(TensorBoardOutputFormat):
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=None if since is None else since + 1)
         self._is_closed = False
         with contextlib.suppress(AttributeError):
-            # a full disk ends TensorBoard's thread; the next write raises the error again, and that one becomes a warning
+            # a full disk ends TensorBoard's thread; the next write raises the error again, and that one becomes a
+            # warning
             files: Any = self.writer.file_writer
             files.event_writer._async_writer._worker._invoke_excepthook = lambda thread: None
 
@@ -86,7 +87,9 @@ class Forgiving(KVWriter):
         except OSError as error:
             if not self._warned:
                 self._warned = True
-                warnings.warn(f"{self.what} cannot be written ({error.strerror or error}); the training goes on", stacklevel=2)
+                warnings.warn(
+                    f"{self.what} cannot be written ({error.strerror or error}); the training goes on", stacklevel=2
+                )
 
     def close(self) -> None:
         """Close the writer, even if some values were not written."""

@@ -35,7 +35,8 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     """The model of a run, with fresh parameters.
 
     Raises:
-        UsageError: if something does not fit, such as an unknown hyperparameter, an untyped space or a box that is not a ball.
+        UsageError: if something does not fit, such as an unknown hyperparameter, an untyped space or a box that is not
+            a ball.
     """
     algorithm = ALGORITHMS[config.algo]
     kwargs = _named_optimizer(dict(config.policy_kwargs))
@@ -61,7 +62,9 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
     try:
         torch.empty(0, device="cpu" if config.device == "auto" else config.device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"option 'device': {config.device!r} cannot be used here: {str(error).splitlines()[0]}") from None
+        raise UsageError(
+            f"option 'device': {config.device!r} cannot be used here: {str(error).splitlines()[0]}"
+        ) from None
     with one_line(f"{config.algo} with network {config.network} on {config.env}"):
         model = algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
     # a rollout buffer that evaluates the policy needs a reference to it

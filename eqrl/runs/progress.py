@@ -59,7 +59,8 @@ class ShowProgress(BaseCallback):
             rate = self._rate()
             left = max(self.total - self.num_timesteps, 0) / max(rate, 1e-9)
             self.console.print(
-                f"{self.num_timesteps:>11,}/{self.total:,} steps  {rate:>7,.0f} steps/s  {left:>5.0f} s left  {self._state()}",
+                f"{self.num_timesteps:>11,}/{self.total:,} steps  {rate:>7,.0f} steps/s  {left:>5.0f} s left "
+                f" {self._state()}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -106,7 +106,8 @@ def train_frequency(value: Any, n_envs: int) -> Any:
         return value
     if len(value) != 2 or value[1] not in ("step", "episode") or type(value[0]) is not int:
         raise UsageError(
-            f"hyperparameter 'train_freq': {list(value)} is not possible, give a number of steps, [4, step] or [1, episode] in quotes"
+            f"hyperparameter 'train_freq': {list(value)} is not possible, give a number of steps, [4, step] or [1,"
+            " episode] in quotes"
         )
     check_value("train_freq", value[0])
     if value[1] == "episode" and n_envs > 1:

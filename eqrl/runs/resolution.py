@@ -58,8 +58,8 @@ def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
     if group == TRIVIAL:
         notes = typed.types.notes if isinstance(typed, WithSymmetry) else ()
         raise UsageError(
-            f"environment {config.env} has no symmetry that a network could keep{''.join(f'; {n}' for n in notes)}; --network mlp "
-            "trains without one, and docs/your_environment.md shows how to declare one"
+            f"environment {config.env} has no symmetry that a network could keep{''.join(f'; {n}' for n in notes)};"
+            " --network mlp trains without one, and docs/your_environment.md shows how to declare one"
         )
     only_relabels = group.world_part().generators == () and config.group == "auto"
     return "regular" if only_relabels else usual

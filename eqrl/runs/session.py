@@ -47,8 +47,8 @@ class Run:
         path: its folder.
         model: the trained model.
         config: its resolved configuration.
-        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return`` (means
-            over the angles), ``retention_min`` and ``equivariance_error`` (largest).
+        metrics: final numbers: ``timesteps``, ``seconds``, and after a zero-shot evaluation ``success``, ``return``
+            (means over the angles), ``retention_min`` and ``equivariance_error`` (largest).
         zero_shot: the zero-shot evaluation, or None if there was none.
         interrupted: whether it was stopped by a signal and can be resumed.
     """
@@ -65,8 +65,8 @@ class Run:
 class Session:
     """A training session, from a start or a resume to its end.
 
-    ``inexact`` is the reason why a resumed run will not be the same to the bit, if there is one; ``restored`` holds the contents
-    of the checkpoint besides the model, and is None for a new run.
+    ``inexact`` is the reason why a resumed run will not be the same to the bit, if there is one; ``restored`` holds the
+    contents of the checkpoint besides the model, and is None for a new run.
     """
 
     config: Config
@@ -105,13 +105,15 @@ class Session:
     def run(self) -> Run:
         """Train, save, evaluate, report."""
         self._say(
-            f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed {self.config.seed}"
+            f"[bold]{self.config.env}[/] with {self.config.algo}, network {self.config.network}, seed"
+            f" {self.config.seed}"
         )
         since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.restored else ""
         self._say(f"run      {self._name}{since}")
         if self.inexact:
             self._say(
-                f"note     after an interruption it will go on with new episodes, not to the bit: {escape(self.inexact)}"
+                "note     after an interruption it will go on with new episodes, not to the bit:"
+                f" {escape(self.inexact)}"
             )
         try:
             self.model.set_logger(self._logger())
@@ -120,8 +122,8 @@ class Session:
             if self._learning:  # raised by an environment: eqrl's own writes in ``learn`` never raise OSError
                 raise
             raise UsageError(
-                f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in "
-                f"{self._last()}: make room, then eqrl train --resume {self.folder.path}"
+                f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in"
+                f" {self._last()}: make room, then eqrl train --resume {self.folder.path}"
             ) from None
         finally:
             if hasattr(self.model, "_logger"):
@@ -176,7 +178,8 @@ class Session:
             if self.model._n_updates > updates or not refused(error):
                 raise
             raise RefusedInTraining(
-                f"{self.config.algo} refuses to train on {self.config.env}: {error}; change that with -params or --n-envs"
+                f"{self.config.algo} refuses to train on {self.config.env}: {error}; change that with -params or"
+                " --n-envs"
             ) from error
         finally:
             torch.set_num_threads(threads)
@@ -211,14 +214,17 @@ class Session:
                 if stop.stopped and not before:
                     raise KeyboardInterrupt from None
                 self._say(
-                    f"[yellow]warning[/]  the last checkpoint cannot be written ({error.strerror or error}); make room under "
-                    f"{self._name}: it is tried again every {_PATIENCE:g} s. Ctrl-C gives up what is newer than {escape(self._last())}"
+                    f"[yellow]warning[/]  the last checkpoint cannot be written ({error.strerror or error}); make room"
+                    f" under {self._name}: it is tried again every {_PATIENCE:g} s. Ctrl-C gives up what is newer than"
+                    f" {escape(self._last())}"
                 )
                 time.sleep(_PATIENCE)
 
     def _save_best(self, row: Mapping[str, float]) -> None:
         try:
-            self.store.save_best(self.model, self.about, {"evaluation": {k: v for k, v in row.items() if math.isfinite(v)}})
+            self.store.save_best(
+                self.model, self.about, {"evaluation": {k: v for k, v in row.items() if math.isfinite(v)}}
+            )
         except OSError as error:
             self._say(f"[yellow]warning[/]  the best model so far cannot be written ({error.strerror or error})")
 
@@ -244,17 +250,28 @@ class Session:
         if self.config.rotations == 0:
             return None
         result = evaluate_model(
-            self.model, self.config, rotations=self.config.rotations, episodes=self.config.eval_episodes, protocol="scene"
+            self.model,
+            self.config,
+            rotations=self.config.rotations,
+            episodes=self.config.eval_episodes,
+            protocol="scene",
         )
         numbers, picture = self.folder.path / "zero_shot.json", self.folder.path / "zero_shot.png"
         write_json(
-            result, numbers, env=self.config.env, algo=self.config.algo, network=self.config.network, run=str(self.folder.path)
+            result,
+            numbers,
+            env=self.config.env,
+            algo=self.config.algo,
+            network=self.config.network,
+            run=str(self.folder.path),
         )
         picture.unlink(missing_ok=True)  # in a folder from somebody else it may be a link to a file of the user
         turned = len(result.angles_deg) > 1
         if turned:
             width = sector_width(self.config.env_kwargs)
-            plot_zero_shot(result.members or {str(self.config.network): result}, picture, title=self.config.env, width=width)
+            plot_zero_shot(
+                result.members or {str(self.config.network): result}, picture, title=self.config.env, width=width
+            )
         metrics.update(result.summary())
         _log_zero_shot(self.model, result)
         self._report(result)

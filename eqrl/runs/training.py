@@ -55,8 +55,8 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
 def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
     """Resume a run in its folder, from its newest undamaged checkpoint.
 
-    On a CPU, with the same versions and number of threads, the result is the same to the bit as that of a run that was never
-    interrupted. A finished run is returned as it is.
+    On a CPU, with the same versions and number of threads, the result is the same to the bit as that of a run that was
+    never interrupted. A finished run is returned as it is.
 
     Args:
         path: the run folder.
@@ -64,7 +64,8 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
         changes: options of the run. Some may differ from those it began with, such as a larger ``n_timesteps``.
 
     Raises:
-        UsageError: if it is not a run folder, if another process is training in it, or if an option differs that may not.
+        UsageError: if it is not a run folder, if another process is training in it, or if an option differs that may
+            not.
     """
     folder = RunFolder.open(path, empty=True)
     console = console or Console(quiet=True)
@@ -138,7 +139,8 @@ def _inexact(config: Config, env: VecEnv) -> str | None:
 def _tell_versions(folder: RunFolder, stored: Mapping[str, str]) -> None:
     if differences := different_versions(stored):
         warnings.warn(
-            f"{folder.path} goes on with other versions, from the same state but perhaps not to the bit: {'; '.join(differences)}",
+            f"{folder.path} goes on with other versions, from the same state but perhaps not to the bit:"
+            f" {'; '.join(differences)}",
             stacklevel=3,
         )
 
@@ -161,15 +163,19 @@ def _changed(path: str | Path, stored: Config, changes: Mapping[str, Any]) -> Co
 def _finished(folder: RunFolder, model: BaseAlgorithm, config: Config, console: Console) -> Run:
     """A run that is finished already."""
     console.print(
-        f"run      {escape(str(folder.path))} is finished ({model.num_timesteps:,} steps); -n with a larger number goes on",
+        f"run      {escape(str(folder.path))} is finished ({model.num_timesteps:,} steps); -n with a larger number"
+        " goes on",
         soft_wrap=True,
     )
     try:
         metrics = {
-            str(name): float(value) for name, value in json.loads(folder.result_file.read_text(encoding="utf-8")).items()
+            str(name): float(value)
+            for name, value in json.loads(folder.result_file.read_text(encoding="utf-8")).items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{folder.result_file} is damaged ({error}); delete it, and the run is evaluated again") from None
+        raise UsageError(
+            f"{folder.result_file} is damaged ({error}); delete it, and the run is evaluated again"
+        ) from None
     return Run(folder.path, model, config, metrics)
 
 
@@ -188,8 +194,8 @@ def _check_turning(config: Config) -> None:
         if "scene_rotation" not in str(error):
             raise
         raise UsageError(
-            f"environment {config.env} cannot be turned for the zero-shot evaluation, it has no option 'scene_rotation'; "
-            "add the option to it or leave the evaluation out with --rotations 0"
+            f"environment {config.env} cannot be turned for the zero-shot evaluation, it has no option"
+            " 'scene_rotation'; add the option to it or leave the evaluation out with --rotations 0"
         ) from None
 
 

@@ -24,8 +24,8 @@ class ConversionError(ValueError):
 def parse(text: str) -> Any:
     """Read a Python or YAML literal; anything else stays text.
 
-    ``"3e-4"``, ``"[1, 2]"``, ``"(-15, 15)"``, ``"{hidden: [64]}"``, ``"true"`` and ``"uniform"`` all mean what they look
-    like.
+    ``"3e-4"``, ``"[1, 2]"``, ``"(-15, 15)"``, ``"{hidden: [64]}"``, ``"true"`` and ``"uniform"`` all mean what they
+    look like.
     """
     if text.strip().lower() in _WORDS:
         return _WORDS[text.strip().lower()]
@@ -76,7 +76,8 @@ def convert(value: Any, hint: Any) -> Any:
 
     Args:
         value: a value from the command line, a file or Python.
-        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of them ``| None``.
+        hint: ``int``, ``float``, ``str``, ``bool``, ``dict[str, Any]``, ``list[str]``, a ``Literal``, or one of them
+            ``| None``.
 
     Raises:
         ConversionError: the message continues the option's name.
@@ -154,4 +155,11 @@ def _texts(value: Any) -> list[str] | None:
 
 
 _CONVERTERS: Mapping[Any, Any] = {int: _integer, float: _number, bool: _flag, str: _text, dict: _table, list: _texts}
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "keys and values", list: "names"}
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    dict: "keys and values",
+    list: "names",
+}

@@ -69,8 +69,8 @@ def check_padding(box: spaces.Box, padded: NDArray[np.bool_], representation: Re
         field = _field_at(representation, first)
         need = "symmetric bounds, [-r, r]" if unit else "bounds on both sides of 0"
         raise ValueError(
-            f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}; its slots may be padding, "
-            f"whose actions are 0, so give it {need}"
+            f"action field {field!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}; its slots may"
+            f" be padding, whose actions are 0, so give it {need}"
         )
 
 
@@ -79,8 +79,9 @@ def _refuse(box: spaces.Box, representation: Representation, violating: NDArray[
         return
     first = int(np.flatnonzero(violating)[0])
     raise BreaksSymmetryError(
-        f"action field {_field_at(representation, first)!r} has an entry bounded by {box.low[first]:g} .. {box.high[first]:g}, which {cause!r} does not "
-        "map to the bounds of its partner; give exchanged entries equal bounds, and those that change sign symmetric ones"
+        f"action field {_field_at(representation, first)!r} has an entry bounded by {box.low[first]:g} .."
+        f" {box.high[first]:g}, which {cause!r} does not map to the bounds of its partner; give exchanged entries equal"
+        " bounds, and those that change sign symmetric ones"
     )
 
 

@@ -30,24 +30,25 @@ def _check_relabelling(entity_set: EntitySet, fields: Sequence[Field], group: Gr
         matrix = np.array(dict(generator.h).get(entity_set.name, np.eye(entity_set.size)))
         if len(matrix) != entity_set.size:
             raise ValueError(
-                f"generator {generator.name!r} relabels {len(matrix)} of {entity_set.name!r}, which has {entity_set.size} entities"
+                f"generator {generator.name!r} relabels {len(matrix)} of {entity_set.name!r}, which has"
+                f" {entity_set.size} entities"
             )
         for i, j in np.argwhere(np.abs(matrix) > _ZERO):
             if entity_set.kinds[i] != entity_set.kinds[j]:
                 raise ValueError(
-                    f"generator {generator.name!r} exchanges {entity_set.kinds[j]!r} and {entity_set.kinds[i]!r} of entity set "
-                    f"{entity_set.name!r}; only entities of one kind are alike"
+                    f"generator {generator.name!r} exchanges {entity_set.kinds[j]!r} and {entity_set.kinds[i]!r} of"
+                    f" entity set {entity_set.name!r}; only entities of one kind are alike"
                 )
             if entity_set.exchangeable and i != j:
                 raise ValueError(
-                    f"generator {generator.name!r} exchanges entities of {entity_set.name!r}, which is exchangeable: its entities "
-                    "change places freely anyway; leave the set out of the generator"
+                    f"generator {generator.name!r} exchanges entities of {entity_set.name!r}, which is exchangeable:"
+                    " its entities change places freely anyway; leave the set out of the generator"
                 )
         magnitude = np.abs(matrix)
         if (edges or entity_set.mask is not None) and np.any(np.minimum(magnitude, np.abs(magnitude - 1.0)) > _ZERO):
             raise ValueError(
-                f"generator {generator.name!r} mixes the entities of {entity_set.name!r}, whose mask and edges can only "
-                "follow an exchange; give a signed permutation"
+                f"generator {generator.name!r} mixes the entities of {entity_set.name!r}, whose mask and edges can only"
+                " follow an exchange; give a signed permutation"
             )
 
 
@@ -70,9 +71,11 @@ def _check_roles(entity_set: EntitySet, fields: Sequence[Field]) -> None:
             raise ValueError(f"field {field.name!r} has role 'position' and must be '1x1o', but is {field.irreps!r}")
         if field.role == "parent" and field.copies != ((0, 1),) * size:
             raise ValueError(
-                f"field {field.name!r} has role 'parent': one row for each of the {size} entities of {entity_set.name!r} and in "
-                f"it one entry for each possible parent, so it must be '{size}x0e', but is {field.irreps!r}; fill it with "
-                "eqrl.symmetry.adjacency(parents, size)"
+                f"field {field.name!r} has role 'parent': one row for each of the {size} entities of"
+                f" {entity_set.name!r} and in it one entry for each possible parent, so it must be '{size}x0e', but is"
+                f" {field.irreps!r}; fill it with eqrl.symmetry.adjacency(parents, size)"
             )
     if sum(f.role == "parent" for f in over) > 1:
-        raise ValueError(f"entity set {entity_set.name!r} has several fields with role 'parent'; its edges stand in one")
+        raise ValueError(
+            f"entity set {entity_set.name!r} has several fields with role 'parent'; its edges stand in one"
+        )

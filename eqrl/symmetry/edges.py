@@ -4,10 +4,12 @@ Robots of different shape can share a representation only if it does not fix the
 ``"parent"`` over a set of n entities holds one row for each entity, with one entry for each possible parent: 1 for its
 parent and 0 elsewhere. The row of a root holds zeros only.
 
-The index of the parent would be shorter, but an index names a slot. When entities are exchanged, indices would have to be
-looked up and replaced; no matrix does that, and every group element here acts by matrices. Rows transform as all other
+The index of the parent would be shorter, but an index names a slot. When entities are exchanged, indices would have to
+be looked up and replaced; no matrix does that, and every group element here acts by matrices. Rows transform as all
+other
 data: an element with relabelling h maps a matrix A of edges to ``|h| A |h|^T``, without the signs of h. A tree that a
-mirror maps to itself therefore stays the same. Weighted edges, and several edges for one entity, are written in the same way.
+mirror maps to itself therefore stays the same. Weighted edges, and several edges for one entity, are written in the
+same way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Free exchange of the entities of exchangeable sets.
 
-An exchange is a group element like any other, ``Element(R, {set: permutation})``, and acts by ``Representation.transform``.
-There are n! of them, so they are sampled or given by generators, and never listed.
+An exchange is a group element like any other, ``Element(R, {set: permutation})``, and acts by
+``Representation.transform``. There are n! of them, so they are sampled or given by generators, and never listed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def exchanges(representation: Representation) -> tuple[tuple[str, Element], ...]
     return tuple(named)
 
 
-def random_exchange(representation: Representation, *batch: int, rng: np.random.Generator | int | None = None) -> Element:
+def random_exchange(
+    representation: Representation, *batch: int, rng: np.random.Generator | int | None = None
+) -> Element:
     """Sample uniform exchanges of all exchangeable sets.
 
     Args:

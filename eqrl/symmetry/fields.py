@@ -25,8 +25,8 @@ class EntitySet:
         mask: name of the ``1x0e`` field over this set that is 1 for real entities and 0 for padding, or None if all
             entities are real. All other contents of padded slots are meaningless and have no effect.
         exchangeable: whether entities of the same kind may be exchanged freely, like the points of an object. Networks
-            on tokens honour this, and statistics are pooled over these entities. Free exchange is not part of the group, whose
-            elements can be listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
+            on tokens honour this, and statistics are pooled over these entities. Free exchange is not part of the
+            group, whose elements can be listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
     """
 
     name: str
@@ -60,8 +60,8 @@ class Field:
         horizontal: whether to store only x and y of each ``l=1`` irrep, for vectors of the horizontal plane.
         role: ``"heading"`` or ``"goal"`` marks the vector that a heading-frame or goal-frame network turns into;
             networks without a preferred direction ignore it. ``"position"`` marks the ``1x1o`` field over an entity set
-            that holds the positions of its entities, from which graph networks find neighbours. ``"parent"`` marks edges
-            as data, see :mod:`eqrl.symmetry.edges`.
+            that holds the positions of its entities, from which graph networks find neighbours. ``"parent"`` marks
+            edges as data, see :mod:`eqrl.symmetry.edges`.
         unit: unit of the numbers, such as ``"m/s"``; for tables, ignored in comparisons.
         description: what the field means, in a few words; ignored in comparisons.
     """

@@ -93,7 +93,9 @@ class Group:
                     f"group {self.name!r}: its generators give more than {_LARGEST_CLOSURE} elements; a rotation by "
                     "an angle that does not divide a full turn belongs into the connected part"
                 )
-        return Element(torch.stack([e.R for e in elements]), {k: torch.stack([e.h[k] for e in elements]) for k in sizes})
+        return Element(
+            torch.stack([e.R for e in elements]), {k: torch.stack([e.h[k] for e in elements]) for k in sizes}
+        )
 
     @property
     def order(self) -> int | None:
@@ -157,7 +159,9 @@ class Group:
     @property
     def relabels(self) -> frozenset[str]:
         """Names of the entity sets on which some element acts non-trivially."""
-        return frozenset(k for k, v in self.cosets.h.items() if not torch.allclose(v, torch.eye(v.shape[-1], dtype=v.dtype)))
+        return frozenset(
+            k for k, v in self.cosets.h.items() if not torch.allclose(v, torch.eye(v.shape[-1], dtype=v.dtype))
+        )
 
     def world_part(self) -> Group:
         """The subgroup of elements that relabel nothing: pure rotations and mirrors of the world."""
@@ -187,7 +191,9 @@ class Group:
         """Whether a single element belongs to the group."""
         for i in range(self.cosets.R.shape[0]):
             quotient = element.compose(self.cosets[i].inverse())
-            unlabelled = all(torch.allclose(m, torch.eye(m.shape[-1], dtype=m.dtype), atol=atol) for m in quotient.h.values())
+            unlabelled = all(
+                torch.allclose(m, torch.eye(m.shape[-1], dtype=m.dtype), atol=atol) for m in quotient.h.values()
+            )
             if unlabelled and self._in_connected(quotient.R, atol):
                 return True
         return False
@@ -207,11 +213,13 @@ class Group:
         """
         if self.connected != "1" and other.connected != "1":
             raise ValueError(
-                f"groups {self.name!r} and {other.name!r} are both continuous; their product is not a set of (R, h) pairs"
+                f"groups {self.name!r} and {other.name!r} are both continuous; their product is not a set of (R, h)"
+                " pairs"
             )
         if shared := self.relabels & other.relabels:
             raise ValueError(
-                f"groups {self.name!r} and {other.name!r} both relabel {sorted(shared)}; a direct product acts on separate sets"
+                f"groups {self.name!r} and {other.name!r} both relabel {sorted(shared)}; a direct product acts on"
+                " separate sets"
             )
         connected = self.connected if self.connected != "1" else other.connected
         return Group(name or f"{self.name} x {other.name}", connected, self.finite + other.finite)

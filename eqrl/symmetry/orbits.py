@@ -2,9 +2,10 @@
 
 A diagonal map that must commute with the group (the scales of a normaliser, the widths of exploration noise)
 has to be constant on orbits, and a constant offset may be added only where the group permutes coordinates without
-changing signs. Both are read off the matrices of the generators. They therefore cover vectors (one scale for x, y and z,
-with a separate one for z if the group keeps gravity), mirrored joints (no offset) and exchanged limbs (one statistic for
-all) alike. The entities of an exchangeable set share their orbits under any group, since each of them may stand in any slot.
+changing signs. Both are read off the matrices of the generators. They therefore cover vectors (one scale for x, y and
+z, with a separate one for z if the group keeps gravity), mirrored joints (no offset) and exchanged limbs (one statistic
+for all) alike. The entities of an exchangeable set share their orbits under any group, since each of them may stand in
+any slot.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from eqrl.symmetry.representation import Representation
 def mask_index(representation: Representation, observation: Representation | None = None) -> NDArray[np.int64]:
     """For each coordinate, the coordinates of the masks of the entities that it belongs to.
 
-    A coordinate belongs to one entity; an edge belongs to two. A vector without mask fields, such as an action, uses the
-    masks of the sets of the same name in the observation.
+    A coordinate belongs to one entity; an edge belongs to two. A vector without mask fields, such as an action, uses
+    the masks of the sets of the same name in the observation.
 
     Args:
         representation: representation of the vector.
@@ -32,7 +32,9 @@ def mask_index(representation: Representation, observation: Representation | Non
         if name is None or name not in masks:
             continue
         if (size := representation.entity_set(name).size) != masks[name].size:
-            raise ValueError(f"entity set {name!r} has {size} slots, but its mask in the observation has {masks[name].size}")
+            raise ValueError(
+                f"entity set {name!r} has {size} slots, but its mask in the observation has {masks[name].size}"
+            )
         mask = masks[name].mask
         assert mask is not None
         if observation is representation and block.field.name == mask:

@@ -2,8 +2,8 @@
 
 A representation is an ordered list of named fields. A field holds e3nn irreps (``1x0e`` true scalar, ``1x0o``
 pseudoscalar, ``1x1o`` polar vector, ``1x1e`` axial vector, higher degrees as e3nn defines them), optionally
-repeated over an entity set. One rule transforms everything: ``h[entities]`` mixes the entities, and ``D(R)`` acts on the
-irreps of each, where R is the matrix of the world or, for a body-frame field, ``h[frame]``.
+repeated over an entity set. One rule transforms everything: ``h[entities]`` mixes the entities, and ``D(R)`` acts on
+the irreps of each, where R is the matrix of the world or, for a body-frame field, ``h[frame]``.
 """
 
 from __future__ import annotations
@@ -88,10 +88,13 @@ class Representation:
                     f"field {field.name!r} repeats over {field.entities!r}, but the entity sets are {sorted(known)}"
                 )
             if field.entities is None and field.role in ("position", "parent"):
-                raise ValueError(f"field {field.name!r} has role {field.role!r} and so needs an entity set, entities=...")
+                raise ValueError(
+                    f"field {field.name!r} has role {field.role!r} and so needs an entity set, entities=..."
+                )
             if field.horizontal and field.frame == WORLD and not self.group.fixes_gravity:
                 raise ValueError(
-                    f"field {field.name!r} is horizontal, but group {self.group} tilts the horizontal plane; use SO2 or O2"
+                    f"field {field.name!r} is horizontal, but group {self.group} tilts the horizontal plane; use SO2"
+                    " or O2"
                 )
         for entity_set in self.entities:
             check_entity_set(entity_set, self.fields, self.group)
@@ -176,7 +179,9 @@ class Representation:
             ValueError: if the last axis of ``x`` is not ``dim`` long.
         """
         if x.shape[-1] != self.dim:
-            raise ValueError(f"expected vectors of length {self.dim} ({[f.name for f in self.fields]}), got {x.shape[-1]}")
+            raise ValueError(
+                f"expected vectors of length {self.dim} ({[f.name for f in self.fields]}), got {x.shape[-1]}"
+            )
         if isinstance(x, np.ndarray):
             moved = self._act(torch.as_tensor(x), g)
             return moved.numpy()

@@ -49,10 +49,14 @@ class TypedBox(spaces.Box):
             bounds[name] = np.asarray(bound, dtype=dtype)
             if bounds[name].ndim and bounds[name].shape != shape:
                 raise ValueError(
-                    f"{name} has shape {bounds[name].shape}, but the representation has {shape[0]} entries:\n{representation.table()}"
+                    f"{name} has shape {bounds[name].shape}, but the representation has {shape[0]}"
+                    f" entries:\n{representation.table()}"
                 )
         super().__init__(
-            np.broadcast_to(bounds["low"], shape).copy(), np.broadcast_to(bounds["high"], shape).copy(), dtype=dtype, seed=seed
+            np.broadcast_to(bounds["low"], shape).copy(),
+            np.broadcast_to(bounds["high"], shape).copy(),
+            dtype=dtype,
+            seed=seed,
         )
         self.representation = representation
         check_round(self, representation)
@@ -137,6 +141,7 @@ def untyped(space: gymnasium.Space[Any]) -> bool:
 
 def _untyped(what: str, space: gymnasium.Space[Any]) -> str:
     return (
-        f"{what} is a {type(space).__name__} that does not say how it turns; type the environment with eqrl.with_symmetry(env), which "
-        "knows Gymnasium's own and takes declared fields for any other, or make the space a TypedBox: TypedBox(Representation((Field('position', '1x1o'), ...), group=SO2), low, high)"
+        f"{what} is a {type(space).__name__} that does not say how it turns; type the environment with"
+        " eqrl.with_symmetry(env), which knows Gymnasium's own and takes declared fields for any other, or make the"
+        " space a TypedBox: TypedBox(Representation((Field('position', '1x1o'), ...), group=SO2), low, high)"
     )

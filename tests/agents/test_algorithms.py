@@ -52,7 +52,9 @@ def test_every_pair(algorithm, policy):
     if RIGHT[algorithm] is policy:
         check_policy(make(algorithm, policy).learn(64), PointMass())
     else:
-        with pytest.raises(ValueError, match=rf"{policy.__name__} is not for (\w+); write \1\({RIGHT[algorithm].__name__}, "):
+        with pytest.raises(
+            ValueError, match=rf"{policy.__name__} is not for (\w+); write \1\({RIGHT[algorithm].__name__}, "
+        ):
             make(algorithm, policy)
 
 
@@ -91,7 +93,9 @@ def test_an_algorithm_that_is_not_known_may_try():
             self.policy.set_training_mode(True)
 
     arguments = {"learning_rate": 1e-3, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "ent_coef": 0.0, "vf_coef": 0.5}
-    Research(EquivariantPolicy, PointMass(), max_grad_norm=1.0, use_sde=False, sde_sample_freq=-1, **arguments).learn(16)
+    Research(EquivariantPolicy, PointMass(), max_grad_norm=1.0, use_sde=False, sde_sample_freq=-1, **arguments).learn(
+        16
+    )
 
 
 def test_a_policy_made_elsewhere_asks_nobody():

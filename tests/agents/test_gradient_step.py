@@ -35,7 +35,10 @@ def test_statistics_of_a_minibatch_are_gathered_once(algorithm, env):
 @pytest.mark.parametrize("network", ["vector", "regular", "frame"])
 def test_the_actors_loss_leaves_no_gradient_in_the_critic_and_the_right_one_in_the_actor(algorithm, network):
     model = trained(
-        algorithm, PointMass if network != "regular" else Walker, network, group="full" if network == "regular" else "auto"
+        algorithm,
+        PointMass if network != "regular" else Walker,
+        network,
+        group="full" if network == "regular" else "auto",
     )
     model.policy.set_training_mode(True)
     batch = model.replay_buffer.sample(32)
@@ -89,7 +92,9 @@ def test_features_of_a_minibatch_are_computed_anew_where_it_was_written_to():
 
 @pytest.mark.parametrize("given", [None, {"eps": 1e-4}, {"fused": False}, {"foreach": True}])
 def test_adam_takes_one_pass_unless_it_is_told_otherwise(given):
-    model = SAC(EquivariantSACPolicy, PointMass(), policy_kwargs={"optimizer_kwargs": given}, buffer_size=10, device="cpu")
+    model = SAC(
+        EquivariantSACPolicy, PointMass(), policy_kwargs={"optimizer_kwargs": given}, buffer_size=10, device="cpu"
+    )
     ppo = PPO(EquivariantPolicy, PointMass(), policy_kwargs={"optimizer_kwargs": given}, device="cpu")
     chosen = not {"fused", "foreach"} & set(given or {})
     for optimizer in (model.actor.optimizer, model.critic.optimizer, ppo.policy.optimizer):

@@ -165,7 +165,8 @@ def test_statistics_leave_padding_out(exchangeable):
         wide = statistics(with_garbage(larger, resized(rep, larger, x), 1.0, np.random.default_rng(1)), larger)
         assert torch.equal(wide.running_gain[larger.slices["charge"]].view(8, 2)[:5], charge)
         assert torch.equal(
-            wide.running_shift[larger.slices["charge"]].view(8, 2)[:5], clean.running_shift[rep.slices["charge"]].view(5, 2)
+            wide.running_shift[larger.slices["charge"]].view(8, 2)[:5],
+            clean.running_shift[rep.slices["charge"]].view(5, 2),
         )
         moved = statistics(rep.transform(x, random_exchange(rep, len(x), rng=0)))
         assert torch.allclose(moved.running_moments, clean.running_moments, rtol=1e-12)
@@ -186,7 +187,8 @@ def test_densities_and_entropies_are_those_of_fewer_slots(unit, bounded):
     assert len(x) > 3
     valid = Padding(wide, observation).valid(x)
     large, small = (
-        EquivariantGaussian(ActionGeometry(TypedBox(rep, -radius, radius), unit=unit).double()) for rep in (wide, narrow)
+        EquivariantGaussian(ActionGeometry(TypedBox(rep, -radius, radius), unit=unit).double())
+        for rep in (wide, narrow)
     )
     assert large.orbits == small.orbits
     rng = torch.Generator().manual_seed(0)
@@ -240,7 +242,9 @@ def test_more_slots_of_padding_change_nothing(algorithm):
     inputs = 0.5 * actions
     wide_inputs = resized(ACTION, wide_act, inputs).numpy()
     for model_quantity in range(1, 3) if algorithm is not PPO else range(2):
-        a, b = (quantities(m, *args)[0][model_quantity] for m, args in ((small, (x, inputs)), (large, (wide, wide_inputs))))
+        a, b = (
+            quantities(m, *args)[0][model_quantity] for m, args in ((small, (x, inputs)), (large, (wide, wide_inputs)))
+        )
         if algorithm in (SAC, TQC) and model_quantity == 1:
             continue  # its noise differs, and so does its density
         assert torch.allclose(a, b, atol=1e-4, rtol=1e-4)
@@ -390,7 +394,9 @@ def mean_with_garbage(x, equivariant):
 
 @pytest.mark.parametrize("kind", [MirrorLossPPO, MirrorLossSAC], ids=lambda kind: kind.__name__)
 def test_mirror_loss_leaves_padding_out(kind):
-    options = {"n_steps": 32, "batch_size": 16} if kind is MirrorLossPPO else {"learning_starts": 20, "buffer_size": 200}
+    options = (
+        {"n_steps": 32, "batch_size": 16} if kind is MirrorLossPPO else {"learning_starts": 20, "buffer_size": 200}
+    )
     model = kind("MlpPolicy", Swarm(), seed=0, device="cpu", **options)
     x = torch.as_tensor(observations())
     assert float(model._policy_loss(lambda x: mean_with_garbage(x, True), x)) < 1e-10
@@ -403,7 +409,13 @@ def test_mirror_loss_leaves_padding_out(kind):
 def test_turned_samples_keep_their_padding():
     env = Swarm()
     model = SAC(
-        "MlpPolicy", env, seed=0, learning_starts=300, buffer_size=400, replay_buffer_class=SymmetricReplayBuffer, device="cpu"
+        "MlpPolicy",
+        env,
+        seed=0,
+        learning_starts=300,
+        buffer_size=400,
+        replay_buffer_class=SymmetricReplayBuffer,
+        device="cpu",
     )
     model.learn(200)
     data = model.replay_buffer.sample(64)

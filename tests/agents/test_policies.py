@@ -51,7 +51,9 @@ def make(algo, env, hidden=(16, 16), **policy_kwargs):
     env = env() if isinstance(env, type) else env
     kwargs = {"network_kwargs": {"hidden": hidden}, **policy_kwargs}
     if algo == "ppo":
-        return PPO(EquivariantPolicy, env, n_steps=64, batch_size=32, n_epochs=2, policy_kwargs=kwargs, device="cpu", seed=0)
+        return PPO(
+            EquivariantPolicy, env, n_steps=64, batch_size=32, n_epochs=2, policy_kwargs=kwargs, device="cpu", seed=0
+        )
     common = {"buffer_size": 500, "learning_starts": 20, "batch_size": 16, "device": "cpu", "seed": 0}
     if algo == "sac":
         return SAC(EquivariantSACPolicy, env, policy_kwargs=kwargs, **common)
@@ -185,7 +187,9 @@ def test_a_forgotten_group_is_refused(algo):
         {"critic_network": "mlp"},
         {"network": "mlp", "critic_network": "frame"},
     ):
-        with pytest.raises(BreaksSymmetryError, match=r"declare the trivial group.*Representation\(fields, group=SO2\)"):
+        with pytest.raises(
+            BreaksSymmetryError, match=r"declare the trivial group.*Representation\(fields, group=SO2\)"
+        ):
             make(algo, with_group(TRIVIAL), **options)
     for options in ({"network": "mlp"}, {"group": "1"}, {"group": TRIVIAL}):
         assert not make(algo, with_group(TRIVIAL), **options).policy.group.generators
@@ -426,7 +430,9 @@ def test_presets():
         preset("pp0", "eqrl/Reach-v0")
 
 
-@pytest.mark.parametrize("policy", [EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, EquivariantTQCPolicy])
+@pytest.mark.parametrize(
+    "policy", [EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, EquivariantTQCPolicy]
+)
 def test_signatures_name_every_option_with_its_type(policy):
     parameters = inspect.signature(policy).parameters
     assert list(parameters)[:3] == ["observation_space", "action_space", "lr_schedule"]

@@ -21,7 +21,13 @@ from toy_envs import PointMass, Reach
 
 import eqrl
 from eqrl import check_policy
-from eqrl.agents import BreaksSymmetryError, EquivariantPolicy, EquivariantSACPolicy, EquivariantTD3Policy, RandomRotation
+from eqrl.agents import (
+    BreaksSymmetryError,
+    EquivariantPolicy,
+    EquivariantSACPolicy,
+    EquivariantTD3Policy,
+    RandomRotation,
+)
 from eqrl.symmetry import TypedBox
 
 ON = {"n_steps": 16, "batch_size": 16, "n_epochs": 1, "device": "cpu", "seed": 0}
@@ -40,7 +46,8 @@ def ppo(env, **options):
     return PPO(EquivariantPolicy, env, **ON, **small(**options))
 
 
-# ------------------------------------------------------------------ the ways in which an environment reaches an algorithm
+# ------------------------------------------------------------------ the ways in which an environment reaches an
+# algorithm
 @pytest.mark.parametrize("env", [PointMass, Reach])
 @pytest.mark.parametrize(
     ("algorithm", "policy", "options"),
@@ -183,7 +190,9 @@ PASSING = {
     "limits and records": lambda: wrappers.RecordEpisodeStatistics(
         wrappers.TimeLimit(wrappers.OrderEnforcing(PointMass()), 10)
     ),
-    "rewards": lambda: wrappers.NormalizeReward(wrappers.ClipReward(wrappers.TransformReward(PointMass(), np.tanh), -1.0)),
+    "rewards": lambda: wrappers.NormalizeReward(
+        wrappers.ClipReward(wrappers.TransformReward(PointMass(), np.tanh), -1.0)
+    ),
     "actions later": lambda: wrappers.StickyAction(PointMass(), 0.5),
     "observations later": lambda: wrappers.DelayObservation(PointMass(), 1),
     "declared": lambda: Declared(PointMass()),
@@ -282,7 +291,9 @@ def test_wrappers_of_batches_that_rewrite(wrap):
         ppo(wrap(batch()))
 
 
-@pytest.mark.parametrize("wrap", [Counted, VecMonitor, lambda env: VecMonitor(VecNormalize(Counted(env), norm_obs=False))])
+@pytest.mark.parametrize(
+    "wrap", [Counted, VecMonitor, lambda env: VecMonitor(VecNormalize(Counted(env), norm_obs=False))]
+)
 def test_wrappers_of_batches_that_pass_on(wrap):
     env = wrap(batch())
     check_policy(ppo(env).learn(32), batch())

@@ -63,8 +63,16 @@ def test_a_whole_line_of_rl_zoo():
         "net_arch": {"pi": [16, 16], "vf": [16, 16]},
         "share_features_extractor": True,
     }
-    harmless = {"ortho_init": True, "full_std": True, "use_expln": False, "squash_output": False, "normalize_images": True}
-    model = make(PPO, Reach, **line, **harmless, features_extractor_class=CombinedExtractor, features_extractor_kwargs={})
+    harmless = {
+        "ortho_init": True,
+        "full_std": True,
+        "use_expln": False,
+        "squash_output": False,
+        "normalize_images": True,
+    }
+    model = make(
+        PPO, Reach, **line, **harmless, features_extractor_class=CombinedExtractor, features_extractor_kwargs={}
+    )
     assert model.policy.log_std.tolist() == [-2.0] * len(model.policy.log_std)
     make(SAC, log_std_init=-3, net_arch=[16], clip_mean=2.0, use_expln=True, n_critics=1)
     make(TD3, net_arch=[16, 8], features_extractor_class=FlattenExtractor, optimizer_class=torch.optim.SGD)

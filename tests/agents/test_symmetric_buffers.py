@@ -198,7 +198,12 @@ def test_observations_normalised_outside_are_refused():
     with pytest.raises(BreaksSymmetryError, match="TransformObservation rewrites the observations"):
         model(gymnasium.wrappers.TransformObservation(PointMass(), np.tanh, None))
     with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
-        PPO("MlpPolicy", VecNormalize(DummyVecEnv([PointMass])), rollout_buffer_class=SymmetricRolloutBuffer, device="cpu")
+        PPO(
+            "MlpPolicy",
+            VecNormalize(DummyVecEnv([PointMass])),
+            rollout_buffer_class=SymmetricRolloutBuffer,
+            device="cpu",
+        )
     later = model(PointMass())
     later.set_env(VecNormalize(DummyVecEnv([PointMass])))
     with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):

@@ -19,8 +19,12 @@ OFF_POLICY = {"learning_starts": 100, "batch_size": 32, "buffer_size": 400}
 CASES = {
     "PPO": lambda: PPO("MlpPolicy", make_vec_env("Pendulum-v1", 2, seed=1), n_steps=50, batch_size=50, seed=1),
     "SAC": lambda: SAC("MlpPolicy", make_vec_env("Pendulum-v1", 1, seed=1), seed=1, **OFF_POLICY),
-    "SAC with gSDE": lambda: SAC("MlpPolicy", make_vec_env("Pendulum-v1", 1, seed=1), seed=1, use_sde=True, **OFF_POLICY),
-    "PPO with gSDE": lambda: PPO("MlpPolicy", gymnasium.make("Pendulum-v1"), n_steps=50, batch_size=50, seed=1, use_sde=True),
+    "SAC with gSDE": lambda: SAC(
+        "MlpPolicy", make_vec_env("Pendulum-v1", 1, seed=1), seed=1, use_sde=True, **OFF_POLICY
+    ),
+    "PPO with gSDE": lambda: PPO(
+        "MlpPolicy", gymnasium.make("Pendulum-v1"), n_steps=50, batch_size=50, seed=1, use_sde=True
+    ),
     "DDPG": lambda: DDPG("MlpPolicy", make_vec_env("Pendulum-v1", 2, seed=1), seed=1, **OFF_POLICY),
     "DQN": lambda: DQN(
         "MlpPolicy",

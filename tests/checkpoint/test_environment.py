@@ -14,7 +14,10 @@ from eqrl.checkpoint.values import DamagedValuesError
 
 typed_env.register()
 GYMNASIUM = [
-    *(f"{name}-v5" for name in ("Ant", "HalfCheetah", "Hopper", "Humanoid", "HumanoidStandup", "InvertedDoublePendulum")),
+    *(
+        f"{name}-v5"
+        for name in ("Ant", "HalfCheetah", "Hopper", "Humanoid", "HumanoidStandup", "InvertedDoublePendulum")
+    ),
     *(f"{name}-v5" for name in ("InvertedPendulum", "Pusher", "Reacher", "Swimmer", "Walker2d")),
     "Pendulum-v1",
     "MountainCarContinuous-v0",

@@ -7,7 +7,12 @@ import pytest
 from eqrl.checkpoint.manifest import NAME, DamagedCheckpointError, Entry, Manifest
 
 GOOD = Manifest(
-    3, True, {"algo": "ppo", "x": [1, 2.5, None]}, {"action": "Box"}, {"torch": "2"}, {"state.json": Entry(2, "ab" * 32)}
+    3,
+    True,
+    {"algo": "ppo", "x": [1, 2.5, None]},
+    {"action": "Box"},
+    {"torch": "2"},
+    {"state.json": Entry(2, "ab" * 32)},
 )
 
 
@@ -28,7 +33,14 @@ def test_no_changed_byte_goes_unnoticed(tmp_path):
             changed[i] ^= bit
             with pytest.raises(DamagedCheckpointError):
                 read(tmp_path, bytes(changed))
-    for changed in (content[:-1], content + b"\n", b"", b"[" * 100_000, b'{"step": 1}', content.replace(b"\n", b"\n\n", 1)):
+    for changed in (
+        content[:-1],
+        content + b"\n",
+        b"",
+        b"[" * 100_000,
+        b'{"step": 1}',
+        content.replace(b"\n", b"\n\n", 1),
+    ):
         with pytest.raises(DamagedCheckpointError):
             read(tmp_path, changed)
 

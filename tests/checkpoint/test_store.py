@@ -129,7 +129,14 @@ def test_observations_and_statistics_of_episodes_have_the_form_of_the_environmen
     ):
         with pytest.raises(DamagedValuesError, match=f"'{name}' does not fit"):
             restore_training(model, {**good, "observations": {**good["observations"], name: wrong}})
-    for wrong in ([{"r": "x", "l": 1.0}], [{"r": 1.0}], {"r": np.zeros(3), "l": np.zeros(2)}, {"r": np.zeros((2, 2))}, 3, {}):
+    for wrong in (
+        [{"r": "x", "l": 1.0}],
+        [{"r": 1.0}],
+        {"r": np.zeros(3), "l": np.zeros(2)},
+        {"r": np.zeros((2, 2))},
+        3,
+        {},
+    ):
         with pytest.raises(DamagedValuesError):
             restore_training(model, {**good, "episodes": wrong})
 

@@ -54,7 +54,9 @@ def test_arrays_and_scalars_come_back_to_the_bit(tmp_path):
     assert np.isnan(there_and_back(float("nan"), tmp_path))
 
 
-@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM])
+@pytest.mark.parametrize(
+    "bits", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64, np.random.PCG64DXSM]
+)
 def test_generators_go_on_where_they_were(bits, tmp_path):
     generator = np.random.Generator(bits(3))
     generator.standard_normal(7)

@@ -43,7 +43,9 @@ def test_json_has_exactly_these_keys(tmp_path, capsys):
     report = json.loads((tmp_path / "out.json").read_text())
     assert list(report) == ["target", "group", "order", "generators", "near_misses"]
     assert report["order"] == 2
-    assert [list(g) for g in report["generators"]] == [["name", "kind", "error_1", "error_10", "error_50", "holds", "cause"]]
+    assert [list(g) for g in report["generators"]] == [
+        ["name", "kind", "error_1", "error_10", "error_50", "holds", "cause"]
+    ]
     assert report["generators"][0]["holds"] is True
     assert report["generators"][0]["cause"] is None
     assert report["generators"][0]["error_50"] < 1e-8
@@ -200,7 +202,8 @@ def test_from_python_it_diverges_without_a_trace(tmp_path, capfd):
 def test_piped_tables_show_long_names_and_all_numbers(length, tmp_path, capsys):
     names = [f"{side}_{'joint_' * length}"[:length] for side in ("left", "right")]
     bodies = "".join(
-        f'<body name="{n}" pos="0 0 2"><joint axis="0 0 1" damping=".1"/><geom size=".05" contype="0" conaffinity="0"/></body>'
+        f'<body name="{n}" pos="0 0 2"><joint axis="0 0 1" damping=".1"/><geom size=".05" contype="0"'
+        ' conaffinity="0"/></body>'
         for n in names
     )
     path = write(tmp_path, f'<mujoco><option cone="elliptic"/><worldbody>{bodies}</worldbody></mujoco>')

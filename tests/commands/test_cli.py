@@ -54,7 +54,10 @@ def _elsewhere(tmp_path, monkeypatch):
             "train --env MountainCarContinuous-v0 --rotations 0 --network MlpPolicy --mirror-loss 1",
             ["MountainCarContinuous-v0", "nothing to turn"],
         ),
-        ("train -params rollout_buffer_class:SymetricRolloutBuffer", ["'SymetricRolloutBuffer'", "'SymmetricRolloutBuffer'"]),
+        (
+            "train -params rollout_buffer_class:SymetricRolloutBuffer",
+            ["'SymetricRolloutBuffer'", "'SymmetricRolloutBuffer'"],
+        ),
         ("train -params rollout_buffer_class:HerReplayBuffer", ["'HerReplayBuffer'", "SymmetricRolloutBuffer"]),
         (
             "train -params rollout_buffer_class:SymmetricRolloutBuffer rollout_buffer_kwargs:{mode:all}",
@@ -65,7 +68,10 @@ def _elsewhere(tmp_path, monkeypatch):
             ["SymmetricReplayBuffer", "SymmetricDictReplayBuffer"],
         ),
         ("train --policy-kwargs network_kwarg:1", ["'network_kwarg'", "'network_kwargs'"]),
-        ("train --env MountainCarContinuous-v0", ["MountainCarContinuous-v0", "no symmetry", "docs/your_environment.md"]),
+        (
+            "train --env MountainCarContinuous-v0",
+            ["MountainCarContinuous-v0", "no symmetry", "docs/your_environment.md"],
+        ),
         ("train --env CartPole-v1", ["CartPole-v1", "Discrete(2)", "--network MlpPolicy"]),
         ("train --env tests/Point-v0 --env-kwargs cube:true", ["tests/Point-v0", "the action space", "TypedBox"]),
         ("train --env tests/Point-v0", ["tests/Point-v0", "'scene_rotation'", "--rotations 0"]),
@@ -98,7 +104,9 @@ def test_box_that_is_not_a_ball(capsys, monkeypatch):
             super().__init__()
             self.action_space = TypedBox(typed_env.POSITION, [-1.0, -2.0], [1.0, 2.0])
 
-    monkeypatch.setitem(gymnasium.registry, "tests/Square-v0", gymnasium.envs.registration.EnvSpec("tests/Square-v0", Square))
+    monkeypatch.setitem(
+        gymnasium.registry, "tests/Square-v0", gymnasium.envs.registration.EnvSpec("tests/Square-v0", Square)
+    )
     assert main(["train", "--env", "tests/Square-v0"]) == 2
     err = capsys.readouterr().err
     assert "'position'" in err
@@ -123,7 +131,8 @@ def test_observations_normalised_outside_the_policy(capsys, monkeypatch):
 @pytest.mark.parametrize("nan_at", [99, 100])  # 100 is the end of an episode
 def test_nan_stops_with_one_line_and_keeps_a_model(capsys, tmp_path, nan_at):
     argv = (
-        f"train --env tests/Point-v0 --env-kwargs nan_at:{nan_at} -n 4000 --n-envs 2 --no-progress --rotations 0 --eval-freq 0"
+        f"train --env tests/Point-v0 --env-kwargs nan_at:{nan_at} -n 4000 --n-envs 2 --no-progress --rotations 0"
+        " --eval-freq 0"
     )
     argv += " --save-freq 100 -params n_steps:32 batch_size:32"
     assert main(argv.split()) == 3
@@ -135,7 +144,9 @@ def test_nan_stops_with_one_line_and_keeps_a_model(capsys, tmp_path, nan_at):
 
 @pytest.mark.parametrize("network", ["frame", "MlpPolicy"])
 def test_divergence_stops_with_one_line_and_keeps_a_model(capsys, tmp_path, network):
-    argv = f"train --env tests/Point-v0 -n 4000 --n-envs 2 --no-progress --rotations 0 --eval-freq 0 --network {network}"
+    argv = (
+        f"train --env tests/Point-v0 -n 4000 --n-envs 2 --no-progress --rotations 0 --eval-freq 0 --network {network}"
+    )
     argv += " -params n_steps:32 batch_size:32 learning_rate:1e30"
     assert main(argv.split()) == 3
     err = capsys.readouterr().err

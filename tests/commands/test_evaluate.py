@@ -99,7 +99,9 @@ def test_equivariance_error_is_relative_and_sees_a_break():
 
     rng = np.random.default_rng(0)
     model = Scaled()
-    batch = {k: rng.standard_normal((50, *s.shape)).astype(np.float32) for k, s in model.observation_space.spaces.items()}
+    batch = {
+        k: rng.standard_normal((50, *s.shape)).astype(np.float32) for k, s in model.observation_space.spaces.items()
+    }
     assert equivariance_error(model, batch, about_gravity(0.6)) < 1e-6
     model.bias = 0.01
     small = equivariance_error(model, batch, about_gravity(np.pi))
@@ -150,7 +152,9 @@ except UsageError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     if done.returncode == 77:
-        if os.environ.get("EQRL_REQUIRE_RENDERING") == "1":  # where rendering has been installed, a skip would hide its loss
+        if (
+            os.environ.get("EQRL_REQUIRE_RENDERING") == "1"
+        ):  # where rendering has been installed, a skip would hide its loss
             pytest.fail(done.stdout)
         pytest.skip(done.stdout)
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,11 @@ def run_onnx(path, observation):
 
 def run_pt2(path, observation):
     graph = torch.export.load(path).module()
-    given = {k: torch.as_tensor(observation[k]) for k in sorted(observation)} if isinstance(observation, dict) else observation
+    given = (
+        {k: torch.as_tensor(observation[k]) for k in sorted(observation)}
+        if isinstance(observation, dict)
+        else observation
+    )
     return graph(torch.as_tensor(given) if isinstance(given, np.ndarray) else given).detach().numpy()
 
 
@@ -119,7 +123,9 @@ def test_the_exchange_of_legs(suffix, tmp_path):
     assert np.abs(action).max() < 0.9
     for _, g in model.policy.group.generators:
         turned = RUN[suffix](path, transform_observation(model.observation_space, x, g))
-        assert np.abs(turned - model.action_space.representation.transform(action, g)).max() < 1e-4 * np.abs(action).max()
+        assert (
+            np.abs(turned - model.action_space.representation.transform(action, g)).max() < 1e-4 * np.abs(action).max()
+        )
     other = np.roll(np.eye(4), 2, axis=0)
     assert not np.allclose(action.reshape(-1, 2, 4) @ other.T, action.reshape(-1, 2, 4), atol=1e-4)
 
@@ -195,7 +201,9 @@ def test_refusals(tmp_path, monkeypatch):
         export_policy(PPO("MlpPolicy", PointMass()), tmp_path / "p.pt2")
     with monkeypatch.context() as patch:
         patch.setattr(
-            DeterministicPolicy, "forward", lambda self, observation: observation if observation.sum() > 0 else -observation
+            DeterministicPolicy,
+            "forward",
+            lambda self, observation: observation if observation.sum() > 0 else -observation,
         )
         with pytest.raises(UsageError, match=r"^network 'frame' cannot be exported: [^\n]+$"):
             export_policy(model, tmp_path / "p.pt2")
@@ -210,7 +218,9 @@ def test_refusals(tmp_path, monkeypatch):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     shared = {"env": "eqrl/Push-v0", "rotations": 0, "eval_freq": 0, "num_threads": 1, "log_folder": str(folder)}
-    return {name: str(train(Config(network=name, n_timesteps=2048, **shared)).path) for name in ("regular", "MlpPolicy")}
+    return {
+        name: str(train(Config(network=name, n_timesteps=2048, **shared)).path) for name in ("regular", "MlpPolicy")
+    }
 
 
 def test_the_command(runs, tmp_path, capsys):

@@ -21,7 +21,10 @@ EQUAL = [
         'armature="0.0080" axis="0 1 0" damping="5" name="right_hip_y"',
         'armature="0.01" axis="0 1 0" damping="5" name="right_hip_y"',
     ),
-    ('name="right_knee" pos="0 0 .02" range="-160 -2"', 'name="right_knee" pos="0 0 .02" range="-160 -2" stiffness="1"'),
+    (
+        'name="right_knee" pos="0 0 .02" range="-160 -2"',
+        'name="right_knee" pos="0 0 .02" range="-160 -2" stiffness="1"',
+    ),
 ]
 
 

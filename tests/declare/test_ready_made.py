@@ -38,7 +38,9 @@ def without_numbers(data):
 def test_the_data_is_found_again(name):
     found, spec = without_numbers(find_symmetries(name)), specs()[name]
     assert found["environment"] == spec.environment
-    assert [(g["name"], g["holds"] == "exactly") for g in found["generators"]] == [(g.name, g.exact) for g in spec.generators]
+    assert [(g["name"], g["holds"] == "exactly") for g in found["generators"]] == [
+        (g.name, g.exact) for g in spec.generators
+    ]
     for mine, theirs in zip(found["generators"], spec.generators, strict=True):
         assert set(mine["element"]) == set(theirs.element)
         for part, value in mine["element"].items():
@@ -98,7 +100,10 @@ def test_types_are_what_the_observations_do(name):
         ("Swimmer-v5", {"exclude_current_positions_from_observation": False}),
         ("Walker2d-v5", {"exclude_current_positions_from_observation": False}),
         ("Humanoid-v5", {"include_cinert_in_observation": False, "include_cvel_in_observation": False}),
-        ("Humanoid-v5", {"exclude_current_positions_from_observation": False, "include_qfrc_actuator_in_observation": False}),
+        (
+            "Humanoid-v5",
+            {"exclude_current_positions_from_observation": False, "include_qfrc_actuator_in_observation": False},
+        ),
         ("HumanoidStandup-v5", {"include_cfrc_ext_in_observation": False}),
     ],
 )

@@ -18,7 +18,9 @@ def small():
 
 def test_ppo_on_the_ant():
     env = with_symmetry(gymnasium.make("Ant-v5"))
-    model = PPO(EquivariantPolicy, env, n_steps=128, batch_size=64, n_epochs=1, policy_kwargs=small(), seed=0).learn(256)
+    model = PPO(EquivariantPolicy, env, n_steps=128, batch_size=64, n_epochs=1, policy_kwargs=small(), seed=0).learn(
+        256
+    )
     assert model.policy.group.name == "D4 with quaternion signs"
     assert check_policy(model, env).worst < 1e-4
 
@@ -32,7 +34,8 @@ def test_off_policy_on_the_ant(algorithm, policy):
 
 
 @pytest.mark.parametrize(
-    ("name", "approximate"), [("Walker2d-v5", False), ("Reacher-v5", False), ("Pendulum-v1", False), ("Humanoid-v5", True)]
+    ("name", "approximate"),
+    [("Walker2d-v5", False), ("Reacher-v5", False), ("Pendulum-v1", False), ("Humanoid-v5", True)],
 )
 def test_ppo_on_others(name, approximate):
     env = with_symmetry(gymnasium.make(name), approximate=approximate)
@@ -51,7 +54,14 @@ def test_ppo_on_inferred_types():
 def test_the_pendulum_is_learnt_in_seconds():
     env = make_vec_env(lambda: with_symmetry(gymnasium.make("InvertedPendulum-v5"), approximate=True), 4, seed=0)
     model = PPO(
-        EquivariantPolicy, env, n_steps=128, batch_size=64, learning_rate=2e-3, gamma=0.98, policy_kwargs=small(), seed=0
+        EquivariantPolicy,
+        env,
+        n_steps=128,
+        batch_size=64,
+        learning_rate=2e-3,
+        gamma=0.98,
+        policy_kwargs=small(),
+        seed=0,
     ).learn(8192)
     assert evaluate_policy(model, env, 4, return_episode_rewards=False)[0] > 500
     check_policy(model, env)

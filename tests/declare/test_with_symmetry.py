@@ -10,7 +10,17 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from eqrl import SO2, EntitySet, Field, Generator, Representation, TypedBox, finite_group, representation_of, with_symmetry
+from eqrl import (
+    SO2,
+    EntitySet,
+    Field,
+    Generator,
+    Representation,
+    TypedBox,
+    finite_group,
+    representation_of,
+    with_symmetry,
+)
 from eqrl.agents import BreaksSymmetryError
 from eqrl.declare import DeclarationError, SymmetryWarning
 
@@ -116,7 +126,9 @@ def test_a_wrapper_that_rewrites_observations_is_refused(wrapper):
 
 
 def test_rescaled_actions_keep_their_symmetry():
-    env = with_symmetry(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32([-1]), np.float32([1])))
+    env = with_symmetry(
+        gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32([-1]), np.float32([1]))
+    )
     assert env.action_space.high.tolist() == [1.0]
     with pytest.raises(BreaksSymmetryError):
         with_symmetry(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), np.float32([0]), np.float32([1])))
@@ -243,11 +255,15 @@ def test_a_group_without_fields_is_refused():
 def test_a_frame_has_three_axes():
     group = finite_group("C2", [Generator.of("mirror", None, {"legs": [[0, 1], [1, 0]]})])
     with pytest.raises(DeclarationError, match="a body has 3 axes"):
-        with_symmetry(Plain(), [Field("w", "1x1e", frame="legs"), Field("r", "2x0e")], [Field("a", "2x0e")], group=group)
+        with_symmetry(
+            Plain(), [Field("w", "1x1e", frame="legs"), Field("r", "2x0e")], [Field("a", "2x0e")], group=group
+        )
 
 
 def test_an_unknown_environment_says_what_to_do():
-    with pytest.raises(DeclarationError, match=r"nothing is known about Plain.*with_symmetry\(env, infer_types\(env\)\)"):
+    with pytest.raises(
+        DeclarationError, match=r"nothing is known about Plain.*with_symmetry\(env, infer_types\(env\)\)"
+    ):
         with_symmetry(Plain())
 
 
@@ -276,7 +292,11 @@ _VECTOR = gymnasium.spaces.Box(-1, 1, (3,))
             {},
             r"\['robot'\] is a Dict.*robot/arm \(3\), then robot/hand",
         ),
-        (_space(pair=gymnasium.spaces.Tuple((_VECTOR, _VECTOR)), goal=_VECTOR), {}, r"\['pair'\] is a Tuple.*pair\[0\] \(3\)"),
+        (
+            _space(pair=gymnasium.spaces.Tuple((_VECTOR, _VECTOR)), goal=_VECTOR),
+            {},
+            r"\['pair'\] is a Tuple.*pair\[0\] \(3\)",
+        ),
         (
             gymnasium.spaces.Tuple((_VECTOR, _space(a=_VECTOR))),
             None,

@@ -41,12 +41,18 @@ def walker(equality: str, tendon: str = "", waist: str = "") -> mujoco.MjModel:
         ('<tendon tendon1="difference" tendon2="lean" polycoef="0 0 1 0 1"/>', DIFFERENCE + WAIST, True),
         ('<tendon tendon1="lean" tendon2="difference" polycoef="0 0 1 0 1"/>', DIFFERENCE + WAIST, False),
         (
-            '<joint joint1="l" joint2="waist" polycoef="0 .5 .1 .2 0"/><joint joint1="r" joint2="waist" polycoef="0 .5 -.1 .2 0"/>',
+            (
+                '<joint joint1="l" joint2="waist" polycoef="0 .5 .1 .2 0"/><joint joint1="r" joint2="waist" polycoef="0'
+                ' .5 -.1 .2 0"/>'
+            ),
             "",
             True,
         ),
         (
-            '<joint joint1="l" joint2="waist" polycoef="0 .5 .1 .2 0"/><joint joint1="r" joint2="waist" polycoef="0 .5 .1 .2 0"/>',
+            (
+                '<joint joint1="l" joint2="waist" polycoef="0 .5 .1 .2 0"/><joint joint1="r" joint2="waist" polycoef="0'
+                ' .5 .1 .2 0"/>'
+            ),
             "",
             False,
         ),
@@ -73,7 +79,9 @@ def test_a_constraint_that_is_switched_off_breaks_nothing_and_is_told() -> None:
 
 def test_a_coefficient_that_is_slightly_off_is_named_once_with_both_values() -> None:
     found = derive(
-        walker('<joint name="a" joint1="l" polycoef=".1 1 0 0 0"/><joint name="b" joint1="r" polycoef="-.10005 1 0 0 0"/>')
+        walker(
+            '<joint name="a" joint1="l" polycoef=".1 1 0 0 0"/><joint name="b" joint1="r" polycoef="-.10005 1 0 0 0"/>'
+        )
     )
     assert found.order("kinematic") == 2
     assert found.order() == 1

@@ -27,7 +27,9 @@ def drift(model: mujoco.MjModel, g: Symmetry, steps: int, seed: int = 0) -> floa
     """Largest difference between a rollout turned by ``g`` and the rollout from the turned state."""
     rng = np.random.default_rng(seed)
     here, there = mujoco.MjData(model), mujoco.MjData(model)
-    here.qpos[:] = model.qpos0 + 0.1 * rng.standard_normal(model.nq) * (np.arange(model.nq) >= (model.nq - model.nv) * 7)
+    here.qpos[:] = model.qpos0 + 0.1 * rng.standard_normal(model.nq) * (
+        np.arange(model.nq) >= (model.nq - model.nv) * 7
+    )
     here.qvel[:] = 0.5 * rng.standard_normal(model.nv)
     mujoco.mj_normalizeQuat(model, here.qpos)
     there.qpos[:], there.qvel[:] = g.qpos(here.qpos), g.qvel(here.qvel, here.qpos)
@@ -78,7 +80,9 @@ def test_the_ant_has_the_group_of_its_four_legs() -> None:
     assert len(found.group().cosets.R) == 8
     assert found.near_misses == ()
     legs = [found.model.body(n).id for n in ("front_left_leg", "front_right_leg", "back_leg", "right_back_leg")]
-    assert [turn.bodies[i] for i in legs] == legs[1:] + legs[:1]  # welded to the torso, all with their origin in its middle
+    assert [turn.bodies[i] for i in legs] == legs[1:] + legs[
+        :1
+    ]  # welded to the torso, all with their origin in its middle
 
 
 def test_a_near_miss_names_exactly_what_is_broken() -> None:
@@ -197,7 +201,9 @@ def test_tendons_servos_filters_and_a_ball_joint_follow() -> None:
 
 def test_sensors_whose_readings_do_not_turn_linearly_are_named() -> None:
     assert not any("readings" in note for note in connected().notes)
-    found = connected(CONNECTED.replace("</sensor>", '<framequat name="pose" objtype="body" objname="torso"/></sensor>'))
+    found = connected(
+        CONNECTED.replace("</sensor>", '<framequat name="pose" objtype="body" objname="torso"/></sensor>')
+    )
     assert "readings without a linear map, or without an image: sensors pose" in found.notes
 
 
@@ -239,7 +245,10 @@ def test_what_connects_parts_can_break_it(old: str, new: str, field: str) -> Non
 
 def test_like_objects_are_exchanged_and_mirrored_with_the_world() -> None:
     box = '<body name="{0}" pos="{1} 0 0.2"><freejoint/><geom type="box" size="0.1 0.05 0.02"/></body>'
-    text = f"<mujoco><worldbody><geom type='plane' size='0 0 1'/>{box.format('a', 0)}{box.format('b', 1)}</worldbody></mujoco>"
+    text = (
+        "<mujoco><worldbody><geom type='plane' size='0 0"
+        f" 1'/>{box.format('a', 0)}{box.format('b', 1)}</worldbody></mujoco>"
+    )
     found = derive(mujoco.MjSpec.from_string(text))
     assert any(g.kind == "exchange" for g in found.dynamic)
     # each box has the four proper symmetries of its shape; they mirror together; and they can be exchanged

@@ -62,7 +62,13 @@ def fixed(attributes: str, coefs: tuple[float, float] = (1.0, 1.0)) -> str:
         ("<equality><joint joint1='l' joint2='r' polycoef='0.1 1 0 0 0'/></equality>", 2),
         ("<equality><joint joint1='l' joint2='r' polycoef='0 -0.5 0 0 0'/></equality>", 1),
         ("<equality><weld body1='torso' body2='l'/><weld body1='torso' body2='r'/></equality>", 2),
-        ("<equality><weld body1='torso' body2='l' relpose='0 0.1 0 1 0.1 0 0'/><weld body1='torso' body2='r'/></equality>", 1),
+        (
+            (
+                "<equality><weld body1='torso' body2='l' relpose='0 0.1 0 1 0.1 0 0'/><weld body1='torso'"
+                " body2='r'/></equality>"
+            ),
+            1,
+        ),
         ("<contact><pair geom1='lg' geom2='rg'/></contact>", 2),
     ],
 )
@@ -76,13 +82,18 @@ def test_what_ties_two_legs(rest: str, order: int) -> None:
 @pytest.mark.parametrize(("radius", "order"), [(0.05, 2), (0.03, 1)])
 def test_geoms_that_tendons_wrap_around_count_without_colliding(radius: float, order: int) -> None:
     wrap = (
-        "<geom name='w{0}' type='cylinder' zaxis='1 0 0' pos='0 {1} 0' size='{2} 0.05' contype='0' conaffinity='0' mass='0'/>"
+        "<geom name='w{0}' type='cylinder' zaxis='1 0 0' pos='0 {1} 0' size='{2} 0.05' contype='0' conaffinity='0'"
+        " mass='0'/>"
     )
     sites = "<site name='s{0}' pos='0 {1} 0.05'/><site name='side{0}' pos='0 {2} 0.08'/>"
     more = "".join(
-        wrap.format(n, 0.1 * s, r) + sites.format(n, 0.04 * s, 0.1 * s) for n, s, r in (("l", 1, 0.05), ("r", -1, radius))
+        wrap.format(n, 0.1 * s, r) + sites.format(n, 0.04 * s, 0.1 * s)
+        for n, s, r in (("l", 1, 0.05), ("r", -1, radius))
     )
-    path = "<spatial name='{0}' stiffness='5'><site site='s{0}'/><geom geom='w{0}' sidesite='side{0}'/><site site='{0}'/></spatial>"
+    path = (
+        "<spatial name='{0}' stiffness='5'><site site='s{0}'/><geom geom='w{0}' sidesite='side{0}'/><site"
+        " site='{0}'/></spatial>"
+    )
     found = two_legs(f"<tendon>{path.format('l')}{path.format('r')}</tendon>", more)
     assert found.order() == order
 
@@ -94,8 +105,12 @@ def test_what_is_tied_to_the_world_may_not_leave_it() -> None:
     (mirror,) = found.dynamic  # in the plane through the site, not through the origin
     assert mirror.t[1] == pytest.approx(1.0)
     assert gaps(found.model, mirror)[0] < 1e-9
-    assert two_legs("<equality><connect body1='torso' body2='world' anchor='0.1 0 0'/></equality>").world.connected == "1"
-    marker = "<body name='goal' mocap='true' pos='1 2 3'><geom type='sphere' size='0.1' contype='0' conaffinity='0'/></body>"
+    assert (
+        two_legs("<equality><connect body1='torso' body2='world' anchor='0.1 0 0'/></equality>").world.connected == "1"
+    )
+    marker = (
+        "<body name='goal' mocap='true' pos='1 2 3'><geom type='sphere' size='0.1' contype='0' conaffinity='0'/></body>"
+    )
     assert two_legs(world=marker).world.connected == "SO2"
     assert two_legs("<equality><weld body1='goal' body2='torso'/></equality>", world=marker).world.connected == "1"
 
@@ -108,7 +123,9 @@ def test_propellers_turn_the_right_way(rotors: int, torque: float, order: int) -
         sites += f"<site name='r{k}' pos='{0.2 * np.cos(angle)} {0.2 * np.sin(angle)} 0.02'/>"
         motors += f"<motor site='r{k}' gear='0 0 1 0 0 {torque * (-1) ** k}'/>"
     body = f"<body><freejoint/><inertial pos='0 0 0' mass='1' diaginertia='0.01 0.01 0.02'/>{sites}</body>"
-    found = derive(mujoco.MjSpec.from_string(f"<mujoco><worldbody>{body}</worldbody><actuator>{motors}</actuator></mujoco>"))
+    found = derive(
+        mujoco.MjSpec.from_string(f"<mujoco><worldbody>{body}</worldbody><actuator>{motors}</actuator></mujoco>")
+    )
     assert found.order() == order
     for g in found.dynamic:
         assert gaps(found.model, g)[0] < 1e-9, g.name
@@ -139,7 +156,10 @@ def test_sensors_between_two_things_and_in_the_field_of_the_earth() -> None:
     distances = "<distance geom1='box' geom2='lg'/><distance geom1='box' geom2='rg'/>"
     tendon = fixed("", (1.0, -1.0)) + "<actuator><position tendon='both' kp='3'/></actuator>"
     box = "<geom name='box' type='box' size='0.02 0.02 0.02' pos='0.1 0 0.1'/>"
-    rest = f"{tendon}<sensor>{distances}<magnetometer site='front'/><tendonpos tendon='both'/><gyro site='front'/></sensor>"
+    rest = (
+        f"{tendon}<sensor>{distances}<magnetometer site='front'/><tendonpos tendon='both'/><gyro"
+        " site='front'/></sensor>"
+    )
     for magnetic, known in (("0 0 -0.5", True), ("0 -0.5 0", False)):
         found = two_legs(f"<option magnetic='{magnetic}'/>{rest}", box)
         (mirror,) = found.dynamic

@@ -55,8 +55,10 @@ def proved(text: str) -> Derivation:
             2,
             {
                 "4 bodies may be exchanged freely: ball0 .. ball3",
-                "5 bodies may be exchanged freely: brick0 .. brick4; each of them may be turned about itself: "
-                "half turn about z, half turn about x",
+                (
+                    "5 bodies may be exchanged freely: brick0 .. brick4; each of them may be turned about itself: "
+                    "half turn about z, half turn about x"
+                ),
             },
         ),
     ],
@@ -138,7 +140,9 @@ def test_symmetrising_makes_almost_like_bodies_alike() -> None:
 def test_what_is_tied_together_may_not_be_exchanged_one_by_one(ring: bool) -> None:
     """Every ball of a chain has its own neighbours; the beads of a hub have one and the same."""
     n = 8
-    links = "".join(f'<connect body1="ball{0 if ring else k}" body2="ball{k + 1}" anchor="0 0 .1"/>' for k in range(n - 1))
+    links = "".join(
+        f'<connect body1="ball{0 if ring else k}" body2="ball{k + 1}" anchor="0 0 .1"/>' for k in range(n - 1)
+    )
     found = derive(mujoco.MjModel.from_xml_string(scene(free(n, "ball", BALL), f"<equality>{links}</equality>")))
     assert all("ball0" not in like.bodies for like in found.exchangeable())
     if not ring:
@@ -146,7 +150,10 @@ def test_what_is_tied_together_may_not_be_exchanged_one_by_one(ring: bool) -> No
 
 
 def test_a_swarm_on_slides_is_exchanged_about_a_common_place() -> None:
-    puck = '<body name="puck{0}" pos="{1} 0 .1"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>{2}</body>'
+    puck = (
+        '<body name="puck{0}" pos="{1} 0 .1"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1'
+        ' 0"/>{2}</body>'
+    )
     found = proved(scene("".join(puck.format(k, 0.3 * k, BALL) for k in range(8))))
     (pucks,) = found.exchangeable()
     assert len(pucks.bodies) == 8
@@ -160,8 +167,8 @@ def test_replicated_particles_and_a_cloth() -> None:
     (particles,) = proved(scene(grid)).exchangeable()
     assert len(particles.bodies) == 25
     cloth = (
-        '<flexcomp name="cloth" type="grid" count="5 5 1" spacing=".1 .1 .1" pos="0 0 .3" dim="2" mass=".5" radius=".01">'
-        '<edge equality="true"/><contact selfcollide="none"/></flexcomp>'
+        '<flexcomp name="cloth" type="grid" count="5 5 1" spacing=".1 .1 .1" pos="0 0 .3" dim="2" mass=".5"'
+        ' radius=".01"><edge equality="true"/><contact selfcollide="none"/></flexcomp>'
     )
     found = proved(scene(cloth))
     assert found.exchangeable() == ()  # neighbours stay neighbours
@@ -171,8 +178,8 @@ def test_replicated_particles_and_a_cloth() -> None:
 def test_a_pattern_of_a_cloth_keeps_only_what_its_triangles_keep() -> None:
     """Cut along one diagonal a pinned square has its half turn and both diagonal mirrors, and no quarter turn."""
     cloth = (
-        '<flexcomp name="cloth" type="grid" count="4 4 1" spacing=".1 .1 .1" pos="0 0 1" dim="2" mass=".5" radius=".01">'
-        '<edge equality="true"/><contact selfcollide="none"/><pin id="0 3 12 15"/></flexcomp>'
+        '<flexcomp name="cloth" type="grid" count="4 4 1" spacing=".1 .1 .1" pos="0 0 1" dim="2" mass=".5"'
+        ' radius=".01"><edge equality="true"/><contact selfcollide="none"/><pin id="0 3 12 15"/></flexcomp>'
     )
     m = mujoco.MjModel.from_xml_string(scene(cloth))
     found = derive(m)

@@ -21,7 +21,9 @@ TRUNK = (
 )
 
 
-def model(body: str, rest: str = "", option: str = "", ground: str = '<geom type="plane" size="0 0 1"/>') -> mujoco.MjModel:
+def model(
+    body: str, rest: str = "", option: str = "", ground: str = '<geom type="plane" size="0 0 1"/>'
+) -> mujoco.MjModel:
     text = f'<mujoco><option cone="elliptic" {option}/><worldbody>{ground}{body}</worldbody>{rest}</mujoco>'
     return mujoco.MjModel.from_xml_string(text)
 
@@ -115,10 +117,14 @@ def test_motors_that_push_a_free_body_along_the_world(motors: str, group: str) -
 
 
 def hexapod(attributes: str) -> mujoco.MjModel:
-    leg = '<body euler="0 0 {0}"><joint axis="0 1 0" pos=".2 0 0"/><geom type="capsule" fromto=".2 0 0 .3 0 -.2" size=".02"/></body>'
+    leg = (
+        '<body euler="0 0 {0}"><joint axis="0 1 0" pos=".2 0 0"/><geom type="capsule" fromto=".2 0 0 .3 0 -.2"'
+        ' size=".02"/></body>'
+    )
     legs = "".join(leg.format(60 * k) for k in range(6))
     return model(
-        f'<body pos="0 0 .5"><joint name="root" type="free" {attributes}/><geom type="cylinder" size=".15 .03"/>{legs}</body>'
+        f'<body pos="0 0 .5"><joint name="root" type="free" {attributes}/><geom type="cylinder" size=".15'
+        f' .03"/>{legs}</body>'
     )
 
 
@@ -142,7 +148,8 @@ def test_ball_joints_feel_each_axis_of_their_body(attributes: str, order: int) -
       <geom type="capsule" fromto="0 0 0 .05 {3} -.2" size=".03"/></body>"""
     arms = "".join(arm.format(n, 0.1 * s, attributes, 0.1 * s) for n, s in (("a", 1), ("b", -1)))
     m = model(
-        f'<body pos="0 0 .7"><freejoint/><geom type="box" size=".1 .05 .05"/><geom size=".03" pos=".1 0 .05"/>{arms}</body>'
+        '<body pos="0 0 .7"><freejoint/><geom type="box" size=".1 .05 .05"/><geom size=".03" pos=".1 0'
+        f' .05"/>{arms}</body>'
     )
     found = derive(m)
     assert found.order() == order
@@ -150,10 +157,14 @@ def test_ball_joints_feel_each_axis_of_their_body(attributes: str, order: int) -
 
 
 def test_a_ball_joint_whose_axes_differ_is_named() -> None:
-    arm = '<body name="{0}" pos="0 {1} 0"><joint name="{0}" type="ball"/><geom type="capsule" fromto="0 0 0 .05 {1} -.2" size=".03"/></body>'
+    arm = (
+        '<body name="{0}" pos="0 {1} 0"><joint name="{0}" type="ball"/><geom type="capsule" fromto="0 0 0 .05 {1} -.2"'
+        ' size=".03"/></body>'
+    )
     arms = arm.format("a", 0.1) + arm.format("b", -0.1)
     m = model(
-        f'<body pos="0 0 .7"><freejoint/><geom type="box" size=".1 .05 .05"/><geom size=".03" pos=".1 0 .05"/>{arms}</body>'
+        '<body pos="0 0 .7"><freejoint/><geom type="box" size=".1 .05 .05"/><geom size=".03" pos=".1 0'
+        f' .05"/>{arms}</body>'
     )
     m.dof_frictionloss[6:9] = 0.2, 0.3, 0.4
     m.dof_frictionloss[9:12] = 0.2, 0.3, 0.5

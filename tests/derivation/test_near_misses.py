@@ -52,11 +52,13 @@ def quadruped(trunk: str = "", gears: dict[str, float] | None = None, **wrong: d
         for j in ("hip", "thigh", "calf")
     )
     return derive(
-        mujoco.MjModel.from_xml_string(f"""<mujoco><compiler angle="radian"/><option cone="elliptic"/>
+        mujoco.MjModel.from_xml_string(
+            f"""<mujoco><compiler angle="radian"/><option cone="elliptic"/>
 <asset><mesh name="hip" vertex="{VERTICES}"/></asset>
 <worldbody><geom name="floor" type="plane" size="0 0 1"/><body name="base" pos="0 0 0.45"><freejoint/>
 <inertial mass="6.9" pos="0.02 0 -0.005" diaginertia="0.1 0.09 0.02"/><geom name="box" type="box" size="0.19 0.047 0.057"/>
-<geom name="head" type="cylinder" size="0.05 0.045" pos="0.28 0 0.01"/>{trunk}{legs}</body></worldbody><actuator>{motors}</actuator></mujoco>""")
+<geom name="head" type="cylinder" size="0.05 0.045" pos="0.28 0 0.01"/>{trunk}{legs}</body></worldbody><actuator>{motors}</actuator></mujoco>"""
+        )
     )
 
 
@@ -119,7 +121,10 @@ def test_what_sits_beside_the_plane_of_a_mirror_is_named() -> None:
 
 
 def test_a_leg_that_is_another_one_throughout_does_not_flood() -> None:
-    other = '<body name="{0}" pos="0 0.1 {1}"><joint name="{0}" axis="1 0.3 {1}"/><geom size="0.03" pos="0 {1} 0"/>{2}</body>'
+    other = (
+        '<body name="{0}" pos="0 0.1 {1}"><joint name="{0}" axis="1 0.3 {1}"/><geom size="0.03" pos="0 {1}'
+        ' 0"/>{2}</body>'
+    )
     chain = ""
     for k in range(8, 0, -1):
         chain = other.format(f"l{k}", -0.02 * k, chain)
@@ -177,7 +182,9 @@ def test_shapes_about_one_centre_show_what_differs(name: str) -> None:
         assert here != there, str(d)
 
 
-@pytest.mark.parametrize(("here", "there"), [(1.0, 1.0 + 1e-15), ((0.1, 0.3), (0.1, 0.1 + 0.2)), (1e-9, 1.1e-9), (2.0, 3.0)])
+@pytest.mark.parametrize(
+    ("here", "there"), [(1.0, 1.0 + 1e-15), ((0.1, 0.3), (0.1, 0.1 + 0.2)), (1e-9, 1.1e-9), (2.0, 3.0)]
+)
 def test_numbers_that_differ_are_written_differently(here: float, there: float) -> None:
     assert here != there
     assert len(set(written(here, there))) == 2
@@ -187,9 +194,14 @@ def test_what_pushes_or_pulls_has_to_sit_in_the_mirrored_place() -> None:
     def drone(y: float, tilt: float = 0.0) -> Derivation:
         sites = f'<site name="l" pos="0.1 0.2 0"/><site name="r" pos="0.1 {-y} 0"/>'
         motors = f'<motor site="l" gear="0 0 1 0 0 0.1"/><motor name="right" site="r" gear="0 {tilt} 1 0 0 -0.1"/>'
-        body = f'<body name="frame"><freejoint/><inertial pos="0 0 0" mass="1" diaginertia="0.01 0.02 0.03"/>{sites}</body>'
+        body = (
+            '<body name="frame"><freejoint/><inertial pos="0 0 0" mass="1" diaginertia="0.01 0.02'
+            f' 0.03"/>{sites}</body>'
+        )
         return derive(
-            mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{body}</worldbody><actuator>{motors}</actuator></mujoco>")
+            mujoco.MjModel.from_xml_string(
+                f"<mujoco><worldbody>{body}</worldbody><actuator>{motors}</actuator></mujoco>"
+            )
         )
 
     assert drone(0.2).order() == 2

@@ -30,11 +30,20 @@ def robot(actuators: str) -> mujoco.MjModel:
         ('<intvelocity joint="w" kp="9" actrange="-1 1"/>', -1),
         ('<damper joint="w" kv="2" ctrlrange="0 1"/>', 1),
         (
-            '<general joint="w" gaintype="affine" gainprm="0 0 2" dyntype="filter" dynprm=".1" ctrllimited="true" ctrlrange="-1 0"/>',
+            (
+                '<general joint="w" gaintype="affine" gainprm="0 0 2" dyntype="filter" dynprm=".1" ctrllimited="true"'
+                ' ctrlrange="-1 0"/>'
+            ),
             1,
         ),
         ('<general joint="w" gaintype="affine" gainprm="0 -2 0" ctrllimited="true" ctrlrange="0 1"/>', 1),
-        ('<general joint="w" gaintype="affine" gainprm="0 0 -2" dyntype="integrator" actlimited="true" actrange="0 1"/>', 1),
+        (
+            (
+                '<general joint="w" gaintype="affine" gainprm="0 0 -2" dyntype="integrator" actlimited="true"'
+                ' actrange="0 1"/>'
+            ),
+            1,
+        ),
         ('<general joint="w" gaintype="affine" gainprm="2 0 0" biastype="affine" biasprm="0 -1 -1"/>', -1),
         ('<cylinder joint="w" area="2" bias="0 -2 -.1" timeconst=".1"/>', -1),
         ('<adhesion body="head" gain="3" ctrlrange="0 1"/>', 1),

@@ -46,7 +46,10 @@ ROCK = '<geom name="rock" type="sphere" size=".1" pos="1 .7 0"/>'
         (stairs(1.0) + ROCK, "", [("static sphere", "rock")]),
         (FLOOR + '<geom name="rubble" type="mesh" mesh="t" pos="1 1 0"/>', TETRAHEDRON, [("static mesh", "rubble")]),
         (
-            FLOOR + '<body><geom name="wall" type="box" size=".1 1 1" pos="1 1 0"/></body>' + ROCK + stairs(-2)[len(FLOOR) :],
+            FLOOR
+            + '<body><geom name="wall" type="box" size=".1 1 1" pos="1 1 0"/></body>'
+            + ROCK
+            + stairs(-2)[len(FLOOR) :],
             "",
             None,
         ),

@@ -92,7 +92,9 @@ def test_stopping_names_the_member_and_keeps_the_state_before(plant):
     assert raised.members == (2,)
     assert raised.action.shape == (1, 8)
     assert np.abs(raised.action).max() <= 0.5
-    bad = raised.state[0, 1 + 15 : 1 + 15 + 14] if plant == "qvel" else raised.state[0, 1 + 1]  # after time and 15 positions
+    bad = (
+        raised.state[0, 1 + 15 : 1 + 15 + 14] if plant == "qvel" else raised.state[0, 1 + 1]
+    )  # after time and 15 positions
     assert (bad == 1e12).all() if plant == "qvel" else np.isnan(bad)
     again = pickle.loads(pickle.dumps(raised))
     assert (str(again), again.members) == (str(raised), raised.members)
@@ -141,7 +143,9 @@ def test_single_environment(plant):
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_gymnasium_vector_environment(plant):
-    env = gymnasium.make_vec("eqrl/Reach-v0", 3, vectorization_mode="vector_entry_point", on_divergence="reset", n_threads=1)
+    env = gymnasium.make_vec(
+        "eqrl/Reach-v0", 3, vectorization_mode="vector_entry_point", on_divergence="reset", n_threads=1
+    )
     env.reset(seed=0)
     last, *_ = env.step(np.zeros(env.action_space.shape, np.float32))
     spoil(env.unwrapped.simulation, 1, plant)
@@ -197,7 +201,10 @@ def test_environments_of_gymnasium(plant):
 
 
 def test_runs_watch_and_evaluations_never_stop():
-    ours, theirs = resolve(Config(num_threads=1)), resolve(Config(env="InvertedPendulum-v5", network="MlpPolicy", n_envs=2))
+    ours, theirs = (
+        resolve(Config(num_threads=1)),
+        resolve(Config(env="InvertedPendulum-v5", network="MlpPolicy", n_envs=2)),
+    )
     assert make_env(ours, 2).venv.simulation.on_divergence == "stop"
     assert make_env(ours.replace(on_divergence="reset"), 2).venv.simulation.on_divergence == "reset"
     assert make_env(ours, 2, evaluation=True).venv.simulation.on_divergence == "reset"

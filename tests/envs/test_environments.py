@@ -309,7 +309,9 @@ def test_ant_sectors_and_redraw():
 def test_a_redrawn_target_turns_with_the_scene_and_keeps_its_sector():
     targets = {}
     for angle in (0.0, 90.0):
-        env = gymnasium.make("eqrl/AntTarget-v0", on_success="redraw", success_radius=10.0, scene_rotation=angle).unwrapped
+        env = gymnasium.make(
+            "eqrl/AntTarget-v0", on_success="redraw", success_radius=10.0, scene_rotation=angle
+        ).unwrapped
         env.reset(seed=0, options={"target_sector": (170, 175), "heading": (0, 10)})
         rep = representation_of(env.action_space)
         env.action_space.seed(0)

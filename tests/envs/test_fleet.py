@@ -24,8 +24,8 @@ from eqrl.symmetry import about_gravity
 
 register_chains()
 SHAPES = {"T": {"shape": "T"}, "bar": {"shape": "bar"}, "plus": {"shape": "plus"}}
-# the first fleet has members of other sizes, the second one of other rewards and symmetries, the third has links in padded slots, and the
-# last draws goals in mid-episode
+# the first fleet has members of other sizes, the second one of other rewards and symmetries, the third has links in
+# padded slots, and the last draws goals in mid-episode
 FLEETS = {
     "chains": (CHAINS, SIZES, 16, {}),
     "shapes": ("eqrl/Push-v0", {**SHAPES, "dense": {"reward_type": "dense"}}, 10, {"effector_start": "around"}),
@@ -63,7 +63,11 @@ def played(env, actions):
 
 
 def drawn(env, steps, seed=0):
-    return np.random.default_rng(seed).uniform(-0.6, 0.6, (steps, env.num_envs, *env.action_space.shape)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .uniform(-0.6, 0.6, (steps, env.num_envs, *env.action_space.shape))
+        .astype(np.float32)
+    )
 
 
 def shares(members, n):
@@ -89,7 +93,9 @@ def test_a_fleet_agrees_with_its_members_alone(fleet, threads):
             scene_rotation=turns[rows],
             **{**options, **members[name]},
         )
-        for (observation, reward, done, infos), (alone, *rest) in zip(together, played(single, actions[:, rows]), strict=True):
+        for (observation, reward, done, infos), (alone, *rest) in zip(
+            together, played(single, actions[:, rows]), strict=True
+        ):
             for key, value in parts(alone).items():
                 np.testing.assert_array_equal(parts(observation)[key][rows], value)
             if reward is not None:
@@ -118,7 +124,9 @@ def test_the_vector_form_has_the_same_bits(fleet):
     env = gymnasium.make_vec(env_id, n, members=members, max_episode_steps=9, **shared)
     observation, infos = env.reset(seed=4)
     assert infos["member"].tolist() == list(batch.unwrapped.members)
-    for (expected, reward, done, rows), action in zip(played(batch, drawn(batch, 20)), [None, *drawn(batch, 20)], strict=True):
+    for (expected, reward, done, rows), action in zip(
+        played(batch, drawn(batch, 20)), [None, *drawn(batch, 20)], strict=True
+    ):
         if action is not None:
             observation, ours, terminated, truncated, infos = env.step(action)
             np.testing.assert_array_equal(ours.astype(np.float32), reward)
@@ -183,7 +191,9 @@ class WiderChain(Chain):
 )
 def test_the_first_difference_of_spaces_is_named(kind, other, message):
     kind = task_class(eqrl.ENVIRONMENTS[kind].task) if isinstance(kind, str) else kind
-    with pytest.raises(ValueError, match="the members of a fleet need equal spaces; compared with member 'a', ") as error:
+    with pytest.raises(
+        ValueError, match="the members of a fleet need equal spaces; compared with member 'a', "
+    ) as error:
         Fleet({"a": kind(), "b": kind(**other)}, 4)
     assert message in str(error.value)
 
@@ -376,7 +386,9 @@ def test_rewards_of_any_goals_are_those_of_the_right_member():
     (rewards,) = env.env_method("compute_reward", achieved, desired, None, indices=[4])
     assert rewards.tolist() == [0.0] * 4
     for infos in ([{}] * 4, [{"member": "L"}] * 4):
-        with pytest.raises(ValueError, match=r"none of T, bar, plus; .* replay_buffer_kwargs=dict\(copy_info_dict=True\)"):
+        with pytest.raises(
+            ValueError, match=r"none of T, bar, plus; .* replay_buffer_kwargs=dict\(copy_info_dict=True\)"
+        ):
             env.env_method("compute_reward", achieved, desired, infos, indices=[0])
 
 

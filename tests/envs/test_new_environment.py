@@ -12,7 +12,9 @@ import pytest
 import eqrl
 
 BLOCKS = re.findall(
-    r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "new_environment.md").read_text(encoding="utf-8"), flags=re.S
+    r"```python\n(.*?)```",
+    (Path(__file__).parents[2] / "docs" / "new_environment.md").read_text(encoding="utf-8"),
+    flags=re.S,
 )
 
 

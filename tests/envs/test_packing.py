@@ -7,7 +7,9 @@ from gymnasium import spaces
 from eqrl import EntitySet, Field, Representation, TypedBox
 from eqrl.envs.core.packing import Packer
 
-BOX = TypedBox(Representation((Field("height", "1x0e"), Field("feet", "1x1o", "legs")), (EntitySet("legs", ("leg",) * 2),)))
+BOX = TypedBox(
+    Representation((Field("height", "1x0e"), Field("feet", "1x1o", "legs")), (EntitySet("legs", ("leg",) * 2),))
+)
 GOOD = {"height": np.arange(3.0), "feet": np.arange(18.0).reshape(3, 2, 3)}
 
 

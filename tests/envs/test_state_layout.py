@@ -140,10 +140,14 @@ def test_members_of_a_set_turn_and_change_places():
     model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{beads}</worldbody></mujoco>")
     swap = Generator.of("reversal", None, {"rope": np.eye(3)[::-1]})
     group = O2.product(finite_group("C2", [swap]))
-    layout = StateLayout.of(model, group, entities=(EntitySet("rope", ("bead",) * 3),), members={"rope": ("b0", "b1", "b2")})
+    layout = StateLayout.of(
+        model, group, entities=(EntitySet("rope", ("bead",) * 3),), members={"rope": ("b0", "b1", "b2")}
+    )
     qpos = np.arange(6.0)[None]
     np.testing.assert_allclose(layout.transform_qpos(qpos, swap.element), [[4, 5, 2, 3, 0, 1]])
-    np.testing.assert_allclose(layout.transform_qpos(qpos, about_gravity(np.pi / 2)), [[-1, 0, -3, 2, -5, 4]], atol=1e-12)
+    np.testing.assert_allclose(
+        layout.transform_qpos(qpos, about_gravity(np.pi / 2)), [[-1, 0, -3, 2, -5, 4]], atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ from faults.report import failures_in, write_readme
 Part = Callable[[Path, int, bool], dict[str, Any]]
 PARTS: Mapping[str, Part] = {
     "kills": lambda work, seed, quick: kills.run(work, seed, *((8, kill_jobs()[1::3]) if quick else (220, None))),
-    "resume": lambda work, seed, quick: resumes.run(work, seed, 1 if quick else 3, resume_jobs()[8:9] if quick else None),
+    "resume": lambda work, seed, quick: resumes.run(
+        work, seed, 1 if quick else 3, resume_jobs()[8:9] if quick else None
+    ),
     "damage": lambda work, seed, quick: damage.run(work, seed, *((60, 4, 0) if quick else (1000, 120, 6))),
     "hostile": lambda work, seed, quick: hostile.run(work, seed, *((2, 10) if quick else (60, None))),
     "disks": lambda work, seed, quick: disks.run(work, seed, 1 if quick else 20, quick=quick),
@@ -53,7 +55,9 @@ def main(description: str) -> int:
     if unknown := [name for name in args.parts.split(",") if name not in PARTS]:
         parser.error(f"unknown parts {unknown}; choose from {', '.join(PARTS)}")
     torch.set_num_threads(1)
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # resumed runs hide what came after the checkpoint, by design
+    logging.getLogger("tensorboard").setLevel(
+        logging.ERROR
+    )  # resumed runs hide what came after the checkpoint, by design
     register_gymnasium_environments()
     args.out.mkdir(parents=True, exist_ok=True)
     out, failed = args.out.resolve(), []

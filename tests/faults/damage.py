@@ -198,10 +198,17 @@ def state_digest(model: BaseAlgorithm, restored: dict[str, Any]) -> str:
     arrays: Arrays = {}
     env = model.get_env()
     assert env is not None
-    parts = {"training": capture_training(model), "environment": capture(env), "kept": restored, "optimizers": optimizers}
+    parts = {
+        "training": capture_training(model),
+        "environment": capture(env),
+        "kept": restored,
+        "optimizers": optimizers,
+    }
     table: dict[str, Any] = {}
     flatten("", pack(parts, arrays), arrays, table)
-    table |= {name: value.detach().cpu().numpy().tobytes() for name, value in {**policy_tensors(model), **tensors}.items()}
+    table |= {
+        name: value.detach().cpu().numpy().tobytes() for name, value in {**policy_tensors(model), **tensors}.items()
+    }
     if isinstance(model, OffPolicyAlgorithm) and model.replay_buffer is not None:
         used = model.replay_buffer.size()
         table |= {name: ring[:used].tobytes() for name, ring in _columns(model.replay_buffer).items()}
@@ -254,7 +261,9 @@ def _damage(path: Path, other: Path | None, way: str, rng: random.Random) -> str
             path.write_bytes(content[:where] + bytes(size - where))
             return f"zeroes from byte {where}"
         way = "cut"
-    path.write_bytes({"cut": content[:where], "emptied": b"", "appended bytes": content + rng.randbytes(1 + where % 99)}[way])
+    path.write_bytes(
+        {"cut": content[:where], "emptied": b"", "appended bytes": content + rng.randbytes(1 + where % 99)}[way]
+    )
     return f"{way} (byte {where})"
 
 
@@ -324,7 +333,9 @@ def _go_on(
     # a checkpoint that is passed over is told before, with the line of code as Python does it
     lines = [line for line in errors.splitlines() if "is passed over" not in line and not line.startswith("  ")]
     # logs have no checksum: damaged rows stay damaged, and only new rows are right
-    spared = {"progress": "progress/", "TensorBoard": "tensorboard/", "evaluations": "evaluation/"}.get(kind, "nothing/")
+    spared = {"progress": "progress/", "TensorBoard": "tensorboard/", "evaluations": "evaluation/"}.get(
+        kind, "nothing/"
+    )
     if kind == "evaluations" and not subject.finished:
         spared = "nothing/"  # the file is written anew from the checkpoint
     if code == 2 and len(lines) == 1 and lines[0].startswith("eqrl: error: "):

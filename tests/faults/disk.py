@@ -16,8 +16,8 @@ def tamper(harm: Harm) -> None:
     """Pass every such call of this process through a function; for a forked child only.
 
     Args:
-        harm: called with the name of the call, with something that performs it, and with something that performs half of it
-            (of a write; of anything else nothing). It returns what the call returns.
+        harm: called with the name of the call, with something that performs it, and with something that performs half
+            of it (of a write; of anything else nothing). It returns what the call returns.
     """
     for name in ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir"):
         setattr(os, name, _through(harm, name, getattr(os, name)))

@@ -96,7 +96,9 @@ def _train(job: Job, folder: Path, prepare: Callable[[], Any], *, quickly: bool 
     return work
 
 
-def _some_calls_fail(job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, many: int) -> str | None:
+def _some_calls_fail(
+    job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, many: int
+) -> str | None:
     """Several consecutive writes fail; the training goes on, and ends as if nothing had happened."""
     first, code = rng.randint(25, 350), rng.choice(_ERRORS)
     output, errors = folder.with_suffix(".txt"), folder.with_suffix(".err")

@@ -35,7 +35,9 @@ def fingerprint(run: Path) -> dict[str, Any]:
     arrays = read_arrays(checkpoint / "state.npz")
     flatten("state", json.loads((checkpoint / "state.json").read_text()), arrays, table)
     if (checkpoint / "episodes.npz").exists():
-        table |= {f"episodes/{name}": value.tobytes() for name, value in read_arrays(checkpoint / "episodes.npz").items()}
+        table |= {
+            f"episodes/{name}": value.tobytes() for name, value in read_arrays(checkpoint / "episodes.npz").items()
+        }
     table |= _replay(store, manifest)
     for row in _rows(run / "evaluations.csv"):
         table |= {f"evaluation/{row['timesteps']}/{key}": value for key, value in row.items() if key != "seconds"}
@@ -83,7 +85,10 @@ def _replay(store: Store, manifest: Any) -> dict[str, Any]:
         first = span(name)[0] if first is None else first
         for column, rows in read_arrays(store.log.folder / name).items():
             columns.setdefault(column, []).append(rows)
-    return {"replay/first": first, **{f"replay/{name}": np.concatenate(parts).tobytes() for name, parts in columns.items()}}
+    return {
+        "replay/first": first,
+        **{f"replay/{name}": np.concatenate(parts).tobytes() for name, parts in columns.items()},
+    }
 
 
 def _board(folder: Path) -> dict[str, Any]:

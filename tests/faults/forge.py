@@ -55,8 +55,12 @@ class Forgery:
 
     def sign(self, **changes: Any) -> None:
         """Write the manifest for the files as they are, with some of its entries changed."""
-        files = {name: Entry.of(self.checkpoint / name) for name in self.manifest.files if (self.checkpoint / name).is_file()}
-        replay = {name: Entry.of(path) for name in self.manifest.replay if (path := self.run / "replay" / name).is_file()}
+        files = {
+            name: Entry.of(self.checkpoint / name) for name in self.manifest.files if (self.checkpoint / name).is_file()
+        }
+        replay = {
+            name: Entry.of(path) for name in self.manifest.replay if (path := self.run / "replay" / name).is_file()
+        }
         body = dataclasses.replace(self.manifest, **{"files": files, "replay": replay, **changes})
         (self.checkpoint / "manifest.json").write_text(body.text())
 
@@ -126,7 +130,9 @@ DELETED = object()
 def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     if path:
         yield path
-    parts: Mapping[Any, Any] = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+    parts: Mapping[Any, Any] = (
+        value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+    )
     for key, entry in parts.items():
         yield from _leaves(entry, (*path, key))
 

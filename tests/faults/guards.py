@@ -127,7 +127,9 @@ def _parameter(watch: Watch) -> None:
 def _gradient(watch: Watch) -> None:
     _once(
         watch,
-        lambda model: [p.register_hook(lambda g: g * torch.nan) for p in model.policy.parameters() if p.requires_grad][:0],
+        lambda model: [p.register_hook(lambda g: g * torch.nan) for p in model.policy.parameters() if p.requires_grad][
+            :0
+        ],
     )
 
 

@@ -29,7 +29,19 @@ from faults.kills import runs_in
 Attack = Callable[[Forgery], Any]
 _MEMORY = 1 << 30  # more address space than this, on top of what a process has, is taken for a successful attack
 _PATIENCE = 60.0
-_ODD: tuple[Any, ...] = (DELETED, None, -1, 2**70, 1e308, "x" * 100, [], {}, True, {"$": "float", "value": "nan"}, [[[]]])
+_ODD: tuple[Any, ...] = (
+    DELETED,
+    None,
+    -1,
+    2**70,
+    1e308,
+    "x" * 100,
+    [],
+    {},
+    True,
+    {"$": "float", "value": "nan"},
+    [[[]]],
+)
 _GUARD = 3  # exit code of a training that met a number that is not finite
 
 
@@ -117,7 +129,9 @@ def _try(original: Path, attack: Attack, folder: Path, *, notice: bool) -> Itera
         outside.mkdir(parents=True)
         (outside / "precious.txt").write_text("precious\n")
         (outside / ".precious.1.abcdef.tmp").write_text("precious\n")
-        (outside / "canary_module.py").write_text(f"import pathlib; pathlib.Path({str(outside / 'canary')!r}).touch()\n")
+        (outside / "canary_module.py").write_text(
+            f"import pathlib; pathlib.Path({str(outside / 'canary')!r}).touch()\n"
+        )
         run = folder / "run"
         shutil.copytree(original, run, symlinks=True)
         attack(Forgery(run, outside))
@@ -163,7 +177,9 @@ def _judged(code: int, said: str, notice: bool) -> str:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    contents = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
+    contents = {
+        str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and not p.is_symlink()
+    }
     return {name: content for name, content in contents.items() if "__pycache__" not in name}
 
 
@@ -172,7 +188,10 @@ def _on_the_manifest() -> Iterator[tuple[str, Attack]]:
     for name in ("../../../outside/precious.json", "/etc/hostname", "..", "a/b.json", "a\0.json", "policy.pkl", ""):
         entry = Entry(9, "0" * 64)
         yield f"File name {name!r} in the manifest", lambda f, n=name, e=entry: f.sign(files={**f.manifest.files, n: e})
-        yield f"Replay name {name!r} in the manifest", lambda f, n=name, e=entry: f.sign(replay={**f.manifest.replay, n: e})
+        yield (
+            f"Replay name {name!r} in the manifest",
+            lambda f, n=name, e=entry: f.sign(replay={**f.manifest.replay, n: e}),
+        )
     for name in ("policy.safetensors", "training.safetensors", "state.json", "state.npz"):
         yield (
             f"{name.capitalize()} not in the manifest",
@@ -229,7 +248,15 @@ def _on_the_configuration() -> Iterator[tuple[str, Attack]]:
     ):
         yield f"Config.yaml is {text[:30]!r}", lambda f, t=text: (f.run / "config.yaml").write_text(t)
     yield "Config.yaml is a pickle", lambda f: (f.run / "config.yaml").write_bytes(f.pickle())
-    for name in ("result.json", "progress.csv", "evaluations.csv", "owner.json", "lock", "README.md", "checkpoints/latest"):
+    for name in (
+        "result.json",
+        "progress.csv",
+        "evaluations.csv",
+        "owner.json",
+        "lock",
+        "README.md",
+        "checkpoints/latest",
+    ):
         yield f"pickle as {name}", lambda f, n=name: (f.run / n).write_bytes(f.pickle())
 
 
@@ -294,8 +321,12 @@ def _with_other_contents(sample: Forgery) -> Iterator[tuple[str, Attack]]:
         "A huge number": lambda f: b'{"a": ' + b"9" * 9999 + b"}",
         "A header of 2^63 bytes": lambda f: tensor_file(b"{}", length=2**63 - 1),
         "Nested tensors": lambda f: tensor_file(b'{"a":' * 5000 + b"1" + b"}" * 5000),
-        "An oversized tensor": lambda f: tensor_file({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}),
-        "An overflowing tensor": lambda f: tensor_file({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]}}),
+        "An oversized tensor": lambda f: tensor_file(
+            {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}
+        ),
+        "An overflowing tensor": lambda f: tensor_file(
+            {"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]}}
+        ),
     }
     assert len(objects) < 1000
     chunks = sorted(sample.manifest.replay)
@@ -312,13 +343,19 @@ def _on_tensors(sample: Forgery) -> Iterator[tuple[str, Attack]]:
                 f"Shape of {name}",
                 lambda f, p=file, n=name: f.tensors(p, lambda t, _: t.update({n: np.zeros((7, 5), np.float32)})),
             )
-            yield f"Type of {name}", lambda f, p=file, n=name: f.tensors(p, lambda t, _: t.update({n: t[n].astype(np.int16)}))
+            yield (
+                f"Type of {name}",
+                lambda f, p=file, n=name: f.tensors(p, lambda t, _: t.update({n: t[n].astype(np.int16)})),
+            )
             yield f"{name.capitalize()} is missing", lambda f, p=file, n=name: f.tensors(p, lambda t, _: t.pop(n))
             yield (
                 f"nan in {name}",
                 lambda f, p=file, n=name: f.tensors(p, lambda t, _: t.update({n: np.full_like(t[n], np.nan)})),
             )
-        yield "another tensor", lambda f, p=file: f.tensors(p, lambda t, _: t.update({"policy.optimizer/x": np.zeros(3)}))
+        yield (
+            "another tensor",
+            lambda f, p=file: f.tensors(p, lambda t, _: t.update({"policy.optimizer/x": np.zeros(3)})),
+        )
     odd: list[tuple[str, Any]] = [
         ("lr", "x"), ("lr", None), ("betas", ["a", "b"]), ("betas", 3), ("eps", []), ("params", [0, 0, 0]), ("params", "x"),
         ("capturable", "yes"), ("foreach", 3), ("weight_decay", {}), ("canary", 1), ("amsgrad", True), ("maximize", "x"),
@@ -336,7 +373,10 @@ def _on_tensors(sample: Forgery) -> Iterator[tuple[str, Attack]]:
             lambda f, v=value: f.tensors("training.safetensors", lambda _, p: p.update(optimizers=v)),
         )
     for value in ([], "x", {"mean": "x"}):
-        yield f"rewards are {value!r}", lambda f, v=value: f.tensors("policy.safetensors", lambda _, p: p.update(rewards=v))
+        yield (
+            f"rewards are {value!r}",
+            lambda f, v=value: f.tensors("policy.safetensors", lambda _, p: p.update(rewards=v)),
+        )
 
 
 def _on_arrays(sample: Forgery) -> Iterator[tuple[str, Attack]]:
@@ -348,7 +388,10 @@ def _on_arrays(sample: Forgery) -> Iterator[tuple[str, Attack]]:
     for file in files:
         for name in sample.names_of(file):
             where = f"{name} in {file}"
-            yield f"shape of {where}", lambda f, p=file, n=name: f.arrays(p, lambda a: a.update({n: np.zeros((3, 2, 1))}))
+            yield (
+                f"shape of {where}",
+                lambda f, p=file, n=name: f.arrays(p, lambda a: a.update({n: np.zeros((3, 2, 1))})),
+            )
             yield f"type of {where}", lambda f, p=file, n=name: f.arrays(p, lambda a: a.update({n: a[n].astype("U9")}))
             yield f"size of {where}", lambda f, p=file, n=name: f.arrays(p, lambda a: a.update({n: np.zeros((0,))}))
             yield f"extremes in {where}", lambda f, p=file, n=name: f.arrays(p, lambda a: a.update({n: _extreme(a[n])}))

@@ -170,8 +170,17 @@ class Reference:
 class Victim:
     """One run from its beginning to its end, with some deaths in between."""
 
-    def __init__(self, job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, tally: Tally) -> None:
-        self.job, self.reference, self.folder, self.rng, self.watch, self.tally = job, reference, folder, rng, watch, tally
+    def __init__(
+        self, job: Job, reference: Reference, folder: Path, rng: random.Random, watch: Watch, tally: Tally
+    ) -> None:
+        self.job, self.reference, self.folder, self.rng, self.watch, self.tally = (
+            job,
+            reference,
+            folder,
+            rng,
+            watch,
+            tally,
+        )
         self.output = folder.with_suffix(".txt")
 
     def torture(self, deaths: int) -> None:
@@ -184,7 +193,9 @@ class Victim:
             if code == 0:
                 break
             if code != KILLED:
-                self.tally.fail("cannot continue", f"{self.folder.name} ({self.job.name}) ended with {code}: {self._tail()}")
+                self.tally.fail(
+                    "cannot continue", f"{self.folder.name} ({self.job.name}) ended with {code}: {self._tail()}"
+                )
                 return
             self.tally.kills += 1
             self.tally.where[self.watch.phase] += 1
@@ -193,7 +204,9 @@ class Victim:
         else:
             code = self._stretch(None)
         if code:
-            self.tally.fail("cannot continue", f"{self.folder.name} ({self.job.name}) ended with {code}: {self._tail()}")
+            self.tally.fail(
+                "cannot continue", f"{self.folder.name} ({self.job.name}) ended with {code}: {self._tail()}"
+            )
             return
         self._compare()
 
@@ -231,7 +244,8 @@ class Victim:
             if newest is not None and self.watch.resumed_at != newest:
                 self.tally.fail(
                     "cannot continue",
-                    f"{self.folder.name} ({self.job.name}) went on from {self.watch.resumed_at} instead of {newest}: {self._tail()}",
+                    f"{self.folder.name} ({self.job.name}) went on from {self.watch.resumed_at} instead of {newest}:"
+                    f" {self._tail()}",
                 )
             elif newest is not None:
                 self.tally.resumed += 1
@@ -262,7 +276,9 @@ class Victim:
                 self.tally.fail("loads wrong", f"{self.folder.name}: {error}")
                 continue
             if _parts(store, checkpoint) != self.reference.parts.get(checkpoint.name):
-                self.tally.fail("loads wrong", f"{self.folder.name}: {checkpoint.name} is not that of the uninterrupted run")
+                self.tally.fail(
+                    "loads wrong", f"{self.folder.name}: {checkpoint.name} is not that of the uninterrupted run"
+                )
         if self.rng.random() < 0.2:
             self._load(store)
 
@@ -278,7 +294,9 @@ class Victim:
         from safetensors.torch import load_file
 
         parameters = load_file(checkpoint / "policy.safetensors")
-        wrong = [name for name, value in model.policy.state_dict().items() if not bool((parameters[name] == value).all())]
+        wrong = [
+            name for name, value in model.policy.state_dict().items() if not bool((parameters[name] == value).all())
+        ]
         if wrong or model.num_timesteps != store.steps()[0]:
             self.tally.fail("loads wrong", f"{run}: {wrong[:3]}")
 

@@ -28,9 +28,18 @@ def write_readme(folder: Path) -> None:
     lines = [
         "# What was tried against trainings and their files",
         "",
-        "Made by `python scripts/fault_injection.py`; every number here is computed from the `.json` files beside it. Small",
-        "trainings by the public command, on a CPU, one thread each. A run that goes on is compared with one that nobody",
-        "interrupted: parameters, optimisers, counters, random numbers, states of the environments, replay buffer, evaluations,",
+        (
+            "Made by `python scripts/fault_injection.py`; every number here is computed from the `.json` files beside"
+            " it. Small"
+        ),
+        (
+            "trainings by the public command, on a CPU, one thread each. A run that goes on is compared with one that"
+            " nobody"
+        ),
+        (
+            "interrupted: parameters, optimisers, counters, random numbers, states of the environments, replay buffer,"
+            " evaluations,"
+        ),
         "logged values and TensorBoard, entry by entry, bit for bit.",
         "",
         "| part | what was tried | how often | failures |",
@@ -38,11 +47,13 @@ def write_readme(folder: Path) -> None:
     ]
     for name, numbers in parts.items():
         rows = _ROWS[name](numbers)
-        lines += [f"| {name} | {what} | {count:,} | {'' if failed is None else failed} |" for what, count, failed in rows]
+        lines += [
+            f"| {name} | {what} | {count:,} | {'' if failed is None else failed} |" for what, count, failed in rows
+        ]
     lines += ["", *_details(parts), "## Again", "", "```"]
     lines += [
-        f"python scripts/fault_injection.py --parts {name} --seed {numbers['seed']}{' --quick' if numbers['quick'] else ''}"
-        f"    # {numbers['seconds'] / 60:.0f} min"
+        f"python scripts/fault_injection.py --parts {name} --seed"
+        f" {numbers['seed']}{' --quick' if numbers['quick'] else ''}    # {numbers['seconds'] / 60:.0f} min"
         for name, numbers in parts.items()
     ]
     lines += ["```", ""]
@@ -62,9 +73,17 @@ def write_readme(folder: Path) -> None:
 def _details(parts: Mapping[str, Numbers]) -> Iterator[str]:
     if "kills" in parts:
         kills = parts["kills"]
-        where = ", ".join(f"{phase} {count}" for phase, count in sorted(kills["where"].items(), key=lambda item: -item[1]))
-        yield f"Where the kills hit: {where}. A training lost at most {kills['largest_loss_in_steps']} environment steps, which is"
-        yield f"{kills['largest_loss_in_intervals']:.2f} of what one interval between checkpoints, and the rollout that runs over its end, may cost."
+        where = ", ".join(
+            f"{phase} {count}" for phase, count in sorted(kills["where"].items(), key=lambda item: -item[1])
+        )
+        yield (
+            f"Where the kills hit: {where}. A training lost at most {kills['largest_loss_in_steps']} environment steps,"
+            " which is"
+        )
+        yield (
+            f"{kills['largest_loss_in_intervals']:.2f} of what one interval between checkpoints, and the rollout that"
+            " runs over its end, may cost."
+        )
         yield ""
     if "damage" in parts:
         yield "What became of damaged runs, by what was asked of them:"
@@ -72,7 +91,10 @@ def _details(parts: Mapping[str, Numbers]) -> Iterator[str]:
         yield from ("| asked: outcome | times |", "|---|---:|")
         yield from (f"| {outcome} | {count} |" for outcome, count in sorted(parts["damage"]["outcomes"].items()))
         yield ""
-        yield "`progress.csv`, the TensorBoard log, `result.json` and `README.md` are notes for people and have no checksum: what"
+        yield (
+            "`progress.csv`, the TensorBoard log, `result.json` and `README.md` are notes for people and have no"
+            " checksum: what"
+        )
         yield "is damaged in them stays so, and nothing that is loaded comes from them."
         yield ""
     for name, numbers in parts.items():

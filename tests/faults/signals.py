@@ -101,7 +101,9 @@ class _Process:
         return False
 
 
-def _one(job: Job, reference: Reference, folder: Path, sent: signal.Signals, rng: random.Random) -> tuple[str, str | None]:
+def _one(
+    job: Job, reference: Reference, folder: Path, sent: signal.Signals, rng: random.Random
+) -> tuple[str, str | None]:
     """Stop it, see how it ends and what is saved, and go on."""
     process = _Process(job.command(folder)[1:], folder.with_suffix(".txt"))
     if process.until_it_trains(folder):
@@ -130,7 +132,8 @@ def _two(folder: Path, sent: signal.Signals) -> tuple[float, str | None]:
     """A second signal ends it at once, in a rollout that takes seconds, and what is left can go on."""
     slow = Job(
         "slow",
-        "--algo ppo --env eqrl/Reach-v0 -n 16000 --n-envs 8 --rotations 0 --eval-freq 0 -params n_steps:1000 n_epochs:1",
+        "--algo ppo --env eqrl/Reach-v0 -n 16000 --n-envs 8 --rotations 0 --eval-freq 0 -params n_steps:1000"
+        " n_epochs:1",
     )
     process = _Process(slow.command(folder)[1:], folder.with_suffix(".txt"))
     if not process.until_it_trains(folder):
@@ -182,5 +185,7 @@ def _folders(job: Job, folder: Path, count: int) -> list[str]:
         codes = list(pool.map(lambda i: _Process(command, folder / f"{i}.txt").wait(), range(count)))
     finished = [run for run in runs_in(folder) if (run / "result.json").exists()]
     return (
-        [] if codes == [0] * count and len(finished) == count else [f"{count} at once: codes {codes}, {len(finished)} folders"]
+        []
+        if codes == [0] * count and len(finished) == count
+        else [f"{count} at once: codes {codes}, {len(finished)} folders"]
     )

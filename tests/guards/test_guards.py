@@ -266,7 +266,11 @@ def test_weight(tmp_path, algo, name):
         named_numbers(model)[name].view(-1)[0] = np.nan
 
     error = fail(
-        model, tmp_path, Plant(plant), match=rf"^parameter {re.escape(name)}( \(and \d+ more\))? is nan", kind="parameter"
+        model,
+        tmp_path,
+        Plant(plant),
+        match=rf"^parameter {re.escape(name)}( \(and \d+ more\))? is nan",
+        kind="parameter",
     )
     _, batch, parameters = bundle_of(error)
     assert error.finding.name == name
@@ -336,7 +340,11 @@ def test_gradient(tmp_path, algo, name):
             return True
 
     error = fail(
-        model, tmp_path, Remember(), match=rf"^the gradient of parameter {re.escape(name)} is not finite", kind="gradient"
+        model,
+        tmp_path,
+        Remember(),
+        match=rf"^the gradient of parameter {re.escape(name)} is not finite",
+        kind="gradient",
     )
     _, batch, parameters = bundle_of(error)
     assert parameters_are_finite(model)
@@ -368,7 +376,9 @@ def test_operation_with_a_nan_in_its_derivative(tmp_path, algo):
         return (*result[:where], result[where] + bad, *result[where + 1 :])
 
     setattr(network, name, broken)
-    error = fail(model, tmp_path, match=r"the gradient of parameter .* \(autograd blames SqrtBackward0", kind="gradient")
+    error = fail(
+        model, tmp_path, match=r"the gradient of parameter .* \(autograd blames SqrtBackward0", kind="gradient"
+    )
     assert parameters_are_finite(model)
     bundle_of(error)
 
@@ -385,7 +395,12 @@ def test_a_gradient_that_does_not_recur(tmp_path, algo):
         return gradient
 
     next(iter(model.policy.critic.parameters() if algo != "ppo" else model.policy.parameters())).register_hook(once)
-    fail(model, tmp_path, match=r"^a gradient is not finite \(it did not recur when the update was repeated", kind="gradient")
+    fail(
+        model,
+        tmp_path,
+        match=r"^a gradient is not finite \(it did not recur when the update was repeated",
+        kind="gradient",
+    )
     assert parameters_are_finite(model)
 
 
@@ -466,7 +481,8 @@ def test_physics_of_a_fleet_stops(tmp_path):
             member.world.data.qvel[k] = 1e12
 
     match = (
-        r"^the physics of environment tests/Point-v0 diverged \(member 1 'long' and 1 more, .* s after its reset\), after 40"
+        r"^the physics of environment tests/Point-v0 diverged \(member 1 'long' and 1 more, .* s after its reset\),"
+        r" after 40"
     )
     error = fail(model, tmp_path, Spoil(plant), match=match, kind="physics")
     with np.load(error.bundle / "state.npz", allow_pickle=False) as state:
@@ -582,7 +598,9 @@ def test_a_full_disk_does_not_hide_the_error(tmp_path, monkeypatch):
     def plant(variables):
         variables["rewards"][2] = np.nan
 
-    with pytest.raises(TrainingDiverged, match=r"reward \(member 2\).*could not be saved: .*No space left on device") as error:
+    with pytest.raises(
+        TrainingDiverged, match=r"reward \(member 2\).*could not be saved: .*No space left on device"
+    ) as error:
         learn(model_for("ppo"), tmp_path, Spoil(plant))
     assert error.value.bundle is None
     assert not list(tmp_path.iterdir())

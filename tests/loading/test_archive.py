@@ -38,9 +38,17 @@ X = np.random.default_rng(0).standard_normal((16, 2)).astype(np.float32)
 
 
 def configured(algo="ppo", network="MlpPolicy", **options):
-    small = {"n_steps": 32, "batch_size": 32} if algo == "ppo" else {"learning_starts": 8, "batch_size": 8, "buffer_size": 100}
+    small = (
+        {"n_steps": 32, "batch_size": 32}
+        if algo == "ppo"
+        else {"learning_starts": 8, "batch_size": 8, "buffer_size": 100}
+    )
     hidden = {"net_arch": [8]} if network == "MlpPolicy" else {"network_kwargs": {"hidden": [8]}}
-    values = {"env": "tests/Point-v0", "policy_kwargs": hidden, "hyperparams": {**small, **options.pop("hyperparams", {})}}
+    values = {
+        "env": "tests/Point-v0",
+        "policy_kwargs": hidden,
+        "hyperparams": {**small, **options.pop("hyperparams", {})},
+    }
     return Config(**{"algo": algo, "network": network, "n_envs": 2, "seed": 3, "device": "cpu", **values, **options})
 
 
@@ -99,7 +107,8 @@ def state(model):
 def same(one, other):
     a, b = state(one), state(other)
     return len(a) == len(b) and all(
-        torch.equal(p, q) and p.dtype == q.dtype if isinstance(p, torch.Tensor) else p == q for p, q in zip(a, b, strict=True)
+        torch.equal(p, q) and p.dtype == q.dtype if isinstance(p, torch.Tensor) else p == q
+        for p, q in zip(a, b, strict=True)
     )
 
 
@@ -222,7 +231,10 @@ class Touch:
         ({"policy_kwargs": {"net_arch": [9]}}, "(8, 2) float32, that of the configured model (9, 2) float32"),
         ({"policy_kwargs": {"net_arch": [8, 8]}}, "which the configured model has"),
         ({"network": "frame", "policy_kwargs": {}}, "which the configured model has"),
-        ({"policy_kwargs": {"net_arch": [8], "optimizer_kwargs": {"weight_decay": 0.5, "eps": 1e-5}}}, "'weight_decay'"),
+        (
+            {"policy_kwargs": {"net_arch": [8], "optimizer_kwargs": {"weight_decay": 0.5, "eps": 1e-5}}},
+            "'weight_decay'",
+        ),
         ({"env_kwargs": {"cube": True}}, "its actions have another bound (low)"),
     ],
 )
@@ -298,7 +310,18 @@ def test_counters_are_counters(tmp_path, ppo, name, value):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[]", b"3", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b'{"n_epochs": 1}', b"1" * 10_000, b"null"],
+    [
+        b"",
+        b"[]",
+        b"3",
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe",
+        b'{"n_epochs": 1}',
+        b"1" * 10_000,
+        b"null",
+    ],
     ids=range(10),
 )
 def test_broken_data(tmp_path, ppo, data):
@@ -360,7 +383,9 @@ def test_tensors_that_do_not_fit(tmp_path, ppo):
     refused(rewritten(path, tmp_path / "model.zip", {"policy.pth": saved(less)}), config, repr(name))
     # another layout in memory is the same tensor
     turned = {**plain, name: tensor.T.contiguous().T}
-    assert same(ppo[0], eqrl.load(rewritten(path, tmp_path / "model.zip", {"policy.pth": saved(turned)}), config=config)[0])
+    assert same(
+        ppo[0], eqrl.load(rewritten(path, tmp_path / "model.zip", {"policy.pth": saved(turned)}), config=config)[0]
+    )
 
 
 def test_optimisers_that_do_not_fit(tmp_path, ppo):
@@ -489,10 +514,13 @@ def test_bombs_take_no_memory(tmp_path, ppo):
         for name, content in {**parts, "archive/data/0": zeros}.items():
             archive.writestr(name, content)
     bombs = [
-        rewritten(path, tmp_path / f"{i}.zip", {name: zeros}, zipfile.ZIP_DEFLATED) for i, name in enumerate(members(path))
+        rewritten(path, tmp_path / f"{i}.zip", {name: zeros}, zipfile.ZIP_DEFLATED)
+        for i, name in enumerate(members(path))
     ]
     bombs.append(rewritten(path, tmp_path / "nested.zip", {"policy.pth": packed.getvalue()}, zipfile.ZIP_DEFLATED))
-    liar = bombs[2].read_bytes().replace(struct.pack("<I", len(zeros)), struct.pack("<I", 1000))  # says that it is small
+    liar = (
+        bombs[2].read_bytes().replace(struct.pack("<I", len(zeros)), struct.pack("<I", 1000))
+    )  # says that it is small
     assert liar != bombs[2].read_bytes()
     (tmp_path / "liar.zip").write_bytes(liar)
     many = tmp_path / "many.zip"
@@ -562,7 +590,10 @@ def test_instructions_that_lie():
             read_tensor_file(instructed(good, lambda _, new=instructions: new))
         assert len(str(error.value)) < 500
     # odd, but plain values: nothing is compared with them but keys and tensors
-    for instructions, kind in ((b"(" * 100_000 + b"t" * 100_000 + b".", tuple), (b"\x8a\xff" + b"\xff" * 255 + b".x", int)):
+    for instructions, kind in (
+        (b"(" * 100_000 + b"t" * 100_000 + b".", tuple),
+        (b"\x8a\xff" + b"\xff" * 255 + b".x", int),
+    ):
         assert type(read_tensor_file(instructed(good, lambda _, new=instructions: b"\x80\x02" + new))) is kind
 
 
@@ -620,7 +651,9 @@ def test_flipped_bits(tmp_path, ppo):
     counts = {"refused": 0, "same": 0}
     table = content.index(b"PK\x01\x02")
     # anywhere, and again in the table of contents and the headers, which are a small part of the file
-    places = [draw.randrange(len(content)) for _ in range(200)] + [draw.randrange(table, len(content)) for _ in range(150)]
+    places = [draw.randrange(len(content)) for _ in range(200)] + [
+        draw.randrange(table, len(content)) for _ in range(150)
+    ]
     starts = [i for i in range(len(content) - 4) if content[i : i + 4] == b"PK\x03\x04"]
     places += [draw.choice(starts) + draw.randrange(30) for _ in range(150)]
     for position in places:
@@ -681,9 +714,11 @@ HOSTILE = {
     "tables.yaml": laughs("{{x: [{}]}}"),
     "merged.yaml": laughs("{{<<: [{}]}}", "a: &a {k: v}\n"),
     "keyed.yaml": "augment: '" + laughs("[{}]").replace("\n", " ") + "'",
-    "text.yaml": 'augment: "[&a [1,1,1,1], '
-    + ", ".join(f"&a{i} [{', '.join(['*a' + (str(i - 1) if i else '')] * 9)}]" for i in range(12))
-    + ']"',
+    "text.yaml": (
+        'augment: "[&a [1,1,1,1], '
+        + ", ".join(f"&a{i} [{', '.join(['*a' + (str(i - 1) if i else '')] * 9)}]" for i in range(12))
+        + ']"'
+    ),
     "itself.yaml": "env_kwargs: &a {a: *a}",
     "deep.yaml": "env_kwargs: " + "[" * 50_000,
     "deep.json": '{"env_kwargs": ' + "[" * 50_000 + "]" * 50_000 + "}",

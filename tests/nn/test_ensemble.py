@@ -86,7 +86,9 @@ def test_new_weights_take_effect_whichever_way_they_come():
     torch.testing.assert_close(ensemble(x), torch.stack([net(x) for net in members]), rtol=1e-12, atol=1e-12)
     for net in members:
         net.float()
-    torch.testing.assert_close(ensemble(x.float()), torch.stack([net(x.float()) for net in members]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        ensemble(x.float()), torch.stack([net(x.float()) for net in members]), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_copies_do_not_share_weights_with_the_original():

@@ -8,7 +8,9 @@ from eqrl.nn import build
 from eqrl.symmetry import SO2, Field, Representation
 
 REP = Representation(
-    (Field("height", "1x0e"), Field("goal", "1x1o", role="goal"), Field("velocity", "1x1o"), Field("w", "1x1e")), (), SO2
+    (Field("height", "1x0e"), Field("goal", "1x1o", role="goal"), Field("velocity", "1x1o"), Field("w", "1x1e")),
+    (),
+    SO2,
 )
 OUT = Representation((Field("force", "1x1o"), Field("s", "1x0e")), (), SO2)
 
@@ -16,7 +18,9 @@ OUT = Representation((Field("force", "1x1o"), Field("s", "1x0e")), (), SO2)
 def degenerate(dim):
     vertical = torch.zeros(dim)
     vertical[4::3] = 1.0
-    return torch.stack([torch.zeros(dim), torch.ones(dim), vertical, torch.full((dim,), 1e-30), torch.full((dim,), 1e4)])
+    return torch.stack(
+        [torch.zeros(dim), torch.ones(dim), vertical, torch.full((dim,), 1e-30), torch.full((dim,), 1e4)]
+    )
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])

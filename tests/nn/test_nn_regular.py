@@ -94,7 +94,9 @@ def test_it_is_not_averaged_away():
     outside = Representation((Field("torque", "1x0e", entities="joints"),), (joints,), group)
     x = torch.randn(256, 4)
     left, right = x[:, :2], x[:, 2:]
-    y = torch.stack([left[:, 0] * right[:, 1].square() + left[:, 1], right[:, 0] * left[:, 1].square() + right[:, 1]], dim=1)
+    y = torch.stack(
+        [left[:, 0] * right[:, 1].square() + left[:, 1], right[:, 0] * left[:, 1].square() + right[:, 1]], dim=1
+    )
     assert fit(build("regular", inside, outside, hidden=(64, 64)), x, y, 400) < 0.02
 
 
@@ -304,7 +306,10 @@ def test_torch_compile(group, frozen, backend):
 
 def test_compiled_networks_follow_their_weights():
     torch.compiler.reset()
-    net, other = network("regular", D4, "actor", hidden=(16, 16)), network("regular", D4, "actor", seed=1, hidden=(16, 16))
+    net, other = (
+        network("regular", D4, "actor", hidden=(16, 16)),
+        network("regular", D4, "actor", seed=1, hidden=(16, 16)),
+    )
     compiled, x = torch.compile(net, backend="aot_eager", fullgraph=True), inputs(net)
     for change in (lambda: None, net.freeze, lambda: net.load_state_dict(other.state_dict()), net.train, net.eval):
         change()

@@ -24,7 +24,9 @@ def small():
 
 def small_ppo(env, **policy_kwargs):
     kwargs = {**small(), **policy_kwargs}
-    return PPO(EquivariantPolicy, env, n_steps=32, batch_size=32, n_epochs=1, policy_kwargs=kwargs, device="cpu", seed=0)
+    return PPO(
+        EquivariantPolicy, env, n_steps=32, batch_size=32, n_epochs=1, policy_kwargs=kwargs, device="cpu", seed=0
+    )
 
 
 def test_report_holds_every_quantity_and_generator():

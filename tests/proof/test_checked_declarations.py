@@ -275,7 +275,9 @@ def test_ready_made_types_are_checked_as_declared(name):
     h = {k: np.array(m) for k, m in generator.h}
     h[which.entities] = -h[which.entities]
     wrong = Group(group.name, "1", (Generator.of(generator.name, np.array(generator.R), h),))
-    bad = with_symmetry(gymnasium.make(name), observation=rep.with_group(wrong), action=env.types.action.with_group(wrong))
+    bad = with_symmetry(
+        gymnasium.make(name), observation=rep.with_group(wrong), action=env.types.action.with_group(wrong)
+    )
     field = refusal(bad)[0]
     over = {f"observation {f.name}" for f in rep.fields if f.entities == which.entities}
     assert field in over | {f"action {f.name}" for f in env.types.action.fields if f.entities == which.entities}

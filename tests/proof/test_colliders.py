@@ -63,16 +63,14 @@ def on_soles(corners, longer=0.0):
     legs = "".join(
         f'<body pos="0 {y} -.1"><joint axis="0 1 0" damping=".2" armature=".01"/>'
         '<geom type="capsule" size=".02" fromto="0 0 0 0 0 -.2" contype="0" conaffinity="0"/>'
-        f'<body pos="0 0 -.25"><joint axis="0 1 0" damping=".2" range="-30 30" armature=".01"/>'
+        '<body pos="0 0 -.25"><joint axis="0 1 0" damping=".2" range="-30 30" armature=".01"/>'
         f'<geom type="mesh" mesh="{side}" mass=".3"/></body></body>'
         for side, y in (("left", 0.1), ("right", -0.1))
     )
-    return mujoco.MjModel.from_xml_string(
-        f"""<mujoco><option cone="elliptic"/>
+    return mujoco.MjModel.from_xml_string(f"""<mujoco><option cone="elliptic"/>
         <asset><mesh name="left" vertex="{sole(corners, False, rng, longer)}"/><mesh name="right" vertex="{sole(corners, True, rng)}"/></asset>
         <worldbody><geom type="plane" size="0 0 1"/><body pos="0 0 .5"><freejoint/><geom type="box" size=".1 .05 .03" mass="2"/>{legs}
-        </body></worldbody></mujoco>"""
-    )
+        </body></worldbody></mujoco>""")
 
 
 @pytest.mark.parametrize("corners", [5, 6, 8])
@@ -120,7 +118,10 @@ ROVER = """
 <mujoco><option cone="elliptic" {}/><worldbody><geom type="plane" size="0 0 1"/><body pos="0 0 .2"><freejoint/>
 <geom type="box" size=".2 .08 .04"/><geom size=".03" pos=".2 0 .05"/>{}</body></worldbody></mujoco>
 """
-WHEEL = '<body pos="{} {} -.05"><joint axis="0 1 0" damping=".1"/><geom type="cylinder" size=".06 .02" zaxis="0 1 0"/></body>'
+WHEEL = (
+    '<body pos="{} {} -.05"><joint axis="0 1 0" damping=".1"/><geom type="cylinder" size=".06 .02" zaxis="0 1'
+    ' 0"/></body>'
+)
 
 
 @pytest.mark.parametrize("option", ["", 'noslip_iterations="5"', 'solver="PGS" iterations="3"'])
@@ -145,7 +146,9 @@ def test_under_an_upright_cylinder_the_points_are_chosen():
 
 
 def test_a_cylinder_described_otherwise_is_the_same():
-    model = mujoco.MjModel.from_xml_string(TOUCHING.format(one=SHAPES["cylinder"], two=SHAPES["box"], axis="1 0 0", option=""))
+    model = mujoco.MjModel.from_xml_string(
+        TOUCHING.format(one=SHAPES["cylinder"], two=SHAPES["box"], axis="1 0 0", option="")
+    )
     twin = described_otherwise(model, np.random.default_rng(0))
     a, b = mujoco.MjData(model), mujoco.MjData(twin)
     for m, d in ((model, a), (twin, b)):
@@ -159,7 +162,8 @@ def test_a_cylinder_described_otherwise_is_the_same():
 
 def test_converged_changes_a_copy_and_never_for_the_worse():
     model = mujoco.MjModel.from_xml_string(
-        '<mujoco><option ccd_tolerance="1e-15" noslip_iterations="3" tolerance="1e-15"><flag sleep="enable"/></option></mujoco>'
+        '<mujoco><option ccd_tolerance="1e-15" noslip_iterations="3" tolerance="1e-15"><flag'
+        ' sleep="enable"/></option></mujoco>'
     )
     exact, solved = converged(model), with_exact_solver(model)
     assert (model.opt.noslip_iterations, model.opt.ccd_iterations) == (3, 35)

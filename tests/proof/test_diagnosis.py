@@ -75,14 +75,16 @@ def test_axes_of_a_free_joint_that_differ(name):
 
 
 def test_a_ball_joint_whose_axes_are_exchanged():
-    limb = '<body pos="{} {} 0"><joint type="ball" {}/><geom type="capsule" fromto="0 0 0 {} {} -.2" size=".03"/></body>'
+    limb = (
+        '<body pos="{} {} 0"><joint type="ball" {}/><geom type="capsule" fromto="0 0 0 {} {} -.2" size=".03"/></body>'
+    )
     thirds = [(0.2 * np.cos(a), 0.2 * np.sin(a)) for a in 2 * np.pi * np.arange(3) / 3]
 
     def model(friction):
         limbs = "".join(limb.format(x, y, friction, x, y) for x, y in thirds)
         return mujoco.MjModel.from_xml_string(
-            f'<mujoco><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/><body pos="0 0 .5"><freejoint/>'
-            f'<geom size=".1"/>{limbs}</body></worldbody></mujoco>'
+            '<mujoco><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/><body pos="0 0'
+            f' .5"><freejoint/><geom size=".1"/>{limbs}</body></worldbody></mujoco>'
         )
 
     third = next(s for s in derive(model("")).elements() if "third" in s.name)

@@ -210,7 +210,9 @@ def test_the_ant_of_gymnasium_by_hand():
     E[1, 1] = -1.0
     joints = {"hip_1": "hip_4", "ankle_1": "ankle_4", "hip_2": "hip_3", "ankle_2": "ankle_3"}
     found = next(
-        s for s in derive(model).elements() if np.allclose(s.R, E[:3, :3]) and np.allclose(s.frames[1, :3, :3], E[:3, :3])
+        s
+        for s in derive(model).elements()
+        if np.allclose(s.R, E[:3, :3]) and np.allclose(s.frames[1, :3, :3], E[:3, :3])
     )
     image = {model.joint(j).name: model.joint(int(found.joints[j])).name for j in range(model.njnt)}
     assert all(image[a] == b and image[b] == a for a, b in joints.items())
@@ -270,7 +272,9 @@ def test_reward_and_reset_of_a_gymnasium_environment():
 def test_bounds_of_actions_that_are_not_kept():
     env = gymnasium.make("Walker2d-v5")
     assert verify(env, states=8).holds
-    env.unwrapped.action_space = gymnasium.spaces.Box(np.array([-0.5, -1, -1, -1, -1, -1], np.float32), np.ones(6, np.float32))
+    env.unwrapped.action_space = gymnasium.spaces.Box(
+        np.array([-0.5, -1, -1, -1, -1, -1], np.float32), np.ones(6, np.float32)
+    )
     assert verify(env, states=8)[0].cause.id == "componentwise clip"
 
 

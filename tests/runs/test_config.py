@@ -56,7 +56,11 @@ def test_every_option_survives_a_file(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["yaml", "toml", "json"])
 def test_kinds_of_files(tmp_path, suffix):
-    text = {"yaml": "algo: sac\nn-envs: 3\n", "toml": 'algo = "sac"\nn-envs = 3\n', "json": '{"algo": "sac", "n-envs": 3}'}
+    text = {
+        "yaml": "algo: sac\nn-envs: 3\n",
+        "toml": 'algo = "sac"\nn-envs = 3\n',
+        "json": '{"algo": "sac", "n-envs": 3}',
+    }
     path = tmp_path / f"c.{suffix}"
     path.write_text(text[suffix])
     assert read_config_file(path) == {"algo": "sac", "n_envs": 3}

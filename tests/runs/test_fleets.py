@@ -137,7 +137,9 @@ def test_a_resumed_run_is_the_same_to_the_bit(run, tmp_path, lost):
         # then the configuration comes from the manifest, whose tables are sorted
         (again / lost).unlink()
     resumed = resume(again)
-    for (name, a), b in zip(run.model.policy.state_dict().items(), resumed.model.policy.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        run.model.policy.state_dict().items(), resumed.model.policy.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
     assert rows_of(again / "evaluations.csv") == rows_of(run.path / "evaluations.csv")
     assert {k: v for k, v in resumed.metrics.items() if k != "seconds"} == {

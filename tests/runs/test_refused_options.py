@@ -69,7 +69,9 @@ IMPOSSIBLE = {
         "target_entropy:low": "'target_entropy': 'low' .*'auto'",
         "ent_coef:automatic": "'ent_coef': 'automatic' .*'auto_0.1'",
         "replay_buffer_class:HerReplayBuffer": "'replay_buffer_class': HerReplayBuffer needs an environment with goals",
-        "replay_buffer_kwargs:{n_sampled_goal:4}": "'replay_buffer_kwargs': ReplayBuffer has no option 'n_sampled_goal'",
+        "replay_buffer_kwargs:{n_sampled_goal:4}": (
+            "'replay_buffer_kwargs': ReplayBuffer has no option 'n_sampled_goal'"
+        ),
         "action_noise:{sigma:-1}": r"'action_noise\.sigma': -1",
         "action_noise:{sgma:1}": "'action_noise': no option 'sgma'; did you mean 'sigma'",
         "action_noise:0.1": "'action_noise': 0.1 is not a table",
@@ -145,7 +147,9 @@ def test_what_counts_as_refused():
     assert refused(caught(lambda: ReplayBuffer(10, space, space, optimize_memory_usage=True)))
     # torch complains within a function of SB3
     buffer = ReplayBuffer(10, space, space, device="cpu")
-    assert not refused(caught(lambda: buffer.add(np.zeros(5), np.zeros(2), np.zeros(2), np.zeros(1), np.zeros(1), [{}])))
+    assert not refused(
+        caught(lambda: buffer.add(np.zeros(5), np.zeros(2), np.zeros(2), np.zeros(1), np.zeros(1), [{}]))
+    )
     assert not refused(caught(lambda: torch.zeros(2) @ torch.zeros(3)))
     assert not refused(ValueError("never raised"))
 
@@ -176,7 +180,8 @@ def test_zoo_and_python_forms_mean_the_same():
 
 
 @pytest.mark.parametrize(
-    ("algo", "network"), [("ppo", "frame"), ("sac", "vector"), ("td3", "frame"), ("ppo", "MlpPolicy"), ("sac", "MlpPolicy")]
+    ("algo", "network"),
+    [("ppo", "frame"), ("sac", "vector"), ("td3", "frame"), ("ppo", "MlpPolicy"), ("sac", "MlpPolicy")],
 )
 def test_runs_with_stock_options_resume_and_load(algo, network, tmp_path, capsys):
     critic = "vf" if algo == "ppo" else "qf"

@@ -30,7 +30,10 @@ from eqrl.runs.session import Session
 from eqrl.train import resume, train
 
 typed_env.register()
-COMMAND = "train --env tests/Point-v0 --n-envs 4 --rotations 0 --eval-freq 200 --eval-episodes 2 --num-threads 1 --no-progress"
+COMMAND = (
+    "train --env tests/Point-v0 --n-envs 4 --rotations 0 --eval-freq 200 --eval-episodes 2 --num-threads 1"
+    " --no-progress"
+)
 COMMAND += " -params n_steps:16 batch_size:64 --save-freq 100 -n 2000"
 
 
@@ -64,13 +67,17 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path):
     run = interrupted(tmp_path, "again", config(tmp_path))
     (run / "progress.csv").write_text((run / "progress.csv").read_text()[:-20])  # cut off in the middle of a row
     again = resume(run)
-    for (name, a), b in zip(whole.model.policy.state_dict().items(), again.model.policy.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        whole.model.policy.state_dict().items(), again.model.policy.state_dict().values(), strict=True
+    ):
         assert torch.equal(a, b), name
     tables = []
     for path in (whole.path, run):
         with (path / "evaluations.csv").open() as file:
             evaluations = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-        curves = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in read_rows(path / "progress.csv")]
+        curves = [
+            {k: v for k, v in row.items() if not k.startswith("time/")} for row in read_rows(path / "progress.csv")
+        ]
         tables.append((evaluations, curves))
     assert tables[0] == tables[1]
     assert len(tables[0][0]) == 4
@@ -435,7 +442,10 @@ def test_a_second_signal_ends_at_once(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    options = {"n_timesteps": 10_000_000, "hyperparams": {"n_steps": 100_000, "batch_size": 64}}  # a rollout that never ends
+    options = {
+        "n_timesteps": 10_000_000,
+        "hyperparams": {"n_steps": 100_000, "batch_size": 64},
+    }  # a rollout that never ends
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         train(config(tmp_path, **options, eval_freq=0))

@@ -54,7 +54,9 @@ class Watch(BaseCallback):
 def test_a_rollout_has_one_thread_and_an_update_all() -> None:
     env = eqrl.make_vec("eqrl/Reach-v0", 2, n_threads=1)
     watch = Watch()
-    PPO("MultiInputPolicy", env, n_steps=8, batch_size=16, n_epochs=1, device="cpu").learn(32, callback=[ShareCores(), watch])
+    PPO("MultiInputPolicy", env, n_steps=8, batch_size=16, n_epochs=1, device="cpu").learn(
+        32, callback=[ShareCores(), watch]
+    )
     assert watch.collecting == {1}
     assert watch.updating == {2}
     assert torch.get_num_threads() == 2

@@ -145,8 +145,12 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
     assert second.path == first.path
     assert second.model.num_timesteps >= 1024
     assert second.model._n_updates > first.model._n_updates
-    adam = (second.model.policy.optimizer if algo == "ppo" else second.model.critic.optimizer).state_dict()["state"][0]["step"]
-    before = (first.model.policy.optimizer if algo == "ppo" else first.model.critic.optimizer).state_dict()["state"][0]["step"]
+    adam = (second.model.policy.optimizer if algo == "ppo" else second.model.critic.optimizer).state_dict()["state"][0][
+        "step"
+    ]
+    before = (first.model.policy.optimizer if algo == "ppo" else first.model.critic.optimizer).state_dict()["state"][0][
+        "step"
+    ]
     assert adam > before
     with (first.path / "evaluations.csv").open() as file:
         times = [int(row["timesteps"]) for row in csv.DictReader(file)]
@@ -165,9 +169,16 @@ def test_resume_goes_on_where_it_was(tmp_path, algo):
 def test_rewards_are_normalised_and_resumed(tmp_path, algo):
     options = SMALL if algo == "ppo" else {"learning_starts": 64, "buffer_size": 2000, "gradient_steps": 1}
     normalize = {"norm_reward": True, "clip_reward": 5}
-    first = train(point(tmp_path, algo=algo, n_timesteps=512, augment=True, hyperparams={**options, "normalize": normalize}))
+    first = train(
+        point(tmp_path, algo=algo, n_timesteps=512, augment=True, hyperparams={**options, "normalize": normalize})
+    )
     before = first.model.get_vec_normalize_env()
-    assert (before.norm_obs, before.norm_reward, before.clip_reward, before.gamma) == (False, True, 5.0, first.model.gamma)
+    assert (before.norm_obs, before.norm_reward, before.clip_reward, before.gamma) == (
+        False,
+        True,
+        5.0,
+        first.model.gamma,
+    )
     assert before.ret_rms.count > 500
     model, _ = load_run(first.path)
     loaded = model.get_vec_normalize_env().ret_rms
@@ -214,7 +225,9 @@ def test_diverging_physics_stops_with_one_line_and_keeps_a_model(tmp_path, monke
     monkeypatch.setattr(Simulation, "step", kicked)
     monkeypatch.chdir(tmp_path)  # MuJoCo leaves a log of its warnings in the working directory
     config = point(tmp_path, env="eqrl/AntTarget-v0", n_timesteps=2048, save_freq=128)
-    with pytest.raises(UsageError, match=r"physics .*diverged \(member 2, .*last good model: .*what led there") as error:
+    with pytest.raises(
+        UsageError, match=r"physics .*diverged \(member 2, .*last good model: .*what led there"
+    ) as error:
         train(config)
     assert "\n" not in str(error.value)
     folder = next((tmp_path / "ppo").iterdir())
@@ -244,7 +257,10 @@ def test_a_signal_saves_and_exits_cleanly(tmp_path, capsys, monkeypatch, number)
     number = getattr(signal, number)
     before = signal.getsignal(number)
     threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), number)), daemon=True).start()
-    argv = "train --env tests/Point-v0 -n 10_000_000 --n-envs 4 --rotations 0 --eval-freq 0 --no-progress -params n_steps:32 batch_size:64"
+    argv = (
+        "train --env tests/Point-v0 -n 10_000_000 --n-envs 4 --rotations 0 --eval-freq 0 --no-progress -params"
+        " n_steps:32 batch_size:64"
+    )
     assert main(argv.split()) == 75
     out = capsys.readouterr().out
     assert "eqrl train --resume logs/ppo/tests-Point-v0_1" in out
@@ -290,14 +306,20 @@ def test_stock_policy_takes_the_same_widths(tmp_path):
             {"rollout_buffer_class": "SymmetricRolloutBuffer", "rollout_buffer_kwargs": {"log_prob": "recompute"}},
             "rollout_buffer",
         ),
-        ("sac", {"replay_buffer_class": "SymmetricReplayBuffer", "replay_buffer_kwargs": {"group": "SO2"}}, "replay_buffer"),
+        (
+            "sac",
+            {"replay_buffer_class": "SymmetricReplayBuffer", "replay_buffer_kwargs": {"group": "SO2"}},
+            "replay_buffer",
+        ),
         ("td3", {"replay_buffer_class": "SymmetricReplayBuffer"}, "replay_buffer"),
     ],
 )
 def test_baselines_that_learn_the_symmetry(tmp_path, algo, hyperparams, kind):
     """Buffers by name and the mirror loss; the run can be loaded and resumed."""
     common = (
-        {"n_steps": 32, "batch_size": 32} if algo == "ppo" else {"learning_starts": 50, "batch_size": 16, "gradient_steps": 1}
+        {"n_steps": 32, "batch_size": 32}
+        if algo == "ppo"
+        else {"learning_starts": 50, "batch_size": 16, "gradient_steps": 1}
     )
     config = Config(
         algo=algo,

@@ -64,7 +64,9 @@ class Chain(Task):
         for k in range(int(self.links)):
             body = body.add_body(name=f"link {k}", pos=[0, 0, -_LINK if k else 0])
             body.add_joint(name=f"joint {k}", type=mujoco.mjtJoint.mjJNT_BALL, damping=[0.01, 0, 0])
-            body.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=[0, 0, 0, 0, 0, -_LINK], size=[0.02, 0, 0], density=300.0)
+            body.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=[0, 0, 0, 0, 0, -_LINK], size=[0.02, 0, 0], density=300.0
+            )
         body.add_site(name="tip", pos=[0, 0, -_LINK])
         add_camera(spec, (0.0, -2.5, 1.2), (0.0, 0.0, 0.8), fovy=45)
         return spec
@@ -113,7 +115,9 @@ class SlottedChain(Chain):
         Field("goal", "1x1o", horizontal=True, role="goal", unit="m", description="goal relative to the hand"),
         Field("real", "1x0e", entities="links", description="1 where there is a link, 0 in a slot of padding"),
         Field("parent", f"{_SLOTS}x0e", entities="links", role="parent", description="the link that it hangs on"),
-        Field("where", "1x1o", entities="links", role="position", unit="m", description="position relative to the hand"),
+        Field(
+            "where", "1x1o", entities="links", role="position", unit="m", description="position relative to the hand"
+        ),
     )
 
     def observe(self, world: World) -> dict[str, Floats]:

@@ -37,7 +37,9 @@ S3 = finite_group(
 # a rotation of the body by 120 degrees is not a signed permutation of its axes, and it permutes three legs
 _THIRD = np.array([[-0.5, -(0.75**0.5), 0.0], [0.75**0.5, -0.5, 0.0], [0.0, 0.0, 1.0]])
 TRIPOD = Group(
-    "SO2 x C3", "SO2", (Generator.of("third of a turn of the body", None, {"legs": np.eye(4)[[2, 0, 1, 3]], "body": _THIRD}),)
+    "SO2 x C3",
+    "SO2",
+    (Generator.of("third of a turn of the body", None, {"legs": np.eye(4)[[2, 0, 1, 3]], "body": _THIRD}),),
 )
 # a mirror exchanges up and down together with legs; a half turn about a horizontal axis exchanges up and down alone
 UPSIDE_DOWN = Group(

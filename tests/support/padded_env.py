@@ -15,7 +15,9 @@ Array = NDArray[np.float32]
 SIZES = (2, 4)  # members of the two kinds of swarms
 
 
-def representations(slots: int = 5, exchangeable: bool = True, group: Group = O2) -> tuple[Representation, Representation]:
+def representations(
+    slots: int = 5, exchangeable: bool = True, group: Group = O2
+) -> tuple[Representation, Representation]:
     """Observation and action of a swarm; every kind of field that a set may have."""
     swarm = EntitySet("swarm", ("member",) * slots, exchangeable=exchangeable)
     observed = EntitySet("swarm", ("member",) * slots, mask="real", exchangeable=exchangeable)

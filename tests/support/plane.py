@@ -19,7 +19,8 @@ class Plane(gymnasium.Env[Any, Any]):
 
     Args:
         group: what the spaces declare.
-        wrong: whether the force is declared as two numbers that do not turn, which is the mistake of a map without its sign.
+        wrong: whether the force is declared as two numbers that do not turn, which is the mistake of a map without its
+            sign.
         race: whether it shall be fast.
         length: steps of an episode.
     """

@@ -59,10 +59,12 @@ def robot_dog(option="", friction="0.2"):
         option=option,
         friction=friction,
         legs="".join(
-            _LEG.format(leg=leg, x=x, y=y, s="" if y > 0 else "-", o="-" if y > 0 else "") for leg, (x, y) in legs.items()
+            _LEG.format(leg=leg, x=x, y=y, s="" if y > 0 else "-", o="-" if y > 0 else "")
+            for leg, (x, y) in legs.items()
         ),
         motors="".join(
-            f'<motor name="{j}" joint="{j}" ctrlrange="-{reach[j.split("_")[1]]} {reach[j.split("_")[1]]}"/>' for j in joints
+            f'<motor name="{j}" joint="{j}" ctrlrange="-{reach[j.split("_")[1]]} {reach[j.split("_")[1]]}"/>'
+            for j in joints
         ),
         sensors="".join(f'<jointpos name="{j}_pos" joint="{j}"/><jointvel name="{j}_vel" joint="{j}"/>' for j in joints)
         + "".join(f'<touch name="{leg}_touch" site="{leg}_foot"/>' for leg in legs),

@@ -16,8 +16,8 @@ from eqrl.symmetry import Group, Representation
 class TokenAttention(Backbone):
     """One layer of masked attention in every set, on true scalars and polar vectors; commutes with O(3) and exchanges.
 
-    The invariants of a token are its scalars and the inner products of its vectors, its position relative to the mean of
-    the others, and the global vectors. Output vectors are combinations of the same vectors.
+    The invariants of a token are its scalars and the inner products of its vectors, its position relative to the mean
+    of the others, and the global vectors. Output vectors are combinations of the same vectors.
     """
 
     label: ClassVar[str] = "tokens"
@@ -89,7 +89,8 @@ class TokenAttention(Backbone):
         n = tokens.mask.shape[1]
         spots = tokens.vectors.new_zeros(*tokens.mask.shape, 3) if tokens.positions is None else tokens.positions
         vectors = torch.cat(
-            [tokens.vectors, (spots - _mean(spots, tokens.mask))[:, :, None], outer.vectors.expand(-1, n, -1, -1)], dim=2
+            [tokens.vectors, (spots - _mean(spots, tokens.mask))[:, :, None], outer.vectors.expand(-1, n, -1, -1)],
+            dim=2,
         )
         h = self.encode[name](torch.cat([tokens.scalars, outer.scalars.expand(-1, n, -1), _gram(vectors)], dim=-1))
         q, k, v = self.attend[name](h).chunk(3, dim=-1)

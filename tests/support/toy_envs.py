@@ -48,7 +48,9 @@ class PointMass(gymnasium.Env[Array, Array]):
 
 
 _SWAP = np.eye(4)[[1, 0, 3, 2]]
-MIRRORED_JOINTS = Group("SO2 with mirror", "SO2", (Generator.of("mirror", np.diag([1.0, -1.0, 1.0]), {"joints": -_SWAP}),))
+MIRRORED_JOINTS = Group(
+    "SO2 with mirror", "SO2", (Generator.of("mirror", np.diag([1.0, -1.0, 1.0]), {"joints": -_SWAP}),)
+)
 
 
 class Walker(gymnasium.Env[Array, Array]):

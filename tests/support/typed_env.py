@@ -15,7 +15,9 @@ class Point(gymnasium.Env):
         self.observation_space = TypedBox(POSITION)
         self.action_space = TypedBox(POSITION, -1.0, 1.0)
         if cube:
-            self.action_space = gymnasium.spaces.Box(-np.array([1.0, 2.0], np.float32), np.array([1.0, 2.0], np.float32))
+            self.action_space = gymnasium.spaces.Box(
+                -np.array([1.0, 2.0], np.float32), np.array([1.0, 2.0], np.float32)
+            )
         self.nan_at, self.leaky, self.steps = nan_at, leaky, 0
 
     def reset(self, *, seed=None, options=None):

@@ -139,7 +139,9 @@ def test_mask_index_tells_entities_and_both_ends_of_edges():
     edges = index[rep.slices["parent"]].reshape(4, 4, 2)
     assert np.array_equal(edges[..., 0], start + np.arange(4)[:, None] + np.zeros((4, 4), int))
     assert np.array_equal(edges[..., 1], edges[..., 0].T)
-    action = Representation((Field("torque", "1x0e", "links"), Field("push", "1x1o")), (replace(LINKS, mask=None),), MIRROR)
+    action = Representation(
+        (Field("torque", "1x0e", "links"), Field("push", "1x1o")), (replace(LINKS, mask=None),), MIRROR
+    )
     assert mask_index(action, rep)[:, 0].tolist() == [start, start + 1, start + 2, start + 3, -1, -1, -1]
     assert (mask_index(action) == -1).all()
     other = Representation((Field("torque", "1x0e", "links"),), (EntitySet("links", ("upper", "lower")),), SO2)
@@ -200,7 +202,9 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="'p' has role 'position' and so needs an entity set"):
         over(Field("p", "1x1o", role="position"))
     with pytest.raises(ValueError, match="several fields with role 'parent'"):
-        robot() + Representation((Field("other", "4x0e", "links", role="parent"),), (replace(LINKS, mask=None),), MIRROR)
+        robot() + Representation(
+            (Field("other", "4x0e", "links", role="parent"),), (replace(LINKS, mask=None),), MIRROR
+        )
     with pytest.raises(ValueError, match="'mirror' exchanges entities of 'links', which is exchangeable"):
         robot(exchangeable=True)
     third = np.array([[-0.5, -(0.75**0.5), 0], [0.75**0.5, -0.5, 0], [0, 0, 1]])

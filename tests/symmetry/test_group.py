@@ -31,7 +31,9 @@ def test_axioms_hold_for_random_elements(group):
 def test_finite_groups_close_to_their_order(group, order):
     assert group.order == order
     elements = group.elements()
-    seen = {tuple(np.concatenate([m[i].numpy().ravel() for m in matrices(elements)]).round(9) + 0.0) for i in range(order)}
+    seen = {
+        tuple(np.concatenate([m[i].numpy().ravel() for m in matrices(elements)]).round(9) + 0.0) for i in range(order)
+    }
     assert len(seen) == order
 
 

@@ -43,7 +43,9 @@ def test_transform_is_a_homomorphism(group):
     rep = Representation(RICH, (LEGS,), group)
     a, b = group.sample(8, rng=1), group.sample(8, rng=2)
     x = torch.randn(8, rep.dim, dtype=torch.float64)
-    torch.testing.assert_close(rep.transform(rep.transform(x, b), a), rep.transform(x, a.compose(b)), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        rep.transform(rep.transform(x, b), a), rep.transform(x, a.compose(b)), atol=1e-12, rtol=0
+    )
     torch.testing.assert_close(rep.transform(rep.transform(x, a), a.inverse()), x, atol=1e-12, rtol=0)
     matrix = rep.matrix(a)
     torch.testing.assert_close(torch.einsum("bij,bj->bi", matrix, x), rep.transform(x, a), atol=1e-12, rtol=0)
@@ -123,7 +125,12 @@ def test_wrong_length_is_refused():
 
 def test_orbits_know_what_may_be_scaled_and_shifted():
     rep = Representation(
-        (Field("h", "0e"), Field("v", "1o"), Field("hip", "0o", entities="legs"), Field("ankle", "0e", entities="legs")),
+        (
+            Field("h", "0e"),
+            Field("v", "1o"),
+            Field("hip", "0o", entities="legs"),
+            Field("ankle", "0e", entities="legs"),
+        ),
         (LEGS,),
         ANT,
     )
@@ -146,7 +153,9 @@ def test_orbit_scales_commute_with_the_group(group):
     scale = torch.rand(partition.count, dtype=torch.float64)[partition.index]
     offset = (torch.rand(partition.count, dtype=torch.float64) * partition.offset)[partition.index]
     x, g = torch.randn(8, rep.dim, dtype=torch.float64), group.sample(8, rng=0)
-    torch.testing.assert_close(rep.transform(x * scale + offset, g), rep.transform(x, g) * scale + offset, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        rep.transform(x * scale + offset, g), rep.transform(x, g) * scale + offset, atol=1e-12, rtol=0
+    )
 
 
 def test_typed_box_survives_pickling_and_compares_its_type():
@@ -167,9 +176,16 @@ def test_pickled_spaces_hold_no_tensors():
             assert not isinstance(thing, torch.Tensor)
 
     for group in (ANT, O2, SO3):
-        box = TypedBox(Representation(RICH if group == ANT else (Field("v", "1o"),), (LEGS,) if group == ANT else (), group))
+        box = TypedBox(
+            Representation(RICH if group == ANT else (Field("v", "1o"),), (LEGS,) if group == ANT else (), group)
+        )
         box.sample()
-        _ = group.cosets, group.is_subgroup_of(SO3), orbits(box.representation), box.representation.matrix(group.sample(rng=0))
+        _ = (
+            group.cosets,
+            group.is_subgroup_of(SO3),
+            orbits(box.representation),
+            box.representation.matrix(group.sample(rng=0)),
+        )
         NoTensors(io.BytesIO()).dump(box)
         assert pickle.loads(pickle.dumps(box)).representation.group.is_subgroup_of(group)
 
@@ -215,7 +231,9 @@ def test_one_entry_of_a_dict_can_mask_all_of_them():
     masked, plain = EntitySet("limbs", ("limb",) * 3, mask="real"), EntitySet("limbs", ("limb",) * 3)
     total = direct_sum(
         {
-            "b": Representation((Field("real", "0e", entities="limbs"), Field("p", "1o", entities="limbs")), (masked,), SO2),
+            "b": Representation(
+                (Field("real", "0e", entities="limbs"), Field("p", "1o", entities="limbs")), (masked,), SO2
+            ),
             "a": Representation((Field("goal", "1o", entities="limbs"),), (plain,), SO2),
         }
     )

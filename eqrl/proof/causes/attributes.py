@@ -138,7 +138,9 @@ def _actuators(model: mujoco.MjModel, symmetry: Symmetry, fields: set[str]) -> N
     if "gainprm" in fields:
         _propagate(images, model.actuator_gainprm, lambda k, _: actuation.gain(k, int(images[k]), senses[k], signs[k]))
     if "biasprm" in fields:
-        _propagate(images, model.actuator_biasprm, lambda k, _: actuation.bias(k, int(images[k]), senses[k], offsets[k]))
+        _propagate(
+            images, model.actuator_biasprm, lambda k, _: actuation.bias(k, int(images[k]), senses[k], offsets[k])
+        )
 
 
 def _inertia(model: mujoco.MjModel, symmetry: Symmetry) -> None:

@@ -109,7 +109,9 @@ def with_controls(symmetry: Symmetry, before: Symmetry) -> Iterator[Symmetry]:
         image = int(symmetry.joints[j])
         if image in on:
             actuators[k] = on[image]
-            signs[k] *= symmetry.joint_signs[j] * before.joint_signs[j] if symmetry.joints[j] == before.joints[j] else 1.0
+            signs[k] *= (
+                symmetry.joint_signs[j] * before.joint_signs[j] if symmetry.joints[j] == before.joints[j] else 1.0
+            )
     likewise = symmetry.map(actuators=lambda _: actuators, ctrl_signs=lambda _: signs)
     yield likewise
     # where two actuators were exchanged together with their signs
@@ -162,7 +164,9 @@ def _fields(symmetry: Symmetry) -> dict[str, Any]:
 
 def _sign_cause(kind: str, names: list[str]) -> Cause:
     plural = "s" if len(names) > 1 else ""
-    return Cause(f"wrong sign of {kind}{plural} {', '.join(names)}", f"change the sign of {', '.join(names)} in the map")
+    return Cause(
+        f"wrong sign of {kind}{plural} {', '.join(names)}", f"change the sign of {', '.join(names)} in the map"
+    )
 
 
 def _swap_cause(kind: str, a: str, b: str) -> Cause:

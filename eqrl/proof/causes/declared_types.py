@@ -24,7 +24,12 @@ _SHOWN = 3
 
 
 def typing_cause(
-    rep: Representation, name: str, g: Element, before: Floats, after: Floats, bodies: Mapping[str, Floats] | None = None
+    rep: Representation,
+    name: str,
+    g: Element,
+    before: Floats,
+    after: Floats,
+    bodies: Mapping[str, Floats] | None = None,
 ) -> Cause:
     """Why a field does not turn as declared.
 
@@ -52,7 +57,8 @@ def typing_cause(
             if fits(rep.transform(before, with_body)[:, where]):
                 return _frame_cause(
                     name,
-                    f"it turns with the axes of body {body}: give it a frame, an entity set of size 3 whose matrices are those of the axes",
+                    f"it turns with the axes of body {body}: give it a frame, an entity set of size 3 whose matrices"
+                    " are those of the axes",
                 )
     return _entry_cause(rep, name, g, before, after)
 
@@ -86,7 +92,8 @@ def _retyped(field: Field, known: Sequence[str]) -> Iterator[tuple[Field, Cause]
             still,
             _frame_cause(
                 field.name,
-                f"it stays as it is, as what is measured along a body's own axes does; declare it as {still.irreps}, or give it a frame",
+                f"it stays as it is, as what is measured along a body's own axes does; declare it as {still.irreps}, or"
+                " give it a frame",
             ),
         )
     if len(field.copies) > 1:
@@ -114,7 +121,9 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
     if not inside.unexplained:
         wrong = np.flatnonzero(np.abs(inside.matrix - declared).max(axis=1) > _FLOAT32)
         wrong = wrong[~agreeing(before[:, where] @ declared.T, after[:, where])[wrong]]
-        images = "; ".join(f"entry {i} is {_row(inside.matrix[i])}, declared is {_row(declared[i])}" for i in wrong[:_SHOWN])
+        images = "; ".join(
+            f"entry {i} is {_row(inside.matrix[i])}, declared is {_row(declared[i])}" for i in wrong[:_SHOWN]
+        )
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         field = rep.field(name)
         over = f" (entity set {field.entities!r})" if field.entities else ""
@@ -129,8 +138,8 @@ def _entry_cause(rep: Representation, name: str, g: Element, before: Floats, aft
         owner = next(n for n, s in rep.slices.items() if s.start <= j < s.stop)
         return Cause(
             f"wrong order or size of fields at {name}",
-            f"in the transformed world entry {i - where.start} of field {name} is entry {j - rep.slices[owner].start} of field {owner}; "
-            "compare the order and the sizes of the fields with the observation",
+            f"in the transformed world entry {i - where.start} of field {name} is entry {j - rep.slices[owner].start}"
+            f" of field {owner}; compare the order and the sizes of the fields with the observation",
         )
     return Cause(
         f"type of observation {name}",

@@ -44,8 +44,8 @@ _MORE_STEPS = 5
 def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Level = "dynamic") -> Cause:
     """Find the cause of a violation.
 
-    First the map is tried on bare kinematics: if bodies do not go where it says, signs, exchanges and the axial rule are
-    tried. If they do, the world (friction cone, gravity, wind, ...), the controls' map, single attributes and whole
+    First the map is tried on bare kinematics: if bodies do not go where it says, signs, exchanges and the axial rule
+    are tried. If they do, the world (friction cone, gravity, wind, ...), the controls' map, single attributes and whole
     mechanisms follow.
 
     Args:
@@ -57,7 +57,11 @@ def diagnose(trial: Trial, symmetry: Symmetry, violation: Violation, level: Leve
     if level == "kinematic":
         few = _smaller(trial, violation)
         wrong = misplaced(few, symmetry)
-        return _map_cause(few, symmetry, wrong, level) if wrong.any() else _map_of(violation, "compare the map with the model")
+        return (
+            _map_cause(few, symmetry, wrong, level)
+            if wrong.any()
+            else _map_of(violation, "compare the map with the model")
+        )
     shown = _shortened(trial, symmetry, violation)
     if shown is None:
         return _unknown(violation)

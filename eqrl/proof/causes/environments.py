@@ -59,7 +59,10 @@ def _twins(world: Any, g: Element) -> Iterator[tuple[Cause, Any]]:
     for one in (*world_interventions(model, R), *root_interventions(model)):
         yield one.cause, world.on_model(one.on(model))
     yield Cause("wind", "a constant external force blows on a body; switch it off"), world.on_model(model, forces=False)
-    yield Cause("solver tolerance", 'use the Newton solver and tolerance="1e-12"'), world.on_model(with_exact_solver(model))
+    yield (
+        Cause("solver tolerance", 'use the Newton solver and tolerance="1e-12"'),
+        world.on_model(with_exact_solver(model)),
+    )
     yield (
         Cause("collider", "of the points that flat faces share MuJoCo chooses some; use spheres or capsules"),
         world.on_model(converged(model)),

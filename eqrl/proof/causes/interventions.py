@@ -35,12 +35,16 @@ def world_interventions(model: mujoco.MjModel, R: Floats) -> Iterator[Interventi
     option = model.opt
     if option.cone == mujoco.mjtCone.mjCONE_PYRAMIDAL:
         yield Intervention(
-            Cause("pyramidal friction cone", 'use <option cone="elliptic"/>: the pyramid\'s edges are special directions'),
+            Cause(
+                "pyramidal friction cone", 'use <option cone="elliptic"/>: the pyramid\'s edges are special directions'
+            ),
             _set("cone", mujoco.mjtCone.mjCONE_ELLIPTIC),
         )
     if _turned(option.gravity, R):
         upright = _straightened(option.gravity, R)
-        tilted = np.linalg.norm(upright) > 0.5 * np.linalg.norm(option.gravity) or not _turned(np.array([0.0, 0.0, 1.0]), R)
+        tilted = np.linalg.norm(upright) > 0.5 * np.linalg.norm(option.gravity) or not _turned(
+            np.array([0.0, 0.0, 1.0]), R
+        )
         straight = upright if np.linalg.norm(upright) > 0 else np.array([0.0, 0.0, -np.linalg.norm(option.gravity)])
         if tilted:
             yield Intervention(
@@ -53,7 +57,9 @@ def world_interventions(model: mujoco.MjModel, R: Floats) -> Iterator[Interventi
                 _set_vector("gravity", np.zeros(3)),
             )
     if np.any(option.wind) and (option.density > 0 or option.viscosity > 0):
-        yield Intervention(Cause("wind", f"wind is ({_words(option.wind)}); set it to zero"), _set_vector("wind", np.zeros(3)))
+        yield Intervention(
+            Cause("wind", f"wind is ({_words(option.wind)}); set it to zero"), _set_vector("wind", np.zeros(3))
+        )
     if option.density > 0 or option.viscosity > 0:
         yield Intervention(
             Cause("fluid drag", "set density and viscosity to zero, or give shapes that are symmetric"), _no_fluid
@@ -72,19 +78,25 @@ def part_interventions(model: mujoco.MjModel) -> Iterator[Intervention]:
             _coarse("equality constraints", "compare their anchors and coefficients"), _off(_DISABLE.mjDSBL_EQUALITY)
         )
     if model.jnt_limited.any() or model.tendon_limited.any():
-        yield Intervention(_coarse("joint limits", "give a joint and its image the same range"), _off(_DISABLE.mjDSBL_LIMIT))
+        yield Intervention(
+            _coarse("joint limits", "give a joint and its image the same range"), _off(_DISABLE.mjDSBL_LIMIT)
+        )
     if model.nu:
         clip = Cause(
             "actuator clip", "give an actuator and its image the same ctrlrange and forcerange, in the sense of the map"
         )
         yield Intervention(clip, _no_clip)
-        yield Intervention(_coarse("actuators", "compare gains, gears and transmissions"), _off(_DISABLE.mjDSBL_ACTUATION))
+        yield Intervention(
+            _coarse("actuators", "compare gains, gears and transmissions"), _off(_DISABLE.mjDSBL_ACTUATION)
+        )
     if hasattr(_DISABLE, "mjDSBL_SPRING"):
         yield Intervention(_coarse("springs", "compare stiffness and springref"), _off(_DISABLE.mjDSBL_SPRING))
         yield Intervention(_coarse("dampers", "compare damping"), _off(_DISABLE.mjDSBL_DAMPER))
     if model.dof_frictionloss.any() or model.tendon_frictionloss.any():
         yield Intervention(_coarse("dry friction", "compare frictionloss"), _off(_DISABLE.mjDSBL_FRICTIONLOSS))
-    yield Intervention(_coarse("contacts", "compare shapes, friction and contact filters"), _off(_DISABLE.mjDSBL_CONTACT))
+    yield Intervention(
+        _coarse("contacts", "compare shapes, friction and contact filters"), _off(_DISABLE.mjDSBL_CONTACT)
+    )
 
 
 def all_of(interventions: Sequence[Intervention]) -> Intervention:

@@ -30,7 +30,8 @@ def root_interventions(model: mujoco.MjModel) -> Iterator[Intervention]:
             model,
             _with(joints, lambda j: model.dof_dampingpoly[_dofs(model, j)].any()),
             Cause(
-                f"nonlinear damping of a {word}", "give {} a single damping coefficient: higher powers act on each axis apart"
+                f"nonlinear damping of a {word}",
+                "give {} a single damping coefficient: higher powers act on each axis apart",
             ),
             _zero("dof_dampingpoly"),
         )
@@ -42,7 +43,8 @@ def root_interventions(model: mujoco.MjModel) -> Iterator[Intervention]:
                 _level(name),
             )
     springs = _with(
-        np.flatnonzero(model.jnt_type == _FREE), lambda j: model.jnt_stiffness[j] > 0 or model.jnt_stiffnesspoly[j].any()
+        np.flatnonzero(model.jnt_type == _FREE),
+        lambda j: model.jnt_stiffness[j] > 0 or model.jnt_stiffnesspoly[j].any(),
     )
     yield from _removed(model, springs, Cause("spring on the root", "set stiffness 0 on {}"), _loosen)
 

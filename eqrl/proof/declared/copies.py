@@ -1,8 +1,8 @@
 """A copy of an environment with a simulation of its own, wherever the environment holds it.
 
-Most environments keep ``model`` and ``data`` as plain attributes. Others wrap a second environment and show its simulation
-through read-only properties, or hold a ``sim`` or ``physics`` object. So everything that an instance holds is copied once,
-references among the copies are kept, and every reference to the simulation becomes one to its copy.
+Most environments keep ``model`` and ``data`` as plain attributes. Others wrap a second environment and show its
+simulation through read-only properties, or hold a ``sim`` or ``physics`` object. So everything that an instance holds
+is copied once, references among the copies are kept, and every reference to the simulation becomes one to its copy.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def simulation_of(env: gymnasium.Env[Any, Any]) -> mujoco.MjData | None:
     held = {id(x): (path, x) for path, x in _walk(env) if isinstance(x, mujoco.MjData)}
     if len(held) > 1:
         raise DeclarationError(
-            f"{type(env).__name__} holds {len(held)} MuJoCo simulations ({', '.join(path for path, _ in held.values())}) and has no "
-            "attribute `data`; give it properties `model` and `data` that show the one to try symmetries on"
+            f"{type(env).__name__} holds {len(held)} MuJoCo simulations"
+            f" ({', '.join(path for path, _ in held.values())}) and has no attribute `data`; give it properties `model`"
+            " and `data` that show the one to try symmetries on"
         )
     return next((x for _, x in held.values()), None)
 
@@ -56,22 +57,24 @@ def copy_environment(
         env: an environment, with or without wrappers.
         model: what the copy simulates instead of a copy of the environment's model.
 
-    The copy has random numbers of its own and does not render. It is not made with ``deepcopy``: Gymnasium's environments
-    rebuild themselves from their arguments there, and would forget a changed model.
+    The copy has random numbers of its own and does not render. It is not made with ``deepcopy``: Gymnasium's
+    environments rebuild themselves from their arguments there, and would forget a changed model.
 
     Raises:
         DeclarationError: if the simulation cannot be copied along.
     """
     data = simulation_of(env.unwrapped)
-    copier = _Copier((x for _, x in _walk(env)), {id(data.model): model} if data is not None and model is not None else {})
+    copier = _Copier(
+        (x for _, x in _walk(env)), {id(data.model): model} if data is not None and model is not None else {}
+    )
     twin = copier.copy(env)
     if data is None:
         return twin, None
     if id(data) not in copier.copies:
         raise DeclarationError(
-            f"`data` of {type(env.unwrapped).__name__} is not held by the environment itself but by its class or module, so that symmetries "
-            "cannot be tried on a copy; keep model and data in attributes of the instance, or declare the fields: "
-            "with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
+            f"`data` of {type(env.unwrapped).__name__} is not held by the environment itself but by its class or"
+            " module, so that symmetries cannot be tried on a copy; keep model and data in attributes of the instance,"
+            " or declare the fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
         )
     return twin, copier.copies[id(data)]
 
@@ -147,7 +150,9 @@ def _filled(cell: types.CellType) -> bool:
 class _Copier:
     def __init__(self, everything: Iterator[Any], given: Mapping[int, Any]) -> None:
         self.copies: dict[int, Any] = dict(given)
-        self._originals = [x for x in everything if isinstance(x, mujoco.MjModel | mujoco.MjData)]  # alive, so ids are theirs
+        self._originals = [
+            x for x in everything if isinstance(x, mujoco.MjModel | mujoco.MjData)
+        ]  # alive, so ids are theirs
         for model in self._originals:
             if isinstance(model, mujoco.MjModel) and id(model) not in given:
                 self.copies[id(model)] = copy.copy(model)
@@ -180,7 +185,9 @@ class _Copier:
         if isinstance(x, types.MethodType):
             return types.MethodType(x.__func__, self.copy(x.__self__))
         if isinstance(x, partial):
-            return partial(self.copy(x.func), *map(self.copy, x.args), **{k: self.copy(v) for k, v in x.keywords.items()})
+            return partial(
+                self.copy(x.func), *map(self.copy, x.args), **{k: self.copy(v) for k, v in x.keywords.items()}
+            )
         if isinstance(x, types.FunctionType):
             return self._function(x)
         if match := _VIEWS.fullmatch(type(x).__name__):

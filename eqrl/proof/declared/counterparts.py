@@ -1,7 +1,7 @@
 """Which symmetry of a model a declared generator means.
 
-A generator says what it does to the world and to entity sets that only the declaration knows. The model's symmetries that
-do the same to the world are its candidates; the one that explains most of what is observed is meant.
+A generator says what it does to the world and to entity sets that only the declaration knows. The model's symmetries
+that do the same to the world are its candidates; the one that explains most of what is observed is meant.
 """
 
 from __future__ import annotations

@@ -104,10 +104,13 @@ class DeclaredWorld(TypedTwin):
             if gap > max(_ATOL, CHAOS_FACTOR * rest):
                 control = counterpart.candidate.motion.control
                 cause = Cause(
-                    f"type of action {field}", f"field {field} does not act on the model as declared; compare order and signs"
+                    f"type of action {field}",
+                    f"field {field} does not act on the model as declared; compare order and signs",
                 )
                 direct = len(control) == self.actions.dim
-                if direct and self._action_gap(drawn, drawn @ control.T, counterpart) <= max(_ATOL, CHAOS_FACTOR * rest):
+                if direct and self._action_gap(drawn, drawn @ control.T, counterpart) <= max(
+                    _ATOL, CHAOS_FACTOR * rest
+                ):
                     cause = typing_cause(self.actions, field, g, drawn, drawn @ control.T, counterpart.axes)
                 return Objection(f"action {field}", gap, cause)
         return None

@@ -2,7 +2,8 @@
 
 A unit quaternion and its opposite are the same pose, so that a symmetry acts on quaternions up to a sign only. Here the
 sign is chosen once for each symmetry, which makes the action linear: ``q -> p_R q p_O^-1`` with fixed p. The group that
-such matrices generate may then hold "every quaternion changes its sign" besides, which moves nothing and is a true symmetry.
+such matrices generate may then hold "every quaternion changes its sign" besides, which moves nothing and is a true
+symmetry.
 """
 
 from __future__ import annotations

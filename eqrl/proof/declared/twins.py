@@ -36,8 +36,9 @@ def twin_of(env: gymnasium.Env[Any, Any]) -> Twin:
     if hasattr(base, "state") or type(base).__module__.startswith("gymnasium.envs.classic_control"):
         return VectorTwin(base)
     raise DeclarationError(
-        f"{type(base).__name__} has neither a MuJoCo `model` and `data` nor a `state` vector, so that no symmetry can be tried on "
-        "it; declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...], group=...)"
+        f"{type(base).__name__} has neither a MuJoCo `model` and `data` nor a `state` vector, so that no symmetry can"
+        " be tried on it; declare its fields: with_symmetry(env, observation=[Field(...), ...], action=[...],"
+        " group=...)"
     )
 
 
@@ -90,8 +91,8 @@ class Twin(ABC):
         """The observation of the current state."""
         if self.observer is None:
             raise DeclarationError(
-                f"{type(self.env).__name__} has no method that observes a state without arguments ({', '.join(_OBSERVERS)}), which "
-                "inference needs"
+                f"{type(self.env).__name__} has no method that observes a state without arguments"
+                f" ({', '.join(_OBSERVERS)}), which inference needs"
             )
         return self._finite(self.observer())
 

@@ -40,13 +40,16 @@ class TypedTwin(MujocoTwin):
         self._source = env
         self.name = type(env.unwrapped).__name__
         self.observation_space, self.action_space = env.observation_space, copy.deepcopy(env.action_space)
-        self.observations, self.actions = representation_of(self.observation_space), representation_of(self.action_space)
+        self.observations, self.actions = (
+            representation_of(self.observation_space),
+            representation_of(self.action_space),
+        )
         try:
             if simulation_of(env.unwrapped) is None:
                 raise TypeError(
-                    f"{self.name} is typed from outside, but cannot be checked: it has no MuJoCo simulation that could be set to a "
-                    "state and its image. Give it the methods of eqrl.proof.SymmetricWorld (get_state, set_state, "
-                    "transform_state, state_difference, nudge_state, observe, contacts)"
+                    f"{self.name} is typed from outside, but cannot be checked: it has no MuJoCo simulation that could"
+                    " be set to a state and its image. Give it the methods of eqrl.proof.SymmetricWorld (get_state,"
+                    " set_state, transform_state, state_difference, nudge_state, observe, contacts)"
                 )
             super().__init__(without_bookkeeping(env), model)
         except DeclarationError as error:
@@ -148,9 +151,9 @@ class TypedTwin(MujocoTwin):
         if (changed := np.flatnonzero((first != again).any(axis=0))).size:
             layers = ", ".join(layer_names(self._source))
             raise TypeError(
-                f"{self.name} cannot be checked: its observation {self._field_at(int(changed[0]))} depends on more than the "
-                f"simulation's state and the environment's own numbers, such as what was seen before or chance (layers: {layers}); "
-                "check the environment below such wrappers"
+                f"{self.name} cannot be checked: its observation {self._field_at(int(changed[0]))} depends on more than"
+                " the simulation's state and the environment's own numbers, such as what was seen before or chance"
+                f" (layers: {layers}); check the environment below such wrappers"
             )
 
     def _field_at(self, entry: int) -> str:
