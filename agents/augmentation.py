@@ -61,7 +61,10 @@ class RandomRotation(VecEnvWrapper):
         self.venv.step_async(np.einsum("nji,nj->ni", self._turn_action, actions).astype(actions.dtype))
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Receive a step. The last observation of an episode still has its orientation; the next episode gets a new one."""
+        """Receive a step. The last observation of an episode still has its orientation.
+
+        The next episode gets a new one.
+        """
         observations, rewards, dones, infos = self.venv.step_wait()
         ended, infos = np.flatnonzero(dones), list(infos)
         for i in ended:

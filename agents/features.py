@@ -85,7 +85,7 @@ class TypedFeatures(BaseFeaturesExtractor):
         return self.norm(x)  # type: ignore[no-any-return]
 
     def observe_minibatch(self, observation: Observation) -> Tensor:
-        """``observe`` for a gradient step, in which actor and critic in turn ask for the features of the same minibatch.
+        """``observe`` for a gradient step, in which actor and critic both ask for the features of one minibatch.
 
         The statistics of the minibatch are collected once and take effect at once; its features are computed once.
         """

@@ -34,7 +34,9 @@ ENVIRONMENTS: dict[str, Registered] = {}
 
 
 def register(env_id: str, task: str | type[Task], *, max_episode_steps: int) -> None:
-    """Register a task with Gymnasium and eqrl: ``gymnasium.make``, ``gymnasium.make_vec``, :func:`make_vec` and ``eqrl train`` know it then.
+    """Register a task with Gymnasium and eqrl.
+
+    ``gymnasium.make``, ``gymnasium.make_vec``, :func:`make_vec` and ``eqrl train`` know it then.
 
     Args:
         env_id: such as ``"eqrl/Push-v0"``.
@@ -116,7 +118,7 @@ def make_vec(
     members: Mapping[str, Mapping[str, Any]] | None = None,
     **task_arguments: Any,
 ) -> VecEnv:
-    """Make an SB3 vector environment that steps all its members in one native batch, or a fleet of several robots or objects.
+    """Make an SB3 vector environment that steps one native batch, or a fleet of several robots or objects.
 
     Args:
         env_id: a registered id, such as ``"eqrl/AntTarget-v0"``.

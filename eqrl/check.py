@@ -1,4 +1,7 @@
-"""Derive the symmetry of a model or environment and prove it: :func:`check`, ``eqrl check`` or ``python -m eqrl.check``."""
+"""Derive the symmetry of a model or environment and prove it.
+
+This is :func:`check`, ``eqrl check`` and ``python -m eqrl.check``.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Speed of a fleet against its members one after the other, on the same machine, in the same minutes, with the same threads.
+"""Speed of a fleet against its members one after the other, in the same minutes, with the same threads.
 
     python scripts/benchmark_fleet.py --json results/fleet.json
 

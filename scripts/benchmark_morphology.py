@@ -29,8 +29,10 @@ TASK = Task(
 HEADING = Heading(
     "The symmetry of a robot's body: AntTarget with all headings and targets",
     "scripts/benchmark_morphology.py",
-    """`regular` keeps rotations about gravity and the exchange of legs (SO2 x D4) by its weights, `frame` and `heading` the rotations
-alone; augmentation turns every minibatch by a random element of the whole group, the mirror loss has weight 0.5, both on `mlp`.
+    """`regular` keeps rotations about gravity and the exchange of legs (SO2 x D4) by its weights, `frame` and \
+`heading` the rotations
+alone; augmentation turns every minibatch by a random element of the whole group, the mirror loss has weight 0.5, \
+both on `mlp`.
 The final return is the mean of the last three evaluations.""",
 )
 

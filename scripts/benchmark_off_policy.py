@@ -196,7 +196,7 @@ def _child(args: argparse.Namespace, which: str, part: str, *more: str) -> Any:
 
 
 def solve(seed: int) -> dict[str, float]:
-    """Seconds and steps of training, without evaluations, until the success rate of 50 episodes of Reach counts as solved."""
+    """Seconds and steps of training, without evaluations, until the success rate of 50 episodes of Reach is enough."""
     import torch
     from stable_baselines3 import SAC, HerReplayBuffer
 

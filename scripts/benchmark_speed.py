@@ -131,7 +131,10 @@ def stepping(n_envs: int, threads: int, rounds: int, steps: int) -> dict[str, fl
 
 
 def ppo_rates(n_envs: int, threads: int, rounds: int, rollouts: int) -> dict[str, float]:
-    """End-to-end steps/s of ``PPO.learn`` with the preset's rollout and minibatch sizes, and with ``ShareCores`` as in ``eqrl train``."""
+    """End-to-end steps/s of ``PPO.learn`` with the preset's rollout and minibatch sizes.
+
+    PyTorch and the simulation share the cores as in ``eqrl train``.
+    """
     common: dict[str, Any] = {"n_steps": 32, "batch_size": 1024, "n_epochs": 5, "device": "cpu", "seed": 0}
 
     def model(name: str) -> PPO:
@@ -235,7 +238,8 @@ def legged_groups() -> tuple[Group, Group]:
 def torch_mlp(inputs: int, outputs: int) -> torch.nn.Module:
     """The reference MLP."""
     return torch.nn.Sequential(
-        torch.nn.Linear(inputs, 256), torch.nn.Tanh(), torch.nn.Linear(256, 256), torch.nn.Tanh(), torch.nn.Linear(256, outputs)
+        torch.nn.Linear(inputs, 256), torch.nn.Tanh(), torch.nn.Linear(256, 256), torch.nn.Tanh(), torch.nn.Linear(256,
+        outputs)
     )  # fmt: skip
 
 

@@ -257,7 +257,8 @@ def _xml(legs: int, knees: bool) -> str:
     parts = [leg(i, p) for i, p in enumerate(_places(legs))]
     names = [f"{joint}{i}" for i in range(legs) for joint in ("roll", "pitch", "knee")[: 3 if knees else 2]]
     motors = "".join(f'<motor joint="{n}" gear="5" ctrlrange="-1 1" ctrllimited="true"/>' for n in names)
-    return f"""<mujoco><compiler angle="radian" autolimits="true"/><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/>
+    return f"""<mujoco><compiler angle="radian" autolimits="true"/><option cone="elliptic"/><worldbody>
+  <geom type="plane" size="0 0 1"/>
 <body name="trunk" pos="0 0 .45"><freejoint/><geom type="box" size="{0.2 if legs == 4 else 0.08} .1 .06"/>
 {'<geom type="sphere" pos=".1 0 .08" size=".04"/>' if legs == 2 else ""}{"".join(parts)}</body></worldbody>
 <actuator>{motors}</actuator></mujoco>"""

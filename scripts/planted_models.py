@@ -164,9 +164,11 @@ def _links(rng: np.random.Generator, start: Floats, ends: list[Floats]) -> list[
         low = -float(rng.uniform(0.3, 1.2))
         links.append(
             _Link(
-                start, end, float(rng.uniform(0.02, 0.05)), unit(rng), bool(rng.random() < 0.15), low, float(rng.uniform(0.3, 1.2)),
+                start, end, float(rng.uniform(0.02, 0.05)), unit(rng), bool(rng.random() < 0.15), low,
+                float(rng.uniform(0.3, 1.2)),
                 float(rng.uniform(0.1, 1.0)), float(rng.uniform(0.005, 0.05)), float(rng.uniform(0.05, 0.5)),
-                float(rng.choice([0.0, rng.uniform(0.1, 2.0)])), float(rng.uniform(0.4, 1.2)), float(rng.uniform(1.0, 5.0)),
+                float(rng.choice([0.0, rng.uniform(0.1, 2.0)])), float(rng.uniform(0.4, 1.2)), float(rng.uniform(1.0,
+                5.0)),
             )
         )  # fmt: skip
         start = end
@@ -199,7 +201,8 @@ def _add(
             low, high = 0.1 * low, 0.1 * high
         body.add_joint(
             name=f"{name}_{i}_joint", type=mujoco.mjtJoint.mjJNT_SLIDE if link.slides else mujoco.mjtJoint.mjJNT_HINGE,
-            axis=frame.T @ axis, pos=frame.T @ (start - origin), range=np.rad2deg([low, high]) if not link.slides else [low, high],
+            axis=frame.T @ axis, pos=frame.T @ (start - origin), range=np.rad2deg([low,
+            high]) if not link.slides else [low, high],
             limited=True, armature=link.armature, damping=link.damping, stiffness=link.stiffness,
         )  # fmt: skip
         body.add_geom(
@@ -269,7 +272,8 @@ def examine(planted: Planted, prove: bool = False) -> dict[str, Any]:
         holds = verify(model, derivation, diagnosing=False).holds
     reported = not gone or (planted.damage in fields and planted.damaged in named)
     return {
-        "group": planted.group, "order": expected, "damage": planted.damage, "damaged": planted.damaged, "joints": int(model.njnt), "fixed": model.nq == model.nv,
+        "group": planted.group, "order": expected, "damage": planted.damage, "damaged": planted.damaged,
+        "joints": int(model.njnt), "fixed": model.nq == model.nv,
         "kinematic": kinematic, "dynamic": dynamic, "derived": derivation.group("kinematic").name, "right": bool(right),
         "near_miss_named": bool(reported), "holds": holds, "seconds": seconds,
     }  # fmt: skip

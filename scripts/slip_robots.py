@@ -130,7 +130,8 @@ def _limb(
             name=f"{x}_joint", type=_J.mjJNT_SLIDE if link.slides else _J.mjJNT_HINGE, axis=frame.T @ axis,
             limited=True, range=np.multiply(unit, ordered(-n[0], 0.6 * n[1])), springref=unit * flip * 0.2 * n[2],
             stiffness=2.0 * n[3], damping=0.4 * n[4], armature=0.02 * n[5], frictionloss=0.1 * n[6], margin=0.01 * n[7],
-            solref_limit=[0.02 * n[8], 1.0], solimp_limit=[0.9, 0.95, 0.001 * n[9], 0.5, 2], solref_friction=[0.02 * n[10], 1.0],
+            solref_limit=[0.02 * n[8], 1.0], solimp_limit=[0.9, 0.95, 0.001 * n[9], 0.5, 2],
+            solref_friction=[0.02 * n[10], 1.0],
             actfrclimited=True, actfrcrange=ordered(-20.0 * n[11], 30.0 * n[12]),
         )  # fmt: skip
         end = at + link.step
@@ -176,8 +177,10 @@ def _shape(
 ) -> None:
     n, det = link.numbers, np.linalg.det(g)
     common: dict[str, Any] = {
-        "name": f"{x}_geom", "contype": 1, "conaffinity": 2, "friction": [n[0], 0.005 * n[1], 0.0001], "solmix": n[2], "condim": 3,
-        "solref": [0.02 * n[3], 1.0], "solimp": [0.9, 0.95, 0.001 * n[4], 0.5, 2], "margin": 0.01 * n[5], "gap": 0.005 * n[6],
+        "name": f"{x}_geom", "contype": 1, "conaffinity": 2, "friction": [n[0], 0.005 * n[1], 0.0001], "solmix": n[2],
+        "condim": 3,
+        "solref": [0.02 * n[3], 1.0], "solimp": [0.9, 0.95, 0.001 * n[4], 0.5, 2], "margin": 0.01 * n[5],
+        "gap": 0.005 * n[6],
     }  # fmt: skip
     middle, turn = frame.T @ g @ (0.5 * link.step), quat(frame.T @ g @ link.turn @ np.diag([1.0, 1.0, det]))
     if link.shape == "capsule":

@@ -136,9 +136,11 @@ def _chain(rng: np.random.Generator, k: int, aligned: bool) -> list[Link]:
                 where=0.3 * anchor + 0.7 * end,
                 axes=_right_angles(rng) if aligned else uniform_rotation(rng),
                 vertices=size * _on_sphere(rng, 12) if shape == "mesh" else np.zeros((0, 3)),
-                sensors=_some(rng, _SITE_SENSORS, 2) + _some(rng, _FRAME_SENSORS, 1) + _some(rng, _JOINT_SENSORS, 1) if i % 2 == 0 else (),
+                sensors=_some(rng, _SITE_SENSORS, 2) + _some(rng, _FRAME_SENSORS, 1) + _some(rng, _JOINT_SENSORS,
+                1) if i % 2 == 0 else (),
                 numbers={
-                    "armature": rng.uniform(0.005, 0.05), "damping": rng.uniform(0.05, 0.5), "stiffness": rng.choice([0.0, 1.0]),
+                    "armature": rng.uniform(0.005, 0.05), "damping": rng.uniform(0.05, 0.5),
+                    "stiffness": rng.choice([0.0, 1.0]),
                     "friction": rng.uniform(0.4, 1.2), "gear": rng.uniform(1.0, 4.0), "mass": rng.uniform(0.1, 0.6),
                     "condim": rng.choice([1, 3, 4, 6]),
                 },
@@ -183,7 +185,8 @@ def _add(
             spec.add_mesh(name=mesh, uservert=vertices.ravel())
         body.add_geom(
             name=f"{name}_{i}_geom", type=getattr(mujoco.mjtGeom, f"mjGEOM_{link.shape.upper()}"), size=link.size,
-            meshname=mesh if link.shape == "mesh" else "", pos=frame.T @ (g @ link.where - origin), quat=quat(frame.T @ turned),
+            meshname=mesh if link.shape == "mesh" else "", pos=frame.T @ (g @ link.where - origin),
+            quat=quat(frame.T @ turned),
             mass=n["mass"], friction=[n["friction"], 0.005, 0.0001], condim=int(n["condim"]),
         )  # fmt: skip
         body.add_site(
@@ -260,7 +263,8 @@ def examine(seed: int, seeds: int, states: int) -> dict[str, Any]:
         ]
     shapes = sorted({mujoco.mjtGeom(int(t)).name.removeprefix("mjGEOM_").lower() for t in model.geom_type})
     return {
-        "robot": seed, "planted": group, "order": order, "derived": derivation.order("dynamic"), "joints": int(model.njnt),
+        "robot": seed, "planted": group, "order": order, "derived": derivation.order("dynamic"),
+        "joints": int(model.njnt),
         "sensors": int(model.nsensor), "shapes": shapes, "generators": generators, "refusals": refusals,
         "remarks": sorted(remarks), "seconds": round(time.perf_counter() - start, 2),
     }  # fmt: skip

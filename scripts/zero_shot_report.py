@@ -60,7 +60,8 @@ class Heading:
 ZERO_SHOT = Heading(
     "Zero-shot rotation: trained on one sector, evaluated on all",
     "scripts/benchmark_zero_shot.py",
-    """*scene*: goal and robot turn together; *goal*: only the goal turns. Retention is success at an angle over success at
+    """*scene*: goal and robot turn together; *goal*: only the goal turns. \
+Retention is success at an angle over success at
 0 degrees, of the same run. Runs of tasks in all directions are there for the sample efficiency: they leave nothing to
 generalise to.""",
 )

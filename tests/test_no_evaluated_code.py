@@ -44,7 +44,10 @@ ALLOWED = {
 
 
 def sources():
-    """Every Python file of the installed packages, and of what a checkout runs besides, by the name that it has in a checkout."""
+    """Every Python file of the installed packages.
+
+    Of what a checkout runs besides, by the name that it has in a checkout.
+    """
     files = {}
     for package in ("eqrl", "eqrl.envs", "eqrl.agents"):
         for root in importlib.import_module(package).__path__:

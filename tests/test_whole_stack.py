@@ -1,4 +1,7 @@
-"""Real environments, stock algorithms, every network: the whole policy keeps the symmetry, through training and saving."""
+"""Real environments, stock algorithms, every network.
+
+The whole policy keeps the symmetry, through training and saving.
+"""
 
 from __future__ import annotations
 

@@ -110,7 +110,9 @@ def lengths(default: tuple[float, float], description: str) -> Argument[tuple[fl
 
 
 def sector(description: str) -> Argument[tuple[float, float]]:
-    """Directions about the vertical axis: ``"uniform"``, or lowest and highest angle in degrees; the task computes with radians.
+    """Directions about the vertical axis: ``"uniform"``, or lowest and highest angle in degrees.
+
+    The task computes with radians.
 
     ``reset(options={...})`` takes it too.
     """

@@ -79,7 +79,9 @@ class BallJoint:
 
 @dataclass(frozen=True)
 class YawHinge:
-    """A hinge about the vertical on a body of the world: its coordinate measures from a fixed direction, so a turn adds to it.
+    """A hinge about the vertical on a body of the world.
+
+    Its coordinate measures from a fixed direction, so a turn adds to it.
 
     Attributes:
         name: of the joint.

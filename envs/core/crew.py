@@ -1,4 +1,7 @@
-"""Threads that step the batches of a fleet: most of them side by side, one thread each, some one by one on all threads."""
+"""Threads that step the batches of a fleet.
+
+Most of them side by side, one thread each, some one by one on all threads.
+"""
 
 from __future__ import annotations
 

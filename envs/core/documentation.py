@@ -1,4 +1,7 @@
-"""Documentation of a task, in the sections of Gymnasium's environment pages; all tables follow from what the task declares."""
+"""Documentation of a task, in the sections of Gymnasium's environment pages.
+
+All tables follow from what the task declares.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,10 @@ _SHARED = {
 _SECTION, _SUBSECTION = "\n## ", "\n### "
 _HEAD = """# Environments
 
-Each is written once for a batch of simulations on `mujoco.batch` and comes as `gymnasium.make(id)`, `gymnasium.make_vec(id)` and
-`eqrl.make_vec(id, n_envs)` with the same bits. `scene_rotation` turns the whole scene, `goal_rotation` the goal alone; `breaking` with
-`breaking_size` breaks the symmetry by a known amount. [A new environment](new_environment.md) takes sixty lines.
+Each is written once for a batch of simulations on `mujoco.batch` and comes as `gymnasium.make(id)`,
+`gymnasium.make_vec(id)` and `eqrl.make_vec(id, n_envs)` with the same bits. `scene_rotation` turns the whole scene,
+`goal_rotation` the goal alone; `breaking` with `breaking_size` breaks the symmetry by a known amount.
+[A new environment](new_environment.md) takes sixty lines.
 
 This page is made from what the tasks declare, by `python scripts/document_environments.py`.
 """

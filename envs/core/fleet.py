@@ -32,7 +32,10 @@ def simulate(
     goal_rotation: ArrayLike = 0.0,
     on_divergence: str = "stop",
 ) -> Simulated:
-    """The simulations of one task, or of a fleet with a task for each of its members; arguments as of :class:`Fleet`."""
+    """The simulations of one task, or of a fleet with a task for each of its members.
+
+    Arguments as of :class:`Fleet`.
+    """
     kind: Any = Fleet if isinstance(tasks, Mapping) else Simulation
     simulated: Simulated = kind(tasks, n, n_threads, scene_rotation, goal_rotation, on_divergence)
     return simulated
@@ -188,7 +191,10 @@ class Fleet:
             member.reset(local, None if options is None else [options[k] for k in rows.tolist()])
 
     def step(self, action: Floats) -> Outcome:
-        """Advance all simulations by one control step; as :meth:`Simulation.step`, and the outcome names the members."""
+        """Advance all simulations by one control step.
+
+        As :meth:`Simulation.step`, and the outcome names the members.
+        """
         if action.shape != (self.n, *self.action_space.shape):
             raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.action_space.shape)}")
         actions = [action[rows] for rows in self._rows.values()]
@@ -296,7 +302,7 @@ class Fleet:
         return next(iter(self.members.values()))
 
     def _parts(self, ids: Indices | None) -> Iterator[tuple[Simulation, Indices, Indices]]:
-        """Each member that has some of the simulations, where these stand in ``ids``, and their indices in the member."""
+        """Each member with some of the simulations: where these stand in ``ids``, and their indices in it."""
         ids = np.arange(self.n) if ids is None else ids
         for name, member in self.members.items():
             at = self._rows[name]

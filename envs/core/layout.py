@@ -131,7 +131,10 @@ class StateLayout:
         return position, quaternion
 
     def qpos_difference(self, a: Floats, b: Floats) -> dict[str, float]:
-        """Largest absolute difference of each part; a quaternion and its opposite are the same pose, so are full turns."""
+        """Largest absolute difference of each part.
+
+        A quaternion and its opposite are the same pose, so are full turns.
+        """
         differences = {c.field.name: _largest(a[..., list(c.qpos)] - b[..., list(c.qpos)]) for c in self.coordinates}
         for yaw in self.yaws:
             turn = a[..., yaw.qpos] - b[..., yaw.qpos]

@@ -1,4 +1,4 @@
-"""What forms, rendering, guards and checkpoints ask of simulations, be they a batch of one model or a fleet of several."""
+"""What forms, rendering, guards and checkpoints ask of simulations, a batch of one model or a fleet of several."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Outcome:
 
 
 class Task(ABC):
-    """A task in words: its model, fields and reward terms by name, and what reset, control, observation and reward mean.
+    """A task in words: its model, its fields and reward terms by name, and what its methods mean.
 
     Methods that take ``world`` work on all simulations at once, those that take ``sim`` on one (``sim`` is
     ``world[i]``): what draws random numbers works on one at a time, from that simulation's own, so that a batch and

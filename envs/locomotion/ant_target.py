@@ -84,7 +84,10 @@ class AntTarget(Task):
     success_bonus = number(10.0, "reward on arrival")
 
     def build(self) -> mujoco.MjSpec:
-        """The robot on a plane, with Gymnasium's integrator; ``implicitfast`` would step 3.6 times as fast, but learning is slower than both."""
+        """The robot on a plane, with Gymnasium's integrator.
+
+        ``implicitfast`` would step 3.6 times as fast, but learning is slower than both.
+        """
         return quadruped.build(gear=60.0, integrator=mujoco.mjtIntegrator.mjINT_RK4, timestep=0.01)
 
     def state_layout(self) -> StateLayout:

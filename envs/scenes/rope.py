@@ -38,7 +38,8 @@ def add_rope(
     for name in bead_names(beads):
         bead = spec.worldbody.add_body(name=name, pos=[0, 0, height], gravcomp=1.0)
         bead.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[radius, 0, 0], mass=mass / beads, rgba=[0.45, 0.58, 0.75, 1], contype=0, conaffinity=0,
+            type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[radius, 0, 0], mass=mass / beads, rgba=[0.45, 0.58, 0.75, 1],
+            contype=0, conaffinity=0,
         )  # fmt: skip
         for i, axis in enumerate("xy"):
             bead.add_joint(name=f"{name}_{axis}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=_AXES[i], damping=0.05)
@@ -48,7 +49,8 @@ def add_rope(
         body.add_site(name=f"{body.name} string", pos=[0, 0, 0], size=[0.5 * radius] * 3)
     for i, (one, other) in enumerate(pairwise(bodies)):
         string = spec.add_tendon(
-            name=f"string_{i}", limited=True, range=[0.0, length / (beads + 1)], width=0.4 * radius, rgba=[0.45, 0.58, 0.75, 1]
+            name=f"string_{i}", limited=True, range=[0.0, length / (beads + 1)], width=0.4 * radius, rgba=[0.45, 0.58,
+            0.75, 1]
         )  # fmt: skip
         string.wrap_site(f"{one.name} string")
         string.wrap_site(f"{other.name} string")

@@ -1,4 +1,6 @@
-"""Capture and restore environments in the middle of their episodes, so that a resumed training continues with the same step.
+"""Capture and restore environments in the middle of their episodes.
+
+A resumed training then continues with the very next step.
 
 Environments and wrappers may define ``state_dict()`` and ``load_state_dict(state)``, with plain values and arrays; all
 of eqrl's do. For other Gymnasium environments, the MuJoCo simulation and every attribute that is plain data or a random

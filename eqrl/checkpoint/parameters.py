@@ -127,7 +127,10 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
 
 
 def reward_scale(model: BaseAlgorithm) -> dict[str, float] | None:
-    """Statistics of ``VecNormalize``, which scales rewards and is the only normaliser outside the policy; None without it."""
+    """Statistics of ``VecNormalize``, which scales rewards and is the only normaliser outside the policy.
+
+    None without it.
+    """
     normaliser = model.get_vec_normalize_env()
     if normaliser is None:
         return None

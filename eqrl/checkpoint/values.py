@@ -1,4 +1,6 @@
-"""Convert nested plain values to JSON and named arrays, and back to the bit. Anything else is refused, and nothing is pickled.
+"""Convert nested plain values to JSON and named arrays, and back to the bit.
+
+Anything else is refused, and nothing is pickled.
 
 ``json`` alone restores neither tuples nor NaN nor random generators, and libraries that do run constructors named in
 the file.
@@ -92,7 +94,9 @@ def unpack(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def set_generator(generator: Any, stored: Any) -> None:
-    """Set the state of a generator to that of another one, in place, so that every holder of the generator continues with it.
+    """Set the state of a generator to that of another one, in place.
+
+    Every holder of the generator then continues with it.
 
     Raises:
         DamagedValuesError: if they are of different kinds.

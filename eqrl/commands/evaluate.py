@@ -1,4 +1,7 @@
-"""``eqrl evaluate``, and :func:`evaluate` from Python: play the same episodes under every rotation with the agent of a run."""
+"""``eqrl evaluate``, and :func:`evaluate` from Python.
+
+Play the same episodes under every rotation with the agent of a run.
+"""
 
 # ruff: noqa: RUF009 (option() wraps dataclasses.field())
 

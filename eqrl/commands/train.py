@@ -14,13 +14,16 @@ from eqrl.runs.config import DEFAULT_JOB, Config, merged, read_config_file
 
 
 def _about() -> str:
-    """The description in ``eqrl train --help``; its sentence on the default job follows from that job's configuration."""
+    """The description in ``eqrl train --help``.
+
+    Its sentence on the default job follows from that job's configuration.
+    """
     job = Config.from_dict(DEFAULT_JOB)
     low, high = job.env_kwargs["target_sector"]
-    return f"""Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and both win over
-    the preset of the algorithm and environment. Without options it trains the default job: {job.algo.upper()} with the {job.network}
-    network learns to run a four-legged robot to targets within one sector of {high - low:g} degrees, and is then tested on
-    {job.rotations} rotations of that world."""
+    return f"""Train an agent and evaluate it on rotated worlds. Options win over those in a configuration file, and
+    both win over the preset of the algorithm and environment. Without options it trains the default job:
+    {job.algo.upper()} with the {job.network} network learns to run a four-legged robot to targets within one sector of
+    {high - low:g} degrees, and is then tested on {job.rotations} rotations of that world."""
 
 
 def command(argv: Sequence[str], console: Console) -> int:

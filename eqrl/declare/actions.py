@@ -1,4 +1,7 @@
-"""What a symmetry does to actions: what it does to controls where actions are controls, otherwise read off their effects."""
+"""What a symmetry does to actions.
+
+What it does to controls where actions are controls, otherwise read off their effects.
+"""
 
 from __future__ import annotations
 

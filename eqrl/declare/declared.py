@@ -196,7 +196,10 @@ def is_image(space: gymnasium.Space[Any]) -> bool:
 
 
 def flat_parts(space: gymnasium.Space[Any], name: str = "") -> list[tuple[str, int]]:
-    """Names and sizes of the leaves of a nested space, as ``gymnasium.spaces.flatten`` lays them out; none for a single leaf."""
+    """Names and sizes of the leaves of a nested space, as ``gymnasium.spaces.flatten`` lays them out.
+
+    None for a single leaf.
+    """
     if isinstance(space, spaces.Dict):
         inside = [(f"{name}/{key}" if name else str(key), s) for key, s in space.spaces.items()]
     elif isinstance(space, spaces.Tuple):

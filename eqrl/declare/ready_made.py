@@ -1,4 +1,6 @@
-"""Gymnasium's own environments; ``scripts/gymnasium_symmetries.py`` finds the symmetry of each and writes it to ``data/``.
+"""Gymnasium's own environments.
+
+``scripts/gymnasium_symmetries.py`` finds the symmetry of each and writes it to ``data/``.
 
 Permutations with signs are written as signed numbers from 1: ``[2, 1, -3]`` sends the first entry to the second place,
 the second to the first, and the third to its own with the opposite sign.

@@ -80,7 +80,9 @@ def _vector_field(
     worlds: Sequence[Floats],
     sets: Sets,
 ) -> Field:
-    """A field of one vector, or of several that generators exchange: each matrix is (relabelling) x (what it does to the world).
+    """A field of one vector, or of several that generators exchange.
+
+    Each matrix is (relabelling) x (what it does to the world).
 
     Raises:
         CannotTypeError: if the stretch holds anything else, or turns in another way.

@@ -44,7 +44,10 @@ class KeptSymmetries:
 
 
 def candidates(derivation: Derivation, level: Level = "dynamic") -> list[Symmetry]:
-    """All elements of the finite part, each with the world turned by quarter turns; those that move the world least first."""
+    """All elements of the finite part, each with the world turned by quarter turns.
+
+    Those that move the world least first.
+    """
     turns = (0, 1, 2, 3) if derivation.world.connected != "1" else (0,)
     generators = derivation.generators(level)
     elements: list[tuple[Symmetry, bool]] = []

@@ -127,7 +127,10 @@ def plain(size: int, action: int | None, notes: Sequence[str] = ()) -> Types:
 
 
 def name_of(group: Group) -> str:
-    """A short name: C2, C2xC2, D4, or the order; where signs of quaternions double the group, that of the group proper."""
+    """A short name: C2, C2xC2, D4, or the order.
+
+    Where signs of quaternions double the group, that of the group proper.
+    """
     cosets = group.cosets
     seen = [k for k in cosets.h if not k.endswith(QUATERNION)]
     flat = torch.cat([cosets.R.flatten(1), *(cosets.h[k].flatten(1) for k in seen)], dim=1).numpy().round(5) + 0.0

@@ -133,7 +133,7 @@ class Actuation:
         return sense * self.gear(i), self._read(j)
 
     def length_shift(self, i: int, j: int, sense: float) -> float:
-        """The constant c in ``sense * length + c``, the length of the image of an actuator on a hinge, slide or fixed tendon."""
+        """The c in ``sense * length + c``, the length of the image of an actuator on a hinge, slide or fixed tendon."""
         m, r = self.parts.model, self.of
         thing, image, kind = int(m.actuator_trnid[i][0]), int(m.actuator_trnid[j][0]), int(m.actuator_trntype[i])
         if kind == _T.mjTRN_TENDON:
@@ -156,7 +156,10 @@ class Actuation:
         return min((sense, -sense), key=lambda sign: float(np.abs(self.gain(i, j, sense, sign) - there).sum()))
 
     def gain(self, i: int, j: int, sense: float, sign: float) -> Floats:
-        """Parameters that the gain of the image needs, so that at ``sense l + c`` it is ``sense sign`` times the gain at ``l``."""
+        """Parameters that the gain of the image needs.
+
+        With them its gain at ``sense l + c`` is ``sense sign`` times the gain at ``l``.
+        """
         m = self.parts.model
         prm = np.array(m.actuator_gainprm[i])
         if m.actuator_gaintype[i] == _GAIN.mjGAIN_FIXED:
@@ -180,7 +183,7 @@ class Actuation:
         return prm
 
     def offset(self, i: int, j: int, sense: float) -> float:
-        """What the control needs in addition where lengths shift, as that of a servo on a joint that does not measure from zero."""
+        """What is added to the control where lengths shift, as for a servo on a joint that does not start at zero."""
         m = self.parts.model
         stiffness, gain = m.actuator_biasprm[i][1], m.actuator_gainprm[i][0]
         servo = m.actuator_gaintype[i] == _GAIN.mjGAIN_FIXED and m.actuator_biastype[i] == _BIAS.mjBIAS_AFFINE

@@ -91,7 +91,10 @@ class Assembly:
         return named
 
     def judge(self, s: Symmetry) -> tuple[Discrepancy, ...]:
-        """Parts without an image under a symmetry, perhaps a product of others, and parts that differ from their images."""
+        """Parts without an image under a symmetry, and parts that differ from their images.
+
+        The symmetry may be a product of others.
+        """
         compared, broken = self.compare(s), self._related(s).broken
         # what lacks an image often does so because of something that sits elsewhere, so that comes first
         kinematic = [d for d in compared if d.level == "kinematic"]

@@ -190,7 +190,10 @@ def _alike(cloud: Cloud, q: Floats, label: Label, length: float, slack: float) -
 
 
 def triad(x: Floats, y: Floats) -> Floats | None:
-    """Orthonormal axes, the first along ``x``, the second in the plane of ``x`` and ``y``; None where these have one line."""
+    """Orthonormal axes, the first along ``x``, the second in the plane of ``x`` and ``y``.
+
+    None where these have one line.
+    """
     e1 = x / np.linalg.norm(x)
     rest = y - (y @ e1) * e1
     if (length := np.linalg.norm(rest)) < _FLAT * np.linalg.norm(x):

@@ -198,7 +198,10 @@ class Comparison(Drives):
 
 
 def once(discrepancies: Iterable[Discrepancy]) -> list[Discrepancy]:
-    """Each attribute of two parts once: a mirror compares right with left and left with right, and one of the two is enough."""
+    """Each attribute of two parts once.
+
+    A mirror compares right with left and left with right, and one of the two is enough.
+    """
     worst: dict[tuple[str, frozenset[str]], Discrepancy] = {}
     for d in discrepancies:
         same = (d.field, frozenset(d.of) if d.of[1] != NONE else frozenset(d.of[:1]))

@@ -132,7 +132,10 @@ def _cost(data: Data) -> float:
 
 
 def _coupling(r: Images, e: int, k: int, swapped: bool) -> Data | None:
-    """Polynomials between two joints or tendons, or the value that holds one; coefficients of a missing second are not read."""
+    """Polynomials between two joints or tendons, or the value that holds one.
+
+    Coefficients of a missing second are not read.
+    """
     m = r.parts.model
     a, b = int(m.eq_obj1id[e]), int(m.eq_obj2id[e])
     signs = r.signs if m.eq_type[e] == _E.mjEQ_JOINT else r.tendon_signs
@@ -147,7 +150,10 @@ def _coupling(r: Images, e: int, k: int, swapped: bool) -> Data | None:
 
 
 def _polynomial(r: Images, e: int) -> Floats:
-    """Coefficients of a coupling between deviations from the reference; one, the value, where there is no second thing."""
+    """Coefficients of a coupling between deviations from the reference.
+
+    One, the value, where there is no second thing.
+    """
     m, parts = r.parts.model, r.parts
     a, b = int(m.eq_obj1id[e]), int(m.eq_obj2id[e])
 

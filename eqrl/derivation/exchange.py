@@ -132,7 +132,10 @@ class LikeTrees:
         return self._exchanges[a, b]
 
     def _classes(self, trees: Sequence[int], holds: Callable[[Symmetry], bool]) -> list[list[int]]:
-        """Classes of exchangeable trees; that is an equivalence, so that each tree is compared with one of every class."""
+        """Classes of exchangeable trees.
+
+        That is an equivalence, so that each tree is compared with one of every class.
+        """
         classes: list[list[int]] = []
         for head in trees:
             like = next((c for c in classes if (s := self.exchange(c[0], head)) is not None and holds(s)), None)
@@ -175,7 +178,9 @@ class LikeTrees:
 
 
 def ties(parts: Parts, trees: Sequence[int]) -> Ties:
-    """What holds each tree to others: for every constraint, tendon and flexible element the trees and pieces that it touches.
+    """What holds each tree to others.
+
+    For every constraint, tendon and flexible element the trees and pieces that it touches.
 
     Args:
         parts: the model.

@@ -36,7 +36,10 @@ class Exchangeable:
 
     @property
     def size(self) -> int:
-        """Number of exchanges; with generators of turns, which are not counted in full, each doubles it for each body."""
+        """Number of exchanges.
+
+        With generators of turns, which are not counted in full, each doubles it for each body.
+        """
         return int(math.factorial(len(self.bodies)) * 2 ** (len(self.turns) * len(self.bodies)))
 
     def covers(self, symmetry: Symmetry) -> bool:

@@ -12,7 +12,8 @@ from eqrl.derivation.discrepancy import NONE, Discrepancy
 from eqrl.derivation.images import Images
 
 _MATERIAL = (
-    "dim", "radius", "contype", "conaffinity", "condim", "priority", "friction", "solmix", "solref", "solimp", "margin", "gap",
+    "dim", "radius", "contype", "conaffinity", "condim", "priority", "friction", "solmix", "solref", "solimp",
+    "margin", "gap",
     "edgestiffness", "edgedamping", "damping", "edgeequality", "selfcollide", "activelayers", "passive",
 )  # fmt: skip
 

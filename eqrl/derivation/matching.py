@@ -121,7 +121,7 @@ class Matcher:
         return images, cost
 
     def _order_of_slides(self, here: range, there: range, G: Floats) -> list[int]:
-        """Joints of a piece's image, where slides next to each other are put in the order of their axes, for they commute."""
+        """Joints of a piece's image; neighbouring slides are put in the order of their axes, since they commute."""
         m, d = self.parts.model, self.parts.data
         out, start = list(there), 0
         for slides, run in itertools.groupby(here, key=lambda j: bool(m.jnt_type[j] == SLIDE)):

@@ -1,4 +1,7 @@
-"""A model in its reference configuration: where every part is, which bodies form one rigid piece, and how they branch."""
+"""A model in its reference configuration.
+
+Where every part is, which bodies form one rigid piece, and how they branch.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from eqrl.derivation.discrepancy import NONE
 
 
 def numbers(enumeration: Any) -> SimpleNamespace:
-    """MuJoCo's constants as integers: NumPy's integers equal its enumerations, but are not found ``in`` a tuple of them."""
+    """MuJoCo's constants as integers.
+
+    NumPy's integers equal its enumerations, but are not found ``in`` a tuple of them.
+    """
     return SimpleNamespace(**{name: int(value) for name, value in enumeration.__members__.items()})
 
 
@@ -241,7 +247,7 @@ class Parts:
         return max(reach, bound, 1e-3)
 
     def name(self, kind: str, i: int) -> str:
-        """Name of a part; where it has none its kind and number, for what sits on a body that body's and the number there."""
+        """Name of a part; without one, its kind and number, or its body's name and its number there."""
         if i < 0:
             return NONE
         if name := str(getattr(self.model, kind)(i).name):

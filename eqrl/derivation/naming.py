@@ -44,7 +44,10 @@ def exchange_of(a: str, b: str) -> Named:
 
 
 def isometry(R: Floats) -> Named | None:
-    """Name and rank of an orthogonal matrix in the frame of a robot's root: x forward, y to the left, z up; None if it does nothing."""
+    """Name and rank of an orthogonal matrix in the frame of a robot's root: x forward, y to the left, z up.
+
+    None if it does nothing.
+    """
     if np.allclose(R, np.eye(3), atol=1e-2):
         return None
     if np.allclose(R, -np.eye(3), atol=1e-2):

@@ -154,7 +154,10 @@ class Obstacles:
         return [m for k, m in enumerate(misses) if not (gross[k] and any(x < of[k] for x in of))]
 
     def mirror(self, tried: list[tuple[Symmetry, tuple[Discrepancy, ...]]]) -> Iterator[str]:
-        """Where no mirror holds or nearly does: what is in the way of the one that exchanges limbs with the fewest faults."""
+        """Where no mirror holds or nearly does.
+
+        What is in the way of the one that exchanges limbs with the fewest faults.
+        """
         mirrors = [
             (s, d)
             for s, d in tried
@@ -173,7 +176,10 @@ class Obstacles:
         return all(np.linalg.det(G[r][:3, :3]) < 0 for r in self.parts.floating) and bool(np.linalg.det(s.R) < 0)
 
     def notes(self, known: bool) -> Iterator[str]:
-        """What is in the way, one line each; where a symmetry is ``known``, perhaps nearly, only what one part alone prevents."""
+        """What is in the way, one line each.
+
+        Where a symmetry is ``known``, perhaps nearly, only what one part alone prevents.
+        """
         yield from (line for count, line in self.lacks if count == 1 or not known)
 
     def _spoilt(self, discrepancies: tuple[Discrepancy, ...]) -> set[frozenset[str]]:
@@ -207,7 +213,7 @@ class Obstacles:
         return all(_axial(R) or _axial(frame.T @ R @ frame) for frame, R in frames)
 
     def _note(self, root: int, matches: list[PartialMatch], lacks_mirror: bool) -> None:
-        """Name the parts without images, of the closest mirror where there is none, or else of the best match if few."""
+        """Name the parts without images: of the closest mirror where there is none, else of the best match if few."""
         few = max(_FEWEST, _FEW["other"] * len(self.parts.trees[root]))
         lacking = [m for m in matches if 0 < len(m.lacking) <= few and self._supported(m)]
         if lacking:
@@ -240,7 +246,10 @@ def _axial(R: Floats) -> bool:
 
 
 def _to_blame(spoilt: Set[frozenset[str]]) -> int:
-    """The smallest number of parts that explains all pairs that disagree: one wrong leg of three spoils two of three pairs."""
+    """The smallest number of parts that explains all pairs that disagree.
+
+    One wrong leg of three spoils two of three pairs.
+    """
     left, blamed = set(spoilt), 0
     while left:
         counts = Counter(part for pair in left for part in pair)

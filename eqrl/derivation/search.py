@@ -1,4 +1,7 @@
-"""The search for the symmetries of a model in one configuration: candidates, judgement, and a few generators of what holds."""
+"""The search for the symmetries of a model in one configuration.
+
+Candidates, judgement, and a few generators of what holds.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ _SCALAR = {
 
 
 def sensors(connections: Connections, R: Floats, t: Floats) -> tuple[Ints, Floats, Floats, tuple[str, ...]]:
-    """Images, matrix and offset of all sensors, and names of those whose readings do not turn linearly or have no image.
+    """Images, matrix and offset of all sensors.
+
+    With them come the names of sensors whose readings do not turn linearly or have no image.
 
     Args:
         connections: images of everything else.

@@ -1,4 +1,7 @@
-"""Whether a geom, moved by an isometry, covers another one: residuals that take each shape's own symmetry into account."""
+"""Whether a geom, moved by an isometry, covers another one.
+
+Residuals that take each shape's own symmetry into account.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ class Shapes:
         return 0.0
 
     def gap(self, a: int, b: int, G: Floats) -> float:
-        """Largest distance between geom ``a`` moved by ``G`` and geom ``b`` (of meshes: their hulls), infinite for different types.
+        """Largest distance between geom ``a`` moved by ``G`` and geom ``b``; infinite for different types.
 
         For planes it is the angle between the normals plus the distance along them; height fields only fit themselves
         under the identity.
@@ -102,7 +105,7 @@ class Shapes:
         return float(max(apart.min(0).max(), apart.min(1).max(), self.radius_gap(a, b)))
 
     def farthest(self, a: int, b: int, G: Floats) -> tuple[float, float]:
-        """How far the hulls of mesh ``a``, moved by ``G``, and mesh ``b`` reach in the direction in which they differ most."""
+        """How far the hulls of two meshes reach in the direction in which they differ most; ``a`` is moved by ``G``."""
         # h(G a)(n) = h(a)(R^T n) + t n, measured from the centre of b
         moved = self._support(a, _DIRECTIONS @ G[:3, :3]) + _DIRECTIONS @ (G[:3, 3] - self.centre(b))
         still = self._support(b, _DIRECTIONS) - _DIRECTIONS @ self.centre(b)

@@ -124,7 +124,10 @@ class Symmetry:
 
     @property
     def shifts_control(self) -> NDArray[np.bool_]:
-        """Whether an offset is one of the control: where the control is integrated, only its integral has one, ``(nu,)``."""
+        """Whether an offset is one of the control.
+
+        Where the control is integrated, only its integral has one, ``(nu,)``.
+        """
         return np.asarray(self.model.actuator_dyntype[: self.model.nu] != _INTEGRATOR)
 
     def act(self, act: ArrayLike) -> Floats:

@@ -114,7 +114,7 @@ class TreeMatches:
         return best
 
     def siblings(self, a: int, b: int) -> tuple[int, Match] | None:
-        """The exchange of two pieces that hang on one other and lie in the same place, as the legs of planar walkers do.
+        """The exchange of two pieces that hang on the same piece at one place, as the legs of planar walkers do.
 
         Returns:
             Root of their tree and its match with itself, None where the two do not fit.

@@ -38,7 +38,10 @@ class Curve:
 
     @classmethod
     def of(cls, result: ZeroShot) -> Curve:
-        """Success of one run; if the environment does not report it, the return relative to angle 0, clipped to [0, 1]."""
+        """Success of one run.
+
+        If the environment does not report it, the return relative to angle 0, clipped to [0, 1].
+        """
         if result.success is not None:
             low, high = np.array(result.success_interval()).T
             return cls(result.angles_deg, result.success, low, high)

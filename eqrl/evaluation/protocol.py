@@ -114,7 +114,7 @@ class ZeroShot:
         return [wilson_interval(int(row.sum()), row.size) for row in self.successes]
 
     def summary(self) -> dict[str, float]:
-        """``return`` and ``success`` (means over the angles), ``retention_min``, ``equivariance_error`` (the largest)."""
+        """Means of ``return`` and ``success`` over the angles, ``retention_min``, largest ``equivariance_error``."""
         numbers = {"return": float(self.mean_return.mean())}
         if self.success is not None:
             numbers["success"] = float(self.success.mean())

@@ -22,7 +22,9 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float]:
-    """95 percent interval of a mean by Student's t; a normal interval would cover it in 82 percent of cases with 3 values.
+    """95 percent interval of a mean by Student's t.
+
+    A normal interval would cover it in 82 percent of cases with 3 values.
 
     Args:
         values: independent values, such as those of seeds or episodes; for a single value the interval is that value.

@@ -18,7 +18,9 @@ HIDDEN = "."  # first character of names that are unfinished or about to be dele
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path`` to write to; on exit the file is flushed to the disk and renamed to ``path``.
+    """Yield a temporary name beside ``path`` to write to.
+
+    On exit the file is flushed to the disk and renamed to ``path``.
 
     Args:
         path: the file; an older one is replaced in one step.
@@ -90,7 +92,10 @@ def remove_folder(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete files and folders that earlier processes left half-written or half-deleted. Only for the owner of the lock."""
+    """Delete files and folders that earlier processes left half-written or half-deleted.
+
+    Only for the owner of the lock.
+    """
     for left in folder.glob(f"{HIDDEN}*.tmp"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)

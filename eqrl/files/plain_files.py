@@ -136,7 +136,9 @@ def _parts_of_value(value: Any) -> Iterable[Any]:
 
 
 def _measure(root: Any, parts: Callable[[Any], Iterable[Any]]) -> None:
-    """Refuse too many or too deeply nested values. A shared value counts at each of its occurrences but is visited once.
+    """Refuse too many or too deeply nested values.
+
+    A shared value counts at each of its occurrences but is visited once.
 
     Raises:
         TooMuchError: the message continues the file's name.

@@ -1,4 +1,4 @@
-"""After a gradient was not finite, repeat the update without optimiser steps to see where the first bad gradient arises.
+"""After a gradient was not finite, repeat the update without optimiser steps to see where it arises.
 
 When the optimiser is called, PPO has already clipped the gradients by their common norm, and one bad entry has spoilt
 all of them. Therefore the update is repeated, and every parameter reports as soon as its gradient is computed. The

@@ -82,7 +82,10 @@ def bad_observation(model: BaseAlgorithm, env_id: str, values: object, member: i
 
 
 def bad_minibatch(model: BaseAlgorithm, scene: Scene, env_id: str) -> Finding | None:
-    """The first number that is not finite in the data of an update, which may have been corrupted after its collection."""
+    """The first number that is not finite in the data of an update.
+
+    It may have been corrupted after its collection.
+    """
     for name, values in scene.minibatch.items():
         if name in _COMPUTED:
             continue

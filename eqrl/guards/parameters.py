@@ -45,7 +45,10 @@ class Gradients:
         ]
 
     def finite(self) -> bool:
-        """Whether all gradients that the next step would use are finite; waits for the device once per dtype and device."""
+        """Whether all gradients that the next step would use are finite.
+
+        Waits for the device once per dtype and device.
+        """
         good = True
         for parameters, flag, one in self._kinds:
             gradients = [gradient for p in parameters if (gradient := p.grad) is not None]

@@ -190,7 +190,10 @@ class _Archive:
 
 
 def _numbers(text: Any) -> NDArray[np.float64] | None:
-    """Read an array as NumPy prints it, which Stable-Baselines3 stores beside the pickled space; None for anything else."""
+    """Read an array as NumPy prints it, which Stable-Baselines3 stores beside the pickled space.
+
+    None for anything else.
+    """
     if not isinstance(text, str):
         return None
     try:

@@ -76,7 +76,10 @@ class Ensemble:
 
 @contextmanager
 def constants(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Context in which the parameters of modules count as constants: the graph built within it gives them no gradients."""
+    """Context in which the parameters of modules count as constants.
+
+    The graph built within it gives them no gradients.
+    """
     learnt = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
     for parameter in learnt:
         parameter.requires_grad_(False)

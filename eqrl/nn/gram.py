@@ -13,7 +13,9 @@ _TINY = 1e-24
 
 
 class Gram(ExactModule):
-    """Divide channels by their common length plus a constant, and take inner products of divided with undivided channels.
+    """Divide channels by their common length plus a constant.
+
+    Take inner products of divided with undivided channels.
 
     The divided channels stay bounded, and the products grow linearly with large inputs. Every product is taken once,
     ``(v_i . v_j) / n`` with ``n = |v| + scale``, so the gradient of all products is one symmetric matrix times the

@@ -42,7 +42,10 @@ class BatchLast(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(n_in, B)`` to ``(n_out, B)``; several members give ``(members, n_out, B)``, even for one common input."""
+        """Map ``(n_in, B)`` to ``(n_out, B)``.
+
+        Several members give ``(members, n_out, B)``, even for one common input.
+        """
         if self.weight.dim() == 2:
             y = torch.mm(self.weight, x)
         else:

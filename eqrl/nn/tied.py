@@ -121,7 +121,10 @@ class Project(Tied):
 
 
 class Average(Tied):
-    """From any representation to any other: the mean over g of ``g w g^-1``; the whole of a network without hidden layers."""
+    """From any representation to any other: the mean over g of ``g w g^-1``.
+
+    The whole of a network without hidden layers.
+    """
 
     outer: Tensor
     inner: Tensor
@@ -195,7 +198,9 @@ def _normal(*shape: int) -> Tensor:
 
 
 def _orthogonal(weight: Tensor, gain: float) -> Tensor:
-    """The orthogonal polar factor of dense weights, times a gain. It commutes with everything that the weights commute with.
+    """The orthogonal polar factor of dense weights, times a gain.
+
+    It commutes with everything that the weights commute with.
 
     Directions that the group rules out have singular value zero and are left out.
     """

@@ -100,7 +100,10 @@ class Turn(ExactModule):
 
 
 def _decompose(rep: Representation) -> tuple[Tensor, list[int]]:
-    """Orthogonal basis (columns) of a representation, and the weight m of each invariant (0) and each pair, in order."""
+    """Orthogonal basis (columns) of a representation.
+
+    With it comes the weight m of each invariant (0) and each pair, in order.
+    """
     bases: list[Tensor] = []
     weights: list[int] = []
     for block in rep.blocks():

@@ -176,7 +176,10 @@ class Vector(Backbone):
         return torch.cat(rows, dim=-2)
 
     def _coefficients(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Coefficients ``(vectors * (polar + axial), B)``: even for channels of the same parity as the output, else odd."""
+        """Coefficients ``(vectors * (polar + axial), B)``.
+
+        Even for channels of the same parity as the output, else odd.
+        """
         p, a, n, m = self.n_polar, self.n_axial, self.out_polar, self.out_axial
         even_polar, even_axial = even[..., self.out_even :, :].split([n * p, m * a], dim=-2)  # type: ignore[no-untyped-call]
         odd_polar, odd_axial = odd[..., self.out_odd :, :].split([n * a, m * p], dim=-2)  # type: ignore[no-untyped-call]

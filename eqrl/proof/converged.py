@@ -1,4 +1,7 @@
-"""A model whose solver and collider go on until nothing changes: a symmetry belongs to the physics, not to where they stop."""
+"""A model whose solver and collider go on until nothing changes.
+
+A symmetry belongs to the physics, not to where they stop.
+"""
 
 from __future__ import annotations
 

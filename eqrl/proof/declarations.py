@@ -1,4 +1,7 @@
-"""Which world a declaration is checked in: the environment's own, or one made for an environment that was typed from outside."""
+"""Which world a declaration is checked in.
+
+The environment's own, or one made for an environment that was typed from outside.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Explain transformed observations: by signed permutations of entries first, then by orthogonal maps of what is left."""
+"""Explain transformed observations.
+
+By signed permutations of entries first, then by orthogonal maps of what is left.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A quaternion and its opposite are the same orientation: where they are in positions, and how to give them equal signs."""
+"""A quaternion and its opposite are the same orientation.
+
+Where they are in positions, and how to give them equal signs.
+"""
 
 from __future__ import annotations
 

@@ -120,7 +120,10 @@ def _draw(model: mujoco.MjModel, rng: np.random.Generator, spread: float) -> Flo
 
 
 def _turn_down(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-    """Turn every free body so that some shape of it, any one, is lowest: each of them has to touch the ground some time."""
+    """Turn every free body so that some shape of it, any one, is lowest.
+
+    Each of them has to touch the ground some time.
+    """
     mujoco.mj_kinematics(model, data)
     for address, _, body in heights(model):
         tree = _subtree(model, body)[model.geom_bodyid] & ((model.geom_contype | model.geom_conaffinity) > 0)
@@ -175,7 +178,10 @@ def _lower(model: mujoco.MjModel, data: mujoco.MjData, depth: float) -> None:
 
 
 def heights(model: mujoco.MjModel) -> list[tuple[int, int, int]]:
-    """Addresses in ``qpos`` and ``qvel`` of the heights of free bodies and of robots on a vertical slide, and their bodies."""
+    """Addresses in ``qpos`` and ``qvel`` of the heights of free bodies and of robots on a vertical slide.
+
+    The bodies are given too.
+    """
     addresses = []
     for j in range(model.njnt):
         body = int(model.jnt_bodyid[j])

@@ -125,7 +125,7 @@ class Trial:
         return simulate(described_otherwise(self.model, rng), starts, self.controls, self.frame_skip)
 
     def gaps(self, symmetry: Symmetry) -> Floats:
-        """Differences between prediction and transformed rollout, ``(steps + 1, n, columns)``, NaN where that diverges."""
+        """Differences between prediction and transformed rollout, ``(steps + 1, n, columns)``; NaN after divergence."""
         moved = simulate(self.model, turn_starts(symmetry, self.starts), symmetry.ctrl(self.controls), self.frame_skip)
         return differences(turn_trace(symmetry, self.original), moved, symmetry)
 
@@ -146,7 +146,7 @@ class Trial:
         return compare(gaps, column_names(symmetry), self.tolerance, growth, decisive=decisive)
 
     def _growth(self, symmetry: Symmetry, state: int | None, steps: int, nudges: int) -> Floats:
-        """How far nudged rollouts grow apart from the original, as :func:`eqrl.proof.comparison.compare` asks for it."""
+        """How far nudged rollouts grow apart from the original, for :func:`eqrl.proof.comparison.compare`."""
         if state is None:  # the same nudges serve every symmetry
             grown: Floats = np.maximum(*(differences(self.original, trace, symmetry) for trace in self._nudged))
             return np.asarray(grown.max(-1, initial=0.0))
@@ -157,7 +157,7 @@ class Trial:
 
 
 def _mixed(model: mujoco.MjModel, starts: Starts, rng: np.random.Generator, calm: float) -> Starts:
-    """Every second state after a while of simulation, when what overlapped has come apart and lies or slides on the ground."""
+    """Every second state is simulated for a while, until what overlapped has come apart and lies on the ground."""
     chosen = np.arange(1, len(starts), 2)
     if not len(chosen):
         return starts

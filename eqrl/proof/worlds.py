@@ -215,7 +215,7 @@ class WorldTrial:
         return None
 
     def _growth(self, state: int | None, steps: int, nudges: int) -> Floats:
-        """How far nudged episodes grow apart from the original, as :func:`eqrl.proof.comparison.compare` asks for it."""
+        """How far nudged episodes grow apart from the original, for :func:`eqrl.proof.comparison.compare`."""
         if state is None:
             return np.concatenate([self._growth(i, steps, nudges) for i in range(len(self.episodes))], axis=1)
         rng = np.random.default_rng(0)

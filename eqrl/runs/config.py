@@ -138,7 +138,10 @@ class Config:
                 raise UsageError(f"option {name!r}: {value} is too small, give at least {least}")
 
     def _read_stock_forms(self) -> None:
-        """Accept ``policy_kwargs`` within ``hyperparams``, as in RL Zoo, and store classes of PyTorch by name, as files do."""
+        """Accept ``policy_kwargs`` within ``hyperparams``, as in RL Zoo.
+
+        Store classes of PyTorch by name, as files do.
+        """
         elsewhere = self.hyperparams.get("policy_kwargs", {})
         if not isinstance(elsewhere, Mapping):
             raise UsageError(

@@ -46,7 +46,7 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
 
 
 def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
-    """The environment with rewards scaled by the running spread of returns, if hyperparameter ``normalize`` asks for it.
+    """The environment with rewards scaled by the running spread of returns, if ``normalize`` asks for it.
 
     A reward is the same in every rotated world, so scaling it keeps the symmetry. Observations are not changed.
 
@@ -80,7 +80,10 @@ def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
 
 
 def _argument(name: str, value: Any, hint: Any) -> Any:
-    """The value of an argument: schedules, pairs and classes from their names, everything else converted to its type."""
+    """The value of an argument.
+
+    Schedules, pairs and classes from their names, everything else converted to its type.
+    """
     if name in BUFFERS:
         return buffer_named(name, value)
     if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):

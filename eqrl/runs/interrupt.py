@@ -1,4 +1,7 @@
-"""Stop cleanly: the first signal ends the training at the next rollout, with a checkpoint; a second one ends it at once."""
+"""Stop cleanly: the first signal ends the training at the next rollout, with a checkpoint.
+
+A second one ends it at once.
+"""
 
 from __future__ import annotations
 

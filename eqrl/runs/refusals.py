@@ -15,7 +15,7 @@ class RefusedInTraining(UsageError):
 
 
 def refused(error: BaseException) -> bool:
-    """Whether Stable-Baselines3 itself raised an error, by ``raise`` or ``assert``, rather than a function that it called.
+    """Whether Stable-Baselines3 itself raised an error, rather than a function that it called.
 
     Args:
         error: the error, with its traceback.

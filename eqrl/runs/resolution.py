@@ -43,7 +43,9 @@ def resolve(config: Config) -> Config:
 
 
 def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
-    """The network for a third-party environment: the preset's, or ``regular`` if its symmetry only permutes parts of a body.
+    """The network for a third-party environment.
+
+    The preset's, or ``regular`` if its symmetry only permutes parts of a body.
 
     Raises:
         UsageError: if the environment was typed from outside and has no symmetry.
@@ -74,7 +76,10 @@ def _as_options(preset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _for_stock_policy(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The preset for SB3's stock policy: the same widths and noise, without the arguments that only eqrl's policies take."""
+    """The preset for SB3's stock policy.
+
+    The same widths and noise, without the arguments that only eqrl's policies take.
+    """
     stock_kwargs = {name: value for name, value in kwargs.items() if name == "log_std_init"}
     hidden = (kwargs.get("network_kwargs") or {}).get("hidden")
     return {**stock_kwargs, "net_arch": list(hidden)} if hidden else stock_kwargs

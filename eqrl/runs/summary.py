@@ -13,11 +13,13 @@ _FILES = """\
 |---|---|
 | `config.yaml` | every option, presets filled in |
 | `command.txt`, `versions.txt` | how it was started, and with what |
-| `checkpoints/step_*/` | the newest complete checkpoints, each with a manifest; numbers only, nothing in them is executed |
+| `checkpoints/step_*/` | the newest complete checkpoints, each with a manifest; numbers only, \
+nothing in them is executed |
 | `checkpoints/best_*/` | the policy with the best evaluation |
 | `replay/` | the replay buffer, in chunks that the checkpoints share |
 | `progress.csv`, `evaluations.csv`, `tensorboard/` | learning curves |
-| `result.json`, `zero_shot.json`, `zero_shot.png` | the final numbers and success on rotated worlds, once the training has ended |
+| `result.json`, `zero_shot.json`, `zero_shot.png` | the final numbers and success on rotated worlds, \
+once the training has ended |
 | `failure_*/` | what was at hand when a guard stopped the training, if one did |
 """
 

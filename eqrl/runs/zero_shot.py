@@ -26,7 +26,9 @@ def evaluate_model(
     protocol: Literal["scene", "goal"],
     seed: int = 10_000,
 ) -> ZeroShot:
-    """Play the same episodes under every rotation with a model in memory; arguments as in :func:`eqrl.evaluate.evaluate`.
+    """Play the same episodes under every rotation with a model in memory.
+
+    Arguments as in :func:`eqrl.evaluate.evaluate`.
 
     Each member of a fleet plays the same number of episodes alone, so they do not depend on the other members.
     """

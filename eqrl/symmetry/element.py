@@ -59,7 +59,10 @@ class Element:
         return relabelling
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as arrays: ``torch.load`` moves tensors to the device of the model, and those of a space belong to the CPU."""
+        """Pickle as arrays: ``torch.load`` moves tensors to the device of the model.
+
+        Those of a space belong to the CPU.
+        """
         return _of_arrays, (self.R.cpu().numpy(), {name: matrix.cpu().numpy() for name, matrix in self.h.items()})
 
     def __getitem__(self, index: object) -> Element:

@@ -68,7 +68,9 @@ class Group:
 
     @cached_property
     def cosets(self) -> Element:
-        """All elements of the finite part, one for each coset of the connected part; batch shape ``(n,)``, identity first.
+        """All elements of the finite part, one for each coset of the connected part.
+
+        Batch shape ``(n,)``, identity first.
 
         Raises:
             ValueError: if the generators do not generate a finite group of at most 4096 elements.

@@ -8,7 +8,7 @@ from eqrl.arrays import Floats
 
 
 def quaternion_to_matrix(q: Floats) -> Floats:
-    """Rotation matrices ``(*batch, 3, 3)`` of quaternions ``(*batch, 4)`` of any length, in MuJoCo's order w, x, y, z."""
+    """Rotation matrices ``(*batch, 3, 3)`` of quaternions ``(*batch, 4)`` of any length, ordered w, x, y, z."""
     w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),

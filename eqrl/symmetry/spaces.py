@@ -93,7 +93,10 @@ class TypedBox(spaces.Box):
 
 
 def vector_blocks(representation: Representation) -> list[Ints]:
-    """Coordinates of every irrep with ``l >= 1``. Each of these blocks must be bounded, scaled and squashed as a whole."""
+    """Coordinates of every irrep with ``l >= 1``.
+
+    Each of these blocks must be bounded, scaled and squashed as a whole.
+    """
     return [np.arange(block.where.start, block.where.stop) for block in representation.blocks() if block.degree > 0]
 
 

@@ -95,12 +95,16 @@ def test_without_weight_it_is_the_stock_algorithm(algorithm):
 
 
 def test_the_gradient_is_that_of_the_sum():
-    """One PPO step on one minibatch with plain gradient descent: the parameters move by SB3's gradient plus the term's."""
+    """One PPO step on one minibatch with plain gradient descent.
+
+    The parameters move by SB3's gradient plus the term's.
+    """
     moved = {}
     for coef in (None, 0.0, 0.5):
         cls, options = (PPO, {}) if coef is None else (MirrorLossPPO, {"mirror_coef": coef})
         kwargs = {"net_arch": [8], "optimizer_class": torch.optim.SGD}
-        model = make(cls, lambda: Plane(C4), policy_kwargs=kwargs, batch_size=64, n_epochs=1, max_grad_norm=1e9, learning_rate=1.0, **options)  # fmt: skip
+        model = make(cls, lambda: Plane(C4), policy_kwargs=kwargs, batch_size=64, n_epochs=1, max_grad_norm=1e9,
+        learning_rate=1.0, **options)  # fmt: skip
         before = [p.detach().clone() for p in model.policy.parameters()]
         model.learn(64)
         moved[coef] = [p.detach() - b for p, b in zip(model.policy.parameters(), before, strict=True)]
@@ -151,7 +155,7 @@ def test_a_plain_network_becomes_more_symmetric(algorithm):
 
 
 def test_a_wrong_map_cannot_hide():
-    """With a mirror that lacks the sign of the force, the loss still vanishes, but the agent is asymmetric in the world."""
+    """With a mirror that lacks the sign of the force, the loss still vanishes, but the agent is asymmetric."""
     loss, measured = {}, {}
     for wrong in (False, True):
         env = lambda w=wrong: Plane(MIRROR_Y, wrong=w, race=True)  # noqa: E731

@@ -1,4 +1,7 @@
-"""Laws 9 and 10 for policies: padding changes no action, density, entropy, statistic or gradient, and members may be exchanged."""
+"""Laws 9 and 10 for policies.
+
+Padding changes no action, density, entropy, statistic or gradient, and members may be exchanged.
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,10 @@ def sampled(buffer, n=32, seed=1):
 # ------------------------------------------------------------------ replay
 @pytest.mark.parametrize(("cls", "env"), CASES)
 def test_turned_transitions(cls, env, monkeypatch):
-    """The samples of the stock buffer, transformed: observations by their space, actions in the units of the world, equal rewards."""
+    """The samples of the stock buffer, transformed.
+
+    Observations by their space, actions in the units of the world, equal rewards.
+    """
     drawn = []
     sample = Group.sample
     monkeypatch.setattr(Group, "sample", lambda *a, **k: drawn.append(sample(*a, **k)) or drawn[-1])

@@ -14,14 +14,16 @@ PENDULUM = """
 <mujoco>
   <worldbody>
     <body name="cart"><joint name="slide" type="slide" axis="1 0 0"/><geom size="0.1" mass="1"/>
-      <body name="pole" {pos}><joint name="hinge" axis="0 1 0" damping="0.1"/><geom size="0.05" pos="0 0 {tip}" mass="0.2"/></body>
+      <body name="pole" {pos}><joint name="hinge" axis="0 1 0" damping="0.1"/>
+        <geom size="0.05" pos="0 0 {tip}" mass="0.2"/></body>
     </body>
   </worldbody>
   <actuator><motor name="push" joint="slide" ctrlrange="-1 1"/></actuator>
 </mujoco>
 """
 SCALENE = """
-<mujoco><worldbody><body><joint name="a" axis="1 2 3"/><geom type="box" size="0.1 0.2 0.3" pos="0.3 0.2 0.1" euler="10 20 30"/>
+<mujoco><worldbody><body><joint name="a" axis="1 2 3"/>
+  <geom type="box" size="0.1 0.2 0.3" pos="0.3 0.2 0.1" euler="10 20 30"/>
 </body></worldbody></mujoco>
 """
 
@@ -122,17 +124,24 @@ def test_mistakes(argv, words, capsys, tmp_path):
 # ---------------------------------------------------------------------- models that diverge
 STIFF = """
 <mujoco><option cone="elliptic" timestep="0.5"/><worldbody><geom type="plane" size="0 0 1"/>
-<body name="torso" pos="0 0 1"><freejoint name="root"/><geom type="box" size=".2 .1 .05"/><geom size=".05" pos=".2 0 .1"/>
-  <body name="l" pos="0 .2 0"><joint name="l" axis="1 0 0" stiffness="{}" armature="{}"/><geom size=".05" pos="0 .1 0"/></body>
-  <body name="r" pos="0 -.2 0"><joint name="r" axis="-1 0 0" stiffness="{}" armature="0.01"/><geom size=".05" pos="0 -.1 0"/></body>
+<body name="torso" pos="0 0 1"><freejoint name="root"/><geom type="box" size=".2 .1 .05"/>
+  <geom size=".05" pos=".2 0 .1"/>
+  <body name="l" pos="0 .2 0"><joint name="l" axis="1 0 0" stiffness="{}" armature="{}"/>
+    <geom size=".05" pos="0 .1 0"/></body>
+  <body name="r" pos="0 -.2 0"><joint name="r" axis="-1 0 0" stiffness="{}" armature="0.01"/>
+    <geom size=".05" pos="0 -.1 0"/></body>
 </body></worldbody></mujoco>
 """
 FISH = """
 <mujoco><option timestep="0.004" density="5000" gravity="0 0 0"/><default><joint damping="1e-5"/></default><worldbody>
-<body name="torso"><freejoint/><geom type="ellipsoid" size=".05 .02 .03" mass=".2"/><geom size=".012" pos=".05 0 .01" mass=".005"/>
-  <body pos="0 .02 0"><joint axis="1 0 0"/><geom type="ellipsoid" pos="0 .03 0" size=".01 .03 .0006" mass=".0004"/></body>
-  <body pos="0 -.02 0"><joint axis="-1 0 0"/><geom type="ellipsoid" pos="0 -.03 0" size=".01 .03 .0006" mass=".0004"/></body>
-  <body pos="-.05 0 0"><joint axis="0 0 1"/><geom type="ellipsoid" pos="-.03 0 0" size=".03 .0006 .02" mass=".0006"/></body>
+<body name="torso"><freejoint/><geom type="ellipsoid" size=".05 .02 .03" mass=".2"/>
+  <geom size=".012" pos=".05 0 .01" mass=".005"/>
+  <body pos="0 .02 0"><joint axis="1 0 0"/><geom type="ellipsoid" pos="0 .03 0" size=".01 .03 .0006" mass=".0004"/>
+    </body>
+  <body pos="0 -.02 0"><joint axis="-1 0 0"/><geom type="ellipsoid" pos="0 -.03 0" size=".01 .03 .0006" mass=".0004"/>
+    </body>
+  <body pos="-.05 0 0"><joint axis="0 0 1"/><geom type="ellipsoid" pos="-.03 0 0" size=".03 .0006 .02" mass=".0006"/>
+    </body>
 </body></worldbody></mujoco>
 """
 

@@ -25,7 +25,10 @@ DENSE = {"reward_type": "dense"}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs on Reach that differ in the network: ours and the stock policy; untrained, which is what exactness is about."""
+    """Two runs on Reach that differ in the network: ours and the stock policy.
+
+    Untrained, which is what exactness is about.
+    """
     folder = tmp_path_factory.mktemp("runs")
     shared = {
         "env": "eqrl/Reach-v0",
@@ -145,7 +148,8 @@ from eqrl.evaluation.video import record
 from stable_baselines3 import PPO
 env = eqrl.make_vec("eqrl/Reach-v0", 1, n_threads=1)
 try:
-    record(PPO("MultiInputPolicy", env), "eqrl/Reach-v0", {{}}, {str(path)!r}, angles_deg=(0, 90), seconds=0.2, size=(64, 64))
+    model = PPO("MultiInputPolicy", env)
+    record(model, "eqrl/Reach-v0", {{}}, {str(path)!r}, angles_deg=(0, 90), seconds=0.2, size=(64, 64))
 except UsageError as error:
     print(error)
     sys.exit(77 if "nothing can be rendered here" in str(error) else 1)

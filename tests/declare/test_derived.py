@@ -1,4 +1,7 @@
-"""Environments that are not ready-made but have the standard observation: symmetry derived from their model, and tried."""
+"""Environments that are not ready-made but have the standard observation.
+
+Symmetry derived from their model, and tried.
+"""
 
 import gymnasium
 import numpy as np
@@ -44,7 +47,10 @@ def test_the_patched_humanoid_is_exact(tmp_path):
 
 
 def test_an_ant_with_a_heavy_leg_keeps_one_mirror(tmp_path):
-    """Of D4 only the reflection through the changed leg is left, and it does not fix x; so the task keeps a relabelling."""
+    """Of D4 only the reflection through the changed leg is left, and it does not fix x.
+
+    So the task keeps a relabelling.
+    """
     heavy = ('name="left_ankle_geom" size="0.08"', 'name="left_ankle_geom" size="0.09"')
     path = patched(tmp_path, "ant.xml", heavy)
     typed = with_symmetry(gymnasium.make("Ant-v5", xml_file=path))

@@ -8,7 +8,8 @@ import pytest
 from eqrl import derive, verify
 
 WALKER = """<mujoco><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/>
-<body name="trunk" pos="0 0 .6"><freejoint/><geom type="box" size=".2 .1 .05"/><geom type="sphere" size=".04" pos=".2 0 .05"/>
+<body name="trunk" pos="0 0 .6"><freejoint/><geom type="box" size=".2 .1 .05"/>
+  <geom type="sphere" size=".04" pos=".2 0 .05"/>
   <body pos="0 0 .1"><joint name="waist" axis="1 0 0" {waist}/><geom size=".04" pos="0 0 .1"/></body>
   <body pos="0 .1 0"><joint name="l" axis="1 0 0"/><geom type="capsule" fromto="0 0 0 0 .05 -.3" size=".03"/></body>
   <body pos="0 -.1 0"><joint name="r" axis="1 0 0"/><geom type="capsule" fromto="0 0 0 0 -.05 -.3" size=".03"/></body>

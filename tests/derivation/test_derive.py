@@ -157,7 +157,8 @@ CONNECTED = """
           <geom type="box" size="0.05 0.02 0.01"/>
         </body>
       </body>
-      <body name="head" pos="0.2 0 0.05"><joint name="neck" type="ball"/><geom type="ellipsoid" size="0.06 0.04 0.05"/></body>
+      <body name="head" pos="0.2 0 0.05"><joint name="neck" type="ball"/>
+        <geom type="ellipsoid" size="0.06 0.04 0.05"/></body>
     </body>
   </worldbody>
   <contact><exclude body1="torso" body2="left"/><exclude body1="torso" body2="right"/></contact>
@@ -175,7 +176,8 @@ CONNECTED = """
   <sensor>
     <jointpos name="l" joint="left_roll"/><jointpos name="r" joint="right_roll"/>
     <gyro name="gyro" site="imu"/><accelerometer name="acc" site="imu"/>
-    <framepos name="where" objtype="site" objname="left_foot"/><framepos name="where2" objtype="site" objname="right_foot"/>
+    <framepos name="where" objtype="site" objname="left_foot"/>
+      <framepos name="where2" objtype="site" objname="right_foot"/>
     <subtreeangmom name="spin" body="torso"/><tendonpos name="spread" tendon="spread"/>
   </sensor>
 </mujoco>

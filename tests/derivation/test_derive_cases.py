@@ -171,7 +171,8 @@ def test_sensors_between_two_things_and_in_the_field_of_the_earth() -> None:
 def test_a_left_and_a_right_hand_are_mirror_images_of_each_other() -> None:
     hand = """<body name="{0}" pos="0 {1} 1"><freejoint/><geom type="box" size="0.05 0.04 0.01"/>
       <body pos="0.05 {2} 0"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0.05 0 0.01" size="0.01"/></body>
-      <body pos="0 {3} 0.003"><joint axis="1 {4} 0.1"/><geom type="capsule" fromto="0 0 0 0.02 {2} 0.01" size="0.012"/></body>
+      <body pos="0 {3} 0.003"><joint axis="1 {4} 0.1"/>
+        <geom type="capsule" fromto="0 0 0 0.02 {2} 0.01" size="0.012"/></body>
     </body>"""
     hands = "".join(hand.format(n, 0.3 * s, 0.03 * s, 0.05 * s, 0.3 * s) for n, s in (("left", 1), ("right", -1)))
     found = derive(mujoco.MjSpec.from_string(f"<mujoco><worldbody>{hands}</worldbody></mujoco>"))

@@ -1,4 +1,7 @@
-"""Like bodies that may be exchanged freely: told as sets, proved by two generators each, and never listed one by one."""
+"""Like bodies that may be exchanged freely.
+
+Told as sets, proved by two generators each, and never listed one by one.
+"""
 
 from __future__ import annotations
 

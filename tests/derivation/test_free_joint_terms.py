@@ -1,4 +1,7 @@
-"""Terms that act along each axis of a free or ball joint apart: what they leave of the world's turns and of a robot's own."""
+"""Terms that act along each axis of a free or ball joint apart.
+
+What they leave of the world's turns and of a robot's own.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ import pytest
 from eqrl import derive, verify
 
 PAIR = """
-<body name="l" pos="0 .1 0"><joint name="l" axis="0 1 0" damping=".1"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
-<body name="r" pos="0 -.1 0"><joint name="r" axis="0 1 0" damping=".1"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>"""
+<body name="l" pos="0 .1 0"><joint name="l" axis="0 1 0" damping=".1"/>
+  <geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
+<body name="r" pos="0 -.1 0"><joint name="r" axis="0 1 0" damping=".1"/>
+  <geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>"""
 TRUNK = (
     """<body name="trunk" pos="0 0 .6"><joint name="root" type="free" {0}/><geom type="box" size=".2 .1 .05"/>
 <geom type="sphere" size=".04" pos=".2 0 .05"/>"""

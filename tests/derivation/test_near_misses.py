@@ -25,7 +25,8 @@ LEG = """
     <body name="{n}_calf" pos="0 0 -0.213">
       <inertial mass="0.15" pos="0.005 0 -0.11" diaginertia="0.0011 0.00108 0.00004"/>
       <joint name="{n}_calf_joint" axis="0 1 0" range="-2.7 -0.8" damping="0.1" armature="0.01"/>
-      <geom type="cylinder" size="0.012 0.06" pos="0.008 0 -0.06"/><geom name="{n}_foot" type="{foot}" size="0.022 0.022 0.022" pos="0 0 -0.213"/>
+      <geom type="cylinder" size="0.012 0.06" pos="0.008 0 -0.06"/>
+        <geom name="{n}_foot" type="{foot}" size="0.022 0.022 0.022" pos="0 0 -0.213"/>
       {calf}
     </body>
   </body>
@@ -37,8 +38,10 @@ def leg(name: str, **wrong: object) -> str:
     front, left = CORNERS[name]
     low, high = (-0.8, 0.9) if left > 0 else (-0.9, 0.8)
     usual: dict[str, object] = {
-        "n": name, "x": 0.19 * front, "y": 0.047 * left, "ix": -0.005 * front, "iy": 0.002 * left, "low": low, "high": high, "hip": "",
-        "ty": 0.095 * left, "my": -0.02 * left, "q": 0.1 * left, "axis": "0 1 0", "thigh": "", "foot": "sphere", "calf": "",
+        "n": name, "x": 0.19 * front, "y": 0.047 * left, "ix": -0.005 * front, "iy": 0.002 * left, "low": low,
+        "high": high, "hip": "",
+        "ty": 0.095 * left, "my": -0.02 * left, "q": 0.1 * left, "axis": "0 1 0", "thigh": "", "foot": "sphere",
+        "calf": "",
     }  # fmt: skip
     return LEG.format(**{**usual, **wrong})
 
@@ -56,8 +59,10 @@ def quadruped(trunk: str = "", gears: dict[str, float] | None = None, **wrong: d
             f"""<mujoco><compiler angle="radian"/><option cone="elliptic"/>
 <asset><mesh name="hip" vertex="{VERTICES}"/></asset>
 <worldbody><geom name="floor" type="plane" size="0 0 1"/><body name="base" pos="0 0 0.45"><freejoint/>
-<inertial mass="6.9" pos="0.02 0 -0.005" diaginertia="0.1 0.09 0.02"/><geom name="box" type="box" size="0.19 0.047 0.057"/>
-<geom name="head" type="cylinder" size="0.05 0.045" pos="0.28 0 0.01"/>{trunk}{legs}</body></worldbody><actuator>{motors}</actuator></mujoco>"""
+<inertial mass="6.9" pos="0.02 0 -0.005" diaginertia="0.1 0.09 0.02"/>
+  <geom name="box" type="box" size="0.19 0.047 0.057"/>
+<geom name="head" type="cylinder" size="0.05 0.045" pos="0.28 0 0.01"/>{trunk}{legs}</body></worldbody>
+  <actuator>{motors}</actuator></mujoco>"""
         )
     )
 
@@ -80,14 +85,17 @@ TOE = '<body name="toe" pos="0 0 -0.2"><joint name="toe" axis="0 1 0"/><geom siz
     ("wrong", "words"),
     [
         ({"FL": {"hip": GUARD}}, ("geom guard", "FL_hip", "FR_hip", "has no image")),
-        ({"RR": {"thigh": '<geom size="0.02" pos="0 0 -0.05"/>'}}, ("RR_thigh geom1", "RL_thigh", "has no image", "(0, 0, -0.05)")),
+        ({"RR": {"thigh": '<geom size="0.02" pos="0 0 -0.05"/>'}}, ("RR_thigh geom1", "RL_thigh", "has no image",
+        "(0, 0, -0.05)")),
         (
-            {"FL": {"thigh": '<geom name="a" size="0.02"/>'}, "FR": {"thigh": '<geom name="b" size="0.02" pos="0 0 -0.2"/>'}},
+            {"FL": {"thigh": '<geom name="a" size="0.02"/>'},
+            "FR": {"thigh": '<geom name="b" size="0.02" pos="0 0 -0.2"/>'}},
             ("a pos (0, 0, 0) vs b (0, 0, -0.2)",),
         ),
         ({"RL": {"foot": "box"}}, ("RL_foot type box vs RR_foot sphere",)),
         ({"FR": {"calf": TOE}}, ("body toe", "FR_calf", "FL_calf", "has no image")),
-        ({"FR": {"calf": '<body name="load"><inertial pos="0 0 0" mass="0.2" diaginertia="1e-4 1e-4 1e-4"/></body>'}}, ("body load",)),
+        ({"FR": {"calf": '<body name="load"><inertial pos="0 0 0" mass="0.2" diaginertia="1e-4 1e-4 1e-4"/></body>'}},
+        ("body load",)),
         ({"RL": {"y": 0.06}}, ("RL_hip pos (-0.19, -0.06, 0) vs RR_hip (-0.19, -0.047, 0)",)),
         ({"RL": {"x": -0.29}}, ("RL_hip pos", "RR_hip")),
         ({"FL": {"axis": "1 0 0"}}, ("FL_thigh_joint axis", "FR_thigh_joint")),
@@ -138,16 +146,18 @@ def test_a_leg_that_is_another_one_throughout_does_not_flood() -> None:
 def test_few_joints_are_enough_for_a_near_miss(legs: int) -> None:
     def side(n: str, s: int) -> str:
         return "".join(
-            f"""<body name="{n}{k}" pos="{0.1 * k} {0.1 * s} 0"><joint name="{n}{k}" axis="1 0 0" range="{-25 * s - 15} {-25 * s + 15}"/>
+            f"""<body name="{n}{k}" pos="{0.1 * k} {0.1 * s} 0">
+  <joint name="{n}{k}" axis="1 0 0" range="{-25 * s - 15} {-25 * s + 15}"/>
             <geom type="capsule" fromto="0 0 0 0 {0.1 * s} -0.2" size="0.02"/></body>"""
             for k in range(legs)
         )
 
     right = side("r", -1).replace('range="10 40"', 'range="-30 40"', 1)
     assert right != side("r", -1)
+    motors = "".join(f'<motor name="{n}{k}" joint="{n}{k}" ctrlrange="-1 1"/>' for n in "lr" for k in range(legs))
     text = f"""<mujoco><worldbody><body name="torso"><freejoint/><geom type="box" size="0.2 0.1 0.05" pos="0.05 0 0"/>
     <geom size="0.05" pos="0.3 0 0"/>{side("l", 1)}{right}</body></worldbody>
-    <actuator>{"".join(f'<motor name="{n}{k}" joint="{n}{k}" ctrlrange="-1 1"/>' for n in "lr" for k in range(legs))}</actuator></mujoco>"""
+    <actuator>{motors}</actuator></mujoco>"""
     found = derive(mujoco.MjModel.from_xml_string(text))
     assert found.order("kinematic") == 1
     assert any("sagittal mirror" in line and "range" in line and "r0" in line for line in said(found)), said(found)
@@ -168,7 +178,8 @@ SHAPES = {
 def test_shapes_about_one_centre_show_what_differs(name: str) -> None:
     left, right, field = SHAPES[name]
     legs = "".join(
-        f"""<body name="{n}" pos="0 {0.25 * s} 0"><joint name="{n}" axis="0 1 0"/><inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
+        f"""<body name="{n}" pos="0 {0.25 * s} 0"><joint name="{n}" axis="0 1 0"/>
+  <inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>
         <geom name="{n}_shape" {shape} pos="0 0 -0.1"/></body>"""
         for n, s, shape in (("l", 1, left), ("r", -1, right))
     )

@@ -10,7 +10,8 @@ ROBOT = """
 <body name="trunk" pos="0 0 .4"><freejoint/><geom type="box" size=".2 .1 .05"/><geom size=".04" pos=".2 0 .05"/>
   <site name="left" pos="0 .1 0" zaxis="{left}"/><site name="right" pos="0 -.1 0" zaxis="{right}"/>
   <body pos=".1 .1 0"><joint axis="1 0 0" damping=".1"/><geom type="capsule" fromto="0 0 0 0 .1 -.2" size=".03"/></body>
-  <body pos=".1 -.1 0"><joint axis="1 0 0" damping=".1"/><geom type="capsule" fromto="0 0 0 0 -.1 -.2" size=".03"/></body>
+  <body pos=".1 -.1 0"><joint axis="1 0 0" damping=".1"/><geom type="capsule" fromto="0 0 0 0 -.1 -.2" size=".03"/>
+    </body>
 </body></worldbody><sensor><rangefinder name="l" site="left"/><rangefinder name="r" site="right"/></sensor></mujoco>
 """
 

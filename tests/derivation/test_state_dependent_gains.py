@@ -1,4 +1,7 @@
-"""Actuators of every kind on a joint whose sign a mirror flips: the sign of the control follows from the form of the force."""
+"""Actuators of every kind on a joint whose sign a mirror flips.
+
+The sign of the control follows from the form of the force.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import pytest
 from eqrl import derive, verify
 
 ROBOT = """<mujoco><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/>
-<body name="trunk" pos="0 0 .6"><freejoint/><geom type="box" size=".2 .1 .05"/><geom type="sphere" size=".04" pos=".2 0 .05"/>
-  <body name="head" pos="0 0 .1"><joint name="w" axis="1 0 0" range="-60 60" limited="true" damping=".1" armature=".01"/>
+<body name="trunk" pos="0 0 .6"><freejoint/><geom type="box" size=".2 .1 .05"/>
+  <geom type="sphere" size=".04" pos=".2 0 .05"/>
+  <body name="head" pos="0 0 .1">
+    <joint name="w" axis="1 0 0" range="-60 60" limited="true" damping=".1" armature=".01"/>
     <geom size=".04" pos="0 0 .1"/></body>
   <body pos="0 .1 0"><joint name="l" axis="1 0 0"/><geom type="capsule" fromto="0 0 0 0 .05 -.3" size=".03"/></body>
   <body pos="0 -.1 0"><joint name="r" axis="1 0 0"/><geom type="capsule" fromto="0 0 0 0 -.05 -.3" size=".03"/></body>

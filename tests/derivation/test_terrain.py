@@ -9,11 +9,13 @@ import pytest
 from eqrl import derive, verify
 from eqrl.derivation import Derivation, NearMiss
 
-ROBOT = """<body name="trunk" pos="0 0 .8"><freejoint/><geom type="box" size=".2 .1 .05"/><geom type="sphere" size=".04" pos=".2 0 .05"/>
+ROBOT = """<body name="trunk" pos="0 0 .8"><freejoint/><geom type="box" size=".2 .1 .05"/>
+  <geom type="sphere" size=".04" pos=".2 0 .05"/>
 <body pos="0 .12 0"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
 <body pos="0 -.12 0"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body></body>"""
-LOPSIDED = ROBOT.replace('axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body></body>',
-                         'axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 .1 -.2" size=".05"/></body></body>')  # fmt: skip
+LOPSIDED = ROBOT.replace(
+    'fromto="0 0 0 0 0 -.3" size=".03"/></body></body>', 'fromto="0 0 0 0 .1 -.2" size=".05"/></body></body>'
+)
 FLOOR = '<geom name="floor" type="plane" size="0 0 1"/>'
 FIELD = '<asset><hfield name="h" nrow="21" ncol="21" size="3 3 .2 .1"/></asset>'
 TETRAHEDRON = '<asset><mesh name="t" vertex="0 0 0 1 0 0 0 .5 0 .2 .1 1"/></asset>'
@@ -105,8 +107,10 @@ def test_of_a_robot_without_a_mirror_terrain_hides_none() -> None:
 @pytest.mark.parametrize(("y", "holds"), [(0.0, True), (0.05, False)])
 def test_a_table_beside_an_arm(y: float, holds: bool) -> None:
     table = f'<geom name="table" type="box" size=".1 .3 .02" pos="1.5 {y} .3"/>'
-    arm = """<body name="base" pos="0 0 .4"><joint axis="0 0 1" damping=".1"/><geom type="capsule" fromto="0 0 0 .3 0 0" size=".03"/>
-      <body pos=".3 0 0"><joint axis="0 0 1" damping=".1"/><geom type="capsule" fromto="0 0 0 .3 0 0" size=".03"/></body></body>"""
+    arm = """<body name="base" pos="0 0 .4"><joint axis="0 0 1" damping=".1"/>
+  <geom type="capsule" fromto="0 0 0 .3 0 0" size=".03"/>
+      <body pos=".3 0 0"><joint axis="0 0 1" damping=".1"/><geom type="capsule" fromto="0 0 0 .3 0 0" size=".03"/>
+        </body></body>"""
     m = on(table, robot=arm)
     found = derive(m)
     assert (found.order() == 2) == holds

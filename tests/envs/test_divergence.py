@@ -1,4 +1,7 @@
-"""Diverged physics: noticed in the very step, in every form of an environment; stopped with one line or only that episode ended."""
+"""Diverged physics: noticed in the very step, in every form of an environment.
+
+Stopped with one line or only that episode ended.
+"""
 
 import pickle
 

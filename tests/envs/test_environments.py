@@ -342,7 +342,8 @@ def test_hindsight_rewards_of_dense_push_agree_with_its_steps():
     for _ in range(30):
         action = np.stack([env.action_space.sample() for _ in range(2)])
         after, reward, done, infos = env.step(action)
-        final = {k: np.stack([i["terminal_observation"][k] if d else v[n] for n, (i, d) in enumerate(zip(infos, done, strict=True))])
+        final = {k: np.stack([i["terminal_observation"][k] if d else v[n] for n, (i, d) in enumerate(zip(infos, done,
+        strict=True))])
                  for k, v in after.items()}  # fmt: skip
         buffer.add(observation, final, action, reward, done, infos)
         observation = after

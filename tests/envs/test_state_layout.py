@@ -19,14 +19,18 @@ FLOOR = '<geom type="plane" size="0 0 1" friction="0.7 0.005 0.0001"/>'
 
 # a T that slides and turns on a table; a rod hanging by a ball joint; a box on a free joint, pushed by a mocap post
 YAW = f"""<mujoco>{OPTION}<worldbody>
-  <body pos="0 0 .1" euler="0 0 20" gravcomp="1" name="tee"><joint name="x" type="slide" axis="1 0 0"/><joint name="y" type="slide" axis="0 1 0"/>
-    <joint name="yaw" axis="0 0 {{sense}}" damping=".01"/><geom type="box" size=".1 .02 .02" pos="0 .05 0"/><geom type="box" size=".02 .06 .02"/></body>
+  <body pos="0 0 .1" euler="0 0 20" gravcomp="1" name="tee"><joint name="x" type="slide" axis="1 0 0"/>
+    <joint name="y" type="slide" axis="0 1 0"/>
+    <joint name="yaw" axis="0 0 {{sense}}" damping=".01"/><geom type="box" size=".1 .02 .02" pos="0 .05 0"/>
+      <geom type="box" size=".02 .06 .02"/></body>
   <body mocap="true" name="post" pos=".16 .1 .1"><geom size=".04"/></body>
 </worldbody></mujoco>"""
 SLIDES_FIRST = YAW.replace('euler="0 0 20" ', "")
 BALLS = f"""<mujoco>{OPTION}<worldbody>{FLOOR}
-  <body name="upper" pos=".3 -.2 .9" euler="30 10 50"><joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.4"/>
-    <body name="lower" pos="0 0 -.4"><joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.5"/></body></body>
+  <body name="upper" pos=".3 -.2 .9" euler="30 10 50"><joint type="ball"/>
+    <geom type="capsule" size=".03" fromto="0 0 0 0 0 -.4"/>
+    <body name="lower" pos="0 0 -.4"><joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.5"/>
+      </body></body>
 </worldbody></mujoco>"""
 ON_SLIDES = BALLS.replace(
     '<body name="upper" pos=".3 -.2 .9" euler="30 10 50">',
@@ -123,7 +127,10 @@ def test_the_group_that_the_quadruped_states_is_the_one_that_its_model_has():
 
 
 def _action(layout, qpos, qvel, g):
-    """What an element does to some states, comparable; the world's part is undone, so that only the relabelling of the body counts."""
+    """What an element does to some states, comparable.
+
+    The world's part is undone, so that only the relabelling of the body counts.
+    """
     heading = np.arctan2(float(g.R[1, 0]), float(g.R[0, 0]))
     undo = about_gravity(-heading)
     moved = (
@@ -134,9 +141,8 @@ def _action(layout, qpos, qvel, g):
 
 
 def test_members_of_a_set_turn_and_change_places():
-    beads = "".join(
-        f'<body name="b{i}" gravcomp="1"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/><geom size=".05"/></body>' for i in range(3)
-    )  # fmt: skip
+    slides = '<joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>'
+    beads = "".join(f'<body name="b{i}" gravcomp="1">{slides}<geom size=".05"/></body>' for i in range(3))
     model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{beads}</worldbody></mujoco>")
     swap = Generator.of("reversal", None, {"rope": np.eye(3)[::-1]})
     group = O2.product(finite_group("C2", [swap]))
@@ -156,8 +162,10 @@ def test_members_of_a_set_turn_and_change_places():
         (YAW.format(sense=1).replace('axis="0 1 0"', 'axis="1 1 0"'), SO2, {}, "body 'tee' has slides along"),
         (SLIDES_FIRST.format(sense=1), O3, {}, "tilts the axis of joint 'yaw'"),
         (BALLS.replace('<joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.5"/>',
-                       '<joint name="elbow" axis="0 1 0"/><geom size=".1"/>'), O2, {}, "joint 'elbow': group O2 has mirrors"),
-        (SLIDES_FIRST.format(sense=1), O2, {"members": {"hands": ("tee", "left")}}, "names 'left', which is no body on slides"),
+                       '<joint name="elbow" axis="0 1 0"/><geom size=".1"/>'), O2, {},
+                       "joint 'elbow': group O2 has mirrors"),
+        (SLIDES_FIRST.format(sense=1), O2, {"members": {"hands": ("tee", "left")}},
+        "names 'left', which is no body on slides"),
     ],
 )  # fmt: skip
 def test_what_a_group_cannot_act_on_is_named(xml, group, options, message):

@@ -11,7 +11,8 @@ from eqrl.envs.core.views import Views, evenly, of_representation
 def test_fields_are_views_with_their_shapes():
     legs = eqrl.EntitySet("legs", ("leg",) * 4)
     rep = eqrl.Representation(
-        (eqrl.Field("target", "1x1o"), eqrl.Field("mass", "1x0e"), eqrl.Field("hip", "1x0o", "legs"), eqrl.Field("foot", "1x1o", "legs")),
+        (eqrl.Field("target", "1x1o"), eqrl.Field("mass", "1x0e"), eqrl.Field("hip", "1x0o", "legs"),
+        eqrl.Field("foot", "1x1o", "legs")),
         (legs,),
     )  # fmt: skip
     array = np.arange(2.0 * rep.dim).reshape(2, -1)

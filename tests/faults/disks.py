@@ -312,5 +312,8 @@ def _intact(run: Path, reference: Reference) -> str | None:
 
 
 def _of_a_log(name: str) -> bool:
-    """Rows that could not be written are missing from the logs, and nowhere else: evaluations are in the checkpoints too."""
+    """Rows that could not be written are missing from the logs, and nowhere else.
+
+    Evaluations are in the checkpoints too.
+    """
     return name.startswith(("progress/", "tensorboard/", "evaluation/"))

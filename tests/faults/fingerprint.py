@@ -21,7 +21,7 @@ _CLOCK = ("seconds", "age", "t_start", "time_elapsed", "fps", "iterations", "epi
 
 
 def fingerprint(run: Path) -> dict[str, Any]:
-    """Parameters, optimisers, counters, random numbers, environment, replay buffer, evaluations, logged steps and values.
+    """Everything that a run leaves: parameters, optimisers, counters, random numbers, environment, buffer, logs.
 
     Args:
         run: a run folder; its newest checkpoint counts.

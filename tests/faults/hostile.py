@@ -1,4 +1,7 @@
-"""Attacks with forged runs: nothing is executed, no memory is exhausted, nothing outside is touched; one line gives the reason."""
+"""Attacks with forged runs: nothing is executed, no memory is exhausted, nothing outside is touched.
+
+One line gives the reason.
+"""
 
 from __future__ import annotations
 
@@ -357,8 +360,10 @@ def _on_tensors(sample: Forgery) -> Iterator[tuple[str, Attack]]:
             lambda f, p=file: f.tensors(p, lambda t, _: t.update({"policy.optimizer/x": np.zeros(3)})),
         )
     odd: list[tuple[str, Any]] = [
-        ("lr", "x"), ("lr", None), ("betas", ["a", "b"]), ("betas", 3), ("eps", []), ("params", [0, 0, 0]), ("params", "x"),
-        ("capturable", "yes"), ("foreach", 3), ("weight_decay", {}), ("canary", 1), ("amsgrad", True), ("maximize", "x"),
+        ("lr", "x"), ("lr", None), ("betas", ["a", "b"]), ("betas", 3), ("eps", []), ("params", [0, 0, 0]), ("params",
+        "x"),
+        ("capturable", "yes"), ("foreach", 3), ("weight_decay", {}), ("canary", 1), ("amsgrad", True), ("maximize",
+        "x"),
     ]  # fmt: skip
     for key, value in odd:
 

@@ -44,7 +44,10 @@ class Job:
 
     @property
     def longest_loss(self) -> int:
-        """Environment steps that a kill may cost: one interval between checkpoints and the rollout that runs over its end."""
+        """Environment steps that a kill may cost.
+
+        One interval between checkpoints and the rollout that runs over its end.
+        """
         per_env = 16 if "--algo ppo" in self.options else 1
         return self.number("--save-freq") + per_env * self.number("--n-envs")
 
@@ -97,19 +100,23 @@ def resume_jobs() -> list[Job]:
         ppo("ppo, vector", reach, "--network vector"),
         ppo("ppo, MlpPolicy", ant, "--network MlpPolicy"),
         ppo("ppo, MlpPolicy, gSDE", ant, "--network MlpPolicy", "use_sde:true sde_sample_freq:5"),
-        off_policy("sac, MlpPolicy, gSDE", "sac", ant, "--network MlpPolicy", "buffer_size:600 use_sde:true sde_sample_freq:5"),
+        off_policy("sac, MlpPolicy, gSDE", "sac", ant, "--network MlpPolicy",
+        "buffer_size:600 use_sde:true sde_sample_freq:5"),
         ppo("ppo, mirror loss", ant, "--network MlpPolicy --mirror-loss 0.5"),
         off_policy("sac, mirror loss", "sac", ant, "--network MlpPolicy --mirror-loss 0.5"),
         off_policy(
-            "sac, SymmetricReplayBuffer", "sac", ant, "--network MlpPolicy", "buffer_size:600 replay_buffer_class:SymmetricReplayBuffer"
+            "sac, SymmetricReplayBuffer", "sac", ant, "--network MlpPolicy",
+            "buffer_size:600 replay_buffer_class:SymmetricReplayBuffer"
         ),
         off_policy(
-            "sac, SymmetricHerReplayBuffer", "sac", reach, "--network MlpPolicy", f"{her} replay_buffer_class:SymmetricHerReplayBuffer"
+            "sac, SymmetricHerReplayBuffer", "sac", reach, "--network MlpPolicy",
+            f"{her} replay_buffer_class:SymmetricHerReplayBuffer"
         ),
         ppo("ppo, SymmetricRolloutBuffer", ant, "--network MlpPolicy", "rollout_buffer_class:SymmetricRolloutBuffer"),
         ppo("ppo, linear schedule", reach, params="learning_rate:lin_1e-3 clip_range:lin_0.2"),
         off_policy("td3, action noise", "td3", ant, params="buffer_size:600 action_noise:{sigma:0.2}"),
-        off_policy("sac, shared rows", "sac", ant, params="buffer_size:600 optimize_memory_usage:true replay_buffer_kwargs:{handle_timeout_termination:false}"),
+        off_policy("sac, shared rows", "sac", ant,
+        params="buffer_size:600 optimize_memory_usage:true replay_buffer_kwargs:{handle_timeout_termination:false}"),
         ppo("ppo, regular, Gymnasium's Ant", "faults/Ant-v0", "--network regular --group full"),
         off_policy("sac, Gymnasium's Ant", "sac", "faults/Ant-v0", "--network MlpPolicy"),
         ppo("ppo, Gymnasium's Humanoid", "faults/Humanoid-v0", "--network MlpPolicy"),

@@ -31,7 +31,9 @@ _SOMETIMES = 0.3  # chance of going on by the same command instead of --resume
 
 @dataclass(frozen=True)
 class Death:
-    """When a process is killed: after some time, or at one of its calls that change the disk, or some time into a phase.
+    """When a process is killed.
+
+    After some time, or at one of its calls that change the disk, or some time into a phase.
 
     Attributes:
         seconds: time after the start, or after the phase began.

@@ -627,7 +627,10 @@ def test_check_before_saving(tmp_path):
 
 
 def test_with_the_mirror_loss_the_right_parameter_is_named(tmp_path):
-    """Its ``train`` replaces methods for the time of the update; the autopsy goes through it once more, not through both."""
+    """Its ``train`` replaces methods for the time of the update.
+
+    The autopsy goes through it once more, not through both.
+    """
     model = model_for("ppo", network="MlpPolicy", policy_kwargs={"net_arch": [16]}, mirror_loss=0.5)
     planted_gradient(model.policy.value_net.weight, model)
     with pytest.raises(TrainingDiverged, match=r"the gradient of parameter value_net\.weight is not finite"):

@@ -1,4 +1,7 @@
-"""Zip files of Stable-Baselines3: the same model comes back, hostile and broken files are refused in one line, nothing is run."""
+"""Zip files of Stable-Baselines3.
+
+The same model comes back, hostile and broken files are refused in one line, nothing is run.
+"""
 
 import base64
 import io

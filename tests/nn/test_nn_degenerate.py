@@ -1,4 +1,7 @@
-"""Law 4: zero, vertical and coinciding vectors give finite outputs and gradients, and continuity where it is claimed."""
+"""Law 4: zero, vertical and coinciding vectors give finite outputs and gradients.
+
+Continuity where it is claimed.
+"""
 
 import pytest
 import torch
@@ -59,7 +62,8 @@ def jump(net, other):
 
 
 @pytest.mark.parametrize(
-    "other", [[0.7, -0.4, 0.2, 0.1, 0.5, 0.3], [0.0, 0.0, 0.2, 0.1, 0.5, 0.3], [0.03, 0.0, 0.2, 0.0, 0.05, 0.3], [0.0] * 6],
+    "other", [[0.7, -0.4, 0.2, 0.1, 0.5, 0.3], [0.0, 0.0, 0.2, 0.1, 0.5, 0.3], [0.03, 0.0, 0.2, 0.0, 0.05, 0.3],
+    [0.0] * 6],
     ids=["others long", "second zero", "others short", "all zero"],
 )  # fmt: skip
 @pytest.mark.parametrize("weighting", ["priority", "norm"])

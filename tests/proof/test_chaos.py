@@ -9,7 +9,9 @@ from eqrl.symmetry import SO2, SymmetryError
 
 
 class Stretched(Plane):
-    """The distance from the origin is stretched and cut off at one, which leaves nothing of a nudge of 1e-14 after some steps.
+    """The distance from the origin is stretched and cut off at one.
+
+    It leaves nothing of a nudge of 1e-14 after some steps.
 
     Args:
         stretch: what distances are multiplied by in a step.

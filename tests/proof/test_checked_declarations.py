@@ -1,4 +1,7 @@
-"""Declarations from outside, held against the simulation: right ones pass, wrong ones are refused with field and cause."""
+"""Declarations from outside, held against the simulation.
+
+Right ones pass, wrong ones are refused with field and cause.
+"""
 
 import re
 from dataclasses import replace
@@ -18,10 +21,12 @@ QUICK = {"steps": 8, "episodes": 1}
 Y = np.diag([1.0, -1.0, 1.0])
 SWAP = [[0.0, 1.0], [1.0, 0.0]]
 # one wheel on either side, each hinged about the axle: axial along y, which the mirror keeps
-XML = """<mujoco><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/><body name="cart" pos="0 0 .2"><freejoint/>
+XML = """<mujoco><option cone="elliptic"/><worldbody><geom type="plane" size="0 0 1"/><body name="cart" pos="0 0 .2">
+  <freejoint/>
 <geom type="box" size=".2 .1 .05"/><geom type="sphere" size=".05" pos=".2 0 .05"/>
 <body pos="0 .15 0"><joint name="left" axis="0 1 0" damping=".1"/><geom type="sphere" size=".1"/></body>
-<body pos="0 -.15 0"><joint name="right" axis="0 1 0" damping=".1"/><geom type="sphere" size=".1"/></body></body>{more}</worldbody>
+<body pos="0 -.15 0"><joint name="right" axis="0 1 0" damping=".1"/><geom type="sphere" size=".1"/></body>
+  </body>{more}</worldbody>
 <actuator><motor joint="left" gear="2"/><motor joint="right" gear="{gear}"/></actuator></mujoco>"""
 
 

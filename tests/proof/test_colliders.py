@@ -11,7 +11,8 @@ from tests.support.quadruped import robot_dog
 
 TOUCHING = """
 <mujoco><option cone="elliptic" {option}/><worldbody><geom type="plane" size="0 0 1"/>
-  <body pos="0 0 .4"><freejoint/><geom {one} pos="0 0 .08"/><geom type="sphere" size=".05" pos=".1 0 0"/><site name="imu"/>
+  <body pos="0 0 .4"><freejoint/><geom {one} pos="0 0 .08"/><geom type="sphere" size=".05" pos=".1 0 0"/>
+    <site name="imu"/>
     <body pos=".07 .02 0"><joint axis="{axis}" damping=".4"/><geom {two} pos=".05 0 -.1"/>
       <body pos="0 .01 -.2"><joint axis="{axis}" damping=".4"/><geom {one} pos="0 0 -.02"/></body>
     </body>
@@ -68,8 +69,10 @@ def on_soles(corners, longer=0.0):
         for side, y in (("left", 0.1), ("right", -0.1))
     )
     return mujoco.MjModel.from_xml_string(f"""<mujoco><option cone="elliptic"/>
-        <asset><mesh name="left" vertex="{sole(corners, False, rng, longer)}"/><mesh name="right" vertex="{sole(corners, True, rng)}"/></asset>
-        <worldbody><geom type="plane" size="0 0 1"/><body pos="0 0 .5"><freejoint/><geom type="box" size=".1 .05 .03" mass="2"/>{legs}
+        <asset><mesh name="left" vertex="{sole(corners, False, rng, longer)}"/>
+          <mesh name="right" vertex="{sole(corners, True, rng)}"/></asset>
+        <worldbody><geom type="plane" size="0 0 1"/><body pos="0 0 .5"><freejoint/>
+          <geom type="box" size=".1 .05 .03" mass="2"/>{legs}
         </body></worldbody></mujoco>""")
 
 

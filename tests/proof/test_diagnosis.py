@@ -1,4 +1,7 @@
-"""Causes: several at once are all named, those that the model does not have are not, and what does not show is unknown."""
+"""Causes: several at once are all named, those that the model does not have are not.
+
+What does not show is unknown.
+"""
 
 import mujoco
 import numpy as np
@@ -18,8 +21,10 @@ ROBOT = """
 <body name="trunk" pos="0 0 .6">
   <joint name="root" type="free" {root}/><site name="imu"/>
   <geom type="box" size=".2 .1 .05"/><geom type="sphere" size=".04" pos=".2 0 .05"/>
-  <body name="l" pos="0 .1 0"><joint name="l" axis="0 1 0" damping=".1" {left}/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
-  <body name="r" pos="0 -.1 0"><joint name="r" axis="0 1 0" damping=".1"/><geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
+  <body name="l" pos="0 .1 0"><joint name="l" axis="0 1 0" damping=".1" {left}/>
+    <geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
+  <body name="r" pos="0 -.1 0"><joint name="r" axis="0 1 0" damping=".1"/>
+    <geom type="capsule" fromto="0 0 0 0 0 -.3" size=".03"/></body>
 </body></worldbody><actuator><motor joint="l"/><motor joint="r"/></actuator><sensor>{sensor}</sensor></mujoco>
 """
 ELLIPTIC = 'cone="elliptic"'

@@ -13,7 +13,8 @@ from eqrl import infer_types
 from eqrl.declare import DeclarationError
 from eqrl.proof.declared.copies import copy_environment
 
-XML = """<mujoco><option gravity="0 0 0"/><worldbody><body name="cart"><joint name="x" type="slide" axis="1 0 0" damping="1"/>
+XML = """<mujoco><option gravity="0 0 0"/><worldbody><body name="cart">
+  <joint name="x" type="slide" axis="1 0 0" damping="1"/>
 <joint name="y" type="slide" axis="0 1 0" damping="1"/><geom size=".1"/></body></worldbody>
 <actuator><motor joint="x"/><motor joint="y"/></actuator></mujoco>"""
 

@@ -1,4 +1,4 @@
-"""Resuming: the same command resumes, another configuration does not, a folder has one training, damage is passed over."""
+"""The same command resumes, another configuration does not; a folder has one training; damage is passed over."""
 
 import csv
 import os

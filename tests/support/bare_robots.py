@@ -1,4 +1,4 @@
-"""Environments with a MuJoCo model that were not written for eqrl, for tests of the symmetry that eqrl finds in them."""
+"""Environments with a MuJoCo model that were not written for eqrl, for tests of what eqrl derives from them."""
 
 import re
 from pathlib import Path

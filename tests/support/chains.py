@@ -1,4 +1,7 @@
-"""Chains of different length with the same observations and actions: the members of a fleet for tests and benchmarks."""
+"""Chains of different length with the same observations and actions.
+
+The members of a fleet for tests and benchmarks.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ _ROBOT = """<mujoco model="dog">
 </worldbody>
 <actuator>{motors}</actuator>
 <sensor>
-  <gyro name="gyro" site="imu"/><accelerometer name="accelerometer" site="imu"/><framequat name="orientation" objtype="site" objname="imu"/>
+  <gyro name="gyro" site="imu"/><accelerometer name="accelerometer" site="imu"/>
+    <framequat name="orientation" objtype="site" objname="imu"/>
   {sensors}
 </sensor>
 </mujoco>"""

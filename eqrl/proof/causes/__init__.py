@@ -1,1 +1,4 @@
-"""Why a symmetry does not hold: one thing is changed on a copy, and the proof run again, to see whether the violation is gone."""
+"""Why a symmetry does not hold.
+
+One thing is changed on a copy, and the proof run again, to see whether the violation is gone.
+"""

@@ -1,4 +1,7 @@
-"""Name the attributes that differ between a part and its image, and make them equal to see whether that cures the violation."""
+"""Name the attributes that differ between a part and its image.
+
+Make them equal to see whether that cures the violation.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,10 @@ def attribute_intervention(symmetry: Symmetry, differing: Collection[Discrepancy
 
 
 def _propagate(images: Ints, table: NDArray[Any], turn: Turn) -> None:
-    """Give images their sources' values, along every cycle from its first member on; what stays becomes its own image."""
+    """Give images their sources' values, along every cycle from its first member on.
+
+    What stays becomes its own image.
+    """
     done: set[int] = set()
     for start in range(len(images)):
         i = start

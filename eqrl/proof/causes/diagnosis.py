@@ -85,7 +85,10 @@ def _smaller(trial: Trial, violation: Violation) -> Trial:
 
 
 def _shortened(trial: Trial, symmetry: Symmetry, violation: Violation) -> Trial | None:
-    """A smaller experiment that still shows a violation; in one that shows none, every change would seem to be a cure."""
+    """A smaller experiment that still shows a violation.
+
+    In one that shows none, every change would seem to be a cure.
+    """
     return next((t for t in (_smaller(trial, violation), trial) if t.violation(symmetry) is not None), None)
 
 

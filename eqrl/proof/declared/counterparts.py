@@ -35,7 +35,9 @@ class Candidate:
 
 
 def counterparts(derivation: Derivation, R: Floats) -> list[Candidate]:
-    """Symmetries of a model with a given action on the world, the exact ones first; without any, those that it nearly keeps.
+    """Symmetries of a model with a given action on the world, the exact ones first.
+
+    Without any, those that it nearly keeps.
 
     Args:
         derivation: of the model.

@@ -31,7 +31,10 @@ _ATOL = 1e-8
 
 
 class DeclaredWorld(TypedTwin):
-    """A twin of a typed environment, with the methods of ``eqrl.proof.SymmetricWorld``; arguments as of :class:`TypedTwin`."""
+    """A twin of a typed environment, with the methods of ``eqrl.proof.SymmetricWorld``.
+
+    Arguments as of :class:`TypedTwin`.
+    """
 
     def __init__(self, env: gymnasium.Env[Any, Any], model: mujoco.MjModel | None = None) -> None:
         super().__init__(env, model)

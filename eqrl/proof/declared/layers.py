@@ -35,7 +35,10 @@ def without_bookkeeping(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]
 
 
 def observing_layers(env: gymnasium.Env[Any, Any]) -> list[Any] | None:
-    """Wrappers whose ``observation()`` makes an observation of the one below, the innermost first; None if others do too."""
+    """Wrappers whose ``observation()`` makes an observation of the one below, the innermost first.
+
+    None if others do too.
+    """
     layers: list[Any] = []
     layer: Any = env
     while isinstance(layer, gymnasium.Wrapper):

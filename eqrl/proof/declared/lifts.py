@@ -1,4 +1,7 @@
-"""What a declared generator does to the states of a twin: by a symmetry of its model, and by lifts to its own variables."""
+"""What a declared generator does to the states of a twin.
+
+By a symmetry of its model, and by lifts to its own variables.
+"""
 
 from __future__ import annotations
 

@@ -92,7 +92,10 @@ class TypedTwin(MujocoTwin):
             object.__setattr__(holder, name, copy.copy(state.variables[path]))
 
     def state_difference(self, a: TwinState, b: TwinState) -> dict[str, float]:
-        """Largest difference of every joint's position and velocity, and of activations; velocities relative to the fastest."""
+        """Largest difference of every joint's position and velocity, and of activations.
+
+        Velocities relative to the fastest.
+        """
         m = self.model
         names = column_names(identity(m))[: m.nq + m.nv + m.na]
         qpos, other = a.qpos, with_signs_of(m, b.qpos, a.qpos)
