@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import gymnasium
 import pytest
+
+import eqrl
 
 DOCS = Path(__file__).parents[1] / "docs"
 FENCE = re.compile(r"```python\n(.*?)```", flags=re.S)
@@ -16,6 +19,17 @@ def test_the_pages_with_code_are_known():
     assert len(PAGES["drop_in.md"]) >= 6
 
 
+@pytest.fixture
+def registries():
+    """Pages may register environments, which other tests in this process shall not meet."""
+    before = dict(gymnasium.registry), dict(eqrl.ENVIRONMENTS)
+    yield
+    for registry, entries in zip((gymnasium.registry, eqrl.ENVIRONMENTS), before, strict=True):
+        registry.clear()
+        registry.update(entries)
+
+
+@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

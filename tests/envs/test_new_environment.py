@@ -18,11 +18,16 @@ BLOCKS = re.findall(
 )
 
 
-@pytest.fixture(autouse=True)
-def _forget():
-    yield
+def _forget_the_environment():
     gymnasium.registry.pop("CarryRope-v0", None)
     eqrl.ENVIRONMENTS.pop("CarryRope-v0", None)
+
+
+@pytest.fixture(autouse=True)
+def _as_if_new():
+    _forget_the_environment()
+    yield
+    _forget_the_environment()
 
 
 def test_the_task_takes_sixty_lines_and_trains():
