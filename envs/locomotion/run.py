@@ -1,0 +1,283 @@
+"""Run: a robot of any shape runs to where it is asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from eqrl.arrays import Bools, Floats
+from eqrl.envs.core import Outcome, StateLayout, Task, World, add_marker, choice, lengths, number, sector
+from eqrl.envs.core.arguments import anything, whole
+from eqrl.envs.locomotion.tokens import PublishedTokens, Tokens, TypedTokens
+from eqrl.envs.robots import sgrl
+from eqrl.envs.robots.limbs import in_order_of_the_model, limbs_of
+from eqrl.symmetry import SO2, Element, Field, Group
+from eqrl.symmetry.quaternions import yaw_quaternion
+
+ROBOT = "cheetah_14_full"
+KINDS = ("torso", "thigh", "shin", "foot", "arm", "tail")
+_REACHED = 1.0  # metres from a target point
+_FAR = 10.0  # metres towards the target after which a run in a direction can succeed
+_STRAIGHT = 0.9
+
+
+class Run(Task):
+    """A robot of any shape runs to where it is asked to.
+
+    ## Description
+    The robots and the rules are those of 3D-SGRL (Chen et al., ICML 2023) by default; `robot` may name any other one.
+    The robot starts with any heading and is asked to run in a direction (`target="direction"`, 3D-SGRL's v1), or to
+    points that are drawn anew when it reaches them (`target="points"`, v2), of which it sees the direction only.
+
+    Each limb is a token, with a mask where there are more slots than limbs. Joints are typed by what a mirror does to
+    them, so that one policy moves all robots and honours their mirror images.
+
+    Symmetry group: SO(2) about gravity, with the sagittal mirror if the robot has one.
+
+    ## Starting state
+    The default pose with a heading from `heading` and noise on positions and velocities, as published for the family;
+    the target in a direction from `target_sector`. Then the whole scene turns by `scene_rotation` degrees and the
+    target alone by `goal_rotation`.
+
+    ## Episode end
+    Terminated when the robot falls, as published for its family; truncated after 1000 steps.
+
+    ## Version history
+    * v0: first version.
+    """
+
+    frame_skip = sgrl.FRAME_SKIP
+    main_body = "torso"
+    variables = (
+        Field("target", "1x1o"),  # a unit vector, or a point
+        Field("zero_direction", "1x1o"),
+        Field("sense", "1x0o"),
+        Field("sector", "2x0e"),
+        Field("position", "1x1o"),
+        Field("heading", "1x1o"),
+        Field("path", "1x0e"),
+        Field("gained", "1x0e"),
+        Field("reached", "1x0e"),
+    )
+    rewards = {
+        "progress": "speed towards the target, m/s",
+        "heading": '`reward="published"` alone, not for hoppers: speed along the robot\'s own heading before the step, m/s',
+        "alive": "1, not for cheetahs",
+        "control": "`-control_weight * sum(a_i^2)`",
+    }
+    metrics = {
+        "speed": "towards the target, m/s",
+        "share": "of the path so far that led to the target",
+        "distance_gained": "so far, m",
+        "targets_reached": "in this episode",
+    }
+
+    robot = anything(ROBOT, "name of one of 3D-SGRL's robots, such as `humanoid_9_full`")
+    target = choice("direction", "points", description="what the robot is asked for: a direction")
+    target_distance = lengths((10.0, 20.0), "range of distances of target points")
+    target_sector = sector("directions of targets")
+    heading = sector("initial headings")
+    reward = choice("published", "progress", description="what is paid; the speed along the robot's own heading too")
+    observation_form = choice("typed", "published", description="typed tokens; 3D-SGRL's 41 numbers of each limb")
+    integrator = choice("published", "implicitfast", description="that of the model; faster, for training")
+    parity = choice("repaired", "published", description="models with errors repaired, or as they are")
+    symmetry = choice(
+        "robot", "rotations", description="what the spaces declare: all of the robot's symmetry; rotations alone"
+    )
+    slots = whole(0, "number of limb slots, 0 for as many as there are limbs")
+    control_weight = number(1e-3, "weight of the reward term")
+
+    def build(self) -> mujoco.MjSpec:
+        """The robot on a plane; limbs, slots and fields follow from it."""
+        name = self.robot
+        self.family = sgrl.family(name)
+        self.member = self.family.members[name]
+        parity: Any = self.parity
+        integrator: Any = self.integrator
+        spec = sgrl.build(name, parity=parity, integrator=integrator)
+        model = spec.compile()
+        present = sgrl.limbs(name)
+        limbs = limbs_of(model, "torso", kinds={limb.name: limb.kind for limb in present}, slots=(2, 1))
+        published = self.observation_form == "published"
+        self.limbs = in_order_of_the_model(limbs) if published else limbs
+        slots = self.slots or limbs.count
+        if slots < limbs.count:
+            raise ValueError(f"slots={slots} is too few for the {limbs.count} limbs of {name!r}")
+        strength = np.zeros(self.limbs.joints.shape)
+        self._drive = np.zeros((model.nu, 2), dtype=np.intp)
+        for u in range(model.nu):
+            where = self._drive[u] = self.limbs.slot_of[int(model.actuator_trnid[u, 0])]
+            strength[tuple(where)] = model.actuator_gear[u, 0]
+        self.tokens: Tokens = (
+            PublishedTokens(model, self.limbs, slots, strength, KINDS)
+            if published
+            else TypedTokens(model, self.limbs, slots, strength, KINDS, mirrored=True)
+        )
+        self._group = SO2 if self.symmetry == "rotations" else self.limbs.group(slots)
+        self.observation, self.action = self.tokens.fields, self.tokens.actions
+        self.entities = (self.tokens.entities,)
+        self._control = self._control_map(slots)
+        bodies = [limb.name for limb in present if limb.name in self.family.measured]
+        self._measured = np.array([model.body(b).id for b in bodies])
+        return spec
+
+    @property
+    def group(self) -> Group:
+        """Rotations about gravity, and the robot's mirror."""
+        return self._group
+
+    def state_layout(self) -> StateLayout:
+        """The robot's joints."""
+        return StateLayout.of(self.model, self._group)
+
+    def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
+        """Draw heading, noise and target."""
+        noise = self.family.noise
+        torso = sim.bodies.torso
+        yaw = yaw_quaternion(rng.uniform(*options["heading"]))
+        sim.data.qpos[3:7] = yaw
+        sim.data.qpos[:] += rng.uniform(-noise.position, noise.position, self.model.nq)
+        sim.data.qpos[3:7] /= np.linalg.norm(sim.data.qpos[3:7])
+        sim.data.qvel[:] = noise.velocity * (
+            rng.standard_normal(self.model.nv) if noise.gaussian else rng.uniform(-1.0, 1.0, self.model.nv)
+        )
+        variables = sim.variables
+        variables.sector = options["target_sector"]
+        variables.zero_direction = (1.0, 0.0, 0.0)
+        variables.sense = 1.0
+        self._draw_target(sim, rng, torso.position)
+
+    def redraw(self, sim: World, rng: np.random.Generator) -> None:
+        """A new target point, seen from where the robot is now."""
+        self._draw_target(sim, rng, sim.bodies.torso.position)
+
+    def after_reset(self, sim: World) -> None:
+        """Remember where the robot starts and where it looks."""
+        sim.variables.position = sim.bodies.torso.position
+        sim.variables.heading = _horizontal(self._forward(sim))
+
+    def rotate_goal(self, sim: World, g: Element) -> None:
+        """Turn the target about the robot."""
+        centre = 0.0 if self.target == "direction" else sim.bodies.torso.position
+        sim.variables.target = centre + g.R.numpy() @ (sim.variables.target - centre)
+
+    def control(self, world: World, action: Floats) -> None:
+        """Actions are in units of the gears; the model clips them to [-1, 1]."""
+        world.data.ctrl[:] = action @ self._control
+
+    def observe(self, world: World) -> Mapping[str, Any]:
+        """Limb tokens and globals."""
+        return self.tokens.observe(world, self._direction(world, world.bodies.torso.position))
+
+    def evaluate(self, world: World, action: Floats) -> Outcome:
+        """Speed towards the target, and along the heading where it is paid; falling ends the episode."""
+        variables, position = world.variables, world.bodies.torso.position
+        step = (position - variables.position)[:, :2]
+        gained = self._gained(world, step)
+        length = np.hypot(step[:, 0], step[:, 1])
+        variables.path += length
+        variables.gained += gained
+        along = (step * variables.heading[:, :2]).sum(axis=1) / self.dt
+        effort = np.clip(action, -1.0, 1.0)
+        paid = self.reward == "published" and self.family.heading_reward
+        reached = np.zeros(len(step), dtype=bool)
+        if self.target == "points":
+            offset = variables.target - position
+            reached = np.hypot(offset[:, 0], offset[:, 1]) < _REACHED
+            variables.reached += reached
+        variables.position = position
+        variables.heading = _horizontal(self._forward(world))
+        share = variables.gained / np.maximum(variables.path, 1e-9)
+        straight = (variables.gained >= _FAR) & (share >= _STRAIGHT)
+        return Outcome(
+            {
+                "progress": gained / self.dt,
+                "heading": along if paid else np.zeros(len(step)),
+                "alive": np.full(len(step), float(self.family.alive_reward)),
+                "control": -self.control_weight * (effort * effort).sum(axis=1),
+            },
+            success=straight if self.target == "direction" else variables.reached > 0,
+            terminated=self._fallen(world),
+            redraw=reached if self.target == "points" else None,
+            metrics={
+                "speed": gained / self.dt,
+                "share": share,
+                "distance_gained": variables.gained.copy(),
+                "targets_reached": variables.reached.copy(),
+            },
+        )
+
+    def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
+        """A red ball at the target point, or two metres ahead in the direction."""
+        place = sim.variables.target
+        if self.target == "direction":
+            place = sim.bodies.torso.position + 2.0 * place
+        add_marker(scene, place, 0.15, (0.85, 0.2, 0.2, 1.0))
+
+    # ------------------------------------------------------------------ what the words mean
+    def _fallen(self, world: World) -> Bools:
+        family, data = self.family, world.data
+        low, high = self.member.heights
+        heights = data.xpos[:, self._measured, 2]
+        up = world.bodies.torso.axes[..., 2]  # height of the tips of the torso's x, y and z axis
+        if family.tilt == "total":
+            tilt = np.arccos(np.clip(up[:, 2], -1.0, 1.0))
+        else:
+            tilt = np.maximum(np.abs(np.arcsin(np.clip(up[:, 0], -1.0, 1.0))), np.abs(np.arctan2(up[:, 1], up[:, 2])))
+        fallen = (heights <= low).any(axis=1) | (heights >= high).any(axis=1) | (tilt >= family.tilt_limit)
+        if np.isfinite(family.state_limit):
+            fallen |= (np.abs(data.qpos[:, 3:]) >= family.state_limit).any(axis=1)
+            fallen |= (np.abs(data.qvel) >= family.state_limit).any(axis=1)
+        if np.isfinite(family.idle_limit):
+            fallen |= (data.qvel * data.qvel).sum(axis=1) <= family.idle_limit
+        return np.asarray(fallen)
+
+    def _gained(self, world: World, step: Floats) -> Floats:
+        """By how much a horizontal step brought the torso nearer, m."""
+        target = world.variables.target[:, :2]
+        if self.target == "direction":
+            gained: Floats = (step * target).sum(axis=1)
+            return gained
+        before = target - world.variables.position[:, :2]
+        after = before - step
+        return np.asarray(np.hypot(before[:, 0], before[:, 1]) - np.hypot(after[:, 0], after[:, 1]))
+
+    def _direction(self, world: World, position: Floats) -> Floats:
+        if self.target == "direction":
+            target: Floats = world.variables.target
+            return target
+        return _horizontal(world.variables.target - position)
+
+    def _forward(self, world: World) -> Floats:
+        forward: Floats = self.limbs.forward @ world.bodies.torso.axes
+        return forward
+
+    def _draw_target(self, sim: World, rng: np.random.Generator, position: Floats) -> None:
+        variables = sim.variables
+        distance, angle = rng.uniform(*self.target_distance), variables.sense * rng.uniform(*variables.sector)
+        zero, c, s = variables.zero_direction, np.cos(angle), np.sin(angle)
+        direction = np.array([c * zero[0] - s * zero[1], s * zero[0] + c * zero[1], 0.0])
+        if self.target == "direction":
+            variables.target = direction
+        else:
+            variables.target = position * (1.0, 1.0, 0.0) + distance * direction
+
+    def _control_map(self, slots: int) -> Floats:
+        """The matrix from actions to controls."""
+        fields, odd = self.action, self.limbs.odd
+        starts = np.cumsum([0, *(slots * f.width for f in fields)])
+        matrix = np.zeros((starts[-1], len(self._drive)))
+        for u, (limb, slot) in enumerate(self._drive):
+            part = 1 if slot >= odd and odd else 0
+            at = starts[part] + limb * fields[part].width + slot - part * odd
+            matrix[at, u] = self.limbs.signs[limb, slot]
+        return matrix
+
+
+def _horizontal(vector: Floats) -> Floats:
+    """The horizontal direction of vectors, ``(*batch, 3)``; zero where there is none."""
+    length = np.hypot(vector[..., 0], vector[..., 1])[..., None]
+    return vector * (1.0, 1.0, 0.0) / np.where(length > 0, length, 1.0)
