@@ -15,7 +15,7 @@ from eqrl.agents.options import network_options, representation_in
 from eqrl.errors import suggestion
 from eqrl.nn import BACKBONES, Backbone, Padding, build
 from eqrl.nn.mlp import MLP
-from eqrl.symmetry import GROUPS, Group, Representation, mask_index
+from eqrl.symmetry import GROUPS, Group, Representation, family, mask_index
 from eqrl.symmetry.bounds import check_padding
 
 GroupChoice = Group | str
@@ -192,7 +192,8 @@ def _choose_group(choice: GroupChoice, network: str, observation: Representation
                 f"unknown group {choice!r}; {suggestion(choice, known)} Known are {known} and Group objects"
             )
         choice = GROUPS[choice]
-    if not choice.is_subgroup_of(observation.group):
+    exchanging = network in BACKBONES and BACKBONES[network].exchanges
+    if not choice.is_subgroup_of(observation.group) and not (exchanging and choice.is_subgroup_of(family(observation))):
         raise ValueError(
             f"group {choice} is not a subgroup of {observation.group}, which is all that the environment declares; "
             "a policy cannot keep a symmetry that its world does not have"

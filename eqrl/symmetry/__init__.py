@@ -3,7 +3,7 @@
 from eqrl.symmetry.edges import adjacency
 from eqrl.symmetry.element import Element, about_gravity
 from eqrl.symmetry.errors import DeclarationError, SymmetryError
-from eqrl.symmetry.exchange import exchanges, random_exchange
+from eqrl.symmetry.exchange import exchanges, family, random_exchange
 from eqrl.symmetry.generator import Generator
 from eqrl.symmetry.group import GROUPS, O2, O3, SO2, SO3, TRIVIAL, Group, finite_group
 from eqrl.symmetry.orbits import Orbits, orbits
@@ -34,6 +34,7 @@ __all__ = [
     "adjacency",
     "direct_sum",
     "exchanges",
+    "family",
     "finite_group",
     "mask_index",
     "orbits",

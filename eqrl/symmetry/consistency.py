@@ -21,6 +21,7 @@ def check_entity_set(entity_set: EntitySet, fields: Sequence[Field], group: Grou
     _check_relabelling(entity_set, fields, group)
     if entity_set.mask is not None:
         _check_mask(entity_set, fields)
+    _check_field_masks(entity_set, fields)
     _check_roles(entity_set, fields)
 
 
@@ -39,10 +40,10 @@ def _check_relabelling(entity_set: EntitySet, fields: Sequence[Field], group: Gr
                     f"generator {generator.name!r} exchanges {entity_set.kinds[j]!r} and {entity_set.kinds[i]!r} of"
                     f" entity set {entity_set.name!r}; only entities of one kind are alike"
                 )
-            if entity_set.exchangeable and i != j:
+            if entity_set.exchangeable and i != j and matrix[i, j] < 0:
                 raise ValueError(
-                    f"generator {generator.name!r} exchanges entities of {entity_set.name!r}, which is exchangeable:"
-                    " its entities change places freely anyway; leave the set out of the generator"
+                    f"generator {generator.name!r} exchanges entities of {entity_set.name!r} with a change of sign, but"
+                    " they change places freely, without one; declare what changes sign as '0o'"
                 )
         magnitude = np.abs(matrix)
         if (edges or entity_set.mask is not None) and np.any(np.minimum(magnitude, np.abs(magnitude - 1.0)) > _ZERO):
@@ -61,6 +62,23 @@ def _check_mask(entity_set: EntitySet, fields: Sequence[Field]) -> None:
             f"entity set {entity_set.name!r} is masked by field {mask.name!r}, which must be '1x0e' over that set, "
             f"but is {mask.irreps!r} over {mask.entities!r}"
         )
+
+
+def _check_field_masks(entity_set: EntitySet, fields: Sequence[Field]) -> None:
+    masks = {f.name: f for f in fields}
+    for field in fields:
+        if field.entities != entity_set.name or field.mask not in masks:
+            continue  # a field of an action is masked by the observation
+        mask = masks[field.mask]
+        if mask.entities != entity_set.name or set(mask.copies) != {(0, 1)} or not _one_each(mask, field):
+            raise ValueError(
+                f"field {field.name!r} is masked by field {mask.name!r}, which must be '1x0e' or"
+                f" '{len(field.copies)}x0e' over {entity_set.name!r}, but is {mask.irreps!r} over {mask.entities!r}"
+            )
+
+
+def _one_each(mask: Field, field: Field) -> bool:
+    return len(mask.copies) in (1, len(field.copies))
 
 
 def _check_roles(entity_set: EntitySet, fields: Sequence[Field]) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eqrl.symmetry.element import Element
+from eqrl.symmetry.generator import Generator
+from eqrl.symmetry.group import O2, Group, canonical
 from eqrl.symmetry.representation import EntitySet, Representation
 
 
@@ -51,6 +53,29 @@ def random_exchange(
                 permutation[..., members] = rng.permuted(np.broadcast_to(members, (*batch, len(members))), axis=-1)
             h[entity_set.name] = _matrix(permutation)
     return Element(torch.eye(3, dtype=torch.float64).expand(*batch, 3, 3), h)
+
+
+def family(representation: Representation) -> Group:
+    """The group that networks on tokens may honour, which commute with every free exchange.
+
+    Its elements relabel no exchangeable set: what a world's mirror does to limbs is then a mirror and an exchange. If
+    all exchangeable sets are ``mirrored``, it contains the mirrors of the world whether the world is its own mirror
+    image or not. Sets that the representation does not have are left out.
+    """
+    group = representation.group
+    free = {e.name for e in representation.entities if e.exchangeable}
+    fixed = {e.name for e in representation.entities} - free | {f.frame for f in representation.fields}
+    finite = tuple(
+        Generator(g.name, g.R, tuple((name, matrix) for name, matrix in g.h if name in fixed)) for g in group.finite
+    )
+    mirrored = [e.mirrored for e in representation.entities if e.exchangeable]
+    if group.connected == "SO2" and mirrored and all(mirrored) and not any(g.h for g in finite):
+        return O2
+    if finite == group.finite:
+        return group
+    if not any(g.h for g in finite):
+        return canonical(group.connected, finite)
+    return Group(f"{group.name} up to exchange", group.connected, finite)
 
 
 def _exchangeable_groups(entity_set: EntitySet) -> list[NDArray[np.intp]]:

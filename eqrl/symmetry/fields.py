@@ -27,6 +27,10 @@ class EntitySet:
         exchangeable: whether entities of the same kind may be exchanged freely, like the points of an object. Networks
             on tokens honour this, and statistics are pooled over these entities. Free exchange is not part of the
             group, whose elements can be listed: it would add n! of them (:mod:`eqrl.symmetry.exchange`).
+        mirrored: whether the mirror image of an entity is again a possible entity of the set, in the same slot or
+            another. The mirror image of a robot that has only a right arm is a robot that has only a left arm, which
+            fits the same space. Networks on tokens may honour mirrors then, even if the group of this world has none
+            (:func:`eqrl.symmetry.family`).
     """
 
     name: str
@@ -34,6 +38,7 @@ class EntitySet:
     edges: tuple[tuple[int, int], ...] = ()
     mask: str | None = None
     exchangeable: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         """Refuse edges that point outside the set."""
@@ -62,6 +67,9 @@ class Field:
             networks without a preferred direction ignore it. ``"position"`` marks the ``1x1o`` field over an entity set
             that holds the positions of its entities, from which graph networks find neighbours. ``"parent"`` marks
             edges as data, see :mod:`eqrl.symmetry.edges`.
+        mask: name of a field over the same set that is 1 where this field is real and 0 where it is padding, in
+            addition to the mask of the set, such as for joints that a limb may lack. It holds ``1x0e``, or one number
+            for each irrep of this field. A field of an action is masked by a field of the observation.
         unit: unit of the numbers, such as ``"m/s"``; for tables, ignored in comparisons.
         description: what the field means, in a few words; ignored in comparisons.
     """
@@ -72,6 +80,7 @@ class Field:
     frame: str = WORLD
     horizontal: bool = False
     role: Role = ""
+    mask: str | None = None
     unit: str = attribute(default="", compare=False)
     description: str = attribute(default="", compare=False)
 
@@ -85,6 +94,8 @@ class Field:
             ) from error
         if parsed.dim == 0:
             raise ValueError(f"field {self.name!r}: irreps {self.irreps!r} are empty; leave the field out instead")
+        if self.mask is not None and self.entities is None:
+            raise ValueError(f"field {self.name!r} has mask {self.mask!r} and so needs an entity set, entities=...")
         if self.horizontal and any(ir.l != 1 for _, ir in parsed):
             raise ValueError(f"field {self.name!r}: horizontal applies to vectors (1o, 1e) only, got {self.irreps!r}")
 

@@ -174,7 +174,7 @@ class Group:
             element = self.cosets[i]
             if all(torch.allclose(m, torch.eye(m.shape[-1], dtype=m.dtype)) for m in element.h.values()):
                 finite.append(Generator.of(f"{self.name} coset {i}", element.R.numpy()))
-        return _canonical(self.connected, tuple(finite))
+        return canonical(self.connected, tuple(finite))
 
     def about_gravity(self) -> Group:
         """The subgroup that keeps gravity: SO(3) becomes SO(2), O(3) becomes O(2)."""
@@ -184,10 +184,10 @@ class Group:
             raise ValueError(f"group {self.name!r}: restrict it with world_part() first")
         if self.connected == "SO3":
             # composed with a suitable rotation, any element that reverses orientation is a vertical mirror
-            return _canonical("SO2", (_MIRROR,) if self.has_mirrors else ())
+            return canonical("SO2", (_MIRROR,) if self.has_mirrors else ())
         upright = [i for i in range(self.cosets.R.shape[0]) if self.cosets.R[i, 2, 2] > 1 - _SAME]
         finite = tuple(Generator.of(f"{self.name} coset {i}", self.cosets.R[i].numpy()) for i in upright[1:])
-        return _canonical(self.connected, finite)
+        return canonical(self.connected, finite)
 
     def contains(self, element: Element, atol: float = 1e-9) -> bool:
         """Whether a single element belongs to the group."""
@@ -268,8 +268,8 @@ O3 = Group("O3", "SO3", (_INVERSION,))
 GROUPS: Mapping[str, Group] = {g.name: g for g in (TRIVIAL, SO2, O2, SO3, O3)}
 
 
-def _canonical(connected: Connected, finite: tuple[Generator, ...]) -> Group:
-    """A group without relabellings; one of ``GROUPS`` if it equals that."""
+def canonical(connected: Connected, finite: tuple[Generator, ...]) -> Group:
+    """A group of rotations and mirrors; one of ``GROUPS`` if it equals that."""
     group = Group(f"{connected} + {len(finite)}", connected, finite)
     for known in GROUPS.values():
         if known.connected == connected and group.is_subgroup_of(known) and known.is_subgroup_of(group):

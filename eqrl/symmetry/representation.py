@@ -153,7 +153,7 @@ class Representation:
 
         They follow an exchange of entities without the signs that may come with it, and they are never normalised.
         """
-        masks = {e.mask for e in self.entities if e.mask is not None}
+        masks = {part.mask for part in (*self.entities, *self.fields) if part.mask is not None}
         return frozenset(masks | {f.name for f in self.fields if f.role == "parent"})
 
     def split(self, x: Array) -> dict[str, Array]:
@@ -228,8 +228,8 @@ class Representation:
 
     def prefixed(self, prefix: str) -> Representation:
         """The same representation with ``prefix/`` before every field name, for sums of dict entries."""
-        fields = tuple(replace(f, name=f"{prefix}/{f.name}") for f in self.fields)
-        entities = tuple(e if e.mask is None else replace(e, mask=f"{prefix}/{e.mask}") for e in self.entities)
+        fields = tuple(replace(_prefixed_mask(f, prefix), name=f"{prefix}/{f.name}") for f in self.fields)
+        entities = tuple(_prefixed_mask(e, prefix) for e in self.entities)
         return Representation(fields, entities, self.group)
 
     def table(self) -> str:
@@ -239,6 +239,13 @@ class Representation:
             kind = f.irreps + (" (xy)" if f.horizontal else "")
             rows.append(f"{f.name:<28}{self.size(f):>5}  {kind:<14}{f.entities or '-':<10}{f.frame}")
         return "\n".join(rows)
+
+
+Masked = TypeVar("Masked", Field, EntitySet)
+
+
+def _prefixed_mask(part: Masked, prefix: str) -> Masked:
+    return part if part.mask is None else replace(part, mask=f"{prefix}/{part.mask}")
 
 
 def scalars(name: str, n: int, group: Group) -> Representation:

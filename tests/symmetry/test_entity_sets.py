@@ -18,6 +18,7 @@ from eqrl.symmetry import (
     Representation,
     adjacency,
     exchanges,
+    family,
     finite_group,
     mask_index,
     orbits,
@@ -205,7 +206,7 @@ def test_what_is_refused():
         robot() + Representation(
             (Field("other", "4x0e", "links", role="parent"),), (replace(LINKS, mask=None),), MIRROR
         )
-    with pytest.raises(ValueError, match="'mirror' exchanges entities of 'links', which is exchangeable"):
+    with pytest.raises(ValueError, match="'mirror' exchanges entities of 'links' with a change of sign"):
         robot(exchangeable=True)
     third = np.array([[-0.5, -(0.75**0.5), 0], [0.75**0.5, -0.5, 0], [0, 0, 1]])
     turned = Group("C3", "1", (Generator.of("third", None, {"axes": third}),))
@@ -214,6 +215,54 @@ def test_what_is_refused():
         Representation((Field("real", "1x0e", "axes"),), (axes,), turned)
     with pytest.raises(ValueError, match="'real', which must be '1x0e' over that set"):
         Representation((Field("real", "2x0e", "links"),), (LINKS,), SO2)
+
+
+def limbs(group, **changes):
+    kinds = ("limb",) * 4
+    members = EntitySet("limbs", kinds, mask="real", exchangeable=True, **changes)
+    fields = (
+        Field("real", "1x0e", "limbs"),
+        Field("driven", "3x0e", "limbs"),
+        Field("spin", "1x1e", "limbs"),
+        Field("angle", "2x0o + 1x0e", "limbs", mask="driven"),
+    )
+    return Representation(fields, (members,), group)
+
+
+def test_the_family_leaves_exchanges_out():
+    swap = Group("robot", "SO2", (Generator.of("mirror", np.diag([1.0, -1.0, 1.0]), {"limbs": SWAP, "joints": SWAP}),))
+    assert family(limbs(swap)) == O2
+    assert family(limbs(SO2)) == SO2
+    assert family(limbs(SO2, mirrored=True)) == O2
+    assert family(robot()) == MIRROR  # its links are not exchangeable
+    assert family(swarm()) == O2
+    quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    ant = Group(
+        "ant", "SO2", (Generator.of("quarter turn", None, {"limbs": np.roll(np.eye(4), 1, 0), "body": quarter}),)
+    )
+    assert family(limbs(ant)) == SO2  # a mere exchange: nothing here lives in the frame of the body
+
+
+def test_a_field_has_a_mask_of_its_own():
+    rep = limbs(O2)
+    real, driven = rep.slices["real"].start, rep.slices["driven"].start
+    index = mask_index(rep)
+    rows = index[rep.slices["angle"]].reshape(4, 3, 2)
+    for limb in range(4):
+        assert rows[limb].tolist() == [[real + limb, driven + 3 * limb + k] for k in range(3)]
+    assert "driven" in rep.markers
+    action = Representation(
+        (Field("torque", "2x0o + 1x0e", "limbs", mask="driven"),), (replace(rep.entities[0], mask=None),), O2
+    )
+    assert mask_index(action, rep).tolist() == rows.reshape(-1, 2).tolist()
+    assert mask_index(action, rep.prefixed("observation")).tolist() == rows.reshape(-1, 2).tolist()
+    with pytest.raises(ValueError, match="'torque' is masked by field 'driven' of the observation, whose fields are"):
+        mask_index(action, swarm())
+    fields = (Field("b", "2x0e", "limbs"), Field("a", "3x0e", "limbs", mask="b"))
+    with pytest.raises(ValueError, match="'a' is masked by field 'b', which must be '1x0e' or '3x0e' over 'limbs'"):
+        Representation(fields, (EntitySet("limbs", ("limb",) * 2),), O2)
+    with pytest.raises(ValueError, match="'a' has mask 'b' and so needs an entity set"):
+        Field("a", "1x0e", mask="b")
 
 
 def test_signs_go_together_with_exchangeable_sets():
