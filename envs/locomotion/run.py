@@ -8,17 +8,16 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from eqrl.arrays import Bools, Floats
+from eqrl.arrays import Floats
 from eqrl.envs.core import Outcome, StateLayout, Task, World, add_marker, choice, lengths, number, sector
 from eqrl.envs.core.arguments import anything, whole
+from eqrl.envs.locomotion.runners import runner
 from eqrl.envs.locomotion.tokens import PublishedTokens, Tokens, TypedTokens
-from eqrl.envs.robots import sgrl
 from eqrl.envs.robots.limbs import in_order_of_the_model, limbs_of
-from eqrl.symmetry import SO2, Element, Field, Group
-from eqrl.symmetry.quaternions import yaw_quaternion
+from eqrl.symmetry import SO2, Element, Field, Group, about_gravity
+from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
 ROBOT = "cheetah_14_full"
-KINDS = ("torso", "thigh", "shin", "foot", "arm", "tail")
 _REACHED = 1.0  # metres from a target point
 _FAR = 10.0  # metres towards the target after which a run in a direction can succeed
 _STRAIGHT = 0.9
@@ -49,7 +48,7 @@ class Run(Task):
     * v0: first version.
     """
 
-    frame_skip = sgrl.FRAME_SKIP
+    frame_skip = 4
     main_body = "torso"
     variables = (
         Field("target", "1x1o"),  # a unit vector, or a point
@@ -64,7 +63,7 @@ class Run(Task):
     )
     rewards = {
         "progress": "speed towards the target, m/s",
-        "heading": '`reward="published"` alone, not for hoppers: speed along the robot\'s own heading before the step, m/s',
+        "heading": '`reward="published"` alone, not for hoppers: speed along the heading before the step, m/s',
         "alive": "1, not for cheetahs",
         "control": "`-control_weight * sum(a_i^2)`",
     }
@@ -92,37 +91,28 @@ class Run(Task):
 
     def build(self) -> mujoco.MjSpec:
         """The robot on a plane; limbs, slots and fields follow from it."""
-        name = self.robot
-        self.family = sgrl.family(name)
-        self.member = self.family.members[name]
-        parity: Any = self.parity
-        integrator: Any = self.integrator
-        spec = sgrl.build(name, parity=parity, integrator=integrator)
-        model = spec.compile()
-        present = sgrl.limbs(name)
-        limbs = limbs_of(model, "torso", kinds={limb.name: limb.kind for limb in present}, slots=(2, 1))
-        published = self.observation_form == "published"
-        self.limbs = in_order_of_the_model(limbs) if published else limbs
+        self.runner = robot = runner(self.robot, parity=self.parity, integrator=self.integrator)
+        self.frame_skip, self.main_body, self.rules = robot.frame_skip, robot.base, robot.rules
+        model = robot.spec.compile()
+        limbs = limbs_of(model, robot.base, kinds=robot.kind_of, slots=robot.slots)
         slots = self.slots or limbs.count
         if slots < limbs.count:
-            raise ValueError(f"slots={slots} is too few for the {limbs.count} limbs of {name!r}")
+            raise ValueError(f"slots={slots} is too few for the {limbs.count} limbs of {robot.name!r}")
+        published = self.observation_form == "published"
+        self.limbs = in_order_of_the_model(limbs) if published else limbs
         strength = np.zeros(self.limbs.joints.shape)
-        self._drive = np.zeros((model.nu, 2), dtype=np.intp)
-        for u in range(model.nu):
-            where = self._drive[u] = self.limbs.slot_of[int(model.actuator_trnid[u, 0])]
-            strength[tuple(where)] = model.actuator_gear[u, 0]
+        for drive in robot.drives:
+            strength[self.limbs.slot_of[model.joint(drive.joint).id]] = drive.strength
         self.tokens: Tokens = (
-            PublishedTokens(model, self.limbs, slots, strength, KINDS)
+            PublishedTokens(model, self.limbs, slots, strength)
             if published
-            else TypedTokens(model, self.limbs, slots, strength, KINDS, mirrored=True)
+            else TypedTokens(model, self.limbs, slots, strength, robot.kinds or limbs.all_kinds, robot.mirrored)
         )
         self._group = SO2 if self.symmetry == "rotations" else self.limbs.group(slots)
         self.observation, self.action = self.tokens.fields, self.tokens.actions
         self.entities = (self.tokens.entities,)
-        self._control = self._control_map(slots)
-        bodies = [limb.name for limb in present if limb.name in self.family.measured]
-        self._measured = np.array([model.body(b).id for b in bodies])
-        return spec
+        self._gain, self._bias = self._controls(model, slots)
+        return robot.spec
 
     @property
     def group(self) -> Group:
@@ -135,46 +125,42 @@ class Run(Task):
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
         """Draw heading, noise and target."""
-        noise = self.family.noise
-        torso = sim.bodies.torso
-        yaw = yaw_quaternion(rng.uniform(*options["heading"]))
-        sim.data.qpos[3:7] = yaw
-        sim.data.qpos[:] += rng.uniform(-noise.position, noise.position, self.model.nq)
-        sim.data.qpos[3:7] /= np.linalg.norm(sim.data.qpos[3:7])
-        sim.data.qvel[:] = noise.velocity * (
-            rng.standard_normal(self.model.nv) if noise.gaussian else rng.uniform(-1.0, 1.0, self.model.nv)
-        )
+        trunk = sim.bodies[self.main_body]
+        turn = about_gravity(rng.uniform(*options["heading"])).R.numpy()
+        trunk.quaternion = matrix_to_quaternion(turn @ quaternion_to_matrix(trunk.quaternion))
+        self.rules.disturb(sim, rng)
+        trunk.quaternion = trunk.quaternion / np.linalg.norm(trunk.quaternion)
         variables = sim.variables
         variables.sector = options["target_sector"]
         variables.zero_direction = (1.0, 0.0, 0.0)
         variables.sense = 1.0
-        self._draw_target(sim, rng, torso.position)
+        self._draw_target(sim, rng, trunk.position)
 
     def redraw(self, sim: World, rng: np.random.Generator) -> None:
         """A new target point, seen from where the robot is now."""
-        self._draw_target(sim, rng, sim.bodies.torso.position)
+        self._draw_target(sim, rng, sim.bodies[self.main_body].position)
 
     def after_reset(self, sim: World) -> None:
         """Remember where the robot starts and where it looks."""
-        sim.variables.position = sim.bodies.torso.position
+        sim.variables.position = sim.bodies[self.main_body].position
         sim.variables.heading = _horizontal(self._forward(sim))
 
     def rotate_goal(self, sim: World, g: Element) -> None:
         """Turn the target about the robot."""
-        centre = 0.0 if self.target == "direction" else sim.bodies.torso.position
+        centre = 0.0 if self.target == "direction" else sim.bodies[self.main_body].position
         sim.variables.target = centre + g.R.numpy() @ (sim.variables.target - centre)
 
     def control(self, world: World, action: Floats) -> None:
-        """Actions are in units of the gears; the model clips them to [-1, 1]."""
-        world.data.ctrl[:] = action @ self._control
+        """From -1 to 1, actions span the ranges of the actuators."""
+        world.data.ctrl[:] = np.clip(action, -1.0, 1.0) @ self._gain + self._bias
 
     def observe(self, world: World) -> Mapping[str, Any]:
         """Limb tokens and globals."""
-        return self.tokens.observe(world, self._direction(world, world.bodies.torso.position))
+        return self.tokens.observe(world, self._direction(world, world.bodies[self.main_body].position))
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Speed towards the target, and along the heading where it is paid; falling ends the episode."""
-        variables, position = world.variables, world.bodies.torso.position
+        variables, position = world.variables, world.bodies[self.main_body].position
         step = (position - variables.position)[:, :2]
         gained = self._gained(world, step)
         length = np.hypot(step[:, 0], step[:, 1])
@@ -182,7 +168,7 @@ class Run(Task):
         variables.gained += gained
         along = (step * variables.heading[:, :2]).sum(axis=1) / self.dt
         effort = np.clip(action, -1.0, 1.0)
-        paid = self.reward == "published" and self.family.heading_reward
+        paid = self.reward == "published" and self.rules.heading_reward
         reached = np.zeros(len(step), dtype=bool)
         if self.target == "points":
             offset = variables.target - position
@@ -196,11 +182,11 @@ class Run(Task):
             {
                 "progress": gained / self.dt,
                 "heading": along if paid else np.zeros(len(step)),
-                "alive": np.full(len(step), float(self.family.alive_reward)),
+                "alive": np.full(len(step), self.rules.alive_reward),
                 "control": -self.control_weight * (effort * effort).sum(axis=1),
             },
             success=straight if self.target == "direction" else variables.reached > 0,
-            terminated=self._fallen(world),
+            terminated=self.rules.fallen(world, self.model, self.limbs),
             redraw=reached if self.target == "points" else None,
             metrics={
                 "speed": gained / self.dt,
@@ -214,27 +200,10 @@ class Run(Task):
         """A red ball at the target point, or two metres ahead in the direction."""
         place = sim.variables.target
         if self.target == "direction":
-            place = sim.bodies.torso.position + 2.0 * place
+            place = sim.bodies[self.main_body].position + 2.0 * place
         add_marker(scene, place, 0.15, (0.85, 0.2, 0.2, 1.0))
 
     # ------------------------------------------------------------------ what the words mean
-    def _fallen(self, world: World) -> Bools:
-        family, data = self.family, world.data
-        low, high = self.member.heights
-        heights = data.xpos[:, self._measured, 2]
-        up = world.bodies.torso.axes[..., 2]  # height of the tips of the torso's x, y and z axis
-        if family.tilt == "total":
-            tilt = np.arccos(np.clip(up[:, 2], -1.0, 1.0))
-        else:
-            tilt = np.maximum(np.abs(np.arcsin(np.clip(up[:, 0], -1.0, 1.0))), np.abs(np.arctan2(up[:, 1], up[:, 2])))
-        fallen = (heights <= low).any(axis=1) | (heights >= high).any(axis=1) | (tilt >= family.tilt_limit)
-        if np.isfinite(family.state_limit):
-            fallen |= (np.abs(data.qpos[:, 3:]) >= family.state_limit).any(axis=1)
-            fallen |= (np.abs(data.qvel) >= family.state_limit).any(axis=1)
-        if np.isfinite(family.idle_limit):
-            fallen |= (data.qvel * data.qvel).sum(axis=1) <= family.idle_limit
-        return np.asarray(fallen)
-
     def _gained(self, world: World, step: Floats) -> Floats:
         """By how much a horizontal step brought the torso nearer, m."""
         target = world.variables.target[:, :2]
@@ -252,7 +221,7 @@ class Run(Task):
         return _horizontal(world.variables.target - position)
 
     def _forward(self, world: World) -> Floats:
-        forward: Floats = self.limbs.forward @ world.bodies.torso.axes
+        forward: Floats = self.limbs.forward @ world.bodies[self.main_body].axes
         return forward
 
     def _draw_target(self, sim: World, rng: np.random.Generator, position: Floats) -> None:
@@ -265,16 +234,17 @@ class Run(Task):
         else:
             variables.target = position * (1.0, 1.0, 0.0) + distance * direction
 
-    def _control_map(self, slots: int) -> Floats:
-        """The matrix from actions to controls."""
-        fields, odd = self.action, self.limbs.odd
-        starts = np.cumsum([0, *(slots * f.width for f in fields)])
-        matrix = np.zeros((starts[-1], len(self._drive)))
-        for u, (limb, slot) in enumerate(self._drive):
-            part = 1 if slot >= odd and odd else 0
-            at = starts[part] + limb * fields[part].width + slot - part * odd
-            matrix[at, u] = self.limbs.signs[limb, slot]
-        return matrix
+    def _controls(self, model: mujoco.MjModel, slots: int) -> tuple[Floats, Floats]:
+        """The matrix and the offset with which actions become controls."""
+        starts = np.cumsum([0, *(slots * f.width for f in self.action)])
+        gain, bias = np.zeros((starts[-1], model.nu)), np.zeros(model.nu)
+        for u, drive in enumerate(self.runner.drives):
+            limb, slot = self.limbs.slot_of[model.joint(drive.joint).id]
+            part = int(self.limbs.odd > 0 and slot >= self.limbs.odd)
+            at = starts[part] + limb * self.action[part].width + slot - part * self.limbs.odd
+            bias[u] = drive.middle
+            gain[at, u] = drive.reach * self.limbs.signs[limb, slot]
+        return gain, bias
 
 
 def _horizontal(vector: Floats) -> Floats:

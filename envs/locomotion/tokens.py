@@ -203,13 +203,11 @@ class PublishedTokens(Tokens):
     component by component, which would break rotations.
     """
 
-    def __init__(
-        self, model: mujoco.MjModel, limbs: Limbs, slots: int, strength: Floats, kinds: tuple[str, ...]
-    ) -> None:
+    def __init__(self, model: mujoco.MjModel, limbs: Limbs, slots: int, strength: Floats) -> None:
         """Declare the fields; arguments as of :class:`TypedTokens`."""
         super().__init__(model, limbs, slots, mirrored=False)
         self.strength = strength
-        self.kinds = tuple(kind for kind in ("torso", "thigh", "shin", "foot"))
+        self.kinds = ("torso", "thigh", "shin", "foot")
         self.fields = (
             Field("direction", "1x1o", role="goal", description="unit vector to the target"),
             Field("real", "1x0e", "limbs", description="1 for a limb, 0 for padding"),

@@ -73,6 +73,16 @@ class Limbs:
         """Number of limbs."""
         return len(self.names)
 
+    @property
+    def all_kinds(self) -> tuple[str, ...]:
+        """Each kind once, in order."""
+        return tuple(dict.fromkeys(self.kinds))
+
+    @property
+    def left(self) -> Floats:
+        """The trunk's left side, in its own axes, ``(3,)``."""
+        return np.cross(self.up, self.forward)
+
     @cached_property
     def slot_of(self) -> Mapping[int, tuple[int, int]]:
         """Limb and slot of each joint."""
