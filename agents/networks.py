@@ -8,14 +8,16 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium import spaces
 
 from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.options import network_options, representation_in
+from eqrl.agents.output_gain import take_last_layer
 from eqrl.errors import suggestion
 from eqrl.nn import BACKBONES, Backbone, Padding, build
 from eqrl.nn.mlp import MLP
-from eqrl.symmetry import GROUPS, Group, Representation, family, mask_index
+from eqrl.symmetry import GROUPS, Field, Group, Representation, family, mask_index
 from eqrl.symmetry.bounds import check_padding
 
 GroupChoice = Group | str
@@ -34,6 +36,7 @@ class Networks:
         critic_kwargs: options of the critic's backbone.
         actor_group: group that the actor commutes with.
         critic_group: group under which the critic is invariant.
+        shared: whether one network serves actor and value, see :meth:`actor_and_value`.
     """
 
     observation: Representation
@@ -44,10 +47,18 @@ class Networks:
     critic_kwargs: Mapping[str, Any]
     actor_group: Group
     critic_group: Group
+    shared: bool = False
     groups: tuple[Group, Group] = field(init=False)
 
     def __post_init__(self) -> None:
         """Order the two groups by inclusion, the smaller one first."""
+        if self.shared and (self.network, self.network_kwargs) != (self.critic_network, self.critic_kwargs):
+            raise ValueError(
+                "share_network=True uses one network for actor and value, but the critic's"
+                f" ({_call(self.critic_network, self.critic_kwargs)}) differs from the actor's"
+                f" ({_call(self.network, self.network_kwargs)}); leave out critic_network and critic_kwargs (and give"
+                " net_arch the same widths for both), or leave out share_network"
+            )
         if self.actor_group.is_subgroup_of(self.critic_group):
             small, large = self.actor_group, self.critic_group
         elif self.critic_group.is_subgroup_of(self.actor_group):
@@ -108,16 +119,30 @@ class Networks:
         """A network from ``in_rep`` (features, perhaps with the action) to invariants."""
         return build(self.critic_network, in_rep, out_rep, self.critic_group, **self.critic_kwargs)
 
+    def actor_and_value(self, gain: float) -> Backbone:
+        """One network from the features to the action and, last, an invariant value.
+
+        Args:
+            gain: gain of the last layer's initial weights towards the action; towards the value it is 1.
+        """
+        value = Field("value", "1x0e")
+        out_rep = Representation((*self.action.fields, value), self.action.entities, self.action.group)
+        random_state = torch.get_rng_state()
+        full = build(self.network, self.observation, out_rep, self.actor_group, **self.network_kwargs)
+        torch.set_rng_state(random_state)
+        backbone = self.actor(out_rep, gain)
+        take_last_layer(backbone, full, self.action.dim)
+        return backbone
+
     def describe(self) -> str:
         """Networks, options and groups of actor and critic, one line each."""
-        lines = []
-        for part, name, options, group in (
-            ("actor", self.network, self.network_kwargs, self.actor_group),
-            ("critic", self.critic_network, self.critic_kwargs, self.critic_group),
-        ):
-            shown = ", ".join(f"{k}={v}" for k, v in options.items())
-            lines.append(f"{part + ':':<8}{name}({shown}), commutes with {group}{_exchange(name, self.observation)}")
-        return "\n".join(lines)
+        actor = ("actor", self.network, self.network_kwargs, self.actor_group)
+        critic = ("critic", self.critic_network, self.critic_kwargs, self.critic_group)
+        parts = [("actor and critic", *actor[1:])] if self.shared else [actor, critic]
+        return "\n".join(
+            f"{part + ': ':<8}{_call(name, options)}, commutes with {group}{_exchange(name, self.observation)}"
+            for part, name, options, group in parts
+        )
 
 
 def choose_networks(
@@ -163,6 +188,11 @@ def choose_networks(
     return Networks(
         observation, action, network, actor_options, critic_network, critic_options, actor_group, critic_group
     )
+
+
+def _call(network: str, options: Mapping[str, Any]) -> str:
+    """A network with its options, as text."""
+    return f"{network}({', '.join(f'{name}={value}' for name, value in options.items())})"
 
 
 def _exchange(network: str, observation: Representation) -> str:

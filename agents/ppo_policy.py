@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -18,6 +19,9 @@ from eqrl.agents.features import TypedFeatures
 from eqrl.agents.symmetric_policy import SymmetricPolicy
 from eqrl.nn import Backbone
 from eqrl.symmetry import scalars
+
+# a small last layer makes the first actions nearly independent of the observation (Andrychowicz et al., 2021)
+_ACTION_GAIN = 0.01
 
 
 class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
@@ -37,6 +41,8 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         network_kwargs: options of the actor's backbone, such as ``{"hidden": (128, 128)}``.
         critic_network: backbone of the value, by default the actor's.
         critic_kwargs: options of the critic's backbone, by default the actor's if the backbone is the same.
+        share_network: whether one backbone serves actor and value, which halves the cost of an expensive network. Both
+            losses then train it, so that ``vf_coef`` and the scale of the rewards matter.
         group: ``"auto"`` for the largest group that the backbones honour cheaply, ``"full"`` for the whole group of the
             environment, or a subgroup of it.
         normalize: whether to normalise observations inside the policy.
@@ -53,12 +59,13 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
     Raises:
         UntypedSpaceError: if a space is not typed.
         BreaksSymmetryError: for ``use_sde``, an action box that the group does not map to itself, or unequal groups.
-        ValueError: for an unknown backbone or group, or a group that the environment does not declare.
+        ValueError: for an unknown backbone or group, or a group that the environment does not declare; for
+            ``share_network`` with options of a separate critic.
     """
 
     critic_in_net_arch = "vf"
     action_net: Backbone
-    value_net: Backbone  # type: ignore[assignment]
+    value_net: Backbone | None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -67,11 +74,12 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         lr_schedule: Schedule,
         *,
         log_std_init: float = 0.0,
+        share_network: bool = False,
         use_sde: bool = False,
         **options: Any,
     ) -> None:
         refuse_sde(use_sde)
-        self._constructor_options = {"log_std_init": log_std_init}
+        self._constructor_options = {"log_std_init": log_std_init, "share_network": share_network}
         self._new_cycle = True
         super().__init__(observation_space, action_space, lr_schedule, **options)
 
@@ -86,13 +94,24 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
         assert isinstance(self.action_space, spaces.Box)
         self.action_padding = self.networks.action_padding(self.action_space, unit=False)
         self.log_std = distribution.proba_distribution_net(self.log_std_init)
-        # a small last layer makes the first actions nearly independent of the observation (Andrychowicz et al., 2021)
-        self.action_net = self.networks.actor(self.networks.action, gain=0.01)
-        self.value_net = self.networks.critic(
-            self.networks.observation, scalars("value", 1, self.networks.observation.group)
-        )
+        self._build_networks()
         self._choose_kernel()
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
+
+    def _build_networks(self) -> None:
+        if not self._constructor_options["share_network"]:
+            self.action_net = self.networks.actor(self.networks.action, _ACTION_GAIN)
+            value = scalars("value", 1, self.networks.observation.group)
+            self.value_net = self.networks.critic(self.networks.observation, value)
+            return
+        if not self.share_features_extractor:
+            raise ValueError(
+                "share_network=True uses one network for actor and value, which reads one observation; leave out"
+                " share_features_extractor=False, or leave out share_network"
+            )
+        self.networks = replace(self.networks, shared=True)
+        self.action_net = self.networks.actor_and_value(_ACTION_GAIN)
+        self.value_net = None
 
     def forward(self, obs: PyTorchObs, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Act in a rollout.
@@ -108,10 +127,10 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
             pi, vf = self._features(obs)
         else:
             pi, vf = self._observe(obs)
-        distribution = self._distribution(pi)
+        distribution, values = self._evaluated(pi, vf)
         actions = distribution.get_actions(deterministic=deterministic)
         # computed from the action and not from the noise, because training inverts the squash in the same way
-        return actions, self.value_net(vf), distribution.log_prob(actions)
+        return actions, values, distribution.log_prob(actions)
 
     def set_training_mode(self, mode: bool) -> None:
         """Switch between training and acting; training ends a cycle of the statistics."""
@@ -121,22 +140,38 @@ class EquivariantPolicy(SymmetricPolicy, ActorCriticPolicy):
     def evaluate_actions(self, obs: PyTorchObs, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Values ``(B, 1)``, log-probabilities ``(B,)`` and entropies ``(B,)`` of given actions."""
         pi, vf = self._features(obs)
-        distribution = self._distribution(pi)
-        return self.value_net(vf), distribution.log_prob(actions), distribution.entropy()
+        distribution, values = self._evaluated(pi, vf)
+        return values, distribution.log_prob(actions), distribution.entropy()
 
     def get_distribution(self, obs: PyTorchObs) -> EquivariantGaussian:
         """Distribution over actions."""
-        return self._distribution(self.pi_features_extractor(obs))
+        features = self.pi_features_extractor(obs)
+        return self._distribution(features, self.action_net(features))
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Values, shape ``(B, 1)``."""
-        values: Tensor = self.value_net(self.vf_features_extractor(obs))
+        features = self.vf_features_extractor(obs)
+        if self.value_net is None:
+            return self._value_of(self.action_net(features))
+        values: Tensor = self.value_net(features)
         return values
 
-    def _distribution(self, features: Tensor) -> EquivariantGaussian:
+    def _evaluated(self, pi: Tensor, vf: Tensor) -> tuple[EquivariantGaussian, Tensor]:
+        """Distribution over actions, and values ``(B, 1)``, for the features of the actor and of the value."""
+        outputs = self.action_net(pi)
+        values = self._value_of(outputs) if self.value_net is None else self.value_net(vf)
+        return self._distribution(pi, outputs), values
+
+    def _value_of(self, outputs: Tensor) -> Tensor:
+        """Values ``(B, 1)`` among the outputs of a shared network."""
+        return outputs[:, self.geometry.dim :]
+
+    def _distribution(self, features: Tensor, outputs: Tensor) -> EquivariantGaussian:
+        """Distribution over actions, for the outputs of the actor's network or of a shared one."""
         assert isinstance(self.action_dist, EquivariantGaussian)
+        means = outputs if self.value_net is not None else outputs[:, : self.geometry.dim]
         valid = None if self.action_padding is None else self.action_padding.valid(features)
-        return self.action_dist.proba_distribution(self.geometry.bound(self.action_net(features)), self.log_std, valid)
+        return self.action_dist.proba_distribution(self.geometry.bound(means), self.log_std, valid)
 
     def _features(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         pi = self.pi_features_extractor(obs)

@@ -112,10 +112,14 @@ def quantities(model, x, actions):
 
 # ---------------------------------------------------------------------- law 9
 @pytest.mark.parametrize("network", NETWORKS)
-@each_algorithm
-def test_contents_of_padding_change_nothing(algorithm, network):
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [*((kind, {}) for kind in ALGORITHMS), (PPO, {"share_network": True})],
+    ids=[*(kind.__name__ for kind in ALGORITHMS), "PPO shared"],
+)
+def test_contents_of_padding_change_nothing(algorithm, options, network):
     x = observations()
-    model = shaken(made(algorithm, network), x)
+    model = shaken(made(algorithm, network, policy_kwargs=options), x)
     actions = np.random.default_rng(0).uniform(-0.5, 0.5, (len(x), ACTION.dim)).astype(np.float32)
     before, gradients, mode = quantities(model, x, actions)
     assert all(t.isfinite().all() for t in before)

@@ -130,6 +130,15 @@ def test_the_exchange_of_legs(suffix, tmp_path):
     assert not np.allclose(action.reshape(-1, 2, 4) @ other.T, action.reshape(-1, 2, 4), atol=1e-4)
 
 
+@pytest.mark.parametrize("suffix", RUN)
+def test_a_network_that_is_shared_with_the_value(suffix, tmp_path):
+    model = make(PPO, Walker(), "regular", share_network=True)
+    x = observations(model)
+    action = RUN[suffix](export_policy(model, tmp_path / f"policy{suffix}"), x)
+    assert action.shape == (len(x), 4)
+    assert np.abs(action - model.predict(x, deterministic=True)[0]).max() < 1e-5
+
+
 def test_relatives_and_steerable(tmp_path):
     # e3nn's own code is generated; it is exported in its plain form
     model = make(A2C, PointMass(), "steerable", network_kwargs={"hidden": (4,)})

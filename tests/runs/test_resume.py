@@ -62,9 +62,10 @@ def interrupted(folder, to, config):
     return run
 
 
-def test_a_resumed_run_is_the_same_to_the_bit(tmp_path):
-    whole = train(config(tmp_path))
-    run = interrupted(tmp_path, "again", config(tmp_path))
+@pytest.mark.parametrize("options", [{}, {"policy_kwargs": {"share_network": True}}], ids=["plain", "shared network"])
+def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, options):
+    whole = train(config(tmp_path, **options))
+    run = interrupted(tmp_path, "again", config(tmp_path, **options))
     (run / "progress.csv").write_text((run / "progress.csv").read_text()[:-20])  # cut off in the middle of a row
     again = resume(run)
     for (name, a), b in zip(

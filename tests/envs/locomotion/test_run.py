@@ -129,7 +129,8 @@ def test_typed_tokens_are_what_mujoco_computes(name):
                     here = parts[f"angle_{part}"][i, k, slot]
                     axis = parts[f"axis_{part}"][i, k, 3 * slot : 3 * slot + 3]
                     if joint < 0:
-                        assert here == 0.0 and not axis.any()
+                        assert here == 0.0
+                        assert not axis.any()
                     else:
                         assert here == pytest.approx(sign * data.qpos[model.jnt_qposadr[joint]], abs=1e-6)
                         np.testing.assert_allclose(axis, sign * data.xaxis[joint], atol=1e-6)
@@ -194,7 +195,7 @@ def test_more_slots_hold_the_same_robot():
 @pytest.mark.parametrize("name", FULL)
 def test_rewards_are_the_published_ones(name):
     simulation, rng = started(n=2, warm_up=0, robot=name)
-    model, kin = simulation.task.model, sgrl.family(name)
+    model = simulation.task.model
     for _ in range(20):
         before = simulation.world.data.qpos.copy()
         action = rng.uniform(-1.5, 1.5, (2, *simulation.action_space.shape))
@@ -217,7 +218,8 @@ def test_progress_pays_for_nothing_but_what_was_asked():
     action = np.zeros((4, *published.action_space.shape))
     a, b = published.step(action), progress.step(action)
     np.testing.assert_array_equal(a.rewards["progress"], b.rewards["progress"])
-    assert a.rewards["heading"].any() and not b.rewards["heading"].any()
+    assert a.rewards["heading"].any()
+    assert not b.rewards["heading"].any()
 
 
 ENDS = [  # robot, height of the torso, roll, whether the episode ends
