@@ -9,6 +9,7 @@ from eqrl.agents.presets import preset
 from eqrl.agents.replay_buffers import SymmetricDictReplayBuffer, SymmetricHerReplayBuffer, SymmetricReplayBuffer
 from eqrl.agents.rollout_buffers import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios
 from eqrl.agents.sac_policy import EquivariantSACPolicy
+from eqrl.agents.schedules import KLAdaptiveLR, StdSchedule
 from eqrl.agents.td3_policy import EquivariantTD3Policy
 from eqrl.agents.tqc_policy import EquivariantTQCPolicy
 
@@ -19,12 +20,14 @@ __all__ = [
     "EquivariantSACPolicy",
     "EquivariantTD3Policy",
     "EquivariantTQCPolicy",
+    "KLAdaptiveLR",
     "MirrorLoss",
     "MirrorLossPPO",
     "MirrorLossSAC",
     "MirrorLossTD3",
     "OffPolicyMirrorLoss",
     "RandomRotation",
+    "StdSchedule",
     "SymmetricDictReplayBuffer",
     "SymmetricDictRolloutBuffer",
     "SymmetricHerReplayBuffer",

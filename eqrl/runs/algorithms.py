@@ -22,6 +22,12 @@ _NOT_HYPERPARAMETERS = {
 }
 
 
+# hyperparameters that a wrapper or a callback reads instead of the algorithm
+_OF_CALLBACKS: Mapping[str, frozenset[str]] = {"ppo": frozenset({"desired_kl", "std_schedule"})}
+OUTSIDE_THE_ALGORITHM = frozenset({"normalize"}).union(*_OF_CALLBACKS.values())
+
+
 def known_hyperparams(algo: str) -> set[str]:
     """Names of the hyperparameters of an algorithm."""
-    return {*inspect.signature(ALGORITHMS[algo].__init__).parameters, "normalize"} - _NOT_HYPERPARAMETERS
+    arguments = inspect.signature(ALGORITHMS[algo].__init__).parameters
+    return {*arguments, "normalize", *_OF_CALLBACKS.get(algo, ())} - _NOT_HYPERPARAMETERS

@@ -12,10 +12,11 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from eqrl.agents import BallNoise
 from eqrl.errors import UsageError, one_line, suggestion
-from eqrl.runs.algorithms import ALGORITHMS, known_hyperparams
+from eqrl.runs.algorithms import ALGORITHMS, OUTSIDE_THE_ALGORITHM, known_hyperparams
 from eqrl.runs.buffers import BUFFERS, buffer_named, check_buffer
 from eqrl.runs.config import STOCK_POLICY, Config
 from eqrl.runs.ranges import check_value, train_frequency
+from eqrl.runs.schedules import rate_or_schedule, schedule_callbacks
 from eqrl.runs.values import convert, fitting
 
 _NOISE = ("sigma", "limit")
@@ -34,7 +35,7 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
     for name, value in config.hyperparams.items():
         if name not in known:
             raise UsageError(f"unknown hyperparameter {name!r} of {config.algo}; {suggestion(name, known)}")
-        if name != "normalize":
+        if name not in OUTSIDE_THE_ALGORITHM:
             arguments[name] = _argument(name, value, parameters[name].annotation)
             check_value(name, arguments[name])
     if "train_freq" in arguments:
@@ -42,6 +43,7 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
     if not isinstance(noise := arguments.get("action_noise"), ActionNoise | None):
         arguments["action_noise"] = _action_noise(noise, config, env)
     check_buffer(arguments, env)
+    schedule_callbacks(config)  # refused here, before any work is done
     return arguments
 
 
@@ -86,15 +88,10 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
     """
     if name in BUFFERS:
         return buffer_named(name, value)
-    if name in ("learning_rate", "clip_range") and isinstance(value, str) and value.startswith("lin_"):
-        try:
-            start = float(value.removeprefix("lin_"))
-        except ValueError:
-            raise UsageError(
-                f"hyperparameter {name!r}: {value!r} is not a schedule; write for instance lin_3e-4"
-            ) from None
-        check_value(name, start)
-        return lambda remaining: max(remaining, 0.0) * start  # SB3 trains slightly beyond the end
+    if name in ("learning_rate", "clip_range") and isinstance(value, str):
+        schedule = rate_or_schedule(name, value)
+        if schedule is not None:
+            return schedule
     if name == "train_freq" and isinstance(value, list):
         return value
     with one_line(f"hyperparameter {name!r}"):

@@ -31,6 +31,7 @@ from eqrl.runs.interrupt import StopOnSignal, StoppedBySignal
 from eqrl.runs.logs import Board, Forgiving, Table
 from eqrl.runs.progress import ShowProgress
 from eqrl.runs.refusals import RefusedInTraining, refused
+from eqrl.runs.schedules import schedule_callbacks
 from eqrl.runs.summary import readme
 from eqrl.runs.zero_shot import evaluate_model, write_json
 from eqrl.threads import ShareCores, simulating
@@ -190,6 +191,7 @@ class Session:
         return [
             self.guard,
             Checkpoints(self.config.save_freq or 0, self._save, stop, randomness, self._say),
+            *schedule_callbacks(self.config),
             self.evaluate,
             self.equivariance,
             *([progress] if self.config.progress else []),

@@ -62,7 +62,18 @@ def interrupted(folder, to, config):
     return run
 
 
-@pytest.mark.parametrize("options", [{}, {"policy_kwargs": {"share_network": True}}], ids=["plain", "shared network"])
+ADAPTIVE = {"learning_rate": "adaptive_5e-4", "desired_kl": 1e-3, "std_schedule": "lin_0.6_0.3"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"policy_kwargs": {"share_network": True}},
+        {"hyperparams": {"n_steps": 32, "batch_size": 64, **ADAPTIVE}},
+    ],
+    ids=["plain", "shared network", "schedules"],
+)
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, options):
     whole = train(config(tmp_path, **options))
     run = interrupted(tmp_path, "again", config(tmp_path, **options))

@@ -12,6 +12,7 @@ import pytest
 import torch
 import typed_env
 
+import eqrl
 from eqrl.checkpoint import load_checkpoint
 from eqrl.commands import main
 from eqrl.errors import UsageError
@@ -186,6 +187,23 @@ def test_rewards_are_normalised_and_resumed(tmp_path, algo):
     second = resume(first.path, n_timesteps=1024)
     assert second.model.get_vec_normalize_env().ret_rms.count > before.ret_rms.count + 500
     assert load_run(second.path)[1].hyperparams["normalize"] == normalize
+
+
+def test_schedules_by_name(tmp_path):
+    schedules = {"learning_rate": "adaptive_5e-4", "desired_kl": 1e3, "std_schedule": "lin_0.6_0.2_0.5"}
+    run = train(point(tmp_path, hyperparams={**SMALL, **schedules}))
+    with (run.path / "progress.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["train/std"]]
+    rates, stds = ([float(row[f"train/{name}"]) for row in rows] for name in ("learning_rate", "std"))
+    np.testing.assert_allclose(rates, [5e-4 * 1.5**k for k in range(len(rows))])  # the KL divergence is always less
+    # logged after an update, which moves it a little
+    np.testing.assert_allclose(stds, [max(0.6 - 0.1 * k, 0.2) for k in range(len(rows))], rtol=0.05)
+    loaded, _ = eqrl.load(run.path)
+    assert loaded.learning_rate == 5e-4
+    run.model.save(tmp_path / "model.zip")
+    archived, _ = eqrl.load(tmp_path / "model.zip", config=run.config)
+    for other in (loaded, archived):
+        assert all(map(torch.equal, weights(other).values(), weights(run.model).values()))
 
 
 def test_rewards_stay_as_they_are_unless_asked(tmp_path):
