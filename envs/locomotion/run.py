@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from eqrl.envs.core.arguments import anything, whole
 from eqrl.envs.locomotion.runners import runner
 from eqrl.envs.locomotion.tokens import PublishedTokens, Tokens, TypedTokens
 from eqrl.envs.robots.limbs import in_order_of_the_model, limbs_of
+from eqrl.envs.robots.loading import RobotWarning
 from eqrl.symmetry import SO2, Element, Field, Group, about_gravity
 from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
@@ -74,7 +76,7 @@ class Run(Task):
         "targets_reached": "in this episode",
     }
 
-    robot = anything(ROBOT, "name of one of 3D-SGRL's robots, such as `humanoid_9_full`")
+    robot = anything(ROBOT, "a name of ours, such as `humanoid_9_full`, a path of an MJCF or URDF file, or an `MjSpec`")
     target = choice("direction", "points", description="what the robot is asked for: a direction")
     target_distance = lengths((10.0, 20.0), "range of distances of target points")
     target_sector = sector("directions of targets")
@@ -92,6 +94,8 @@ class Run(Task):
     def build(self) -> mujoco.MjSpec:
         """The robot on a plane; limbs, slots and fields follow from it."""
         self.runner = robot = runner(self.robot, parity=self.parity, integrator=self.integrator)
+        for remark in robot.remarks:
+            warnings.warn(RobotWarning(f"robot {robot.name}: {remark}"), stacklevel=2)
         self.frame_skip, self.main_body, self.rules = robot.frame_skip, robot.base, robot.rules
         model = robot.spec.compile()
         limbs = limbs_of(model, robot.base, kinds=robot.kind_of, slots=robot.slots)
@@ -102,7 +106,8 @@ class Run(Task):
         self.limbs = in_order_of_the_model(limbs) if published else limbs
         strength = np.zeros(self.limbs.joints.shape)
         for drive in robot.drives:
-            strength[self.limbs.slot_of[model.joint(drive.joint).id]] = drive.strength
+            for joint, torque in drive.strengths.items():
+                strength[self.limbs.slot_of[model.joint(joint).id]] += torque
         self.tokens: Tokens = (
             PublishedTokens(model, self.limbs, slots, strength)
             if published
@@ -125,6 +130,8 @@ class Run(Task):
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
         """Draw heading, noise and target."""
+        if self.runner.pose is not None:
+            sim.data.qpos[:] = self.runner.pose
         trunk = sim.bodies[self.main_body]
         turn = about_gravity(rng.uniform(*options["heading"])).R.numpy()
         trunk.quaternion = matrix_to_quaternion(turn @ quaternion_to_matrix(trunk.quaternion))
@@ -239,11 +246,12 @@ class Run(Task):
         starts = np.cumsum([0, *(slots * f.width for f in self.action)])
         gain, bias = np.zeros((starts[-1], model.nu)), np.zeros(model.nu)
         for u, drive in enumerate(self.runner.drives):
-            limb, slot = self.limbs.slot_of[model.joint(drive.joint).id]
-            part = int(self.limbs.odd > 0 and slot >= self.limbs.odd)
-            at = starts[part] + limb * self.action[part].width + slot - part * self.limbs.odd
             bias[u] = drive.middle
-            gain[at, u] = drive.reach * self.limbs.signs[limb, slot]
+            for joint, share in drive.shares.items():
+                limb, slot = self.limbs.slot_of[model.joint(joint).id]
+                part = int(self.limbs.odd > 0 and slot >= self.limbs.odd)
+                at = starts[part] + limb * self.action[part].width + slot - part * self.limbs.odd
+                gain[at, u] = drive.reach * share * self.limbs.signs[limb, slot]
         return gain, bias
 
 

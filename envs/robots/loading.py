@@ -25,6 +25,10 @@ _FREE = mujoco.mjtJoint.mjJNT_FREE
 _PLANE = mujoco.mjtGeom.mjGEOM_PLANE
 
 
+class RobotWarning(UserWarning):
+    """What was changed in a robot to make it run, or what keeps it from being symmetric."""
+
+
 @dataclass(frozen=True, eq=False)
 class Robot:
     """A robot alone on flat ground.
@@ -74,7 +78,7 @@ def _prepared(name: str, spec: mujoco.MjSpec, remarks: list[str]) -> Robot:
     scene = spec.compile()
     base = _base(spec, scene)
     angles, moved = pose_of(scene)
-    if moved:
+    if moved and name not in NAMES:
         remarks.append(f"joints start at the ends of their ranges: {_listed(moved)}")
     start = {str(scene.joint(j).name): angles[_where(scene, j)] for j in range(scene.njnt)}
     remarks += _physics(spec)
