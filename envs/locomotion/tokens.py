@@ -11,6 +11,7 @@ from eqrl.arrays import Floats
 from eqrl.envs.core import World
 from eqrl.envs.robots.limbs import Limbs
 from eqrl.symmetry import EntitySet, Field, adjacency
+from eqrl.symmetry.fields import Role
 
 _FASTEST = 10.0  # m/s, to which 3D-SGRL shortens velocities
 
@@ -112,11 +113,11 @@ class TypedTokens(Tokens):
             (name, slice(0, n) if name == "odd" else slice(limbs.odd, None), n, p) for name, n, p in parts if n
         ]
 
-        def joints(name: str, description: str, unit: str = "", typed: bool = True) -> list[Field]:
+        def joints(name: str, description: str, unit: str = "", typed: bool = True, role: Role = "") -> list[Field]:
             return [
                 Field(
                     f"{name}_{part}", f"{n}x0{parity if typed else 'e'}", "limbs",
-                    unit=unit, description=f"{description} of {part} joints",
+                    role=role, unit=unit, description=f"{description} of {part} joints",
                 )
                 for part, _, n, parity in self.parts
             ]  # fmt: skip
@@ -127,7 +128,7 @@ class TypedTokens(Tokens):
             Field("forward", "1x1o", role="heading", description="where the trunk points"),
             Field("up", "1x1o", description="where the top of the trunk is"),
             Field("real", "1x0e", "limbs", description="1 for a limb, 0 for padding"),
-            *joints("driven", "1 for those that are driven,", typed=False),
+            *joints("driven", "1 for those that are driven,", typed=False, role="mask"),
             Field("parent", f"{slots}x0e", "limbs", role="parent", description="the kinematic tree"),
             Field("position", "1x1o", "limbs", role="position", unit="m", description="position relative to the trunk"),
             Field("velocity", "1x1o", "limbs", unit="m/s", description="velocity"),
@@ -211,7 +212,7 @@ class PublishedTokens(Tokens):
         self.fields = (
             Field("direction", "1x1o", role="goal", description="unit vector to the target"),
             Field("real", "1x0e", "limbs", description="1 for a limb, 0 for padding"),
-            Field("driven", "3x0e", "limbs", description="1 for joints that are driven"),
+            Field("driven", "3x0e", "limbs", role="mask", description="1 for joints that are driven"),
             Field("position", "1x1o", "limbs", role="position", unit="m", description="position relative to the torso"),
             Field("gravity", "1x1o", "limbs", unit="m/s^2", description="gravity"),
             Field("target", "1x1o", "limbs", description="unit vector to the target, for each limb"),
