@@ -7,6 +7,7 @@ from eqrl.agents.noise import BallNoise
 from eqrl.agents.ppo_policy import EquivariantPolicy
 from eqrl.agents.presets import preset
 from eqrl.agents.replay_buffers import SymmetricDictReplayBuffer, SymmetricHerReplayBuffer, SymmetricReplayBuffer
+from eqrl.agents.reward_statistics import StatisticsByMember
 from eqrl.agents.rollout_buffers import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios
 from eqrl.agents.sac_policy import EquivariantSACPolicy
 from eqrl.agents.schedules import KLAdaptiveLR, StdSchedule
@@ -27,6 +28,7 @@ __all__ = [
     "MirrorLossTD3",
     "OffPolicyMirrorLoss",
     "RandomRotation",
+    "StatisticsByMember",
     "StdSchedule",
     "SymmetricDictReplayBuffer",
     "SymmetricDictRolloutBuffer",

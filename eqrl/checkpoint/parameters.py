@@ -22,6 +22,7 @@ Tensors = dict[str, Tensor]
 # Options that choose a kernel and not the result; checkpoints from before the fused Adam resume with it.
 KERNEL_OPTIONS = frozenset({"fused", "foreach"})
 _VARIABLES = "variables"
+_MOMENTS = ("mean", "var", "count")
 
 
 def policy_tensors(model: BaseAlgorithm) -> Tensors:
@@ -126,16 +127,18 @@ def load_training(model: BaseAlgorithm, tensors: Tensors, optimizers: Mapping[st
         recursive_setattr(model, f"{name}.data", tensor.to(model.device))
 
 
-def reward_scale(model: BaseAlgorithm) -> dict[str, float] | None:
+def reward_scale(model: BaseAlgorithm) -> dict[str, Any] | None:
     """Statistics of ``VecNormalize``, which scales rewards and is the only normaliser outside the policy.
 
-    None without it.
+    None without it. If it has statistics for each member of a fleet, ``members`` holds them by name.
     """
     normaliser = model.get_vec_normalize_env()
     if normaliser is None:
         return None
     rms = normaliser.ret_rms
-    return {"mean": float(rms.mean), "var": float(rms.var), "count": float(rms.count)}
+    if (rows := _rows(rms)) is not None:
+        return {"members": {name: {key: float(getattr(rms, key)[i]) for key in _MOMENTS} for name, (i, *_) in rows}}
+    return {key: float(getattr(rms, key)) for key in _MOMENTS}
 
 
 def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
@@ -147,14 +150,32 @@ def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
     normaliser = model.get_vec_normalize_env()
     if normaliser is None or stored is None:
         return
-    if not (
-        isinstance(stored, dict)
-        and set(stored) == {"mean", "var", "count"}
-        and all(type(v) is float for v in stored.values())
-    ):
+    rms = normaliser.ret_rms
+    rows = _rows(rms)
+    if rows is None:
+        for key, value in _moments(stored, what).items():
+            setattr(rms, key, value)
+        return
+    members = stored.get("members") if isinstance(stored, dict) else None
+    if not isinstance(members, dict) or set(members) != {name for name, _ in rows}:
         raise DamagedCheckpointError(f"{what} has invalid statistics of rewards")
-    for name, value in stored.items():
-        setattr(normaliser.ret_rms, name, value)
+    for name, indices in rows:
+        for key, value in _moments(members[name], what).items():
+            getattr(rms, key)[indices] = value
+
+
+def _rows(statistics: Any) -> list[tuple[str, list[int]]] | None:
+    """Indices of the environments of each member, if the statistics are those of members."""
+    rows = getattr(statistics, "rows", None)
+    return None if rows is None else list(rows.items())
+
+
+def _moments(stored: Any, what: str) -> dict[str, float]:
+    fits = isinstance(stored, dict) and set(stored) == set(_MOMENTS)
+    if not fits or any(type(value) is not float for value in stored.values()):
+        raise DamagedCheckpointError(f"{what} has invalid statistics of rewards")
+    moments: dict[str, float] = stored
+    return moments
 
 
 def _tensors_of(model: BaseAlgorithm) -> Tensors:

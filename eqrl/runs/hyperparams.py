@@ -10,11 +10,12 @@ import numpy as np
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from eqrl.agents import BallNoise
+from eqrl.agents import BallNoise, StatisticsByMember
 from eqrl.errors import UsageError, one_line, suggestion
 from eqrl.runs.algorithms import ALGORITHMS, OUTSIDE_THE_ALGORITHM, known_hyperparams
 from eqrl.runs.buffers import BUFFERS, buffer_named, check_buffer
 from eqrl.runs.config import STOCK_POLICY, Config
+from eqrl.runs.fleets import MEMBERS
 from eqrl.runs.ranges import check_value, train_frequency
 from eqrl.runs.schedules import rate_or_schedule, schedule_callbacks
 from eqrl.runs.values import convert, fitting
@@ -50,7 +51,8 @@ def algorithm_arguments(config: Config, env: VecEnv) -> dict[str, Any]:
 def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
     """The environment with rewards scaled by the running spread of returns, if ``normalize`` asks for it.
 
-    A reward is the same in every rotated world, so scaling it keeps the symmetry. Observations are not changed.
+    A reward is the same in every rotated world, so scaling it keeps the symmetry. Observations are not changed. In a
+    fleet, PPO scales by the returns of each member; replay buffers know one scale only.
 
     Raises:
         UsageError: if observations are to be normalised too: only the policy may do that.
@@ -78,7 +80,10 @@ def normalised_rewards(config: Config, env: VecEnv) -> VecEnv:
             options[name] = convert(entry, _NORMALIZE[name])
     default = inspect.signature(ALGORITHMS[config.algo].__init__).parameters["gamma"].default
     gamma = config.hyperparams.get("gamma", default)
-    return VecNormalize(env, **{"gamma": gamma, **options, "norm_obs": False})
+    normalised = VecNormalize(env, **{"gamma": gamma, **options, "norm_obs": False})
+    if (members := getattr(env.unwrapped, MEMBERS, ())) and config.algo == "ppo":
+        normalised.ret_rms = StatisticsByMember(members)
+    return normalised
 
 
 def _argument(name: str, value: Any, hint: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stable_baselines3.common.vec_env import VecNormalize
 
 import eqrl
 from eqrl.commands import main
@@ -45,6 +46,67 @@ def run(tmp_path_factory):
 def rows_of(path):
     with path.open() as file:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+NORMALISED = {"n_steps": 32, "batch_size": 64, "n_epochs": 2, "normalize": {"norm_reward": True, "clip_reward": 1e9}}
+
+
+def test_rewards_are_scaled_by_the_returns_of_their_own_member(tmp_path):
+    scaled = {"T": {"shape": "T", "approach_weight": 0.5}, "bar": {"shape": "bar", "approach_weight": 100.0}}
+    settings = config(tmp_path, scaled, hyperparams={**NORMALISED, "gamma": 0.9})
+    env = make_env(resolve(settings), 5, seed=3)
+    alone_env = [
+        VecNormalize(
+            eqrl.make_vec("eqrl/Push-v0", n, seed=3 + first, n_threads=1, **DENSE, **scaled[name]),
+            norm_obs=False,
+            gamma=0.9,
+            clip_reward=1e9,
+        )
+        for name, n, first in (("T", 3, 0), ("bar", 2, 3))
+    ]
+    for one in (env, *alone_env):
+        one.reset()
+    rng = np.random.default_rng(0)
+    sizes = []
+    for _ in range(150):  # over the end of an episode
+        actions = rng.uniform(-0.3, 0.3, (5, 2)).astype(np.float32)
+        rewards = env.step(actions)[1]
+        expected = [one.step(part)[1] for one, part in zip(alone_env, (actions[:3], actions[3:]), strict=True)]
+        assert np.array_equal(rewards, np.concatenate(expected))  # a member in a fleet has the same bits as alone
+        sizes.append(np.abs(env.get_original_reward()))
+    assert np.mean(sizes, axis=0)[3:].min() > 10 * np.mean(sizes, axis=0)[:3].max()
+    env.close()
+    for one in alone_env:
+        one.close()
+
+
+def test_scaled_rewards_are_resumed_to_the_bit(tmp_path):
+    settings = config(tmp_path, hyperparams=NORMALISED)
+    whole = train(settings)
+    run = shutil.copytree(whole.path, tmp_path / "again")
+    checkpoints = RunFolder(run).checkpoints
+    for step in [step for step in checkpoints.steps() if step > 256]:
+        shutil.rmtree(checkpoints.at(step))
+    (run / "result.json").unlink()
+    again = resume(run)
+    for model in (again.model, eqrl.load(whole.path)[0]):
+        for (name, a), b in zip(
+            whole.model.policy.state_dict().items(), model.policy.state_dict().values(), strict=True
+        ):
+            assert torch.equal(a, b), name
+        ours, theirs = (one.get_vec_normalize_env().ret_rms for one in (whole.model, model))
+        assert set(theirs.rows) == set(MEMBERS)  # a loaded model has one environment for each member
+        for name, rows in ours.rows.items():
+            for moment in ("mean", "var", "count"):
+                assert len({*getattr(ours, moment)[rows].tolist(), *getattr(theirs, moment)[theirs.rows[name]]}) == 1
+        assert len({*ours.var.tolist()}) == 3
+
+
+def test_replay_buffers_know_one_scale(tmp_path):
+    hyperparams = {"buffer_size": 500, "normalize": {"norm_reward": True}}
+    env = make_env(resolve(config(tmp_path, algo="sac", hyperparams=hyperparams)), 3)
+    assert np.shape(env.ret_rms.var) == ()
+    env.close()
 
 
 def test_members_are_read_from_the_command_line():
