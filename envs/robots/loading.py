@@ -84,7 +84,7 @@ def _prepared(name: str, spec: mujoco.MjSpec, remarks: list[str]) -> Robot:
     start = {str(scene.joint(j).name): angles[_where(scene, j)] for j in range(scene.njnt)}
     remarks += _physics(spec)
     floor, added = _put_on_floor(spec, _floor(spec))
-    remarks += _without_others(spec, {base.name, floor}) + added
+    remarks += _without_others(spec, base.name, floor) + added
     model = spec.compile()
     drives = drives_of(model)
     pose = np.concatenate([start[str(model.joint(j).name)] for j in range(model.njnt)])
@@ -175,12 +175,17 @@ def _base(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Any:
     return moving[0]
 
 
-def _without_others(spec: mujoco.MjSpec, kept: set[str]) -> list[str]:
+def _without_others(spec: mujoco.MjSpec, base: str, floor: str) -> list[str]:
     """Leave out what stands around the robot."""
-    others = [part for part in (*spec.worldbody.geoms, *spec.worldbody.bodies) if part.name not in kept]
-    names = [part.name for part in others]
-    for part in (*others, *spec.worldbody.sites, *spec.cameras, *spec.keys, *spec.sensors):
-        spec.delete(part)
+    # what refers to other parts goes first: MuJoCo deletes it along with them, and must not delete it twice
+    for kind in ("keys", "sensors", "cameras"):
+        for part in list(getattr(spec, kind)):
+            spec.delete(part)
+    names = []
+    for kind, kept in (("sites", None), ("geoms", floor), ("bodies", base)):
+        for part in [part for part in getattr(spec.worldbody, kind) if part.name != kept]:
+            names += [part.name] if kind != "sites" else []
+            spec.delete(part)
     return [f"left out of the scene: {_listed(names)}"] if names else []
 
 
