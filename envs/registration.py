@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from eqrl.envs.locomotion.ids import MAX_EPISODE_STEPS, ROBOTS, RUN, SETS, sgrl_id
 from eqrl.errors import argument_hint, known_arguments, suggestion
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
     from eqrl.envs.core.task import Task
+
+
+Members = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -24,32 +28,58 @@ class Registered:
     Attributes:
         task: where its task is, ``"module:Class"``, so that registration imports nothing heavy; or the class itself.
         max_episode_steps: time limit in control steps.
+        kwargs: arguments of the task, which its makers may override.
+        members: for a set of robots or objects, the name and arguments of each; None for a single one.
+        unseen: ids of environments with equal spaces and other bodies, on which a policy can be tested.
     """
 
     task: str | type[Task]
     max_episode_steps: int
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    members: Members | None = None
+    unseen: tuple[str, ...] = ()
 
 
 ENVIRONMENTS: dict[str, Registered] = {}
 
 
-def register(env_id: str, task: str | type[Task], *, max_episode_steps: int) -> None:
-    """Register a task with Gymnasium and eqrl.
+def register(
+    env_id: str,
+    task: str | type[Task],
+    *,
+    max_episode_steps: int,
+    kwargs: Mapping[str, Any] | None = None,
+    members: Members | None = None,
+    unseen: Sequence[str] = (),
+) -> None:
+    """Register a task with Gymnasium and eqrl, or a set of robots or objects that share it.
 
-    ``gymnasium.make``, ``gymnasium.make_vec``, :func:`make_vec` and ``eqrl train`` know it then.
+    ``gymnasium.make``, ``gymnasium.make_vec``, :func:`make_vec` and ``eqrl train`` know it then. Of a set,
+    ``gymnasium.make(env_id, member=name)`` makes one.
 
     Args:
         env_id: such as ``"eqrl/Push-v0"``.
         task: where its class is, ``"eqrl.envs.manipulation.push:Push"``, or the class itself.
         max_episode_steps: time limit in control steps.
+        kwargs: arguments of the task, which its makers may override, such as ``{"shape": "T"}``.
+        members: for a set, the name and arguments of each member, as :func:`make_vec` takes them.
+        unseen: ids of environments with equal spaces and other bodies; ``eqrl evaluate RUN --unseen`` plays them.
+
+    Raises:
+        ValueError: for a set without members, or unseen ids that are not a sequence of names.
     """
-    ENVIRONMENTS[env_id] = Registered(task, max_episode_steps)
+    if members is not None:
+        _check_members(members)
+    if isinstance(unseen, str) or not all(isinstance(other, str) for other in unseen):
+        raise ValueError(f"{env_id}: unseen={unseen!r} does not hold ids; give for instance unseen=('eqrl/Push-v0',)")
+    kwargs = dict(kwargs or {})
+    ENVIRONMENTS[env_id] = Registered(task, max_episode_steps, kwargs, members, tuple(unseen))
     gymnasium.register(
         env_id,
         entry_point="eqrl.envs.forms.single:TaskEnv",
         vector_entry_point="eqrl.envs.forms.vector:TaskVectorEnv",
         max_episode_steps=max_episode_steps,
-        kwargs={"task": task},
+        kwargs={"task": task, **kwargs, **({} if members is None else {"members": members})},
     )
 
 
@@ -60,6 +90,19 @@ def register_all() -> None:
     register("eqrl/AntTarget-v0", "eqrl.envs.locomotion.ant_target:AntTarget", max_episode_steps=300)
     register("eqrl/Reach-v0", "eqrl.envs.manipulation.reach:Reach", max_episode_steps=50)
     register("eqrl/Push-v0", "eqrl.envs.manipulation.push:Push", max_episode_steps=100)
+    register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
+    register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
+    for robot in ROBOTS:
+        register(sgrl_id(robot), RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"robot": robot})
+    for name, (members, unseen, slots) in SETS.items():
+        register(
+            sgrl_id(name),
+            RUN,
+            max_episode_steps=MAX_EPISODE_STEPS,
+            kwargs={"slots": slots, "symmetry": "rotations"},  # equal spaces; some robots have a mirror, some have not
+            members={robot: {"robot": robot} for robot in members},
+            unseen=[sgrl_id(robot) for robot in unseen],
+        )
 
 
 def task_class(task: str | type[Task]) -> type[Task]:
@@ -72,7 +115,7 @@ def task_class(task: str | type[Task]) -> type[Task]:
 
 
 def make_tasks(
-    task: str | type[Task], members: Mapping[str, Mapping[str, Any]] | None, arguments: Mapping[str, Any]
+    task: str | type[Task], members: Members | None, arguments: Mapping[str, Any], member: str | None = None
 ) -> Task | dict[str, Task]:
     """A task, or one for each member of a fleet.
 
@@ -80,6 +123,7 @@ def make_tasks(
         task: its class, or where it is.
         members: each member's name and its arguments, which win over ``arguments``; None for no fleet.
         arguments: of the task, or those that all members share.
+        member: name of the one member to make alone; None for all.
 
     Raises:
         TypeError: without a fleet, for an argument that the task does not have.
@@ -87,19 +131,31 @@ def make_tasks(
     """
     kind = task_class(task)
     if members is None:
+        if member is not None:
+            raise ValueError(f"member={member!r} names one of a fleet, and this is a single environment; leave it out")
         return kind(**arguments)
+    _check_members(members)
+    if member is not None:
+        if member not in members:
+            raise ValueError(f"no member is named {member!r}; {suggestion(member, members)}")
+        return _member_task(kind, member, members[member], arguments)
+    return {str(name): _member_task(kind, name, own, arguments) for name, own in members.items()}
+
+
+def _member_task(kind: type[Task], name: str, own: Mapping[str, Any], arguments: Mapping[str, Any]) -> Task:
+    try:
+        return kind(**{**arguments, **own})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"member {name!r}: {argument_hint(str(error), known_arguments(kind))}") from error
+
+
+def _check_members(members: Any) -> None:
     example = "members={'T': {'shape': 'T'}, 'bar': {'shape': 'bar'}}"
     if not isinstance(members, Mapping) or not members:
         raise ValueError(f"members={members!r} does not hold the members of a fleet; give for instance {example}")
-    tasks = {}
     for name, own in members.items():
         if not isinstance(own, Mapping):
             raise ValueError(f"member {name!r} is {own!r}, not a table of arguments; give for instance {example}")
-        try:
-            tasks[str(name)] = kind(**{**arguments, **own})
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"member {name!r}: {argument_hint(str(error), known_arguments(kind))}") from error
-    return tasks
 
 
 def make_vec(
@@ -115,7 +171,8 @@ def make_vec(
     on_divergence: str = "stop",
     width: int = 480,
     height: int = 360,
-    members: Mapping[str, Mapping[str, Any]] | None = None,
+    members: Members | None = None,
+    member: str | None = None,
     **task_arguments: Any,
 ) -> VecEnv:
     """Make an SB3 vector environment that steps one native batch, or a fleet of several robots or objects.
@@ -135,8 +192,8 @@ def make_vec(
         height: likewise.
         members: for a fleet, the name and arguments of each member, such as ``{"T": {"shape": "T"}, "bar": {"shape":
             "bar"}}``. Their spaces must be equal; the environments are shared out to them evenly and in order, and
-            every ``info`` names its
-            ``"member"``.
+            every ``info`` names its ``"member"``. By default the members of a registered set.
+        member: name of the one member to make alone; None for all.
         task_arguments: the environment's own arguments; in a fleet, those that all members share.
 
     Raises:
@@ -152,7 +209,8 @@ def make_vec(
     registered = ENVIRONMENTS[env_id]
     kind = task_class(registered.task)
     try:
-        task = make_tasks(kind, members, task_arguments)
+        members = registered.members if members is None else members
+        task = make_tasks(kind, members, {**registered.kwargs, **task_arguments}, member)
     except TypeError as error:
         raise ValueError(f"{env_id}: {argument_hint(str(error), known_arguments(kind))}") from error
     env = TaskVecEnv(

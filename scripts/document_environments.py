@@ -14,7 +14,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "environments.md"
 def environments_page() -> str:
     """The page as it should be."""
     return page(
-        {env_id: task_class(where.task) for env_id, where in ENVIRONMENTS.items() if env_id.startswith("eqrl/")}
+        {
+            env_id: task_class(where.task)
+            for env_id, where in ENVIRONMENTS.items()
+            if env_id.startswith("eqrl/") and where.members is None
+        }
     )
 
 

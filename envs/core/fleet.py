@@ -90,7 +90,10 @@ class Fleet:
     ) -> None:
         _check_spaces(tasks)
         if n < len(tasks):
-            raise ValueError(f"a fleet of {len(tasks)} members needs at least as many environments, and {n} is too few")
+            raise ValueError(
+                f"a fleet of {len(tasks)} members needs at least as many environments, and {n} is too few; give"
+                f" {len(tasks)} or more (n_envs, --n-envs), or make one alone with member={next(iter(tasks))!r}"
+            )
         scene = per_simulation("scene_rotation", scene_rotation, n)
         goal = per_simulation("goal_rotation", goal_rotation, n)
         threads = n_threads or cores()

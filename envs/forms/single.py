@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from eqrl.envs.core.infos import info_rows
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, asked_mode, check_render_mode
 from eqrl.envs.core.simulation import Simulation, State
 from eqrl.envs.core.task import Task
-from eqrl.envs.registration import task_class
+from eqrl.envs.registration import Members, make_tasks
 from eqrl.symmetry import Element
 
 
@@ -32,7 +31,8 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         goal_rotation: degrees by which the goal alone is turned.
         on_divergence: what to do when the physics diverges: ``"stop"`` with an error, or ``"reset"`` to end the
             episode: truncated, with reward 0 and the last good observation.
-        members: refused: one environment is one member of a fleet.
+        members: of a registered set, whose ``member`` has to be named: one environment is one member of a fleet.
+        member: name of the member.
         task_arguments: the task's own arguments.
     """
 
@@ -47,16 +47,20 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         scene_rotation: float = 0.0,
         goal_rotation: float = 0.0,
         on_divergence: str = "stop",
-        members: Mapping[str, Mapping[str, Any]] | None = None,
+        members: Members | None = None,
+        member: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        if members is not None:
-            raise ValueError(
-                "members make a fleet, and this is one environment: give it the arguments of one member, or make the"
-                " fleet with eqrl.make_vec or gymnasium.make_vec (in a run: --vec-env auto)"
-            )
         self.render_mode = check_render_mode(render_mode)
-        self.task = task_class(task)(**task_arguments)
+        if members is not None and member is None:
+            raise ValueError(
+                "members make a fleet, and this is one environment: name one of them with member=, give it the"
+                " arguments of one member, or make the fleet with eqrl.make_vec or gymnasium.make_vec (in a run:"
+                f" --vec-env auto); the members are {', '.join(map(str, members))}"
+            )
+        tasks = make_tasks(task, members, task_arguments, member)
+        assert not isinstance(tasks, dict)
+        self.task = tasks
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.task.dt)}
         self.simulation = Simulation(self.task, 1, 1, scene_rotation, goal_rotation, on_divergence)
         self.observation_space = self.task.observation_space

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, asked_mode, check_render_mode
 from eqrl.envs.core.task import Task
 from eqrl.envs.forms.episodes import advance
-from eqrl.envs.registration import make_tasks
+from eqrl.envs.registration import Members, make_tasks
 
 
 class TaskVectorEnv(VectorEnv[Any, Any, Any]):
@@ -38,6 +37,7 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         height: likewise.
         members: ``{name: task's arguments}`` of a fleet's members, among which the environments are shared out evenly
             and in order; ``infos["member"]`` holds their names.
+        member: name of the one member to make alone; None for all.
         task_arguments: the task's own arguments; in a fleet, those that all members share.
     """
 
@@ -59,10 +59,11 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         on_divergence: str = "stop",
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
-        members: Mapping[str, Mapping[str, Any]] | None = None,
+        members: Members | None = None,
+        member: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        tasks = make_tasks(task, members, task_arguments)
+        tasks = make_tasks(task, members, task_arguments, member)
         self.simulation = simulate(tasks, num_envs, n_threads, scene_rotation, goal_rotation, on_divergence)
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.simulation.dt)}
         self.max_episode_steps = max_episode_steps

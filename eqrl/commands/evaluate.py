@@ -7,10 +7,10 @@ Play the same episodes under every rotation with the agent of a run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -27,6 +27,7 @@ from eqrl.loading import load
 from eqrl.runs.config import Config, convert_options, option
 from eqrl.runs.fleets import member_options, members_of
 from eqrl.runs.packages import import_packages
+from eqrl.runs.transfer import evaluate_unseen, in_environment
 from eqrl.runs.zero_shot import evaluate_model, write_json
 
 _ABOUT = """Play the same episodes under every rotation with the agent of a run."""
@@ -41,6 +42,13 @@ class Options:
     protocol: Literal["scene", "goal"] = option(
         "scene", "what to evaluate", "turn the whole scene (an exact agent loses nothing) or the goal only"
     )
+    env: str | None = option(
+        None, "what to evaluate", "another environment with equal spaces, such as a body never seen", metavar="ID"
+    )
+    env_kwargs: dict[str, Any] = option(
+        {}, "what to evaluate", "options of the environment, besides those of the run", metavar="K:V"
+    )
+    unseen: bool = option(False, "what to evaluate", "play the unseen bodies that belong to the environment trained on")
     checkpoint: str = option("last", "what to evaluate", "last, best or a number of steps", metavar="WHICH")
     seed: int = option(
         10_000, "what to evaluate", "seed of the first episode; the same episodes are played at every angle"
@@ -63,8 +71,16 @@ class Options:
     video: str | None = option(None, "what to write", "file for a short film, .mp4 or .gif", metavar="FILE")
 
     def __post_init__(self) -> None:
-        """Convert every value."""
+        """Convert every value.
+
+        Raises:
+            UsageError: for options that exclude each other.
+        """
         convert_options(self)
+        if self.unseen and (self.env is not None or self.env_kwargs):
+            raise UsageError("--unseen plays environments of its own; leave out --env and --env-kwargs, or --unseen")
+        if self.unseen and self.video:
+            raise UsageError("--video films one environment; give one of the unseen ones with --env ID")
 
 
 def evaluate(
@@ -76,6 +92,9 @@ def evaluate(
     checkpoint: str | int = "last",
     seed: int = 10_000,
     device: str | None = None,
+    env: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    unseen: bool = False,
     config: Config | str | Path | None = None,
     trusted: bool = False,
 ) -> ZeroShot:
@@ -89,18 +108,30 @@ def evaluate(
         checkpoint: ``"last"``, ``"best"`` or a number of steps.
         seed: of the first episode.
         device: PyTorch device; by default the run's.
+        env: id of another environment with equal spaces, such as a body never seen; by default the run's.
+        env_kwargs: options of the environment, besides those of the run.
+        unseen: play the unseen bodies that belong to the run's environment; ``members`` of the result holds each.
         config: for a ``.zip`` file, the configuration that it was trained with, or a file that holds it.
         trusted: for a ``.zip`` file, **run the code in it**, see :func:`eqrl.load`.
 
     Raises:
-        UsageError: if there is no model, or its environment cannot be turned.
+        UsageError: if there is no model, its environment cannot be turned, or the spaces of another one differ.
     """
     model, run_config = _load(run, checkpoint, device, config, trusted)
-    return evaluate_model(model, run_config, rotations=rotations, episodes=episodes, protocol=protocol, seed=seed)
+    how: Any = {"rotations": rotations, "episodes": episodes, "protocol": protocol, "seed": seed}
+    if unseen:
+        return evaluate_unseen(model, run_config, **how)
+    return evaluate_model(model, in_environment(model, run_config, env, env_kwargs), **how)
 
 
-def table(result: ZeroShot, console: Console) -> None:
-    """Print a table with a row for each angle, and for a fleet a second one with a row for each member."""
+def table(result: ZeroShot, console: Console, kind: str = "member") -> None:
+    """Print a table with a row for each angle, and for a fleet a second one with a row for each member.
+
+    Args:
+        result: the numbers.
+        console: where to print.
+        kind: what the members of the result are called.
+    """
     what = (
         f"{result.protocol} turned, {{}} episodes at each angle"
         if len(result.angles_deg) > 1
@@ -121,12 +152,12 @@ def table(result: ZeroShot, console: Console) -> None:
         )
     print_table(console, columns)
     if result.members:
-        _by_member(result, console)
+        _by_member(result, console, kind)
 
 
-def _by_member(result: ZeroShot, console: Console) -> None:
-    columns = Table(title="by member, over all angles", title_justify="left")
-    columns.add_column("member")
+def _by_member(result: ZeroShot, console: Console, kind: str) -> None:
+    columns = Table(title=f"by {kind}, over all angles", title_justify="left")
+    columns.add_column(kind)
     for name in ("return", "success", "least success", "least retention", "equivariance error"):
         columns.add_column(name, justify="right")
     for name, member in result.members.items():
@@ -166,10 +197,15 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         torch.set_num_threads(options.num_threads)
     model, config = _load(run, options.checkpoint, options.device, options.config, options.trusted)
     config = config.replace(num_threads=options.num_threads or config.num_threads)
+    if not options.unseen:
+        config = in_environment(model, config, options.env, options.env_kwargs)
     console.print(
-        f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})", soft_wrap=True
+        f"[bold]{config.env}[/]{', unseen bodies,' * options.unseen} played by {escape(str(run))} ({config.algo},"
+        f" {config.network})",
+        soft_wrap=True,
     )
-    result = evaluate_model(
+    play = evaluate_unseen if options.unseen else evaluate_model
+    result = play(
         model,
         config,
         rotations=options.rotations,
@@ -177,7 +213,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
         protocol=options.protocol,
         seed=options.seed,
     )
-    table(result, console)
+    table(result, console, "unseen body" if options.unseen else "member")
     if options.json:
         extra = {"run": str(run), "env": config.env, "algo": config.algo, "network": config.network}
         write_json(

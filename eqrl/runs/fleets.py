@@ -1,4 +1,4 @@
-"""Fleets in a configuration: ``env_kwargs`` with a table ``members``."""
+"""Fleets in a configuration: ``env_kwargs`` with a table ``members``, or an id that stands for a set."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ from stable_baselines3.common.vec_env import VecEnv
 from eqrl.envs.registration import ENVIRONMENTS
 from eqrl.runs.config import Config
 
-MEMBERS = "members"
+MEMBERS, MEMBER = "members", "member"
+
+
+def fleet(env_id: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options of each member by its name; empty for a single environment.
+
+    They are those of the table ``members``, or of the set that the id names. ``member`` chooses one of them, which is a
+    single environment.
+    """
+    if env_id not in ENVIRONMENTS or options.get(MEMBER) is not None:
+        return {}
+    members = ENVIRONMENTS[env_id].members if options.get(MEMBERS) is None else options[MEMBERS]
+    return members if isinstance(members, Mapping) else {}
 
 
 def in_order(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the members of a fleet sorted by name, because manifests do not keep the order of a table."""
-    members = options.get(MEMBERS)
-    if env_id not in ENVIRONMENTS or not isinstance(members, Mapping):
+    """Options with a table of members sorted by name, because manifests do not keep the order of a table."""
+    members = fleet(env_id, options)
+    if not members or options.get(MEMBERS) is None:
         return dict(options)
     return {**options, MEMBERS: {name: members[name] for name in sorted(members, key=str)}}
 
@@ -24,12 +36,8 @@ def in_order(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def first_member(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the environment that a fleet's first member is alone; without a fleet as they are."""
     options = in_order(env_id, options)
-    members = options.get(MEMBERS)
-    if env_id not in ENVIRONMENTS or not isinstance(members, Mapping) or not members:
-        return options
-    del options[MEMBERS]
-    own = next(iter(members.values()))
-    return {**options, **own} if isinstance(own, Mapping) else options
+    members = fleet(env_id, options)
+    return _single(env_id, options, next(iter(members))) if members else options
 
 
 def members_of(config: Config, *, evaluation: bool = False) -> tuple[str, ...]:
@@ -39,20 +47,22 @@ def members_of(config: Config, *, evaluation: bool = False) -> tuple[str, ...]:
         config: names the environment.
         evaluation: apply ``eval_env_kwargs``, which may have other members.
     """
-    members = in_order(config.env, _options(config, evaluation)).get(MEMBERS)
-    return tuple(members) if config.env in ENVIRONMENTS and isinstance(members, Mapping) else ()
+    return tuple(fleet(config.env, in_order(config.env, _options(config, evaluation))))
 
 
 def member_options(config: Config, name: str) -> dict[str, Any]:
     """Options of the environment in which one member of a fleet is evaluated alone."""
-    options = _options(config, evaluation=True)
-    members = options.pop(MEMBERS)
-    return {**options, **members[name]}
+    return _single(config.env, _options(config, evaluation=True), name)
 
 
 def alone(config: Config, name: str) -> Config:
     """The configuration that evaluates one member of a fleet as a separate environment."""
     return config.replace(env_kwargs=member_options(config, name), eval_env_kwargs={})
+
+
+def without_members(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that do not say which robots or objects there are."""
+    return {name: value for name, value in options.items() if name not in (MEMBERS, MEMBER)}
 
 
 def rows_of_members(env: VecEnv) -> dict[str, list[int]]:
@@ -61,6 +71,14 @@ def rows_of_members(env: VecEnv) -> dict[str, list[int]]:
     for i, name in enumerate(getattr(env.unwrapped, MEMBERS, ())):
         rows.setdefault(name, []).append(i)
     return rows
+
+
+def _single(env_id: str, options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Options of one member alone."""
+    if ENVIRONMENTS[env_id].members is not None:  # the id stands for all of them until one is named
+        return {**options, MEMBER: name}
+    own = fleet(env_id, options)[name]
+    return {**without_members(options), **(own if isinstance(own, Mapping) else {})}
 
 
 def _options(config: Config, evaluation: bool) -> dict[str, Any]:
