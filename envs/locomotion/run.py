@@ -44,7 +44,8 @@ class Run(Task):
     target alone by `goal_rotation`.
 
     ## Episode end
-    Terminated when the robot falls, as published for its family; truncated after 1000 steps.
+    Terminated when the robot falls: as published for its family; other robots when the trunk is below half of its
+    standing height or tilts by 1.35 rad. Truncated after 1000 steps.
 
     ## Version history
     * v0: first version.

@@ -17,7 +17,7 @@ from eqrl.envs.robots import quadruped, sgrl
 from eqrl.envs.robots.derived import derivation_of
 from eqrl.envs.robots.drives import FORGOTTEN, Drive, drives_of, joints_of
 from eqrl.envs.robots.standing import pose_of, standing_height
-from eqrl.envs.scenes.floor import add_floor, look_at
+from eqrl.envs.scenes.floor import add_floor, add_light, add_sky, look_at
 from eqrl.errors import suggestion
 
 NAMES = ("quadruped", *sgrl.NAMES)
@@ -56,7 +56,8 @@ class Robot:
 def load(robot: str | Path | mujoco.MjSpec) -> Robot:
     """Make a robot ready to run.
 
-    What stands around it is left out. The friction cone becomes elliptic; whatever gives actuators a state is left out.
+    What stands around it is left out, and so are its cameras and sensors, which nobody reads. The friction cone becomes
+    elliptic; actuators lose what gives them a state.
 
     Args:
         robot: path of an MJCF or URDF file, an ``MjSpec``, which stays as it is, or a name in ``NAMES``.
@@ -83,14 +84,14 @@ def _prepared(name: str, spec: mujoco.MjSpec, remarks: list[str]) -> Robot:
     start = {str(scene.joint(j).name): angles[_where(scene, j)] for j in range(scene.njnt)}
     remarks += _physics(spec)
     floor, added = _put_on_floor(spec, _floor(spec))
-    remarks += _without_others(spec, {base.name, floor}) + added
+    remarks += _without_others(spec, base.name, floor) + added
     model = spec.compile()
     drives = drives_of(model)
     pose = np.concatenate([start[str(model.joint(j).name)] for j in range(model.njnt)])
     height = standing_height(model, pose, model.body(base.name).id, model.geom(floor).id)
     pose[:3] = 0.0, 0.0, height
     _place(spec, base, pose)
-    _add_camera(base, height)
+    _light(spec, base, height)
     spec.add_key(name="stand", qpos=pose)
     derivation = derivation_of(spec.compile())
     if derivation.world.connected == "1":
@@ -174,12 +175,17 @@ def _base(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Any:
     return moving[0]
 
 
-def _without_others(spec: mujoco.MjSpec, kept: set[str]) -> list[str]:
+def _without_others(spec: mujoco.MjSpec, base: str, floor: str) -> list[str]:
     """Leave out what stands around the robot."""
-    others = [part for part in (*spec.worldbody.geoms, *spec.worldbody.bodies) if part.name not in kept]
-    names = [part.name for part in others]
-    for part in (*others, *spec.cameras, *spec.keys):
-        spec.delete(part)
+    # what refers to other parts goes first: MuJoCo deletes it along with them, and must not delete it twice
+    for kind in ("keys", "sensors", "cameras"):
+        for part in list(getattr(spec, kind)):
+            spec.delete(part)
+    names = []
+    for kind, kept in (("sites", None), ("geoms", floor), ("bodies", base)):
+        for part in [part for part in getattr(spec.worldbody, kind) if part.name != kept]:
+            names += [part.name] if kind != "sites" else []
+            spec.delete(part)
     return [f"left out of the scene: {_listed(names)}"] if names else []
 
 
@@ -238,7 +244,8 @@ def _place(spec: mujoco.MjSpec, base: Any, pose: Floats) -> None:
     base.pos, base.quat = position, quaternion
 
 
-def _add_camera(base: Any, height: float) -> None:
+def _light(spec: mujoco.MjSpec, base: Any, height: float) -> None:
+    """A camera that follows the robot, and light and sky where the model has none."""
     position = (0.0, -6.0 * height, 3.0 * height)
     base.add_camera(
         name="track",
@@ -247,6 +254,13 @@ def _add_camera(base: Any, height: float) -> None:
         xyaxes=look_at(position, (0.0, 0.0, 0.0)),
         fovy=50,
     )
+    if not spec.lights:
+        add_light(spec)
+        spec.visual.map.shadowclip = 6.0
+    if not any(texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in spec.textures):
+        add_sky(spec, "eqrl sky")
+    view = spec.visual.global_
+    view.offwidth, view.offheight = max(view.offwidth, 1280), max(view.offheight, 960)
 
 
 def _where(model: mujoco.MjModel, joint: int) -> slice:

@@ -24,18 +24,28 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: flo
     spec.option.tolerance = 1e-12  # the default 1e-8 leaves 1e-8 m of asymmetry in a push; this costs nothing
     # a diverged simulation must show as NaN; MuJoCo would otherwise put it back to the default state in mid-episode
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
-    spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
     spec.visual.map.shadowclip = shadow_clip
+    add_sky(spec)
+    add_light(spec)
+    return spec
+
+
+def add_sky(spec: mujoco.MjSpec, name: str = "sky") -> None:
+    """A pale sky, and haze at the horizon."""
     spec.visual.rgba.haze = [0.93, 0.95, 0.97, 1.0]
     spec.add_texture(
-        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        name=name, type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
         rgb1=[0.93, 0.95, 0.97], rgb2=[0.72, 0.8, 0.88], width=64, height=384,
     )  # fmt: skip
+
+
+def add_light(spec: mujoco.MjSpec) -> None:
+    """A light from above that throws shadows, and one from the camera."""
+    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
+    spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
     light = spec.worldbody.add_light(pos=[0, 0, 6], dir=[0.2, 0.1, -1.0], diffuse=[0.35, 0.35, 0.35])
     light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
-    return spec
 
 
 def add_floor(
