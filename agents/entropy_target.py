@@ -19,9 +19,7 @@ class EntropyTarget(nn.Module):
         dim: number of action entries, padding included.
     """
 
-    shares: (
-        Tensor  # (2,) float64: target of one entry, and the target set last; in the state dict, so that runs can resume
-    )
+    shares: Tensor  # (2,) float64: target of one entry, and the target set last; saved, so that runs can resume
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -145,9 +145,8 @@ def _widths(net_arch: Any, critic: str) -> tuple[list[int], list[int]]:
         net_arch = net_arch[0]  # the form of SB3 before 1.8, which it still accepts
     if not isinstance(net_arch, Mapping):
         return _layers("net_arch", net_arch), _layers("net_arch", net_arch)
-    missing = (
-        {"pi", critic} - set(net_arch) if critic != "vf" else set()
-    )  # on-policy, SB3 reads a missing key as no layers
+    # on-policy, SB3 reads a missing key as no layers
+    missing = {"pi", critic} - set(net_arch) if critic != "vf" else set()
     if missing or set(net_arch) - {"pi", critic}:
         raise ValueError(
             f"net_arch={net_arch!r} does not hold widths for 'pi' and {critic!r}, the actor and the critic of this"

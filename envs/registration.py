@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from eqrl.envs.locomotion.ids import MAX_EPISODE_STEPS, ROBOTS, RUN, SETS, sgrl_id
 from eqrl.errors import argument_hint, known_arguments, suggestion
 
 if TYPE_CHECKING:
@@ -89,6 +90,19 @@ def register_all() -> None:
     register("eqrl/AntTarget-v0", "eqrl.envs.locomotion.ant_target:AntTarget", max_episode_steps=300)
     register("eqrl/Reach-v0", "eqrl.envs.manipulation.reach:Reach", max_episode_steps=50)
     register("eqrl/Push-v0", "eqrl.envs.manipulation.push:Push", max_episode_steps=100)
+    register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
+    register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
+    for robot in ROBOTS:
+        register(sgrl_id(robot), RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"robot": robot})
+    for name, (members, unseen, slots) in SETS.items():
+        register(
+            sgrl_id(name),
+            RUN,
+            max_episode_steps=MAX_EPISODE_STEPS,
+            kwargs={"slots": slots, "symmetry": "rotations"},  # equal spaces; some robots have a mirror, some have not
+            members={robot: {"robot": robot} for robot in members},
+            unseen=[sgrl_id(robot) for robot in unseen],
+        )
 
 
 def task_class(task: str | type[Task]) -> type[Task]:

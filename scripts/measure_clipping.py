@@ -49,9 +49,8 @@ class Clipped(BaseCallback):
         if self.turned is not None:
             self.turned.reset()
             for name in ARRAYS:
-                setattr(
-                    self.turned, name, copy(getattr(original, name))
-                )  # a copy, because drawing minibatches reorders the buffer
+                # a copy, because drawing minibatches reorders the buffer
+                setattr(self.turned, name, copy(getattr(original, name)))
             self.turned.full = True
             self.model.rollout_buffer = self.turned
         ratios = first_ratios(self.model)

@@ -88,6 +88,22 @@ def number(default: float, description: str, unit: str = "", least: float = 0.0)
     return Argument(default, read, description, unit)
 
 
+def whole(default: int, description: str, least: int = 0) -> Argument[int]:
+    """A whole number that is at least ``least``."""
+
+    def read(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name}={value!r} must be a whole number >= {least}")
+        return value
+
+    return Argument(default, read, description)
+
+
+def anything(default: Any, description: str) -> Argument[Any]:
+    """Something that the task reads itself, when it builds its model."""
+    return Argument(default, lambda name, value: value, description)
+
+
 def angle(default: float, description: str) -> Argument[float]:
     """An angle in degrees, at least 0; the task computes with radians."""
     degrees = number(default, description)

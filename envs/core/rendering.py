@@ -28,6 +28,19 @@ def check_render_mode(mode: str | None) -> str | None:
     return mode
 
 
+def asked_mode(mode: str | None) -> str:
+    """The mode that an environment was made with, for its ``render``.
+
+    Raises:
+        ValueError: if it was made without one.
+    """
+    if mode is None:
+        raise ValueError(
+            "this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'"
+        )
+    return mode
+
+
 class BatchRenderer:
     """Draws one simulation at a time from a tracking camera.
 

@@ -72,9 +72,8 @@ class Data:
 
             raise AttributeError(f"MuJoCo's data has no {name!r}; {suggestion(name, DATA_FIELDS)}") from None
         if not array.flags.writeable:
-            self._batch.forward(
-                stage=mujoco.mjtStage.mjSTAGE_VEL
-            )  # fields fill with the first computation after they are bound
+            # fields fill with the first computation after they are bound
+            self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
         self.__dict__[name] = array
         return array
 

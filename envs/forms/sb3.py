@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.envs.core.fleet import simulate
-from eqrl.envs.core.infos import info_rows, with_rows
+from eqrl.envs.core.infos import info_rows
 from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
 from eqrl.envs.core.task import Task
+from eqrl.envs.forms.episodes import advance
 
 Indices = None | int | Iterable[int]
 
@@ -99,25 +100,14 @@ class TaskVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Advance all environments; those that are done start anew."""
-        simulation = self.simulation
-        outcome = simulation.step(self._actions.astype(np.float64))
+        step = advance(self.simulation, self._actions.astype(np.float64), self.max_episode_steps, self._last)
+        outcome, dones = step.outcome, step.dones
         infos = info_rows(outcome)
-        truncated = simulation.elapsed >= self.max_episode_steps
-        if outcome.diverged is not None:
-            truncated = truncated | outcome.diverged
-        dones = outcome.terminated | truncated
-        observation = simulation.observe()
-        if outcome.diverged is not None and self._last is not None:
-            observation = with_rows(observation, self._last, outcome.diverged)
-        if dones.any():
-            ids = np.flatnonzero(dones)
-            for i in ids.tolist():
-                infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not outcome.terminated[i])
-                infos[i]["terminal_observation"] = _row(observation, i)
-            simulation.reset(ids)
-            observation = simulation.observe()
-        self._last = observation  # fresh arrays in every step, so that there is nothing to copy
-        return observation, outcome.reward.astype(np.float32), dones, infos
+        for i in np.flatnonzero(dones).tolist():
+            infos[i]["TimeLimit.truncated"] = bool(step.truncated[i] and not outcome.terminated[i])
+            infos[i]["terminal_observation"] = _row(step.final, i)
+        self._last = step.observation  # fresh arrays in every step, so that there is nothing to copy
+        return step.observation, outcome.reward.astype(np.float32), dones, infos
 
     def close(self) -> None:
         """Free the renderer and threads."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eqrl.envs.core.infos import info_rows
-from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, asked_mode, check_render_mode
 from eqrl.envs.core.simulation import Simulation, State
 from eqrl.envs.core.task import Task
 from eqrl.envs.registration import Members, make_tasks
@@ -100,11 +100,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
 
     def render(self) -> Any:
         """A frame of shape ``(height, width, 3)``, uint8, for ``rgb_array``; for ``human`` the window is updated."""
-        if self.render_mode is None:
-            raise ValueError(
-                "this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'"
-            )
-        if self.render_mode == "human":
+        if asked_mode(self.render_mode) == "human":
             return self._renderer.show(0)
         return self._renderer.frame(0)
 

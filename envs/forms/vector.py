@@ -10,10 +10,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from eqrl.envs.core.fleet import simulate
-from eqrl.envs.core.infos import info_columns, with_rows
+from eqrl.envs.core.infos import info_columns
 from eqrl.envs.core.packing import Observation
-from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
+from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, asked_mode, check_render_mode
 from eqrl.envs.core.task import Task
+from eqrl.envs.forms.episodes import advance
 from eqrl.envs.registration import Members, make_tasks
 
 
@@ -97,36 +98,23 @@ class TaskVectorEnv(VectorEnv[Any, Any, Any]):
         self, actions: NDArray[np.float32]
     ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Advance all environments; those that are done start anew, their last observation is in ``final_obs``."""
-        simulation = self.simulation
-        outcome = simulation.step(np.asarray(actions, dtype=np.float64))
+        step = advance(self.simulation, np.asarray(actions, dtype=np.float64), self.max_episode_steps, self._last)
+        outcome, dones = step.outcome, step.dones
         infos = info_columns(outcome)
-        truncated = simulation.elapsed >= self.max_episode_steps
-        if outcome.diverged is not None:
-            truncated = truncated | outcome.diverged
-        dones = outcome.terminated | truncated
-        observation = simulation.observe()
-        if outcome.diverged is not None and self._last is not None:
-            observation = with_rows(observation, self._last, outcome.diverged)
         if dones.any():
             infos = {
-                "final_obs": observation,
+                "final_obs": step.final,
                 "_final_obs": dones,
                 "final_info": infos,
                 "_final_info": dones,
                 **infos,
             }
-            simulation.reset(np.flatnonzero(dones))
-            observation = simulation.observe()
-        self._last = observation  # fresh arrays in every step, so that there is nothing to copy
-        return observation, outcome.reward, outcome.terminated, truncated, infos
+        self._last = step.observation  # fresh arrays in every step, so that there is nothing to copy
+        return step.observation, outcome.reward, outcome.terminated, step.truncated, infos
 
     def render(self) -> Any:
         """Frames of all environments, or the first one in a window."""
-        if self.render_mode is None:
-            raise ValueError(
-                "this environment was made without a render_mode; make it with render_mode='rgb_array' or 'human'"
-            )
-        if self.render_mode == "human":
+        if asked_mode(self.render_mode) == "human":
             return self._renderer.show(0)
         return tuple(self._renderer.frame(i) for i in range(self.num_envs))
 

@@ -7,19 +7,23 @@ import hashlib
 import mujoco
 import numpy as np
 
+from eqrl.derivation import Derivation, derive
 from eqrl.symmetry import Group
 
-_GROUPS: dict[str, Group] = {}
+_DERIVATIONS: dict[str, Derivation] = {}
 
 
 def group_of(model: mujoco.MjModel) -> Group:
-    """The exact symmetry group of a model, as :func:`eqrl.derive` finds it; cached by the model's checksum."""
-    from eqrl.derivation import derive
+    """The exact symmetry group of a model, as :func:`eqrl.derive` finds it."""
+    return derivation_of(model).group()
 
+
+def derivation_of(model: mujoco.MjModel) -> Derivation:
+    """What :func:`eqrl.derive` finds in a model; cached by the model's checksum."""
     checksum = _checksum(model)
-    if checksum not in _GROUPS:
-        _GROUPS[checksum] = derive(model).group()
-    return _GROUPS[checksum]
+    if checksum not in _DERIVATIONS:
+        _DERIVATIONS[checksum] = derive(model)
+    return _DERIVATIONS[checksum]
 
 
 def _checksum(model: mujoco.MjModel) -> str:

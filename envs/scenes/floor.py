@@ -38,19 +38,30 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: flo
     return spec
 
 
-def add_floor(spec: mujoco.MjSpec, friction: float, check: float = 1.0, **geom: object) -> None:
-    """An infinite plane at height 0, checkered with squares of ``check`` metres."""
+def add_floor(
+    spec: mujoco.MjSpec, friction: float, check: float = 1.0, *, name: str = "floor", look: str = "grid", **geom: object
+) -> None:
+    """An infinite plane at height 0, checkered with squares of ``check`` metres.
+
+    Args:
+        spec: the model.
+        friction: sliding friction.
+        check: metres.
+        name: of the geom.
+        look: name of its texture and material.
+        geom: further attributes of the geom.
+    """
     spec.add_texture(
-        name="grid", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        name=look, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         rgb1=[0.86, 0.88, 0.9], rgb2=[0.78, 0.81, 0.84], width=256, height=256,
     )  # fmt: skip
-    material = spec.add_material(name="grid", texrepeat=[0.5 / check, 0.5 / check], texuniform=True)
-    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "grid"
+    material = spec.add_material(name=look, texrepeat=[0.5 / check, 0.5 / check], texuniform=True)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = look
     spec.worldbody.add_geom(
-        name="floor",
+        name=name,
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=[0, 0, 1],
-        material="grid",
+        material=look,
         friction=[friction, 0.005, 0.0001],
         **geom,
     )

@@ -20,7 +20,7 @@ def in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]
 
 def distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     """Distances between points of two or three coordinates, shape ``(*batch,)``."""
-    offset = a.astype(np.float64) - b.astype(np.float64)
+    offset = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     squares = offset * offset
     total = squares[..., 0] + squares[..., 1]
     if offset.shape[-1] == 3:
@@ -49,7 +49,7 @@ def angle_between(a: NDArray[Any], b: NDArray[Any], order: int) -> Floats:
         b: likewise.
         order: number of turns.
     """
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     sine = b[..., 0] * a[..., 1] - b[..., 1] * a[..., 0]
     cosine = b[..., 0] * a[..., 0] + b[..., 1] * a[..., 1]
     period, turn = 2 * np.pi / order, np.arctan2(sine, cosine)

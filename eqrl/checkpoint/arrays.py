@@ -69,9 +69,8 @@ def read_arrays(source: bytes | Path) -> dict[str, NDArray[Any]]:
     except DamagedValuesError:
         raise
     except _BROKEN as error:
-        why = (
-            " ".join(str(error).split())[:200] or type(error).__name__
-        )  # NumPy's messages quote headers over several lines
+        # NumPy's messages quote headers over several lines
+        why = " ".join(str(error).split())[:200] or type(error).__name__
         raise DamagedValuesError(f"not a readable archive of arrays: {why}") from None
 
 

@@ -129,9 +129,8 @@ def rehearse(make: Callable[[int], VecEnv]) -> str | None:
             return _difference(_played(first, actions[_REHEARSAL_STEPS:]), _played(second, actions[_REHEARSAL_STEPS:]))
         except (NoStateError, NotPlainError, DamagedValuesError) as error:
             return str(error)
-        except (
-            Exception
-        ) as error:  # methods of the environment may raise anything, and the training can do without them
+        except Exception as error:
+            # methods of the environment may raise anything, and the training can do without them
             return f"going on from its state fails with {type(error).__name__}: {error}"
         finally:
             first.close()

@@ -152,9 +152,8 @@ def restore_mutable_part(buffer: ReplayBuffer, part: Mapping[str, NDArray[Any]])
         if (part["ep_length"] < 0).any() or (part["ep_length"] > buffer.buffer_size).any():
             raise DamagedValuesError("the replay buffer has episodes of impossible length")
         within = (np.arange(buffer.size())[:, None] - buffer.ep_start[: buffer.size()]) % buffer.buffer_size
-        if (
-            (part["ep_length"] > 0) & (within >= part["ep_length"])
-        ).any():  # hindsight samples goals from the rest of the episode
+        # hindsight samples goals from the rest of the episode
+        if ((part["ep_length"] > 0) & (within >= part["ep_length"])).any():
             raise DamagedValuesError("the replay buffer has rows outside of their episodes")
         buffer.ep_length[: buffer.size()] = part["ep_length"]
         buffer._current_ep_start[:] = part["current_ep_start"]

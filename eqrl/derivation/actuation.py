@@ -101,9 +101,8 @@ class Actuation:
         (a, b), (c, d) = m.actuator_trnid[i], m.actuator_trnid[j]
         if kind in _JOINTS:
             fits = r.joints[a] == c
-            if (
-                fits and m.jnt_type[a] == FREE and m.actuator_gear[i][:3].any()
-            ):  # the force is to pass through the origin
+            if fits and m.jnt_type[a] == FREE and m.actuator_gear[i][:3].any():
+                # the force is to pass through the origin
                 fits = np.linalg.norm(r.frames[m.jnt_bodyid[a], :3, 3]) <= r.slack
         elif kind == _T.mjTRN_TENDON:
             fits = r.tendons[a] == c

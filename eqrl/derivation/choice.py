@@ -27,9 +27,8 @@ def distinct(elements: Sequence[Judged], one: Symmetry) -> list[Judged]:
             continue
         worst = max((d.relative for d in discrepancies), default=0.0)
         known = max((d.relative for d in best[name][1]), default=0.0) if name in best else np.inf
-        mirrors = (
-            np.linalg.det(symmetry.R) < 0 and worst <= known + 1e-9
-        )  # of equal ones the mirror is what people mean
+        # of equal ones the mirror is what people mean
+        mirrors = np.linalg.det(symmetry.R) < 0 and worst <= known + 1e-9
         if name not in best or worst < known - 1e-9 or mirrors:
             best[name] = (symmetry, discrepancies)
     return list(best.values())

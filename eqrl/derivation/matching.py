@@ -7,6 +7,7 @@ comparing attribute by attribute.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,8 @@ _BAD = 1e6
 _AXIS_SLACK = 0.2
 # Centres of mass of real robots are off by more than their joints are.
 _MASS_SLACK = 3.0
+# What a radian by which ranges differ weighs against distances, in slacks: enough to choose among pieces in one place.
+_RANGE_WEIGHT = 1e-3
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Match:
         joints: image and sign of every joint.
         geoms: image of every colliding geom.
         cost: sum of the distances by which parts miss their images.
+        range_gap: sum of what ranges of joints differ by from their images', in radians and metres.
     """
 
     G: Floats
@@ -40,6 +44,7 @@ class Match:
     joints: dict[int, tuple[int, float]] = field(default_factory=dict)
     geoms: dict[int, int] = field(default_factory=dict)
     cost: float = 0.0
+    range_gap: float = 0.0
 
     def merge(self, other: Match) -> None:
         """Take over the images of another part of the tree."""
@@ -47,6 +52,7 @@ class Match:
         self.joints |= other.joints
         self.geoms |= other.geoms
         self.cost += other.cost
+        self.range_gap += other.range_gap
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -83,14 +89,16 @@ class Matcher:
         geoms = self._geoms(a, b, G)
         if geoms is None:
             return None
-        out = Match(G, {a: b}, joints[0], geoms[0], joints[1] + geoms[1])
+        out = Match(G, {a: b}, joints[0], geoms[0], joints[1] + geoms[1], self._range_gap(joints[0]))
         below_a, below_b = self.parts.children[a], self.parts.children[b]
         if len(below_a) != len(below_b):
             return None
         if not below_a:
             return out
         matches = [[self.match(x, y, G) for y in below_b] for x in below_a]
-        costs = np.array([[_BAD if m is None else m.cost for m in row] for row in matches])
+        # legs may lie in one place, and which is the image of which then shows in the ranges of their joints alone
+        weight = _RANGE_WEIGHT * self.slack
+        costs = np.array([[_BAD if m is None else m.cost + weight * m.range_gap for m in row] for row in matches])
         rows, columns = linear_sum_assignment(costs)
         for i, j in zip(rows, columns, strict=True):
             below = matches[i][j]
@@ -119,6 +127,14 @@ class Matcher:
                 return None
             images[i], cost = (j, sign), cost + distance
         return images, cost
+
+    def _range_gap(self, images: Mapping[int, tuple[int, float]]) -> float:
+        m, gap = self.parts.model, 0.0
+        for i, (j, sign) in images.items():
+            if m.jnt_type[i] in (HINGE, SLIDE) and m.jnt_limited[i] and m.jnt_limited[j]:
+                here, there = (m.jnt_range[k] - self.parts.reference[m.jnt_qposadr[k]] for k in (i, j))
+                gap += float(np.abs(np.sort(sign * here) - there).max())
+        return gap
 
     def _order_of_slides(self, here: range, there: range, G: Floats) -> list[int]:
         """Joints of a piece's image; neighbouring slides are put in the order of their axes, since they commute."""

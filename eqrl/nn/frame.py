@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, Unpack, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from eqrl.nn.anchors import anchor_fields, anchor_starts, role_anchor
 from eqrl.nn.backbone import Backbone, BackboneOptions
@@ -88,21 +88,35 @@ class Frame(Backbone):
         self.weighting = weighting
         self.eps = eps
         self.turns = self.group.connected == "SO2"
-        names = anchor_fields(in_rep) if anchors is None else tuple(anchors)
+        names = self.anchor_names(in_rep) if anchors is None else tuple(anchors)
         starts = anchor_starts(in_rep, names)
         if self.turns and weighting == "single" and not starts:
             raise ValueError(f"weighting 'single' needs a world vector to turn into; the fields are\n{in_rep.table()}")
         self.anchors = names
         self.first = starts[0] if starts else 0
         self.register_constant("anchor_index", torch.tensor([[s, s + 1] for s in starts], dtype=torch.int64).flatten())
-        self.copies = self.group.cosets.R.shape[0]
-        in_matrices, out_matrices = in_rep.matrix(self.group.cosets), out_rep.matrix(self.group.cosets)
+        elements = self.averaged().cosets
+        self.copies = elements.R.shape[0]
+        in_matrices, out_matrices = in_rep.matrix(elements), out_rep.matrix(elements)
         # multiplied from the right: x -> k^-1 x for every element k, and y_k -> mean of k y_k
         self.register_constant("in_inverses", in_matrices.transpose(0, 1).reshape(in_rep.dim, -1))
         self.register_constant("out_mean", out_matrices.mT.reshape(-1, out_rep.dim) / self.copies)
         self.turn_in = Turn(in_rep)
         self.turn_out = Turn(out_rep)
-        self.net = perceptron(in_rep.dim, self.hidden, out_rep.dim, self.activation, self.output_gain)
+        self.net = self.network()
+
+    def network(self) -> nn.Module:
+        """The network inside the frames, from turned inputs to turned outputs."""
+        return perceptron(self.in_rep.dim, self.hidden, self.out_rep.dim, self.activation, self.output_gain)
+
+    def averaged(self) -> Group:
+        """The group whose finite part is honoured by a mean over its elements."""
+        return self.group
+
+    @classmethod
+    def anchor_names(cls, in_rep: Representation) -> tuple[str, ...]:
+        """Names of the fields that propose directions by default, best first."""
+        return anchor_fields(in_rep)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -135,7 +149,7 @@ class Frame(Backbone):
             return self._principal(x)
         if self.weighting == "norm" or not self.anchors:
             return self._shared(x, self.weighting == "norm")
-        first = x[:, self.first : self.first + 2]
+        first = self._first(x)
         length = torch.linalg.vector_norm(first, dim=1, keepdim=True)
         if self.weighting == "single":
             return self._in_frame(x, _direction(first, length))
@@ -148,14 +162,22 @@ class Frame(Backbone):
         return self.turn_out.back(self.net(self.turn_in.away(x, u)), u)
 
     def _shared(self, x: Tensor, by_length: bool) -> Tensor:
-        vectors = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
+        vectors = self._proposals(x)
         length = torch.linalg.vector_norm(vectors, dim=2)
         weights = by_norm(length, self.eps) if by_length else priority(length, self.eps, [1] * length.shape[1])
         return shared(self._in_frame, x, vectors, length, weights, self.eps)
 
+    def _proposals(self, x: Tensor) -> Tensor:
+        """The directions that are proposed, best first, ``(B, n, 2)``."""
+        return x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
+
+    def _first(self, x: Tensor) -> Tensor:
+        """The best of them, ``(B, 2)``."""
+        return x[:, self.first : self.first + 2]
+
     def _principal(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            a, b = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2).unbind(2)
+            a, b = self._proposals(x).unbind(2)
             angle = torch.atan2(2 * (a * b).sum(1), (a * a - b * b).sum(1)) / 2
             u = torch.stack([angle.cos(), angle.sin()], dim=1)
         y = self._in_frame(torch.cat([x, x]), torch.cat([u, -u]))

@@ -50,9 +50,14 @@ class Padding(ExactModule):
         Returns:
             Booleans of shape ``(B, dim)``.
         """
-        real = torch.cat([observation > _REAL, torch.ones_like(observation[:, :1], dtype=torch.bool)], dim=1)
+        real = torch.cat([is_real(observation), torch.ones_like(observation[:, :1], dtype=torch.bool)], dim=1)
         valid = real.index_select(1, self.first)
         return valid if self.second is None else valid & real.index_select(1, self.second)
+
+
+def is_real(mask: Tensor) -> Tensor:
+    """Which entries of masks are set, normalised or not."""
+    return mask > _REAL
 
 
 def cleared(x: Tensor, valid: Tensor | None) -> Tensor:

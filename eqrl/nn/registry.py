@@ -11,11 +11,12 @@ from eqrl.nn.frame import Frame, Goal, Heading
 from eqrl.nn.mlp import MLP
 from eqrl.nn.regular import Regular
 from eqrl.nn.steerable import Steerable
+from eqrl.nn.transformer import Transformer
 from eqrl.nn.vector import Vector
 from eqrl.symmetry import Group, Representation
 
 BACKBONES: Mapping[str, type[Backbone]] = {
-    kind.label: kind for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular)
+    kind.label: kind for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular, Transformer)
 }
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from eqrl.nn.constants import ExactModule
-from eqrl.nn.padding import Padding, cleared
+from eqrl.nn.padding import Padding, cleared, is_real
 from eqrl.symmetry import Block, Representation
 from eqrl.symmetry.representation import WORLD
 
@@ -188,11 +188,12 @@ class Tokens(ExactModule):
         for name, types in self.types.items():
             parts = {part: next(pieces).view(batch, *types.shapes[part]) for part in types.index}
             mask = parts.get("mask")
+            real = torch.ones(batch, types.size, dtype=torch.bool, device=x.device) if mask is None else is_real(mask)
             sets[name] = TokenSet(
                 scalars=parts.get("scalars", x.new_zeros(batch, types.size, 0)),
                 vectors=parts.get("vectors", x.new_zeros(batch, types.size, 0, 3)),
                 tensors={degree: parts[f"tensors {degree}"] for degree in types.tensors},
-                mask=torch.ones(batch, types.size, dtype=torch.bool, device=x.device) if mask is None else mask > 0.5,
+                mask=real,
                 edges=parts.get("edges"),
                 positions=parts.get("positions"),
             )

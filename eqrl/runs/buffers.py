@@ -78,9 +78,8 @@ def check_buffer(arguments: dict[str, Any], env: VecEnv) -> None:
             _refuse_without_goals(buffer, env)
             if rows_of_members(env):
                 options = arguments[f"{kind}_kwargs"] = _with_infos(options)
-        fits = (
-            issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts
-        )  # if not, the buffer raises its own error
+        # if not, the buffer raises its own error
+        fits = issubclass(buffer, DictReplayBuffer | DictRolloutBuffer) == dicts
         if options and fits:
             arguments[f"{kind}_kwargs"] = _checked(f"{kind}_kwargs", options, buffer)
 

@@ -40,7 +40,7 @@ def in_environment(
     options = {**config.env_kwargs, **config.eval_env_kwargs}
     if env_id is not None:
         check_environment_id(env_id)
-        options = without_members(options) if _same_task(env_id, config.env) else {}
+        options = {**_shared(env_id, config.env), **without_members(options)} if _same_task(env_id, config.env) else {}
     options |= env_kwargs or {}
     other = config.replace(env=env_id or config.env, env_kwargs=options, eval_env_kwargs={})
     with closing(make_env(other, 1, evaluation=True)) as env:
@@ -83,6 +83,14 @@ def evaluate_unseen(
 def _same_task(env_id: str, other_id: str) -> bool:
     tasks = [task_class(ENVIRONMENTS[one].task) for one in (env_id, other_id) if one in ENVIRONMENTS]
     return env_id == other_id or (len(tasks) == 2 and tasks[0] is tasks[1])
+
+
+def _shared(env_id: str, trained: str) -> dict[str, Any]:
+    """What the registration of the trained environment says and that of the other one leaves open, such as slots."""
+    if env_id == trained or trained not in ENVIRONMENTS:
+        return {}
+    theirs = ENVIRONMENTS[env_id].kwargs
+    return {name: value for name, value in ENVIRONMENTS[trained].kwargs.items() if name not in theirs}
 
 
 def _difference(ours: gymnasium.Space[Any], theirs: gymnasium.Space[Any]) -> str | None:

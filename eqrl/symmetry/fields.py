@@ -9,7 +9,7 @@ from typing import Literal
 
 from eqrl.symmetry.irreps import e3nn
 
-Role = Literal["", "heading", "goal", "position", "parent"]
+Role = Literal["", "heading", "goal", "position", "parent", "mask"]
 WORLD = "world"
 
 
@@ -66,10 +66,11 @@ class Field:
         role: ``"heading"`` or ``"goal"`` marks the vector that a heading-frame or goal-frame network turns into;
             networks without a preferred direction ignore it. ``"position"`` marks the ``1x1o`` field over an entity set
             that holds the positions of its entities, from which graph networks find neighbours. ``"parent"`` marks
-            edges as data, see :mod:`eqrl.symmetry.edges`.
+            edges as data, see :mod:`eqrl.symmetry.edges`. ``"mask"`` marks a mask for fields of the action.
         mask: name of a field over the same set that is 1 where this field is real and 0 where it is padding, in
             addition to the mask of the set, such as for joints that a limb may lack. It holds ``1x0e``, or one number
-            for each irrep of this field. A field of an action is masked by a field of the observation.
+            for each irrep of this field. A field of an action is masked by a field of the observation, with role
+            ``"mask"``.
         unit: unit of the numbers, such as ``"m/s"``; for tables, ignored in comparisons.
         description: what the field means, in a few words; ignored in comparisons.
     """

@@ -58,5 +58,10 @@ def _at(block: Block, observation: Representation) -> int:
             f"field {field.name!r} is masked by field {field.mask!r} of the observation, whose fields are"
             f" {[f.name for f in observation.fields]}"
         )
+    if names[0] not in observation.markers:
+        raise ValueError(
+            f"field {field.name!r} is masked by field {names[0]!r} of the observation, which would be normalised; give"
+            " it the role 'mask'"
+        )
     width = observation.field(names[0]).width
     return observation.slices[names[0]].start + block.entity * width + (block.copy if width > 1 else 0)

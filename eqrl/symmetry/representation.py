@@ -87,7 +87,7 @@ class Representation:
                 raise ValueError(
                     f"field {field.name!r} repeats over {field.entities!r}, but the entity sets are {sorted(known)}"
                 )
-            if field.entities is None and field.role in ("position", "parent"):
+            if field.entities is None and field.role in ("position", "parent", "mask"):
                 raise ValueError(
                     f"field {field.name!r} has role {field.role!r} and so needs an entity set, entities=..."
                 )
@@ -154,7 +154,7 @@ class Representation:
         They follow an exchange of entities without the signs that may come with it, and they are never normalised.
         """
         masks = {part.mask for part in (*self.entities, *self.fields) if part.mask is not None}
-        return frozenset(masks | {f.name for f in self.fields if f.role == "parent"})
+        return frozenset(masks | {f.name for f in self.fields if f.role in ("parent", "mask")})
 
     def split(self, x: Array) -> dict[str, Array]:
         """Split vectors of shape ``(*batch, dim)`` into their fields, as views."""

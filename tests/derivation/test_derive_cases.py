@@ -188,3 +188,20 @@ def test_exchanges_too_many_to_list_are_told_as_one() -> None:
     found = derive(mujoco.MjSpec.from_string(f"<mujoco><worldbody>{boxes}</worldbody></mujoco>"))
     assert found.order() == 2
     assert "9 bodies may be exchanged freely" in str(found)
+
+
+@pytest.mark.parametrize(("left", "mirrors"), [("-0.9 0.1", 1), ("-0.1 0.9", 0)])
+def test_legs_in_one_place_are_told_apart_by_the_ranges_of_their_joints(left: str, mirrors: int) -> None:
+    # a leg that may swing out to the right has no image but the one that may swing out to the left as far
+    leg = """<body name='{0}' pos='0 0 -0.1'><joint name='{0}' axis='1 0 0' range='{1}' limited='true'/>
+      <geom type='capsule' fromto='0 0 0 0 0 -0.4' size='0.03'/></body>"""
+    legs = leg.format("right", "-0.1 0.9") + leg.format("left", left)
+    torso = f"<freejoint/><geom type='box' size='0.2 0.1 0.05' pos='0.03 0 0'/>{legs}"
+    world = f"<geom type='plane' size='0 0 1'/><body pos='0 0 1'>{torso}</body>"
+    text = f"<mujoco><compiler angle='radian'/><worldbody>{world}</worldbody></mujoco>"
+    found = [
+        s for s in derive(mujoco.MjModel.from_xml_string(text)).generators() if np.linalg.det(s.frames[1, :3, :3]) < 0
+    ]
+    assert len(found) == mirrors
+    for mirror in found:
+        assert [mirror.model.joint(j).name for j in mirror.joints[1:]] == ["left", "right"]

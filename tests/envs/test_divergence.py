@@ -95,9 +95,8 @@ def test_stopping_names_the_member_and_keeps_the_state_before(plant):
     assert raised.members == (2,)
     assert raised.action.shape == (1, 8)
     assert np.abs(raised.action).max() <= 0.5
-    bad = (
-        raised.state[0, 1 + 15 : 1 + 15 + 14] if plant == "qvel" else raised.state[0, 1 + 1]
-    )  # after time and 15 positions
+    # after time and 15 positions
+    bad = raised.state[0, 1 + 15 : 1 + 15 + 14] if plant == "qvel" else raised.state[0, 1 + 1]
     assert (bad == 1e12).all() if plant == "qvel" else np.isnan(bad)
     again = pickle.loads(pickle.dumps(raised))
     assert (str(again), again.members) == (str(raised), raised.members)

@@ -55,9 +55,8 @@ def main(description: str) -> int:
     if unknown := [name for name in args.parts.split(",") if name not in PARTS]:
         parser.error(f"unknown parts {unknown}; choose from {', '.join(PARTS)}")
     torch.set_num_threads(1)
-    logging.getLogger("tensorboard").setLevel(
-        logging.ERROR
-    )  # resumed runs hide what came after the checkpoint, by design
+    # resumed runs hide what came after the checkpoint, by design
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
     register_gymnasium_environments()
     args.out.mkdir(parents=True, exist_ok=True)
     out, failed = args.out.resolve(), []

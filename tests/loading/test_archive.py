@@ -521,9 +521,8 @@ def test_bombs_take_no_memory(tmp_path, ppo):
         for i, name in enumerate(members(path))
     ]
     bombs.append(rewritten(path, tmp_path / "nested.zip", {"policy.pth": packed.getvalue()}, zipfile.ZIP_DEFLATED))
-    liar = (
-        bombs[2].read_bytes().replace(struct.pack("<I", len(zeros)), struct.pack("<I", 1000))
-    )  # says that it is small
+    # says that it is small
+    liar = bombs[2].read_bytes().replace(struct.pack("<I", len(zeros)), struct.pack("<I", 1000))
     assert liar != bombs[2].read_bytes()
     (tmp_path / "liar.zip").write_bytes(liar)
     many = tmp_path / "many.zip"

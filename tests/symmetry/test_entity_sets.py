@@ -258,6 +258,11 @@ def test_a_field_has_a_mask_of_its_own():
     assert mask_index(action, rep.prefixed("observation")).tolist() == rows.reshape(-1, 2).tolist()
     with pytest.raises(ValueError, match="'torque' is masked by field 'driven' of the observation, whose fields are"):
         mask_index(action, swarm())
+    unmarked = replace(rep, fields=tuple(replace(f, mask=None) for f in rep.fields))
+    with pytest.raises(ValueError, match="'driven' of the observation, which would be normalised; give it the role"):
+        mask_index(action, unmarked)
+    marked = tuple(replace(f, role="mask") if f.name == "driven" else f for f in unmarked.fields)
+    assert mask_index(action, replace(rep, fields=marked)).tolist() == rows.reshape(-1, 2).tolist()
     fields = (Field("b", "2x0e", "limbs"), Field("a", "3x0e", "limbs", mask="b"))
     with pytest.raises(ValueError, match="'a' is masked by field 'b', which must be '1x0e' or '3x0e' over 'limbs'"):
         Representation(fields, (EntitySet("limbs", ("limb",) * 2),), O2)

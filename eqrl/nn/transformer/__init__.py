@@ -1,0 +1,5 @@
+"""Transformers over the limbs of robots, the points of objects, or the members of any other entity set."""
+
+from eqrl.nn.transformer.transformer import Transformer
+
+__all__ = ["Transformer"]

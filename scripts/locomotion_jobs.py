@@ -1,0 +1,206 @@
+"""Runs of the locomotion benchmark: train with the fast integrator, measure on the published physics."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+import eqrl
+
+ROTATIONS = 12
+METHODS: Mapping[str, tuple[str, ...]] = {
+    # exact for rotations and mirrors
+    "transformer": ("--network", "transformer"),
+    # the same size and frame without parity: exact for rotations only
+    "plain transformer": ("--network", "transformer", "--policy-kwargs", "network_kwargs:{channels:plain}"),
+    # neither
+    "plain transformer, no frame": (
+        "--network", "transformer", "--group", "1", "--policy-kwargs", "network_kwargs:{channels:plain}",
+    ),
+    "heading": ("--network", "heading"),
+    "goal": ("--network", "goal"),
+    "mlp": ("--network", "mlp"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        env: id without ``eqrl/SGRL-`` and ``-v0``: a robot or a set.
+        method: one of ``METHODS``.
+        seed: of everything random.
+        steps: transitions, of all robots together.
+        unseen: robots that the trained policy is measured on besides.
+    """
+
+    env: str
+    method: str
+    seed: int
+    steps: int
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """For people and files."""
+        return f"{self.env}/{self.method.replace(', ', '_').replace(' ', '_')}/seed{self.seed}"
+
+    def shortened(self, steps: int) -> Job:
+        """The same with fewer transitions."""
+        return replace(self, steps=steps)
+
+    def home(self, logs: Path) -> Path:
+        """Folder of the run."""
+        return logs / self.name
+
+    def result(self, logs: Path) -> Path:
+        """File of its final numbers."""
+        return self.home(logs) / f"result_{self.steps}.json"
+
+    def run(self, logs: Path) -> Path | None:
+        """The run folder, if the training has begun."""
+        checkpoints = sorted(self.home(logs).glob("ppo/*/checkpoints/step_*"))
+        return checkpoints[0].parent.parent if checkpoints else None
+
+    def progress(self, logs: Path) -> int:
+        """Transitions so far, as far as they were evaluated."""
+        rows = curve(self, logs)
+        return int(rows[-1]["timesteps"]) if rows else 0
+
+
+def _jobs() -> tuple[Job, ...]:
+    cheetah, humanoid = "cheetah_14_full", "humanoid_9_full"
+    cheetahs = ("cheetah_11_leftbkneen_rightffoot", "cheetah_12_tail_leftffoot")
+    humanoids = ("humanoid_7_left_leg", "humanoid_8_right_knee")
+    long = [
+        Job(cheetah, "transformer", 0, 3_000_000),
+        Job(humanoid, "heading", 0, 4_000_000),
+        Job("Cheetahs", "transformer", 0, 3_000_000, cheetahs),
+        Job(humanoid, "transformer", 0, 2_500_000),
+    ]
+    short = [  # is it the parity? equal budgets, three seeds
+        Job(cheetah, method, seed, 500_000)
+        for seed in range(3)
+        for method in ("transformer", "plain transformer", "heading")
+        if (method, seed) != ("transformer", 0)  # the long run passes there
+    ]
+    baselines = [Job(cheetah, method, 0, 500_000) for method in ("goal", "mlp", "plain transformer, no frame")]
+    sets = [Job("Humanoids", "transformer", 0, 3_000_000, humanoids)]
+    return (*long, *short, *baselines, *sets)
+
+
+JOBS = _jobs()
+
+
+def curve(job: Job, logs: Path) -> list[dict[str, float]]:
+    """Evaluations during the training, of the deterministic policy on the published physics."""
+    run = job.run(logs)
+    if run is None or not (run / "evaluations.csv").is_file():
+        return []
+    with (run / "evaluations.csv").open(encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def finish(job: Job, logs: Path, episodes: int) -> None:
+    """Train, or resume an interrupted training, and measure the trained policy.
+
+    Raises:
+        RuntimeError: if a command fails; the message names its log.
+    """
+    if job.result(logs).is_file():
+        return
+    home, env = job.home(logs), f"eqrl/SGRL-{job.env}-v0"
+    run = job.run(logs)
+    command = ["eqrl", "train", "-n", str(job.steps)]
+    if run is not None:
+        command += ["--resume", str(run)]
+    else:
+        command += ["--algo", "ppo", "--env", env, "--env-kwargs", "integrator:implicitfast", *METHODS[job.method]]
+        command += ["--eval-env-kwargs", "integrator:published", "--eval-freq", "100000", "--eval-episodes", "10"]
+        command += ["--seed", str(job.seed), "-f", str(home), "--rotations", "0", "--num-threads", "1"]
+    _call(["-m", *command], home / "train.log")
+    _call([__file__, job.name, str(job.steps), str(logs), str(episodes)], home / "measure.log")
+
+
+def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
+    """Play a trained policy on every robot that it is for."""
+    run = job.run(logs)
+    assert run is not None
+    model = eqrl.load(run)
+    members = sorted(eqrl.ENVIRONMENTS[f"eqrl/SGRL-{job.env}-v0"].members or {job.env: {}})
+    numbers = {name: _play(model, name, episodes) for name in (*members, *job.unseen)}
+    means = {k: float(np.mean([numbers[name][k] for name in members])) for k in ("return", "share", "speed", "length")}
+    rows = curve(job, logs)
+    return {
+        **means,
+        "steps": job.steps,
+        "seconds": rows[-1]["seconds"],
+        "parameters": sum(p.numel() for p in model.policy.parameters()),
+        "episodes": episodes,
+        "robots": numbers,
+        "curve": rows,
+    }
+
+
+def _play(model: BaseAlgorithm, robot: str, episodes: int) -> dict[str, Any]:
+    """The first episode of every environment, under twelve rotations of the world."""
+    n = ROTATIONS * episodes
+    env = eqrl.make_vec(
+        f"eqrl/SGRL-{robot}-v0",
+        n,
+        seed=10_000,
+        n_threads=1,
+        scene_rotation=np.repeat(np.arange(ROTATIONS) * 360.0 / ROTATIONS, episodes),
+        on_divergence="reset",
+        **_spaces_of(model),
+    )
+    env.unwrapped.seed([10_000 + i % episodes for i in range(n)])
+    returns, shares, gained, lengths = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    active, observation = np.ones(n, dtype=bool), env.reset()
+    while active.any():
+        action, _ = model.predict(observation, deterministic=True)
+        observation, rewards, dones, infos = env.step(action)
+        returns += active * rewards
+        lengths += active
+        for i in np.flatnonzero(active & dones):
+            shares[i], gained[i] = infos[i]["share"], infos[i]["distance_gained"]
+        active &= ~dones
+    seconds = lengths * env.unwrapped.simulation.dt
+    env.close()
+    by_rotation = returns.reshape(ROTATIONS, episodes).mean(axis=1)
+    return {
+        "return": float(returns.mean()),
+        "return_sd": float(returns.std()),
+        "share": float(shares.mean()),
+        "share_by_rotation": shares.reshape(ROTATIONS, episodes).mean(axis=1).round(4).tolist(),
+        "return_by_rotation": by_rotation.round(1).tolist(),
+        "speed": float((gained / seconds).mean()),
+        "length": float(lengths.mean()),
+    }
+
+
+def _call(arguments: list[str], log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("a", encoding="utf-8") as file:
+        done = subprocess.run([sys.executable, *arguments], stdout=file, stderr=file, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"python {' '.join(arguments)} ended with code {done.returncode}; see {log}")
+
+
+if __name__ == "__main__":
+    name, steps, logs, episodes = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    chosen = next(job for job in JOBS if job.name == name).shortened(steps)
+    numbers = measure(chosen, logs, episodes)
+    chosen.result(logs).write_text(json.dumps(numbers, indent=1), encoding="utf-8")
