@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ids import IDS
 from stable_baselines3 import PPO, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
@@ -17,7 +18,6 @@ from eqrl.agents import BreaksSymmetryError, RandomRotation
 from eqrl.symmetry import SymmetryError
 
 POLICIES = {PPO: EquivariantPolicy, SAC: EquivariantSACPolicy, TD3: EquivariantTD3Policy}
-IDS = sorted(eqrl.ENVIRONMENTS)
 
 
 def make(algorithm, env, network="frame", group="auto"):

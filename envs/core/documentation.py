@@ -67,16 +67,25 @@ def with_tables(task: Declared) -> str:
     return "\n\n".join([head.strip("\n"), *(f"## {title}\n{sections[title]}" for title in titles)]) + "\n"
 
 
-def page(tasks: Mapping[str, Declared]) -> str:
-    """One page of documentation for several environments, by their ids."""
+def documentation(task: type[Declared]) -> str:
+    """The documentation of a task with all tables; those of fields that follow from its arguments are as by default."""
+    complete = hasattr(task, "observation")
+    return (task.__doc__ or "") if complete else with_tables(task())
+
+
+def page(texts: Mapping[str, str], others: str = "") -> str:
+    """One page of documentation.
+
+    Args:
+        texts: documentation of each task, by the id of its environment.
+        others: what to say about further ids of these tasks.
+    """
     rows = [
-        f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {(task.__doc__ or '').splitlines()[0].rstrip('.')} |"
-        for env_id, task in tasks.items()
+        f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {text.splitlines()[0].rstrip('.')} |"
+        for env_id, text in texts.items()
     ]
-    chapters = [
-        f"## {env_id}\n\n{(task.__doc__ or '').replace(_SECTION, _SUBSECTION)}" for env_id, task in tasks.items()
-    ]
-    return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *chapters])
+    chapters = [f"## {env_id}\n\n{text.replace(_SECTION, _SUBSECTION)}" for env_id, text in texts.items()]
+    return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *([others] if others else []), *chapters])
 
 
 def _actions(task: Declared) -> str:

@@ -84,6 +84,7 @@ class Run(Task):
     heading = sector("initial headings")
     reward = choice("published", "progress", description="what is paid; the speed along the robot's own heading too")
     observation_form = choice("typed", "published", description="typed tokens; 3D-SGRL's 41 numbers of each limb")
+    morphology = choice("shown", "hidden", description="whether limbs have fields that never change for one robot")
     integrator = choice("published", "implicitfast", description="that of the model; faster, for training")
     parity = choice("repaired", "published", description="models with errors repaired, or as they are")
     symmetry = choice(
@@ -112,7 +113,15 @@ class Run(Task):
         self.tokens: Tokens = (
             PublishedTokens(model, self.limbs, slots, strength)
             if published
-            else TypedTokens(model, self.limbs, slots, strength, robot.kinds or limbs.all_kinds, robot.mirrored)
+            else TypedTokens(
+                model,
+                self.limbs,
+                slots,
+                strength,
+                robot.kinds or limbs.all_kinds,
+                robot.mirrored,
+                self.morphology == "shown",
+            )
         )
         self._group = SO2 if self.symmetry == "rotations" else self.limbs.group(slots)
         self.observation, self.action = self.tokens.fields, self.tokens.actions

@@ -79,6 +79,8 @@ class Tokens:
             widths = {f.name: f.width for f in self.fields if f.entities is not None}
             self._padded = {name: np.zeros((n, self.slots, width)) for name, width in widths.items()}
             for name, constant in self.constants().items():
+                if name not in widths:
+                    continue
                 constant = np.asarray(constant, dtype=np.float64)
                 self._padded[name][:, : len(constant)] = constant.reshape(len(constant), -1)
         count = self.limbs.count
@@ -92,7 +94,14 @@ class TypedTokens(Tokens):
     """Limb tokens in which a mirror of the world has a meaning for each limb alone (:mod:`eqrl.envs.robots.limbs`)."""
 
     def __init__(
-        self, model: mujoco.MjModel, limbs: Limbs, slots: int, strength: Floats, kinds: tuple[str, ...], mirrored: bool
+        self,
+        model: mujoco.MjModel,
+        limbs: Limbs,
+        slots: int,
+        strength: Floats,
+        kinds: tuple[str, ...],
+        mirrored: bool,
+        morphology: bool = True,
     ) -> None:
         """Declare the fields.
 
@@ -103,6 +112,7 @@ class TypedTokens(Tokens):
             strength: torque of each joint at action 1, N m, ``(n, odd + even)``; 0 where nothing drives it.
             kinds: all kinds of limbs, in the order of their one-hot code.
             mirrored: whether the robot belongs to a family that is closed under mirrors.
+            morphology: whether to show what never changes for one robot: its tree, ranges, strengths and kinds.
         """
         super().__init__(model, limbs, slots, mirrored)
         self.strength, self.kinds = strength, kinds
@@ -129,7 +139,6 @@ class TypedTokens(Tokens):
             Field("up", "1x1o", description="where the top of the trunk is"),
             Field("real", "1x0e", "limbs", description="1 for a limb, 0 for padding"),
             *joints("driven", "1 for those that are driven,", typed=False, role="mask"),
-            Field("parent", f"{slots}x0e", "limbs", role="parent", description="the kinematic tree"),
             Field("position", "1x1o", "limbs", role="position", unit="m", description="position relative to the trunk"),
             Field("velocity", "1x1o", "limbs", unit="m/s", description="velocity"),
             Field("angular_velocity", "1x1e", "limbs", unit="rad/s", description="angular velocity"),
@@ -139,13 +148,17 @@ class TypedTokens(Tokens):
             ),
             *joints("angle", "angles", "rad"),
             *joints("speed", "velocities", "rad/s"),
-            *joints("middle", "middle of the range", "rad"),
-            *joints("reach", "half of the range", "rad", typed=False),
-            *joints("strength", "torque at action 1", "N m", typed=False),
             Field("height", "1x0e", "limbs", unit="m", description="height"),
-            Field("kind", f"{many}x0e", "limbs", description=f"1 for one of {', '.join(kinds)}"),
-            Field("side", f"{many}x0o", "limbs", description="the same on the left, negative on the right"),
         )
+        if morphology:
+            self.fields += (
+                Field("parent", f"{slots}x0e", "limbs", role="parent", description="the kinematic tree"),
+                *joints("middle", "middle of the range", "rad"),
+                *joints("reach", "half of the range", "rad", typed=False),
+                *joints("strength", "torque at action 1", "N m", typed=False),
+                Field("kind", f"{many}x0e", "limbs", description=f"1 for one of {', '.join(kinds)}"),
+                Field("side", f"{many}x0o", "limbs", description="the same on the left, negative on the right"),
+            )
         self.actions = tuple(
             Field(
                 f"torque_{part}", f"{n}x0{parity}", "limbs", mask=f"driven_{part}",

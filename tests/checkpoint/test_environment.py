@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 import typed_env
+from ids import IDS
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
 
@@ -41,7 +42,7 @@ def test_gymnasium_environments(env_id):
     assert rehearse(dummy(lambda: gymnasium.make(env_id))) is None
 
 
-@pytest.mark.parametrize("env_id", eqrl.ENVIRONMENTS)
+@pytest.mark.parametrize("env_id", IDS)
 def test_our_environments_in_every_form(env_id):
     assert rehearse(dummy(lambda: gymnasium.make(env_id))) is None
     assert rehearse(dummy(lambda: gymnasium.make(env_id), 2)) is None

@@ -9,6 +9,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from ids import IDS
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -57,7 +58,7 @@ def play(env_id, plant=None, steps=30, **options):
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.parametrize("env_id", eqrl.ENVIRONMENTS)
+@pytest.mark.parametrize("env_id", IDS)
 def test_only_the_diverged_member_ends_its_episode(env_id, plant):
     # short episodes, so that every member has been reset in between and gone on
     calm, untouched = play(env_id, max_episode_steps=20)

@@ -4,12 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from ids import IDS
 
 import eqrl
+from eqrl.envs.core import documentation
 from eqrl.envs.registration import task_class
 
 ROOT = Path(__file__).parents[2]
-TASKS = {env_id: task_class(where.task) for env_id, where in eqrl.ENVIRONMENTS.items() if env_id.startswith("eqrl/")}
+TASKS = {env_id: task_class(eqrl.ENVIRONMENTS[env_id].task) for env_id in IDS}
 
 
 def test_the_committed_page_is_current(monkeypatch):
@@ -24,12 +26,14 @@ def test_the_committed_page_is_current(monkeypatch):
 @pytest.mark.parametrize("env_id", TASKS)
 def test_tables_name_every_field_term_and_argument(env_id):
     task = TASKS[env_id]
+    text = documentation(task)
+    task = task if hasattr(task, "observation") else task()
     boxes = task.observation.values() if isinstance(task.observation, dict) else [task.observation]
     for field in (*task.action, *(f for fields in boxes for f in fields)):
         assert field.description, field.name
-        assert f"| {field.description} | `{field.name}` | `{field.irreps}`" in task.__doc__
+        assert f"| {field.description} | `{field.name}` | `{field.irreps}`" in text
     for name in (*task.rewards, *task.metrics, *task.arguments):
-        assert f"`{name}`" in task.__doc__
+        assert f"`{name}`" in text
 
 
 @pytest.mark.parametrize("env_id", TASKS)

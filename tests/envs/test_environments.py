@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as gym_check_env
+from ids import IDS
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import eqrl
 from eqrl import check_environment
 from eqrl.symmetry import SymmetryError, about_gravity, representation_of
 
-IDS = sorted(eqrl.ENVIRONMENTS)
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
