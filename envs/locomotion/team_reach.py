@@ -88,7 +88,7 @@ class TeamReach(Task):
             ]
 
         self.observation = (
-            Field("lead", "1x1o", horizontal=True, role="goal", unit="m", description="from the mean robot to the mean target"),
+            Field("lead", "1x1o", horizontal=True, role="goal", unit="m", description="from robots to targets, means"),
             Field("position", "1x1o", "robots", role="position", unit="m", description="relative to the mean robot"),
             Field("forward", "1x1o", "robots", description="where the robot points"),
             Field("up", "1x1o", "robots", description="where its top is"),
@@ -98,7 +98,7 @@ class TeamReach(Task):
             Field("height", "1x0e", "robots", unit="m", description="height"),
             *of_legs("", "rad"),
             *of_legs("speed_", "rad/s"),
-            Field("ball", "1x1o", "targets", horizontal=True, unit="m", description="target, relative to the mean robot"),
+            Field("ball", "1x1o", "targets", horizontal=True, unit="m", description="relative to the mean robot"),
         )  # fmt: skip
         self.action = tuple(of_legs("", "60 N m"))
         return spec
