@@ -18,19 +18,18 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 import eqrl
 
 ROTATIONS = 12
+_MLP = ("--policy-kwargs", "network_kwargs:{hidden:[256,256]}", "share_network:false")
 METHODS: Mapping[str, tuple[str, ...]] = {
     # exact for rotations and mirrors
     "transformer": ("--network", "transformer"),
-    # the same size and frame without parity: exact for rotations only
-    "plain transformer": ("--network", "transformer", "--policy-kwargs", "network_kwargs:{channels:plain}"),
-    # neither
-    "plain transformer, no frame": (
-        "--network", "transformer", "--group", "1", "--policy-kwargs", "network_kwargs:{channels:plain}",
-    ),
-    "heading": ("--network", "heading"),
-    "goal": ("--network", "goal"),
-    "mlp": ("--network", "mlp"),
-}  # fmt: skip
+    # the same width, depth and frame without parity: exact for rotations only
+    "plain transformer": ("--network", "transformer", "--group", "SO2"),
+    # exact for nothing
+    "transformer without frame": ("--network", "transformer", "--group", "1"),
+    "heading": ("--network", "heading", *_MLP),
+    "goal": ("--network", "goal", *_MLP),
+    "mlp": ("--network", "mlp", *_MLP),
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _jobs() -> tuple[Job, ...]:
         for method in ("transformer", "plain transformer", "heading")
         if (method, seed) != ("transformer", 0)  # the long run passes there
     ]
-    baselines = [Job(cheetah, method, 0, 500_000) for method in ("goal", "mlp", "plain transformer, no frame")]
+    baselines = [Job(cheetah, method, 0, 500_000) for method in ("goal", "mlp", "transformer without frame")]
     sets = [Job("Humanoids", "transformer", 0, 3_000_000, humanoids)]
     return (*long, *short, *baselines, *sets)
 
@@ -126,9 +125,21 @@ def finish(job: Job, logs: Path, episodes: int) -> None:
     if run is not None:
         command += ["--resume", str(run)]
     else:
-        command += ["--algo", "ppo", "--env", env, "--env-kwargs", "integrator:implicitfast", *METHODS[job.method]]
-        command += ["--eval-env-kwargs", "integrator:published", "--eval-freq", "100000", "--eval-episodes", "10"]
-        command += ["--seed", str(job.seed), "-f", str(home), "--rotations", "0", "--num-threads", "1"]
+        command += ["--algo", "ppo", "--env", env, *METHODS[job.method]]
+        command += [
+            "--eval-freq",
+            "100000",
+            "--eval-episodes",
+            "10",
+            "--seed",
+            str(job.seed),
+            "-f",
+            str(home),
+            "--rotations",
+            "0",
+            "--num-threads",
+            "1",
+        ]
     _call(["-m", *command], home / "train.log")
     _call([__file__, job.name, str(job.steps), str(logs), str(episodes)], home / "measure.log")
 
@@ -138,8 +149,10 @@ def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
     run = job.run(logs)
     assert run is not None
     model = eqrl.load(run)
-    members = sorted(eqrl.ENVIRONMENTS[f"eqrl/SGRL-{job.env}-v0"].members or {job.env: {}})
-    numbers = {name: _play(model, name, episodes) for name in (*members, *job.unseen)}
+    registered = eqrl.ENVIRONMENTS[f"eqrl/SGRL-{job.env}-v0"]
+    members = sorted(registered.members or {job.env: {}})
+    spaces = {name: value for name, value in registered.kwargs.items() if name != "robot"}
+    numbers = {name: _play(model, name, episodes, spaces) for name in (*members, *job.unseen)}
     means = {k: float(np.mean([numbers[name][k] for name in members])) for k in ("return", "share", "speed", "length")}
     rows = curve(job, logs)
     return {
@@ -153,7 +166,7 @@ def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
     }
 
 
-def _play(model: BaseAlgorithm, robot: str, episodes: int) -> dict[str, Any]:
+def _play(model: BaseAlgorithm, robot: str, episodes: int, spaces: Mapping[str, Any]) -> dict[str, Any]:
     """The first episode of every environment, under twelve rotations of the world."""
     n = ROTATIONS * episodes
     env = eqrl.make_vec(
@@ -163,7 +176,7 @@ def _play(model: BaseAlgorithm, robot: str, episodes: int) -> dict[str, Any]:
         n_threads=1,
         scene_rotation=np.repeat(np.arange(ROTATIONS) * 360.0 / ROTATIONS, episodes),
         on_divergence="reset",
-        **_spaces_of(model),
+        **spaces,
     )
     env.unwrapped.seed([10_000 + i % episodes for i in range(n)])
     returns, shares, gained, lengths = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)

@@ -1,8 +1,12 @@
-"""Hyperparameters as data: one YAML file for each algorithm, with defaults and overrides for single environments."""
+"""Hyperparameters as data: one YAML file for each algorithm, with defaults and overrides for single environments.
+
+An override is for all ids that its key matches, such as ``eqrl/SGRL-*``; later ones win.
+"""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
 
@@ -31,9 +35,11 @@ def preset(algo: str, env_id: str) -> dict[str, Any]:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"no presets for {algo!r}, only for {', '.join(_FILES)}{hint}")
     content = yaml.safe_load(resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-    overrides = content.get(env_id.split(":", 1)[-1], {})
-    merged: dict[str, Any] = dict(content["default"])
-    for key, value in overrides.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = {**merged[key], **value} if both else value
+    merged: dict[str, Any] = dict(content.pop("default"))
+    for pattern, overrides in content.items():
+        if not fnmatchcase(env_id.split(":", 1)[-1], pattern):
+            continue
+        for key, value in overrides.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = {**merged[key], **value} if both else value
     return merged

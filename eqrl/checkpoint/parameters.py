@@ -157,6 +157,8 @@ def set_reward_scale(model: BaseAlgorithm, stored: Any, what: str) -> None:
             setattr(rms, key, value)
         return
     members = stored.get("members") if isinstance(stored, dict) else None
+    if members is None:  # until version 0.2, the members of a fleet shared their statistics
+        members = {name: stored for name, _ in rows}
     if not isinstance(members, dict) or set(members) != {name for name, _ in rows}:
         raise DamagedCheckpointError(f"{what} has invalid statistics of rewards")
     for name, indices in rows:

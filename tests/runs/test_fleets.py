@@ -12,6 +12,8 @@ from PIL import Image
 from stable_baselines3.common.vec_env import VecNormalize
 
 import eqrl
+from eqrl.checkpoint import DamagedCheckpointError
+from eqrl.checkpoint.parameters import set_reward_scale
 from eqrl.commands import main
 from eqrl.commands.evaluate import evaluate
 from eqrl.errors import UsageError
@@ -100,6 +102,20 @@ def test_scaled_rewards_are_resumed_to_the_bit(tmp_path):
             for moment in ("mean", "var", "count"):
                 assert len({*getattr(ours, moment)[rows].tolist(), *getattr(theirs, moment)[theirs.rows[name]]}) == 1
         assert len({*ours.var.tolist()}) == 3
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"members": {"T": {}}}, {"members": 3}, {"mean": 1.0}, {"members": {name: {} for name in MEMBERS}}, [1.0]],
+)
+def test_scales_of_other_members_are_refused(tmp_path, stored):
+    settings = resolve(config(tmp_path, hyperparams={**NORMALISED, "batch_size": 32}))
+    model = make_model(settings, make_env(settings, 3))
+    shared = {"mean": 1.0, "var": 4.0, "count": 7.0}  # as version 0.2 wrote it
+    set_reward_scale(model, shared, "it")
+    assert model.get_vec_normalize_env().ret_rms.var.tolist() == [4.0, 4.0, 4.0]
+    with pytest.raises(DamagedCheckpointError, match="it has invalid statistics of rewards"):
+        set_reward_scale(model, stored, "it")
 
 
 def test_replay_buffers_know_one_scale(tmp_path):
