@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
 
-from eqrl.derivation import Derivation, derive
 from eqrl.symmetry import Group
 
-_DERIVATIONS: dict[str, Derivation] = {}
+if TYPE_CHECKING:
+    from eqrl.derivation import Derivation
+
+_DERIVED: dict[str, tuple[Derivation, Group]] = {}
 
 
 def group_of(model: mujoco.MjModel) -> Group:
-    """The exact symmetry group of a model, as :func:`eqrl.derive` finds it."""
-    return derivation_of(model).group()
+    """The exact symmetry group of a model, as :func:`eqrl.derive` finds it; cached by the model's checksum."""
+    return _derived(model)[1]
 
 
 def derivation_of(model: mujoco.MjModel) -> Derivation:
-    """What :func:`eqrl.derive` finds in a model; cached by the model's checksum."""
+    """All that :func:`eqrl.derive` finds in a model; cached by the model's checksum."""
+    return _derived(model)[0]
+
+
+def _derived(model: mujoco.MjModel) -> tuple[Derivation, Group]:
+    from eqrl.derivation import derive
+
     checksum = _checksum(model)
-    if checksum not in _DERIVATIONS:
-        _DERIVATIONS[checksum] = derive(model)
-    return _DERIVATIONS[checksum]
+    if checksum not in _DERIVED:
+        derivation = derive(model)
+        _DERIVED[checksum] = derivation, derivation.group()
+    return _DERIVED[checksum]
 
 
 def _checksum(model: mujoco.MjModel) -> str:
