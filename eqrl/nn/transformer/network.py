@@ -51,12 +51,13 @@ class TokenTransformer(ExactModule):
         self.sets = [_with_globals(s, outer) for s in sets if s.name != GLOBALS] or sets[-1:]
         self.tokens = sum(s.size for s in self.sets)
         self.masked = any(s.mask is not None for s in self.sets)
-        self.embed, self.identities = nn.ModuleList(), nn.ParameterList()
+        self.embed, self.identities = nn.ModuleList(), nn.ParameterDict()
         for k, part in enumerate(self.sets):
             widths = [(index.shape[1], width) for index, width in ((part.even, even), (part.odd, odd))]
             self.embed.append(PairLinear(widths[0], widths[1] if odd else None))
             rows = None if part.name == GLOBALS else _identities(in_rep.entity_set(part.name))
-            self.identities.append(nn.Parameter(torch.zeros(0 if rows is None else int(rows.max()) + 1, even)))
+            if rows is not None:
+                self.identities[str(k)] = nn.Parameter(torch.zeros(int(rows.max()) + 1, even))
             self.register_constant(f"even_{k}", part.even.flatten())
             self.register_constant(f"odd_{k}", part.odd.flatten())
             self.register_optional(f"rows_{k}", rows)
@@ -136,7 +137,7 @@ class TokenTransformer(ExactModule):
             even, odd = self.embed[k]((even, odd))
             even = even.view(batch, part.size, self.even)
             if (which := getattr(self, f"rows_{k}")) is not None:
-                even = even + self.identities[k][which]
+                even = even + self.identities[str(k)][which]
             evens.append(even)
             if odd is not None:
                 odds.append(odd.view(batch, part.size, self.odd))
