@@ -93,7 +93,7 @@ class PairNorm(nn.Module):
             scale = (square / (even.shape[1] + odd.shape[1]) + _EPS).rsqrt()
             even, odd = even * scale, odd * scale
         else:
-            even, odd = _Normalised.apply(even, odd)
+            even, odd = _Normalised.apply(even, odd)  # type: ignore[no-untyped-call]
         return torch.addcmul(self.bias, even, self.weight), odd * self.odd_weight
 
 
@@ -175,7 +175,8 @@ class Layer(nn.Module):
     def forward(self, x: Hidden, tokens: int, bias: Tensor | None) -> Hidden:
         """A hidden state of the same shapes; arguments as of :class:`Attention`."""
         x = self.attention(x, self.norm_attention(x), tokens, bias)
-        return self.feed_forward(x, self.norm_feed_forward(x))
+        y: Hidden = self.feed_forward(x, self.norm_feed_forward(x))
+        return y
 
 
 def hidden_tokens(real: Tensor) -> Tensor:
