@@ -128,5 +128,5 @@ def test_default_groups():
         assert error(net, net.group) < EXACT
     space = Representation((Field("goal", "1x1o", role="goal"), Field("h", "1x1o", role="heading")), (), SO3)
     groups = {name: build(name, space, space, hidden=(8,)).group for name in BACKBONES}
-    about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular", "transformer"), SO2)
+    about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular", "transformer", "set"), SO2)
     assert groups == {"mlp": TRIVIAL, **about_gravity, "vector": SO3, "steerable": SO3}

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from eqrl.nn.constants import ExactModule
 from eqrl.nn.padding import is_real
 from eqrl.nn.transformer.blocks import FeedForward, Layer, PartLinear, PartNorm, hidden_tokens
-from eqrl.nn.transformer.tokens_in_frame import GLOBALS, Coordinates, coordinates
-from eqrl.symmetry import EntitySet, Representation
+from eqrl.nn.transformer.tokens_in_frame import GLOBALS, Coordinates, coordinates, identities
+from eqrl.symmetry import Representation
 
 
 class TokenTransformer(ExactModule):
@@ -60,7 +60,7 @@ class TokenTransformer(ExactModule):
             order.append(index.flatten())
             self.shapes.append(tuple(index.shape))
             self.embed.append(PartLinear(parts, index.shape[2], width))
-            rows = None if part.name == GLOBALS else _identities(in_rep.entity_set(part.name))
+            rows = None if part.name == GLOBALS else identities(in_rep.entity_set(part.name))
             self.identities.append(nn.Parameter(torch.zeros(0 if rows is None else int(rows.max()) + 1, width)))
             self.register_optional(f"rows_{len(self.embed) - 1}", rows)
         self.register_constant("read", torch.cat(order))
@@ -195,14 +195,6 @@ class PoolHead(nn.Module):
         """Map ``(parts, B, n_in)`` to ``(parts, B, n_out)``."""
         y: Tensor = self.last(x + self.hidden(x))
         return y
-
-
-def _identities(entities: EntitySet) -> Tensor | None:
-    """What a token may know of its slot: its kind, or the slot itself where entities may not be exchanged."""
-    if not entities.exchangeable:
-        return torch.arange(entities.size)
-    kinds = list(dict.fromkeys(entities.kinds))
-    return torch.tensor([kinds.index(kind) for kind in entities.kinds]) if len(kinds) > 1 else None
 
 
 def _mean(rows: Tensor, real: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqrl.symmetry import Generator, Representation
+from eqrl.symmetry import EntitySet, Generator, Representation
 
 GLOBALS = ""
 _MIRROR = Generator.of("mirror in the plane of the frame", np.diag([1.0, -1.0, 1.0]))
@@ -81,3 +81,11 @@ def _of_set(rep: Representation, name: str, parts: int, reverses: Sequence[bool]
         torch.tensor(mask) if mask else None,
         torch.tensor(edges).view(size, size) if edges else None,
     )
+
+
+def identities(entities: EntitySet) -> Tensor | None:
+    """What a token may know of its slot: its kind, or the slot itself where entities may not be exchanged."""
+    if not entities.exchangeable:
+        return torch.arange(entities.size)
+    kinds = list(dict.fromkeys(entities.kinds))
+    return torch.tensor([kinds.index(kind) for kind in entities.kinds]) if len(kinds) > 1 else None
