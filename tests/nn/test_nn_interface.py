@@ -61,7 +61,7 @@ def test_signatures_name_every_option(name):
     assert list(parameters)[:3] == ["in_rep", "out_rep", "group"]
     assert set(BackboneOptions.__annotations__) <= set(parameters)
     assert not [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
-    assert ("anchors" in parameters) == (name in ("frame", "regular"))
+    assert ("anchors" in parameters) == (name in ("frame", "regular", "transformer"))
     with pytest.raises(TypeError, match="unexpected keyword argument 'ancors'"):
         build(name, observation(SO2), action(SO2), ancors=())
 

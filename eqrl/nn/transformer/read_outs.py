@@ -143,8 +143,8 @@ class ReadOuts(ExactModule):
         for name, pooled in self.pooled.items():
             s, scalars = scalars.tensor_split([pooled.scalars], dim=1)
             v, vectors = vectors.tensor_split([pooled.vectors], dim=1)
-            s = s.unflatten(1, (pooled.rows, pooled.scalars // pooled.rows))
-            v = v.unflatten(1, (pooled.rows, pooled.vectors // pooled.rows))
+            s = s.reshape(s.shape[0], pooled.rows, -1 if pooled.scalars else 0)
+            v = v.reshape(v.shape[0], pooled.rows, -1 if pooled.vectors else 0, 3)
             outputs[name] = TokenSet(s.expand(-1, pooled.size, -1), v.expand(-1, pooled.size, -1, -1))
         return outputs
 

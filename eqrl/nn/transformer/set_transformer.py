@@ -125,10 +125,10 @@ class SubequivariantTransformer(Backbone):
 
     def _know_slots(self) -> None:
         """Codes of kinds, and of slots where entities may not be exchanged."""
-        self.codes = nn.ParameterList()
         for k, name in enumerate(self.names):
             rows = None if name == GLOBALS else identities(self.in_rep.entity_set(name))
-            self.codes.append(nn.Parameter(torch.zeros(0 if rows is None else int(rows.max()) + 1, self.sizes.width)))
+            codes = None if rows is None else nn.Parameter(torch.zeros(int(rows.max()) + 1, self.sizes.width))
+            self.register_parameter(f"codes_{k}", codes)
             self.register_optional(f"rows_{k}", rows)
 
     def _know_trees(self, positions: bool, relations: bool, nodes: int) -> None:
@@ -190,7 +190,8 @@ class SubequivariantTransformer(Backbone):
                 known = self.relations(self._relations(sets)).permute(0, 3, 1, 2)
                 bias = known if hidden is None else known + hidden
             h, vectors = layer(h, vectors, external, bias)
-        return self.read_outs(self.norm(h), vectors, external, raw, sets, real)
+        y: Tensor = self.read_outs(self.norm(h), vectors, external, raw, sets, real)
+        return y
 
     def _raw_values(self, name: str, tokens: TokenSet, outer: TokenSet) -> tuple[Tensor, Tensor]:
         """Scalars ``(B, N, n)`` and vectors ``(B, N, 3, n)`` of the tokens of a set."""
@@ -207,7 +208,7 @@ class SubequivariantTransformer(Backbone):
     def _embedded(self, k: int, scalars: Tensor, tokens: TokenSet) -> Tensor:
         h: Tensor = self.embeddings[k]["scalars"](scalars)  # type: ignore[index]
         if (rows := getattr(self, f"rows_{k}")) is not None:
-            h = h + self.codes[k][rows]
+            h = h + getattr(self, f"codes_{k}")[rows]
         if self.positions is not None and tokens.edges is not None:
             with torch.no_grad():
                 ranks = traversals(tokens.edges, _mask(tokens)).clamp(0, len(self.positions[0].weight) - 1)  # type: ignore[arg-type]
