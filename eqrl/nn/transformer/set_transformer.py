@@ -179,7 +179,7 @@ class SubequivariantTransformer(Backbone):
         raw = [self._raw_values(name, tokens, parts.globals) for name, tokens in zip(self.names, sets, strict=True)]
         outer = parts.globals.vectors
         assert outer is not None
-        external = torch.cat([self.gravity.expand(len(x), 1, 3, 1), outer.mT], dim=3)
+        external = torch.cat([self.gravity.expand(x.shape[0], 1, 3, 1), outer.mT], dim=3)
         external = external.expand(-1, real.shape[1], -1, -1)
         h = torch.cat([self._embedded(k, scalars, sets[k]) for k, (scalars, _) in enumerate(raw)], dim=1)
         vectors = torch.cat([self.embeddings[k]["vectors"](z) for k, (_, z) in enumerate(raw)], dim=1)  # type: ignore[index]
