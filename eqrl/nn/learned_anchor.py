@@ -36,7 +36,9 @@ class LearnedAnchor(ExactModule):
         where = [i for f in fields for i in range(in_rep.slices[f.name].start, in_rep.slices[f.name].stop)]
         self.register_constant("index", torch.tensor(where, dtype=torch.int64))
         direction = Representation((Field("direction", "1x1o", horizontal=True),), (), SO2)
-        self.net = Vector(Representation(fields, in_rep.entities, SO2), direction, SO2, hidden=_HIDDEN, output_gain=_GAIN)
+        self.net = Vector(
+            Representation(fields, in_rep.entities, SO2), direction, SO2, hidden=_HIDDEN, output_gain=_GAIN
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to the x and y of the vector, ``(B, 2)``."""

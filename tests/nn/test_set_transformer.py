@@ -175,6 +175,16 @@ def test_values_are_means_over_limbs():
     assert torch.allclose(net(one), net(many), rtol=1e-12)
 
 
+def test_export():
+    observation, action = spaces()
+    net = network(observation, action, positions=True, relations=True).eval()
+    batch = torch.export.Dim("batch", min=1)
+    exported = torch.export.export(net, (robots(observation, 4),), dynamic_shapes=({0: batch},)).module()
+    for limbs in ((9,), (9, 5)):
+        x = robots(observation, 6, limbs)
+        assert torch.allclose(exported(x), net(x), atol=1e-14, rtol=1e-10)
+
+
 def test_refusals():
     observation, action = spaces()
     with pytest.raises(ValueError, match=r"'set' handles scalars and vectors only.*'steerable'"):
