@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from math import sqrt
 
@@ -57,7 +58,9 @@ class BatchLast(nn.Linear):
 
 def linear(n_in: int, n_out: int, gain: float, bias: bool = True, kind: type[nn.Linear] = nn.Linear) -> nn.Linear:
     """A linear layer with orthogonal weights of the given gain and zero bias."""
-    layer = kind(n_in, n_out, bias=bias)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # some layers have no inputs or outputs
+        layer = kind(n_in, n_out, bias=bias)
     if n_in and n_out:
         nn.init.orthogonal_(layer.weight, gain)
     if bias:

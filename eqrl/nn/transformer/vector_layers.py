@@ -84,7 +84,7 @@ class Mixing(nn.Module):
     def forward(self, vectors: Tensor, external: Tensor, invariants: Tensor, size: Tensor) -> Tensor:
         """Map vectors ``(B, N, 3, n_in)`` to ``(B, N, 3, narrow)``."""
         narrow = torch.cat([self.project(vectors), external], dim=3)
-        matrix = self.mlp(invariants) / size
+        matrix: Tensor = self.mlp(invariants) / size
         return narrow @ matrix.unflatten(2, (narrow.shape[3], narrow.shape[3]))
 
 
