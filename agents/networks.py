@@ -140,7 +140,7 @@ class Networks:
         critic = ("critic", self.critic_network, self.critic_kwargs, self.critic_group)
         parts = [("actor and critic", *actor[1:])] if self.shared else [actor, critic]
         return "\n".join(
-            f"{part + ': ':<8}{_call(name, options)}, commutes with {group}{_exchange(name, self.observation)}"
+            f"{part + ': ':<8}{_call(name, options)}, commutes with {group}{_exchange(name, options, self.observation)}"
             for part, name, options, group in parts
         )
 
@@ -195,14 +195,14 @@ def _call(network: str, options: Mapping[str, Any]) -> str:
     return f"{network}({', '.join(f'{name}={value}' for name, value in options.items())})"
 
 
-def _exchange(network: str, observation: Representation) -> str:
+def _exchange(network: str, options: Mapping[str, Any], observation: Representation) -> str:
     """Whether a network honours the exchange of exchangeable sets, in words."""
     names = [repr(e.name) for e in observation.entities if e.exchangeable]
     if not names or network not in BACKBONES:
         return ""
     statement = (
         "and with every exchange"
-        if BACKBONES[network].exchanges
+        if BACKBONES[network].exchanges_with(options)
         else "but gives each slot weights of its own, not exchange"
     )
     return f", {statement} of {', '.join(names)}"

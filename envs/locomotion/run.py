@@ -111,7 +111,7 @@ class Run(Task):
             for joint, torque in drive.strengths.items():
                 strength[self.limbs.slot_of[model.joint(joint).id]] += torque
         self.tokens: Tokens = (
-            PublishedTokens(model, self.limbs, slots, strength)
+            PublishedTokens(model, self.limbs, slots, strength, self.morphology == "shown")
             if published
             else TypedTokens(
                 model,

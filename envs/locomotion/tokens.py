@@ -211,14 +211,16 @@ class TypedTokens(Tokens):
 
 
 class PublishedTokens(Tokens):
-    """The 41 numbers that 3D-SGRL shows of each limb (Chen et al., ICML 2023), typed for rotations.
+    """The 41 numbers that 3D-SGRL shows of each limb (Chen et al., ICML 2023), typed for rotations, and the tree.
 
     They show no attitude of the trunk and no joint velocities. Velocities above 10 m/s are shortened as vectors, not
     component by component, which would break rotations.
     """
 
-    def __init__(self, model: mujoco.MjModel, limbs: Limbs, slots: int, strength: Floats) -> None:
-        """Declare the fields; arguments as of :class:`TypedTokens`."""
+    def __init__(
+        self, model: mujoco.MjModel, limbs: Limbs, slots: int, strength: Floats, morphology: bool = True
+    ) -> None:
+        """Declare the fields; arguments as of :class:`TypedTokens`. Of the morphology, only the tree can be hidden."""
         super().__init__(model, limbs, slots, mirrored=False)
         self.strength = strength
         self.kinds = ("torso", "thigh", "shin", "foot")
@@ -237,14 +239,17 @@ class PublishedTokens(Tokens):
             Field("kind", "4x0e", "limbs", description="1 for torso, thigh, shin or foot; arms and tails have none"),
             Field("height", "1x0e", "limbs", unit="m", description="height"),
         )
+        if morphology:
+            self.fields += (Field("parent", f"{slots}x0e", "limbs", role="parent", description="the kinematic tree"),)
         self.actions = (
             Field("torque", "3x0e", "limbs", mask="driven", unit="of the gear", description="controls of the joints"),
         )
 
     def constants(self) -> dict[str, Any]:
-        """Masks, gravity and kinds."""
+        """Masks, tree, gravity and kinds."""
         return {
             "real": np.ones(self.limbs.count),
+            "parent": adjacency(self.limbs.parents.tolist(), self.slots)[: self.limbs.count],
             "driven": (self.strength > 0).astype(float),
             "gravity": np.tile([0.0, 0.0, -9.81], (self.limbs.count, 1)),
             "kind": [[float(kind == name) for name in self.kinds] for kind in self.limbs.kinds],

@@ -23,6 +23,20 @@ def anchor_fields(rep: Representation) -> tuple[str, ...]:
     return tuple(f.name for f in sorted(usable, key=rank))
 
 
+def chosen_anchors(anchors: Sequence[str] | None, default: tuple[str, ...], backbone: str) -> tuple[str, ...]:
+    """The names that were given, or else the default.
+
+    Raises:
+        ValueError: for a word in place of a list of names.
+    """
+    if isinstance(anchors, str):
+        raise ValueError(
+            f"backbone {backbone!r}: anchors={anchors!r} is no list of fields; give their names, ('goal',) for instance"
+            " ('learned' is an option of 'frame' alone)"
+        )
+    return default if anchors is None else tuple(anchors)
+
+
 def anchor_starts(rep: Representation, names: Sequence[str]) -> list[int]:
     """The coordinate of x of every vector in the named fields; y follows it.
 

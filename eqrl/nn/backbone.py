@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, TypedDict
 
 from torch import Tensor
@@ -47,7 +47,8 @@ class Backbone(ExactModule):
         output_gain: gain of the last layer's initial weights.
         stacks: whether the parameters may have a leading axis of ensemble members, which the output then has too.
         exchanges: whether the network commutes with every exchange of entities in exchangeable sets and does not depend
-            on the number of slots. Networks with separate weights for each slot do not.
+            on the number of slots, unless an option says otherwise. Networks with separate weights for each slot do
+            not.
     """
 
     label: ClassVar[str] = "backbone"
@@ -111,6 +112,11 @@ class Backbone(ExactModule):
             ValueError: naming the group, the backbone and the fix.
         """
         raise NotImplementedError
+
+    @classmethod
+    def exchanges_with(cls, options: Mapping[str, Any]) -> bool:
+        """``exchanges`` with these options, where one of them makes a difference."""
+        return cls.exchanges
 
     def freeze(self) -> Self:
         """Prepare for inference: switch to evaluation mode and cache everything that depends on the weights alone.

@@ -18,8 +18,9 @@ from typing import ClassVar, Literal, Unpack, get_args
 import torch
 from torch import Tensor, nn
 
-from eqrl.nn.anchors import anchor_fields, anchor_starts, role_anchor
+from eqrl.nn.anchors import anchor_fields, anchor_starts, chosen_anchors, role_anchor
 from eqrl.nn.backbone import Backbone, BackboneOptions
+from eqrl.nn.learned_anchor import LEARNED, LearnedAnchor
 from eqrl.nn.perceptron import perceptron
 from eqrl.nn.sharing import by_norm, priority, shared
 from eqrl.nn.turn import Turn
@@ -72,7 +73,8 @@ class Frame(Backbone):
             out_rep: representation of the output.
             group: group to commute with; None means the world part of the input's group that keeps gravity.
             anchors: names of the fields whose vectors propose directions, best first; None means the goal, the heading,
-                and then all other world vectors.
+                and then all other world vectors. ``"learned"`` means a vector that a small network makes of the whole
+                input (Chen et al., SHNN, arXiv 2407.12505), and where it is short the same fields as for None.
             weighting: how the proposals share the output, see above.
             eps: horizontal length, in units of the (normalised) input, below which a vector gradually loses its weight.
             common: see :class:`~eqrl.nn.backbone.BackboneOptions`; by default there are two hidden layers of 256 units.
@@ -88,12 +90,14 @@ class Frame(Backbone):
         self.weighting = weighting
         self.eps = eps
         self.turns = self.group.connected == "SO2"
-        names = self.anchor_names(in_rep) if anchors is None else tuple(anchors)
+        learned = anchors == LEARNED
+        names = chosen_anchors(None if learned else anchors, self.anchor_names(in_rep), self.label)
         starts = anchor_starts(in_rep, names)
         if self.turns and weighting == "single" and not starts:
             raise ValueError(f"weighting 'single' needs a world vector to turn into; the fields are\n{in_rep.table()}")
         self.anchors = names
         self.first = starts[0] if starts else 0
+        self.learned_anchor = LearnedAnchor(in_rep) if learned and self.turns else None
         self.register_constant("anchor_index", torch.tensor([[s, s + 1] for s in starts], dtype=torch.int64).flatten())
         elements = self.averaged().cosets
         self.copies = elements.R.shape[0]
@@ -169,11 +173,17 @@ class Frame(Backbone):
 
     def _proposals(self, x: Tensor) -> Tensor:
         """The directions that are proposed, best first, ``(B, n, 2)``."""
-        return x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
+        vectors = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
+        if self.learned_anchor is None:
+            return vectors
+        return torch.cat([self.learned_anchor(x)[:, None], vectors], dim=1)
 
     def _first(self, x: Tensor) -> Tensor:
         """The best of them, ``(B, 2)``."""
-        return x[:, self.first : self.first + 2]
+        if self.learned_anchor is None:
+            return x[:, self.first : self.first + 2]
+        learned: Tensor = self.learned_anchor(x)
+        return learned
 
     def _principal(self, x: Tensor) -> Tensor:
         with torch.no_grad():

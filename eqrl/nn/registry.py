@@ -11,12 +11,13 @@ from eqrl.nn.frame import Frame, Goal, Heading
 from eqrl.nn.mlp import MLP
 from eqrl.nn.regular import Regular
 from eqrl.nn.steerable import Steerable
-from eqrl.nn.transformer import Transformer
+from eqrl.nn.transformer import SubequivariantTransformer, Transformer
 from eqrl.nn.vector import Vector
 from eqrl.symmetry import Group, Representation
 
 BACKBONES: Mapping[str, type[Backbone]] = {
-    kind.label: kind for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular, Transformer)
+    kind.label: kind
+    for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular, Transformer, SubequivariantTransformer)
 }
 
 

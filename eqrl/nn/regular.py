@@ -18,7 +18,7 @@ from typing import ClassVar, Self, Unpack
 import torch
 from torch import Tensor
 
-from eqrl.nn.anchors import anchor_fields, anchor_starts
+from eqrl.nn.anchors import anchor_fields, anchor_starts, chosen_anchors
 from eqrl.nn.backbone import Backbone, BackboneOptions
 from eqrl.nn.finite import FinitePerceptron
 from eqrl.nn.sharing import priority, shared
@@ -73,7 +73,7 @@ class Regular(Backbone):
             raise ValueError(f"eps must be positive, got {eps}")
         self.eps = eps
         self.turns = self.group.connected == "SO2"
-        self.anchors = anchor_fields(in_rep) if anchors is None else tuple(anchors)
+        self.anchors = chosen_anchors(anchors, anchor_fields(in_rep), self.label)
         maps, self.ranks = proposals(in_rep, self.group, anchor_starts(in_rep, self.anchors) if self.turns else ())
         self.register_constant("anchor_maps", maps)
         self.turn_in = Turn(in_rep)

@@ -68,8 +68,8 @@ class Config:
     network: str | None = option(
         None,
         "policy",
-        f"frame, regular, vector, steerable, heading, goal, mlp, ...; or {STOCK_POLICY}, the stock policy without"
-        " symmetry",
+        "frame, regular, vector, steerable, transformer, set, heading, goal, mlp, ...; or"
+        f" {STOCK_POLICY}, the stock policy without symmetry",
         metavar="NAME",
     )
     group: str = option(

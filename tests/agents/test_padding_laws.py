@@ -276,6 +276,9 @@ def test_members_may_change_places(algorithm):
 def test_policies_say_what_they_make_of_exchange():
     assert "commutes with O2, and with every exchange of 'swarm'" in made(PPO, "tokens").policy.describe()
     assert "gives each slot weights of its own, not exchange of 'swarm'" in made(PPO, "vector").policy.describe()
+    with_codes = {"network_kwargs": {"hidden": (16, 16), "positions": True}}
+    assert "not exchange of 'swarm'" in made(PPO, "set", policy_kwargs=with_codes).policy.describe()
+    assert "with every exchange of 'swarm'" in made(PPO, "set").policy.describe()
     assert "exchange" not in made(PPO, "vector", Swarm(exchangeable=False)).policy.describe()
 
 

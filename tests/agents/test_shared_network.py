@@ -17,7 +17,7 @@ from eqrl.symmetry import representation_of
 from eqrl.symmetry.errors import SymmetryError
 
 ENVS = [PointMass, Walker, Reach]
-NETWORKS = ["frame", "regular", "vector", "steerable", "transformer", "heading", "goal", "mlp"]
+NETWORKS = ["frame", "regular", "vector", "steerable", "transformer", "heading", "goal", "transformer", "set", "mlp"]
 
 
 def make(env=PointMass, network="frame", algorithm=PPO, **policy_kwargs):

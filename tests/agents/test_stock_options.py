@@ -52,7 +52,8 @@ def test_widths_and_activation_arrive(algorithm):
 @pytest.mark.parametrize("env", [PointMass, Walker])
 @pytest.mark.parametrize("network", sorted(set(BACKBONES) - {"mlp"}))
 def test_with_every_backbone(network, env):
-    model = make(PPO, env, network=network, net_arch={"pi": [8], "vf": [12, 8]}, activation_fn=nn.ELU)
+    value = [8, 8] if BACKBONES[network].exchanges else [12, 8]  # layers of a transformer have one width
+    model = make(PPO, env, network=network, net_arch={"pi": [8], "vf": value}, activation_fn=nn.ELU)
     check_policy(model, env())
 
 

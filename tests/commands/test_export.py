@@ -32,7 +32,8 @@ POLICIES = {
     TD3: (EquivariantTD3Policy, {"learning_starts": 20}),
     A2C: (EquivariantPolicy, {}),
 }
-NETWORKS = ["frame", "vector", "regular", "heading", "goal", "mlp"]
+NETWORKS = ["frame", "vector", "regular", "heading", "goal", "transformer", "set", "mlp"]
+LEARNED = "frame with a learned anchor"
 
 
 def make(algorithm, env, network, steps=40, **policy_kwargs):
@@ -87,10 +88,13 @@ def part(observation, rows):
         *(("regular", *case) for case in ((TD3, PointMass, ".onnx"), (SAC, Reach, ".onnx"), (PPO, Walker, ".pt2"))),
         *(("frame", *case) for case in ((PPO, Reach, ".onnx"), (SAC, Reach, ".pt2"), (PPO, Walker, ".onnx"))),
         ("vector", SAC, Reach, ".onnx"),
+        *((network, PPO, Walker, ".pt2") for network in ("transformer", "set", LEARNED)),
+        (LEARNED, PPO, PointMass, ".onnx"),
     ],
 )
 def test_the_file_is_predict_and_keeps_the_symmetry(network, algorithm, env, suffix, tmp_path):
-    model = make(algorithm, env(), network)
+    options = {"network_kwargs": {"hidden": (16, 16), "anchors": "learned"}} if network == LEARNED else {}
+    model = make(algorithm, env(), "frame" if network == LEARNED else network, **options)
     path = export_policy(model, tmp_path / f"policy{suffix}")
     assert path == tmp_path / f"policy{suffix}"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]

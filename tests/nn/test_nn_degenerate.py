@@ -38,10 +38,11 @@ def test_finite_outputs_and_gradients(name, group, kind):
     assert all(bool(p.grad.isfinite().all()) for p in net.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("anchors", [None, "learned"])
 @pytest.mark.parametrize("weighting", ["priority", "norm", "single", "pca"])
-def test_finite_gradients_of_every_weighting(weighting):
+def test_finite_gradients_of_every_weighting(weighting, anchors):
     torch.manual_seed(0)
-    net = build("frame", REP, OUT, weighting=weighting)
+    net = build("frame", REP, OUT, weighting=weighting, anchors=anchors)
     for rows in (REP.dim, 3):
         x = torch.zeros(rows, REP.dim).requires_grad_()
         net(x).square().sum().backward()
@@ -111,11 +112,12 @@ def test_goal_frame_is_turning_by_hand():
     assert torch.allclose(net(x), torch.cat([inside[:, :3] @ turn.T, inside[:, 3:]], dim=1), atol=1e-12)
 
 
+@pytest.mark.parametrize("anchors", [None, "learned"])
 @pytest.mark.parametrize("weighting", ["priority", "norm", "single"])
-def test_gradients_flow_through_the_frame(weighting):
+def test_gradients_flow_through_the_frame(weighting, anchors):
     # an action may be an anchor of a critic, and the gradient must still be correct
     torch.manual_seed(0)
-    net = build("frame", REP, OUT, weighting=weighting, activation="tanh", eps=0.5).double()
+    net = build("frame", REP, OUT, weighting=weighting, activation="tanh", eps=0.5, anchors=anchors).double()
     x = (0.4 * torch.randn(6, REP.dim, dtype=torch.float64)).requires_grad_()
     assert torch.autograd.gradcheck(net, (x,), atol=1e-6)
 

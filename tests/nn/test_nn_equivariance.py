@@ -99,18 +99,20 @@ def test_higher_degrees(name, group):
     assert error(net, broken) > 1e-3
 
 
+@pytest.mark.parametrize("anchors", [None, "learned"])
 @pytest.mark.parametrize("weighting", ["priority", "norm", "single", "pca"])
 @pytest.mark.parametrize("group", [SO2, O2, ANT], ids=str)
-def test_every_weighting(weighting, group):
-    net = network("frame", group, "actor", weighting=weighting).double()
+def test_every_weighting(weighting, group, anchors):
+    net = network("frame", group, "actor", weighting=weighting, anchors=anchors).double()
     for scale in SCALES:
         assert error(net, group, scale) < EXACT
 
 
+@pytest.mark.parametrize("anchors", [None, "learned"])
 @pytest.mark.parametrize("weighting", ["priority", "norm"])
-def test_short_anchors_share_exactly(weighting):
+def test_short_anchors_share_exactly(weighting, anchors):
     # all proposals have weight where lengths are of the order of eps
-    net = network("frame", SO2, "actor", weighting=weighting, eps=1.5).double()
+    net = network("frame", SO2, "actor", weighting=weighting, eps=1.5, anchors=anchors).double()
     assert error(net, SO2, n=64) < EXACT
 
 
@@ -128,5 +130,5 @@ def test_default_groups():
         assert error(net, net.group) < EXACT
     space = Representation((Field("goal", "1x1o", role="goal"), Field("h", "1x1o", role="heading")), (), SO3)
     groups = {name: build(name, space, space, hidden=(8,)).group for name in BACKBONES}
-    about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular", "transformer"), SO2)
+    about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular", "transformer", "set"), SO2)
     assert groups == {"mlp": TRIVIAL, **about_gravity, "vector": SO3, "steerable": SO3}

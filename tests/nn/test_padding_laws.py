@@ -115,7 +115,7 @@ def test_more_slots_of_padding_change_nothing(label, role_name):
     weights = torch.linspace(-1, 2, before.numel(), dtype=torch.float64).view(before.shape)
     (resized(larger.out_rep, net.out_rep, after) * weights).sum().backward()
     for parameter, gradient in zip(larger.parameters(), gradients, strict=True):
-        assert torch.allclose(parameter.grad, gradient, atol=1e-11, rtol=1e-12)
+        assert parameter.grad is gradient or torch.allclose(parameter.grad, gradient, atol=1e-11, rtol=1e-12)
 
 
 @pytest.mark.parametrize("role_name", ROLES)

@@ -99,6 +99,8 @@ SUPPORTED: list[tuple[str, Group]] = [
     *((name, group) for name in ("vector", "steerable") for group in (SO3, O3)),
     *(("frame", group) for group in (ANT, D4, C6)),
     ("heading", ANT),
+    *(("transformer", group) for group in (SO2, O2)),
+    ("set", SO2),
     *(("regular", group) for group in (SO2, O2, ANT, TRIPOD, UPSIDE_DOWN, C2, D4, C6, S3)),
 ]
 ROLES = ("actor", "value", "q")

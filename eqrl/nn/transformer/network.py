@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from eqrl.nn.constants import ExactModule
 from eqrl.nn.padding import is_real
 from eqrl.nn.transformer.blocks import FeedForward, Hidden, Layer, PairLinear, PairNorm, hidden_tokens
-from eqrl.nn.transformer.tokens_in_frame import GLOBALS, Coordinates, coordinates
-from eqrl.symmetry import EntitySet, Representation
+from eqrl.nn.transformer.tokens_in_frame import GLOBALS, Coordinates, coordinates, identities
+from eqrl.symmetry import Representation
 
 
 class TokenTransformer(ExactModule):
@@ -55,7 +55,7 @@ class TokenTransformer(ExactModule):
         for k, part in enumerate(self.sets):
             widths = [(index.shape[1], width) for index, width in ((part.even, even), (part.odd, odd))]
             self.embed.append(PairLinear(widths[0], widths[1] if odd else None))
-            rows = None if part.name == GLOBALS else _identities(in_rep.entity_set(part.name))
+            rows = None if part.name == GLOBALS else identities(in_rep.entity_set(part.name))
             if rows is not None:
                 self.identities[str(k)] = nn.Parameter(torch.zeros(int(rows.max()) + 1, even))
             self.register_constant(f"even_{k}", part.even.flatten())
@@ -199,14 +199,6 @@ def _with_globals(part: Coordinates, outer: Coordinates | None) -> Coordinates:
         for mine, theirs in ((part.even, outer.even), (part.odd, outer.odd))
     )
     return part._replace(even=even, odd=odd)
-
-
-def _identities(entities: EntitySet) -> Tensor | None:
-    """What a token may know of its slot: its kind, or the slot itself where entities may not be exchanged."""
-    if not entities.exchangeable:
-        return torch.arange(entities.size)
-    kinds = list(dict.fromkeys(entities.kinds))
-    return torch.tensor([kinds.index(kind) for kind in entities.kinds]) if len(kinds) > 1 else None
 
 
 def _mean(rows: Tensor, real: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eqrl.symmetry import Generator, Representation
+from eqrl.symmetry import EntitySet, Generator, Representation
 
 GLOBALS = ""
 _MIRROR = Generator.of("mirror in the plane of the frame", np.diag([1.0, -1.0, 1.0]))
@@ -80,3 +80,11 @@ def _of_set(rep: Representation, name: str, reverses: NDArray[np.bool_], with_ma
     return Coordinates(
         name, size, even, odd, torch.tensor(mask) if mask else None, torch.tensor(edges) if edges else None
     )
+
+
+def identities(entities: EntitySet) -> Tensor | None:
+    """What a token may know of its slot: its kind, or the slot itself where entities may not be exchanged."""
+    if not entities.exchangeable:
+        return torch.arange(entities.size)
+    kinds = list(dict.fromkeys(entities.kinds))
+    return torch.tensor([kinds.index(kind) for kind in entities.kinds]) if len(kinds) > 1 else None

@@ -8,7 +8,7 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from eqrl.nn.anchors import anchor_fields
+from eqrl.nn.anchors import anchor_fields, chosen_anchors
 from eqrl.nn.backbone import BackboneOptions, same_group
 from eqrl.nn.frame import Frame, Weighting
 from eqrl.nn.padding import is_real
@@ -71,6 +71,7 @@ class Transformer(Frame):
         Raises:
             ValueError: as for :class:`~eqrl.nn.frame.Frame`; for widths that differ or cannot be divided.
         """
+        chosen_anchors(anchors, (), self.label)  # a learned anchor would tell slots apart
         self._options = {"heads": heads, "relations": relations}
         super().__init__(in_rep, out_rep, group, anchors=anchors, weighting=weighting, eps=eps, **common)
         names = () if anchors is not None else self._set_anchors(in_rep)

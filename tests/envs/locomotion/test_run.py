@@ -10,6 +10,7 @@ from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.forms.single import TaskEnv
 from eqrl.envs.locomotion.run import Run
 from eqrl.envs.robots import sgrl
+from eqrl.nn import build
 from eqrl.proof import check_environment
 from eqrl.symmetry import Generator
 
@@ -160,6 +161,26 @@ def test_published_tokens_are_the_41_numbers():
                 np.testing.assert_allclose(parts["axes"][i, k, 3 * slot : 3 * slot + 3], data.xaxis[joint], atol=1e-6)
         np.testing.assert_allclose(parts["ranges"][i, 0], 0.5)
         np.testing.assert_allclose(parts["gravity"][i], [[0, 0, -9.81]] * 9, rtol=1e-6)
+
+
+def test_the_published_form_shows_the_tree_unless_it_is_hidden():
+    shown, _ = started(robot="humanoid_9_full", observation_form="published", slots=11)
+    hidden, _ = started(robot="humanoid_9_full", observation_form="published", slots=11, morphology="hidden")
+    tree = fields(shown)["parent"][0]
+    assert tree.shape == (11, 11)
+    expected = np.zeros((11, 11))
+    for body in range(2, 10):  # limbs stand in the order of bodies, the torso first
+        expected[body - 1, shown.task.model.body_parentid[body] - 1] = 1.0
+    np.testing.assert_array_equal(tree, expected)
+    assert set(fields(shown)) - set(fields(hidden)) == {"parent"}
+
+
+def test_the_published_transformer_has_its_size_on_the_published_form():
+    env = started(robot="humanoid_9_full", observation_form="published")[0]
+    spaces = env.observation_space.representation, env.action_space.representation
+    actor = build("set", *spaces, positions=True, relations=True)
+    # beside 198,144 weights that the published code never uses
+    assert sum(p.numel() for p in actor.parameters()) == 4_712_712 - 198_144
 
 
 def test_more_slots_hold_the_same_robot():
