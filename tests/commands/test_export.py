@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from padded_env import Swarm
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from toy_envs import PointMass, Reach, Walker
 
@@ -32,7 +33,7 @@ POLICIES = {
     TD3: (EquivariantTD3Policy, {"learning_starts": 20}),
     A2C: (EquivariantPolicy, {}),
 }
-NETWORKS = ["frame", "vector", "regular", "heading", "goal", "mlp"]
+NETWORKS = ["frame", "vector", "regular", "transformer", "heading", "goal", "mlp"]
 
 
 def make(algorithm, env, network, steps=40, **policy_kwargs):
@@ -87,6 +88,7 @@ def part(observation, rows):
         *(("regular", *case) for case in ((TD3, PointMass, ".onnx"), (SAC, Reach, ".onnx"), (PPO, Walker, ".pt2"))),
         *(("frame", *case) for case in ((PPO, Reach, ".onnx"), (SAC, Reach, ".pt2"), (PPO, Walker, ".onnx"))),
         ("vector", SAC, Reach, ".onnx"),
+        ("transformer", SAC, Swarm, ".onnx"),
     ],
 )
 def test_the_file_is_predict_and_keeps_the_symmetry(network, algorithm, env, suffix, tmp_path):
