@@ -105,12 +105,13 @@ class Task(ABC):
         asymmetry: what the arguments ``breaking`` and ``breaking_size`` ask for.
     """
 
-    frame_skip: ClassVar[int]
-    main_body: ClassVar[str]
-    observation: ClassVar[Fields | Mapping[str, Fields]]
-    action: ClassVar[Fields]
-    variables: ClassVar[Fields] = ()
-    entities: ClassVar[tuple[EntitySet, ...]] = ()
+    # what follows from the arguments, build() sets on the task itself
+    frame_skip: int
+    main_body: str
+    observation: Fields | Mapping[str, Fields]
+    action: Fields
+    variables: Fields = ()
+    entities: tuple[EntitySet, ...] = ()
     members: ClassVar[Mapping[str, Sequence[str]]] = {}
     rewards: ClassVar[Mapping[str, str]]
     metrics: ClassVar[Mapping[str, str]] = {}
@@ -140,7 +141,7 @@ class Task(ABC):
         ]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         if cls.__doc__ and hasattr(cls, "observation"):
-            cls.__doc__ = with_tables(cls)
+            cls.__doc__ = with_tables(cls)  # type: ignore[arg-type]  # a class declares as its instances do
 
     def __init__(self, **arguments: Any) -> None:
         declared = self.arguments

@@ -89,5 +89,6 @@ class Rules:
         vertical = world.data.xmat[:, limbs.bodies[0], 6:9]  # of the trunk's own axes
         forward, left, up = (vertical @ axis for axis in (limbs.forward, limbs.left, limbs.up))
         if self.tilt == "total":
-            return np.arccos(np.clip(up, -1.0, 1.0))
-        return np.maximum(np.abs(np.arcsin(np.clip(forward, -1.0, 1.0))), np.abs(np.arctan2(left, up)))
+            return np.asarray(np.arccos(np.clip(up, -1.0, 1.0)))
+        pitch, roll = np.arcsin(np.clip(forward, -1.0, 1.0)), np.arctan2(left, up)
+        return np.asarray(np.maximum(np.abs(pitch), np.abs(roll)))

@@ -64,4 +64,5 @@ def _at(block: Block, observation: Representation) -> int:
             " it the role 'mask'"
         )
     width = observation.field(names[0]).width
-    return observation.slices[names[0]].start + block.entity * width + (block.copy if width > 1 else 0)
+    start: int = observation.slices[names[0]].start
+    return start + block.entity * width + (block.copy if width > 1 else 0)

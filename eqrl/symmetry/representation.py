@@ -153,7 +153,7 @@ class Representation:
 
         They follow an exchange of entities without the signs that may come with it, and they are never normalised.
         """
-        masks = {part.mask for part in (*self.entities, *self.fields) if part.mask is not None}
+        masks = {e.mask for e in self.entities if e.mask} | {f.mask for f in self.fields if f.mask}
         return frozenset(masks | {f.name for f in self.fields if f.role in ("parent", "mask")})
 
     def split(self, x: Array) -> dict[str, Array]:
