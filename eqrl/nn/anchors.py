@@ -4,8 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eqrl.symmetry import Field, Representation
+import torch
+from torch import Tensor
+
+from eqrl.nn.constants import ExactModule
+from eqrl.nn.vector import Vector
+from eqrl.symmetry import SO2, Field, Representation
 from eqrl.symmetry.representation import WORLD
+
+
+class Anchors(ExactModule):
+    """Horizontal vectors that turn with the input and propose directions.
+
+    Attributes:
+        count: number of vectors.
+    """
+
+    count: int
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All vectors, best first, ``(B, count, 2)``, of inputs ``(B, dim)``."""
+        raise NotImplementedError
+
+    def first(self, x: Tensor) -> Tensor:
+        """The best one, ``(B, 2)``."""
+        best: Tensor = self(x)[:, 0]
+        return best
+
+
+class FieldAnchors(Anchors):
+    """The vectors of some fields, each entity's by itself."""
+
+    index: Tensor
+
+    def __init__(self, rep: Representation, names: Sequence[str]) -> None:
+        """Look up the coordinates.
+
+        Args:
+            rep: representation of the input.
+            names: names of the fields, best first.
+
+        Raises:
+            ValueError: if a field does not exist or holds no world vector.
+        """
+        super().__init__()
+        starts = anchor_starts(rep, names)
+        self.count = len(starts)
+        self._start = starts[0] if starts else 0
+        self.register_constant("index", torch.tensor([[s, s + 1] for s in starts], dtype=torch.int64).flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All vectors."""
+        return x.index_select(1, self.index).view(x.shape[0], self.count, 2)
+
+    def first(self, x: Tensor) -> Tensor:
+        """The best one."""
+        return x[:, self._start : self._start + 2]
+
+
+class LearnedAnchor(Anchors):
+    """A vector that a small scalar-vector network learns, before those of others, which serve where it is short.
+
+    Learned canonicalisation goes back to Kaba et al. (arXiv 2211.06489); frames about gravity that are learned for each
+    robot are those of SHNN (Chen et al., ICML 2024, arXiv 2407.12505).
+    """
+
+    def __init__(self, rep: Representation, others: Anchors) -> None:
+        """Build the network.
+
+        Args:
+            rep: representation of the input.
+            others: vectors for inputs where the learned one is short.
+
+        Raises:
+            ValueError: for irreps with ``l >= 2`` that turn with the world.
+        """
+        super().__init__()
+        direction = Representation((Field("direction", "1x1o", horizontal=True),), (), SO2)
+        self.net = Vector(rep.with_group(SO2), direction, SO2, hidden=(64, 64))
+        self.others = others
+        self.count = 1 + others.count
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All vectors."""
+        return torch.cat([self.first(x)[:, None], self.others(x)], dim=1)
+
+    def first(self, x: Tensor) -> Tensor:
+        """The learned one."""
+        learned: Tensor = self.net(x)
+        return learned
 
 
 def anchor_fields(rep: Representation) -> tuple[str, ...]:

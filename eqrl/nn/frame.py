@@ -18,9 +18,8 @@ from typing import ClassVar, Literal, Unpack, get_args
 import torch
 from torch import Tensor, nn
 
-from eqrl.nn.anchors import anchor_fields, anchor_starts, chosen_anchors, role_anchor
+from eqrl.nn.anchors import Anchors, FieldAnchors, LearnedAnchor, anchor_fields, role_anchor
 from eqrl.nn.backbone import Backbone, BackboneOptions
-from eqrl.nn.learned_anchor import LEARNED, LearnedAnchor
 from eqrl.nn.perceptron import perceptron
 from eqrl.nn.sharing import by_norm, priority, shared
 from eqrl.nn.turn import Turn
@@ -51,7 +50,6 @@ class Frame(Backbone):
 
     label: ClassVar[str] = "frame"
 
-    anchor_index: Tensor
     in_inverses: Tensor
     out_mean: Tensor
 
@@ -61,7 +59,7 @@ class Frame(Backbone):
         out_rep: Representation,
         group: Group | None = None,
         *,
-        anchors: Sequence[str] | None = None,
+        anchors: Sequence[str] | Literal["learned"] | None = None,
         weighting: Weighting = "priority",
         eps: float = 0.1,
         **common: Unpack[BackboneOptions],
@@ -73,8 +71,8 @@ class Frame(Backbone):
             out_rep: representation of the output.
             group: group to commute with; None means the world part of the input's group that keeps gravity.
             anchors: names of the fields whose vectors propose directions, best first; None means the goal, the heading,
-                and then all other world vectors. ``"learned"`` means a vector that a small network makes of the whole
-                input (Chen et al., SHNN, arXiv 2407.12505), and where it is short the same fields as for None.
+                and then all other world vectors. ``"learned"`` puts a learned vector before these
+                (:class:`~eqrl.nn.anchors.LearnedAnchor`).
             weighting: how the proposals share the output, see above.
             eps: horizontal length, in units of the (normalised) input, below which a vector gradually loses its weight.
             common: see :class:`~eqrl.nn.backbone.BackboneOptions`; by default there are two hidden layers of 256 units.
@@ -90,15 +88,13 @@ class Frame(Backbone):
         self.weighting = weighting
         self.eps = eps
         self.turns = self.group.connected == "SO2"
-        learned = anchors == LEARNED
-        names = chosen_anchors(None if learned else anchors, self.anchor_names(in_rep), self.label)
-        starts = anchor_starts(in_rep, names)
-        if self.turns and weighting == "single" and not starts:
+        if isinstance(anchors, str) and anchors != "learned":
+            raise ValueError(f"anchors={anchors!r} must be 'learned' or a sequence of names, such as ({anchors!r},)")
+        self.directions = self.proposals(None if isinstance(anchors, str) else anchors)
+        if self.turns and anchors == "learned":
+            self.directions = LearnedAnchor(in_rep, self.directions)
+        if self.turns and weighting == "single" and not self.directions.count:
             raise ValueError(f"weighting 'single' needs a world vector to turn into; the fields are\n{in_rep.table()}")
-        self.anchors = names
-        self.first = starts[0] if starts else 0
-        self.learned_anchor = LearnedAnchor(in_rep) if learned and self.turns else None
-        self.register_constant("anchor_index", torch.tensor([[s, s + 1] for s in starts], dtype=torch.int64).flatten())
         elements = self.averaged().cosets
         self.copies = elements.R.shape[0]
         in_matrices, out_matrices = in_rep.matrix(elements), out_rep.matrix(elements)
@@ -117,10 +113,9 @@ class Frame(Backbone):
         """The group whose finite part is honoured by a mean over its elements."""
         return self.group
 
-    @classmethod
-    def anchor_names(cls, in_rep: Representation) -> tuple[str, ...]:
-        """Names of the fields that propose directions by default, best first."""
-        return anchor_fields(in_rep)
+    def proposals(self, names: Sequence[str] | None) -> Anchors:
+        """The directions that fields propose, by default those of all world vectors."""
+        return FieldAnchors(self.in_rep, anchor_fields(self.in_rep) if names is None else names)
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -151,9 +146,9 @@ class Frame(Backbone):
             return y
         if self.weighting == "pca":
             return self._principal(x)
-        if self.weighting == "norm" or not self.anchors:
+        if self.weighting == "norm" or not self.directions.count:
             return self._shared(x, self.weighting == "norm")
-        first = self._first(x)
+        first = self.directions.first(x)
         length = torch.linalg.vector_norm(first, dim=1, keepdim=True)
         if self.weighting == "single":
             return self._in_frame(x, _direction(first, length))
@@ -166,28 +161,14 @@ class Frame(Backbone):
         return self.turn_out.back(self.net(self.turn_in.away(x, u)), u)
 
     def _shared(self, x: Tensor, by_length: bool) -> Tensor:
-        vectors = self._proposals(x)
+        vectors = self.directions(x)
         length = torch.linalg.vector_norm(vectors, dim=2)
         weights = by_norm(length, self.eps) if by_length else priority(length, self.eps, [1] * length.shape[1])
         return shared(self._in_frame, x, vectors, length, weights, self.eps)
 
-    def _proposals(self, x: Tensor) -> Tensor:
-        """The directions that are proposed, best first, ``(B, n, 2)``."""
-        vectors = x.index_select(1, self.anchor_index).view(x.shape[0], -1, 2)
-        if self.learned_anchor is None:
-            return vectors
-        return torch.cat([self.learned_anchor(x)[:, None], vectors], dim=1)
-
-    def _first(self, x: Tensor) -> Tensor:
-        """The best of them, ``(B, 2)``."""
-        if self.learned_anchor is None:
-            return x[:, self.first : self.first + 2]
-        learned: Tensor = self.learned_anchor(x)
-        return learned
-
     def _principal(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            a, b = self._proposals(x).unbind(2)
+            a, b = self.directions(x).unbind(2)
             angle = torch.atan2(2 * (a * b).sum(1), (a * a - b * b).sum(1)) / 2
             u = torch.stack([angle.cos(), angle.sin()], dim=1)
         y = self._in_frame(torch.cat([x, x]), torch.cat([u, -u]))

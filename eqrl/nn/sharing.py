@@ -42,9 +42,9 @@ def priority(length: Tensor, eps: float, ranks: Sequence[int]) -> tuple[Tensor, 
     """
     claims = smoothstep(length / eps)
     if all(size == 1 for size in ranks) and not torch.compiler.is_exporting():  # ONNX has no cumulative product
-        remaining = torch.cat([torch.ones_like(claims[:, :1]), torch.cumprod(1 - claims, dim=1)], dim=1)
+        remaining = torch.cat([claims.new_ones(claims.shape[0], 1), torch.cumprod(1 - claims, dim=1)], dim=1)
         return claims * remaining[:, :-1], remaining[:, -1:]
-    weights, remaining = [], torch.ones_like(claims[:, :1])
+    weights, remaining = [], claims.new_ones(claims.shape[0], 1)
     for rank in torch.split(claims, list(ranks), dim=1):
         unclaimed = reduce(mul, torch.split(1 - rank, 1, dim=1))
         shares = rank / rank.sum(1, keepdim=True).clamp_min(_EMPTY)

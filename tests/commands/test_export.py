@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from padded_env import Swarm
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from toy_envs import PointMass, Reach, Walker
 
@@ -90,6 +91,7 @@ def part(observation, rows):
         ("vector", SAC, Reach, ".onnx"),
         *((network, PPO, Walker, ".pt2") for network in ("transformer", "set", LEARNED)),
         (LEARNED, PPO, PointMass, ".onnx"),
+        ("transformer", SAC, Swarm, ".onnx"),
     ],
 )
 def test_the_file_is_predict_and_keeps_the_symmetry(network, algorithm, env, suffix, tmp_path):

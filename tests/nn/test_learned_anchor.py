@@ -26,7 +26,7 @@ def learned(seed=0, **options):
 def shrunk(net, factor):
     """The same network with a shorter learned vector."""
     with torch.no_grad():
-        for parameter in net.learned_anchor.net.even_head.parameters():
+        for parameter in net.directions.net.even_head.parameters():
             parameter *= factor
     return net
 
@@ -35,7 +35,7 @@ def test_it_turns_into_what_the_network_says():
     net = learned()
     x = torch.randn(64, REP.dim, dtype=torch.float64)
     g = SO2.sample(64, rng=0)
-    u, turned = net.learned_anchor(x), net.learned_anchor(REP.transform(x, g))
+    u, turned = net.directions.first(x), net.directions.first(REP.transform(x, g))
     assert torch.allclose(turned, (g.R[:, :2, :2] @ u[..., None])[..., 0], atol=1e-12)
     # neither the goal nor another vector of the input
     angles = torch.atan2(u[:, 1], u[:, 0]) - torch.atan2(x[:, 2], x[:, 1])
@@ -74,10 +74,10 @@ def test_continuous_where_it_vanishes():
 @pytest.mark.parametrize("group", [SO2, O2, ANT], ids=str)
 def test_it_learns_and_can_be_saved(group):
     net = network("frame", group, "actor", anchors="learned")
-    before = copy.deepcopy(net.learned_anchor.state_dict())
+    before = copy.deepcopy(net.directions.net.state_dict())
     x = torch.randn(32, net.in_rep.dim)
     fit(net, x, torch.randn(32, net.out_rep.dim), steps=3)
-    assert any(not torch.equal(v, before[k]) for k, v in net.learned_anchor.state_dict().items())
+    assert any(not torch.equal(v, before[k]) for k, v in net.directions.net.state_dict().items())
     stream = io.BytesIO()
     torch.save(net.state_dict(), stream)
     stream.seek(0)

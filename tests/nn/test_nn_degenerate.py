@@ -122,7 +122,44 @@ def test_gradients_flow_through_the_frame(weighting, anchors):
     assert torch.autograd.gradcheck(net, (x,), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["frame", "goal", "vector", "regular"])
+def test_a_learned_anchor_gives_way_to_the_goal_where_it_is_short():
+    torch.manual_seed(0)
+    net, plain = build("frame", REP, OUT, anchors="learned").double(), build("frame", REP, OUT).double()
+    plain.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("directions.")})
+    x = torch.randn(16, REP.dim, dtype=torch.float64).requires_grad_()
+    assert net.directions.first(x).norm(dim=1).median() > net.eps
+    assert (net(x) - plain(x)).abs().max() > 1e-2
+    net(x).square().sum().backward()
+    learned = [p for p in net.directions.parameters() if p.grad is not None and bool(p.grad.any())]
+    assert learned
+    assert bool(x.grad.isfinite().all())
+    head = net.directions.net.even_head
+    with torch.no_grad():
+        head.weight *= 1e-6
+        head.bias *= 1e-6
+    assert torch.allclose(net(x), plain(x), atol=1e-6)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.zero_()
+    net.zero_grad()
+    net(x).square().sum().backward()
+    assert torch.equal(net(x), plain(x))
+    assert all(bool(p.grad.isfinite().all()) for p in net.parameters() if p.grad is not None)
+
+
+def test_a_learned_anchor_is_continuous():
+    torch.manual_seed(0)
+    net = build("frame", REP, OUT, anchors="learned", eps=1.0).double()
+    x = torch.randn(1, REP.dim, dtype=torch.float64)
+    direction = torch.randn(1, REP.dim, dtype=torch.float64)
+    path = x + torch.linspace(-3, 3, 3001, dtype=torch.float64)[:, None] * direction
+    lengths = net.directions.first(path).detach().norm(dim=1)
+    assert lengths.min() < 1.0 < lengths.max()
+    coarse, fine = (net(path[::stride]).detach().diff(dim=0).norm(dim=1).max() for stride in (2, 1))
+    assert fine < 0.7 * coarse  # a jump would stay as large as it is
+
+
+@pytest.mark.parametrize("name", ["frame", "goal", "vector", "regular", "transformer"])
 def test_nan_is_not_hidden(name):
     x = torch.zeros(2, REP.dim)
     x[1] = torch.nan

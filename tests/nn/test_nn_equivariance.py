@@ -57,14 +57,14 @@ def test_not_equivariant_to_a_tilt(name, group):
     assert error(net, SO3) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["frame", "heading", "goal", "vector", "steerable", "regular"])
+@pytest.mark.parametrize("name", ["frame", "heading", "goal", "vector", "steerable", "regular", "transformer"])
 def test_not_mirror_equivariant_without_mirrors(name):
     net = network(name, SO2, "actor").double()
     assert error(net, SO2) < EXACT
     assert error(net, O2) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["frame", "vector", "steerable", "regular"])
+@pytest.mark.parametrize("name", ["frame", "vector", "steerable", "regular", "transformer"])
 def test_a_polar_vector_declared_axial_breaks_the_mirror(name):
     wrong = Representation((Field("a", "1x1o"), Field("b", "1x1e")), (), O2)
     right = Representation((Field("a", "1x1o"), Field("b", "1x1o")), (), O2)
@@ -85,7 +85,7 @@ def test_mlp_has_no_symmetry():
 
 @pytest.mark.parametrize(
     ("name", "group"),
-    [(name, group) for name in ("frame", "steerable", "regular") for group in (SO2, O2)]
+    [(name, group) for name in ("frame", "steerable", "regular", "transformer") for group in (SO2, O2)]
     + [("regular", C6), ("steerable", SO3)],
 )
 def test_higher_degrees(name, group):
@@ -114,6 +114,16 @@ def test_short_anchors_share_exactly(weighting, anchors):
     # all proposals have weight where lengths are of the order of eps
     net = network("frame", SO2, "actor", weighting=weighting, eps=1.5, anchors=anchors).double()
     assert error(net, SO2, n=64) < EXACT
+
+
+@pytest.mark.parametrize("weighting", ["priority", "norm", "single"])
+@pytest.mark.parametrize("group", [SO2, O2, ANT], ids=str)
+def test_a_learned_anchor(weighting, group):
+    for eps in (0.1, 3.0):
+        net = network("frame", group, "actor", weighting=weighting, anchors="learned", eps=eps).double()
+        for scale in SCALES:
+            assert error(net, group, scale) < EXACT
+    assert error(net, SO3 if group == O2 else O2) > 1e-3
 
 
 def test_constants_survive_float32():

@@ -47,6 +47,11 @@ def test_other_refusals():
         build("frame", observation(SO2), action(SO2), anchors=("gaol",))
     with pytest.raises(ValueError, match="'height' holds no world vector"):
         build("frame", observation(SO2), action(SO2), anchors=("height",))
+    with pytest.raises(ValueError, match=r"anchors='goal' must be 'learned' or a sequence of names"):
+        build("frame", observation(SO2), action(SO2), anchors="goal")
+    tensors = Representation((Field("t", "1x2e"),), (), SO2)
+    with pytest.raises(ValueError, match="field 't' holds '1x2e'"):
+        build("frame", tensors, tensors, anchors="learned")
     with pytest.raises(ValueError, match="'steerable'"):
         build("vector", Representation((Field("t", "1x2e"),), (), SO2), scalars("value", 1, SO2))
     with pytest.raises(ValueError, match="tilts the horizontal plane"):
@@ -92,14 +97,15 @@ def test_names_that_policies_reserve(name, group):
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=str)
-@pytest.mark.parametrize("name", ["vector", "steerable", "frame", "regular"])
+@pytest.mark.parametrize("name", ["vector", "steerable", "frame", "regular", "transformer"])
 def test_inputs_without_vectors(name, group):
     inside = Representation((Field("s", "3x0e"),), (), group)
     outside = Representation((Field("v", "1x1o"), Field("s", "2x0e"), Field("p", "1x0o")), (), group)
-    if name in ("frame", "regular") and group in (SO3, O3):
+    if name in ("frame", "regular", "transformer") and group in (SO3, O3):
         group = group.about_gravity()
     y = build(name, inside, outside, group)(torch.randn(4, 3))
     assert y.shape == (4, 6)
+    assert bool(y[:, 3:].any(0)[:2].all())
     moved = outside.transform(y, group.sample(4, rng=0))
     assert torch.allclose(moved, y, atol=1e-6)
 

@@ -95,9 +95,13 @@ def role(name: str, group: Group, legs: bool = False) -> tuple[Representation, R
 
 
 SUPPORTED: list[tuple[str, Group]] = [
-    *((name, group) for name in ("frame", "heading", "goal", "vector", "steerable") for group in (SO2, O2)),
+    *(
+        (name, group)
+        for name in ("frame", "heading", "goal", "vector", "steerable", "transformer")
+        for group in (SO2, O2)
+    ),
     *((name, group) for name in ("vector", "steerable") for group in (SO3, O3)),
-    *(("frame", group) for group in (ANT, D4, C6)),
+    *((name, group) for name in ("frame", "transformer") for group in (ANT, D4, C6)),
     ("heading", ANT),
     *(("transformer", group) for group in (SO2, O2)),
     ("set", SO2),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eqrl.nn.perceptron import linear
+from eqrl.nn.perceptron import Activation, activation_type, linear
 
 Hidden = tuple[Tensor, Tensor | None]
 
@@ -142,8 +142,9 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """A hidden layer on each row; odd channels are gated by even ones and enter them as absolute values."""
 
-    def __init__(self, even: int, odd: int, hidden_even: int, hidden_odd: int) -> None:
+    def __init__(self, even: int, odd: int, hidden_even: int, hidden_odd: int, activation: Activation) -> None:
         super().__init__()
+        self.activation = activation_type(activation)()
         self.first = PairLinear((even, hidden_even), (odd, hidden_odd) if odd else None)
         self.second = PairLinear((hidden_even, even), (hidden_odd, odd) if odd else None, gain=0.5, bias=False)
         self.gate = linear(even, hidden_odd, 1.0) if odd else None
@@ -158,19 +159,19 @@ class FeedForward(nn.Module):
         """
         even, odd = self.first(x)
         if odd is None or self.gate is None or self.sizes is None:
-            return self.second.added(state, (even.relu(), None))
-        even_state, odd_state = self.second.added(state, (even.relu(), odd * self.gate(x[0]).sigmoid()))
+            return self.second.added(state, (self.activation(even), None))
+        even_state, odd_state = self.second.added(state, (self.activation(even), odd * self.gate(x[0]).sigmoid()))
         return torch.addmm(even_state, odd.abs(), self.sizes.weight.mT), odd_state
 
 
 class Layer(nn.Module):
     """Attention and a feed-forward network, each after a normalisation and added to what it reads."""
 
-    def __init__(self, even: int, odd: int, heads: int) -> None:
+    def __init__(self, even: int, odd: int, heads: int, activation: Activation) -> None:
         super().__init__()
         self.norm_attention, self.norm_feed_forward = PairNorm(even, odd), PairNorm(even, odd)
         self.attention = Attention(even, odd, heads)
-        self.feed_forward = FeedForward(even, odd, 2 * even, 2 * odd)
+        self.feed_forward = FeedForward(even, odd, 2 * even, 2 * odd, activation)
 
     def forward(self, x: Hidden, tokens: int, bias: Tensor | None) -> Hidden:
         """A hidden state of the same shapes; arguments as of :class:`Attention`."""

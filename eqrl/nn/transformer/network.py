@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from eqrl.nn.constants import ExactModule
 from eqrl.nn.padding import is_real
+from eqrl.nn.perceptron import Activation
 from eqrl.nn.transformer.blocks import FeedForward, Hidden, Layer, PairLinear, PairNorm, hidden_tokens
 from eqrl.nn.transformer.tokens_in_frame import GLOBALS, Coordinates, coordinates, identities
 from eqrl.symmetry import Representation
@@ -30,6 +31,7 @@ class TokenTransformer(ExactModule):
         *,
         heads: int,
         relations: bool,
+        activation: Activation,
         output_gain: float,
     ) -> None:
         """Build embeddings, layers and heads.
@@ -42,6 +44,7 @@ class TokenTransformer(ExactModule):
             depth: number of layers.
             heads: of the attention.
             relations: whether attention depends on who is whose parent.
+            activation: of the hidden layers' even channels.
             output_gain: gain of the initial weights of the last layers.
         """
         super().__init__()
@@ -66,13 +69,13 @@ class TokenTransformer(ExactModule):
         relations = relations and any(s.edges is not None for s in self.sets)
         # of the token itself, its parent, its children and its siblings, for each head
         self.relation_bias = nn.Parameter(torch.zeros(4, heads)) if relations else None
-        self.layers = nn.ModuleList(Layer(even, odd, heads) for _ in range(depth))
+        self.layers = nn.ModuleList(Layer(even, odd, heads, activation) for _ in range(depth))
         self.norm = PairNorm(even, odd)
         self.heads = nn.ModuleDict()
         self.pool_head: PoolHead | None = None
-        self._build_heads(out_rep, output_gain)
+        self._build_heads(out_rep, activation, output_gain)
 
-    def _build_heads(self, out_rep: Representation, gain: float) -> None:
+    def _build_heads(self, out_rep: Representation, activation: Activation, gain: float) -> None:
         """One head for each set of the output, one for what belongs to no token; and where their numbers go."""
         known = {s.name for s in self.sets} - {GLOBALS}
         write = torch.zeros(out_rep.dim, dtype=torch.int64)
@@ -96,7 +99,8 @@ class TokenTransformer(ExactModule):
                 start += len(columns)
                 widths[kind] += len(columns)
         if rest:
-            self.pool_head = PoolHead(len(self.sets) * self.even, len(self.sets) * self.odd, widths, gain)
+            count = len(self.sets)
+            self.pool_head = PoolHead(count * self.even, count * self.odd, widths, activation, gain)
         self.register_constant("write", write)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,7 +111,7 @@ class TokenTransformer(ExactModule):
         bias = self._bias(x, real)
         for layer in self.layers:
             state = layer(state, self.tokens, bias)
-        kinds = [None if kind is None else kind.view(batch, self.tokens, -1) for kind in self.norm(state)]
+        kinds = [None if kind is None else kind.view(batch, self.tokens, kind.shape[1]) for kind in self.norm(state)]
         pieces: list[Tensor] = []
         pooled: list[list[Tensor]] = [[], []]
         start = 0
@@ -116,7 +120,7 @@ class TokenTransformer(ExactModule):
             rows = [None if kind is None else kind[:, at] for kind in kinds]
             if part.name in self.heads:
                 outputs = self.heads[part.name](tuple(None if r is None else r.flatten(0, 1) for r in rows))
-                pieces += [y.view(batch, -1) for y in outputs if y is not None]
+                pieces += [y.view(batch, part.size * y.shape[1]) for y in outputs if y is not None]
             if self.pool_head is not None:
                 for means, r in zip(pooled, rows, strict=True):
                     if r is not None:
@@ -132,8 +136,10 @@ class TokenTransformer(ExactModule):
         batch = x.shape[0]
         evens, odds = [], []
         for k, part in enumerate(self.sets):
-            even = x.index_select(1, getattr(self, f"even_{k}")).view(batch * part.size, -1)
-            odd = x.index_select(1, getattr(self, f"odd_{k}")).view(batch * part.size, -1) if self.odd else None
+            even = x.index_select(1, getattr(self, f"even_{k}")).view(batch * part.size, part.even.shape[1])
+            odd = None
+            if self.odd:
+                odd = x.index_select(1, getattr(self, f"odd_{k}")).view(batch * part.size, part.odd.shape[1])
             even, odd = self.embed[k]((even, odd))
             even = even.view(batch, part.size, self.even)
             if (which := getattr(self, f"rows_{k}")) is not None:
@@ -163,7 +169,7 @@ class TokenTransformer(ExactModule):
         bias = None if real is None else hidden_tokens(real).to(x)
         if self.relation_bias is None:
             return bias
-        parent = x.new_zeros(len(x), self.tokens, self.tokens)
+        parent = x.new_zeros(x.shape[0], self.tokens, self.tokens)
         start = 0
         for k, part in enumerate(self.sets):
             if (where := getattr(self, f"edges_{k}")) is not None:
@@ -179,9 +185,9 @@ class TokenTransformer(ExactModule):
 class PoolHead(nn.Module):
     """From the means over tokens to outputs that belong to no token, through one hidden layer."""
 
-    def __init__(self, even: int, odd: int, widths: list[int], gain: float) -> None:
+    def __init__(self, even: int, odd: int, widths: list[int], activation: Activation, gain: float) -> None:
         super().__init__()
-        self.hidden = FeedForward(even, odd, 2 * even, 2 * odd)
+        self.hidden = FeedForward(even, odd, 2 * even, 2 * odd, activation)
         self.last = PairLinear((even, widths[0]), (odd, widths[1]) if odd else None, gain)
 
     def forward(self, x: Hidden) -> Hidden:

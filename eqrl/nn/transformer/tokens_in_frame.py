@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eqrl.nn.turn import Turn
 from eqrl.symmetry import EntitySet, Generator, Representation
 
 GLOBALS = ""
@@ -36,8 +37,11 @@ class Coordinates(NamedTuple):
 
 
 def reversed_by_mirror(rep: Representation) -> NDArray[np.bool_] | None:
-    """Which coordinates change their sign under the mirror y -> -y; None if it mixes some of them."""
-    matrix = rep.matrix(_MIRROR.element).numpy()
+    """Which coordinates in a frame change their sign under the mirror y -> -y; None if it mixes some of them.
+
+    It mixes irreps with l >= 2, which are turned in a basis of their own (:class:`~eqrl.nn.turn.Turn`).
+    """
+    matrix = Turn(rep).in_turning_basis(rep.matrix(_MIRROR.element)).numpy()
     diagonal = np.diag(matrix)
     if not np.allclose(np.abs(diagonal), 1.0) or not np.allclose(matrix, np.diag(diagonal)):
         return None
@@ -76,7 +80,7 @@ def _of_set(rep: Representation, name: str, reverses: NDArray[np.bool_], with_ma
         else:
             for i in block.where:
                 tables[int(reverses[i])][block.entity].append(i)
-    even, odd = (torch.tensor(table, dtype=torch.int64).view(size, -1) for table in tables)
+    even, odd = (torch.tensor(table, dtype=torch.int64).reshape(size, len(table[0])) for table in tables)
     return Coordinates(
         name, size, even, odd, torch.tensor(mask) if mask else None, torch.tensor(edges) if edges else None
     )

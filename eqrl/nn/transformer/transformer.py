@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Unpack
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from eqrl.nn.anchors import anchor_fields, chosen_anchors
+from eqrl.nn.anchors import Anchors
 from eqrl.nn.backbone import BackboneOptions, same_group
 from eqrl.nn.frame import Frame, Weighting
-from eqrl.nn.padding import is_real
+from eqrl.nn.transformer.anchors import TokenAnchors, polar_fields
 from eqrl.nn.transformer.network import TokenTransformer
 from eqrl.nn.transformer.tokens_in_frame import reversed_by_mirror
 from eqrl.symmetry import O2, SO2, Group, Representation, family
-from eqrl.symmetry.representation import WORLD
 
 
 class Transformer(Frame):
@@ -63,26 +61,26 @@ class Transformer(Frame):
             heads: of the attention.
             relations: whether attention depends on who is whose parent, by the field with role ``"parent"``.
             anchors: names of the fields that propose the frame, best first; None means the goal, the heading, other
-                vectors without entities, and the means of vectors over sets.
+                polar vectors without entities, and then those over sets, which propose their means.
             weighting: how the proposals share the output, see :class:`~eqrl.nn.frame.Frame`.
             eps: horizontal length below which a vector gradually loses its weight.
             common: see :class:`~eqrl.nn.backbone.BackboneOptions`; ``hidden=(64, 64)`` means two layers of width 64.
 
         Raises:
-            ValueError: as for :class:`~eqrl.nn.frame.Frame`; for widths that differ or cannot be divided.
+            ValueError: as for :class:`~eqrl.nn.frame.Frame`; for widths that differ or cannot be divided, and for
+                ``relations`` without edges.
         """
-        chosen_anchors(anchors, (), self.label)  # a learned anchor would tell slots apart
+        if isinstance(anchors, str):
+            raise ValueError(
+                f"anchors={anchors!r} must be a sequence of names of fields; a learned one would give each slot weights"
+                " of its own, which 'frame' does"
+            )
+        if relations and not any(field.role == "parent" for field in in_rep.fields):
+            raise ValueError(
+                f"relations=True needs edges, a field with role 'parent'; the fields are\n{in_rep.table()}"
+            )
         self._options = {"heads": heads, "relations": relations}
         super().__init__(in_rep, out_rep, group, anchors=anchors, weighting=weighting, eps=eps, **common)
-        names = () if anchors is not None else self._set_anchors(in_rep)
-        self.set_anchors = names
-        self.set_masks: list[slice | None] = []
-        self.set_slices: list[tuple[slice, int, int]] = []
-        for name in names:
-            field = in_rep.field(name)
-            entities = in_rep.entity_set(str(field.entities))
-            self.set_slices.append((in_rep.slices[name], entities.size, 2 if field.horizontal else 3))
-            self.set_masks.append(None if entities.mask is None else in_rep.slices[entities.mask])
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -90,12 +88,9 @@ class Transformer(Frame):
         group = family(in_rep).world_part()
         return group.about_gravity() if group.connected == "SO3" else group
 
-    @classmethod
-    def anchor_names(cls, in_rep: Representation) -> tuple[str, ...]:
-        """Fields without entities that hold polar vectors; the order of slots must not matter."""
-        return tuple(
-            name for name in anchor_fields(in_rep) if in_rep.field(name).entities is None and _polar(in_rep, name)
-        )
+    def proposals(self, names: Sequence[str] | None) -> Anchors:
+        """Vectors without entities and means over sets, by default the polar ones."""
+        return TokenAnchors(self.in_rep, polar_fields(self.in_rep) if names is None else names)
 
     def averaged(self) -> Group:
         """Rotations alone where parity takes care of the mirror."""
@@ -127,32 +122,6 @@ class Transformer(Frame):
             len(self.hidden),
             heads=heads,
             relations=bool(self._options["relations"]),
+            activation=self.activation,
             output_gain=self.output_gain,
         )
-
-    def _proposals(self, x: Tensor) -> Tensor:
-        vectors = super()._proposals(x)
-        if not self.set_anchors:
-            return vectors
-        return torch.cat([vectors, *(self._mean(x, k) for k in range(len(self.set_anchors)))], dim=1)
-
-    def _first(self, x: Tensor) -> Tensor:
-        return super()._first(x) if self.anchors else self._proposals(x)[:, 0]
-
-    def _mean(self, x: Tensor, k: int) -> Tensor:
-        where, size, width = self.set_slices[k]
-        rows = x[:, where].view(len(x), size, -1, width)[..., :2]
-        if (mask := self.set_masks[k]) is None:
-            return rows.mean(dim=1)
-        return rows.sum(dim=1) / is_real(x[:, mask]).sum(1).clamp_min(1)[:, None, None]
-
-    @staticmethod
-    def _set_anchors(in_rep: Representation) -> tuple[str, ...]:
-        return tuple(
-            name for name in anchor_fields(in_rep) if in_rep.field(name).entities is not None and _polar(in_rep, name)
-        )
-
-
-def _polar(rep: Representation, name: str) -> bool:
-    field = rep.field(name)
-    return field.frame == WORLD and all(kind == (1, -1) for kind in field.copies)
