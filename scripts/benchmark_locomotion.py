@@ -2,6 +2,7 @@
 
     python scripts/benchmark_locomotion.py                     # everything that is missing, two runs at a time
     python scripts/benchmark_locomotion.py --jobs cheetah_14   # some of it, by the beginning of a name
+    python scripts/benchmark_locomotion.py --robot my.xml      # a robot of yours, in eqrl/Run-v0
     python scripts/benchmark_locomotion.py --report            # train nothing, write the report from what is there
     python scripts/benchmark_locomotion.py --list              # what is there, and what is missing
 
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from locomotion_jobs import JOBS, Job, finish
+from locomotion_jobs import JOBS, Job, finish, measure_apart
 from locomotion_report import write_report
 
 
@@ -28,22 +29,30 @@ def main() -> None:
     """Run what is missing, then write the report from all finished runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", nargs="+", metavar="NAME", help="only jobs whose names begin like this")
+    parser.add_argument("--robot", nargs="+", type=Path, default=[], metavar="FILE", help="only these robots")
     parser.add_argument("--parallel", type=int, default=2, help="runs at the same time")
     parser.add_argument("--episodes", type=int, default=20, help="episodes of the final evaluation at each rotation")
     parser.add_argument("--logs", type=Path, default=Path("logs/locomotion"))
     parser.add_argument("--out", type=Path, default=Path("results/locomotion"))
     parser.add_argument("--list", action="store_true", help="only say what is there")
     parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--so-far", action="store_true", help="train nothing, measure runs that were cut short too")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 20,000 steps of every job, its own folders")
     options = parser.parse_args()
-    jobs = [job for job in JOBS if not options.jobs or job.name.startswith(tuple(options.jobs))]
+    robots = [Job(path.stem, "transformer", 0, 500_000, robot=str(path)) for path in options.robot]
+    jobs = robots or [job for job in JOBS if not options.jobs or job.name.startswith(tuple(options.jobs))]
     if not jobs:
         parser.error(f"no job begins like {options.jobs}; the jobs are {', '.join(job.name for job in JOBS)}")
     if options.quick:
         options.logs, options.out, options.episodes = options.logs / "quick", options.logs / "quick" / "report", 2
         jobs = [job.shortened(20_000) for job in jobs]
-    failures = [] if options.report or options.list else _work(jobs, options.logs, options.parallel, options.episodes)
-    complete = [job for job in jobs if job.result(options.logs).is_file()]
+    idle = options.report or options.list or options.so_far
+    failures = [] if idle else _work(jobs, options.logs, options.parallel, options.episodes)
+    if options.so_far:
+        for job in jobs:
+            if job.run(options.logs) and not job.result(options.logs).is_file():
+                measure_apart(job, options.logs, options.episodes, job.so_far(options.logs))
+    complete = [job for job in jobs if job.numbers(options.logs).is_file()]
     for job in jobs:
         print(f"{job.name:<42} {_state(job, options.logs)}")
     if complete and not options.list:
@@ -69,9 +78,9 @@ def _work(jobs: Sequence[Job], logs: Path, parallel: int, episodes: int) -> list
 
 
 def _state(job: Job, logs: Path) -> str:
-    if job.result(logs).is_file():
-        numbers = json.loads(job.result(logs).read_text(encoding="utf-8"))
-        return f"return {numbers['return']:.0f}, share of path {numbers['share']:.2f}"
+    if job.numbers(logs).is_file():
+        numbers = json.loads(job.numbers(logs).read_text(encoding="utf-8"))
+        return f"return {numbers['return']:.0f}, share {numbers['share']:.2f} after {numbers['steps']:,} transitions"
     return f"{job.progress(logs):,} of {job.steps:,} transitions" if job.progress(logs) else "missing"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Job:
         seed: of everything random.
         steps: transitions, of all robots together.
         unseen: robots that the trained policy is measured on besides.
+        robot: file of a robot that is not ours; then ``env`` is its name.
     """
 
     env: str
@@ -52,11 +54,17 @@ class Job:
     seed: int
     steps: int
     unseen: tuple[str, ...] = ()
+    robot: str = ""
+
+    @property
+    def env_id(self) -> str:
+        """Id of the environment."""
+        return "eqrl/Run-v0" if self.robot else f"eqrl/SGRL-{self.env}-v0"
 
     @property
     def name(self) -> str:
         """For people and files."""
-        return f"{self.env}/{self.method.replace(', ', '_').replace(' ', '_')}/seed{self.seed}"
+        return f"{self.env}/{self.method.replace(' ', '_')}/{self.steps // 1000}k/seed{self.seed}"
 
     def shortened(self, steps: int) -> Job:
         """The same with fewer transitions."""
@@ -68,7 +76,15 @@ class Job:
 
     def result(self, logs: Path) -> Path:
         """File of its final numbers."""
-        return self.home(logs) / f"result_{self.steps}.json"
+        return self.home(logs) / "result.json"
+
+    def so_far(self, logs: Path) -> Path:
+        """File of the numbers of a run that was cut short."""
+        return self.home(logs) / "so_far.json"
+
+    def numbers(self, logs: Path) -> Path:
+        """The file of its numbers: the final ones, or those so far."""
+        return self.result(logs) if self.result(logs).is_file() else self.so_far(logs)
 
     def run(self, logs: Path) -> Path | None:
         """The run folder, if the training has begun."""
@@ -95,7 +111,6 @@ def _jobs() -> tuple[Job, ...]:
         Job(cheetah, method, seed, 500_000)
         for seed in range(3)
         for method in ("transformer", "plain transformer", "heading")
-        if (method, seed) != ("transformer", 0)  # the long run passes there
     ]
     baselines = [Job(cheetah, method, 0, 500_000) for method in ("goal", "mlp", "transformer without frame")]
     sets = [Job("Humanoids", "transformer", 0, 3_000_000, humanoids)]
@@ -122,13 +137,13 @@ def finish(job: Job, logs: Path, episodes: int) -> None:
     """
     if job.result(logs).is_file():
         return
-    home, env = job.home(logs), f"eqrl/SGRL-{job.env}-v0"
+    home = job.home(logs)
     run = job.run(logs)
     command = ["eqrl", "train", "-n", str(job.steps)]
     if run is not None:
         command += ["--resume", str(run)]
     else:
-        command += ["--algo", "ppo", "--env", env, *METHODS[job.method]]
+        command += ["--algo", "ppo", "--env", job.env_id, *_with_robot(METHODS[job.method], job.robot)]
         command += [
             "--eval-freq",
             "100000",
@@ -144,7 +159,27 @@ def finish(job: Job, logs: Path, episodes: int) -> None:
             "1",
         ]
     _call(["-m", *command], home / "train.log")
-    _call([__file__, job.name, str(job.steps), str(logs), str(episodes)], home / "measure.log")
+    measure_apart(job, logs, episodes, job.result(logs))
+
+
+def measure_apart(job: Job, logs: Path, episodes: int, out: Path) -> None:
+    """Measure the newest policy of a run in a process of its own."""
+    _call([__file__, str(logs), str(episodes), str(out), *map(str, astuple(job))], job.home(logs) / "measure.log")
+
+
+def _with_robot(options: tuple[str, ...], robot: str) -> list[str]:
+    """Command-line options with a robot among the arguments of the environment."""
+    if not robot:
+        return list(options)
+    return (
+        [*options, "--env-kwargs", f"robot:{robot}"]
+        if "--env-kwargs" not in options
+        else [
+            part
+            for option in options
+            for part in ([option, f"robot:{robot}"] if option == "--env-kwargs" else [option])
+        ]
+    )
 
 
 def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
@@ -152,17 +187,20 @@ def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
     run = job.run(logs)
     assert run is not None
     model = eqrl.load(run)
-    registered = eqrl.ENVIRONMENTS[f"eqrl/SGRL-{job.env}-v0"]
+    registered = eqrl.ENVIRONMENTS[job.env_id]
     members = sorted(registered.members or {job.env: {}})
     spaces = {name: value for name, value in registered.kwargs.items() if name != "robot"}
+    if job.robot:
+        spaces["robot"] = job.robot
     if "morphology:hidden" in METHODS[job.method]:
         spaces["morphology"] = "hidden"
-    numbers = {name: _play(model, name, episodes, spaces) for name in (*members, *job.unseen)}
+    ids = {name: job.env_id if job.robot else f"eqrl/SGRL-{name}-v0" for name in (*members, *job.unseen)}
+    numbers = {name: _play(model, env_id, episodes, spaces) for name, env_id in ids.items()}
     means = {k: float(np.mean([numbers[name][k] for name in members])) for k in ("return", "share", "speed", "length")}
     rows = curve(job, logs)
     return {
         **means,
-        "steps": job.steps,
+        "steps": int(model.num_timesteps),
         "seconds": rows[-1]["seconds"],
         "parameters": sum(p.numel() for p in model.policy.parameters()),
         "episodes": episodes,
@@ -171,11 +209,11 @@ def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
     }
 
 
-def _play(model: BaseAlgorithm, robot: str, episodes: int, spaces: Mapping[str, Any]) -> dict[str, Any]:
+def _play(model: BaseAlgorithm, env_id: str, episodes: int, spaces: Mapping[str, Any]) -> dict[str, Any]:
     """The first episode of every environment, under twelve rotations of the world."""
     n = ROTATIONS * episodes
     env = eqrl.make_vec(
-        f"eqrl/SGRL-{robot}-v0",
+        env_id,
         n,
         seed=10_000,
         n_threads=1,
@@ -218,7 +256,7 @@ def _call(arguments: list[str], log: Path) -> None:
 
 
 if __name__ == "__main__":
-    name, steps, logs, episodes = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
-    chosen = next(job for job in JOBS if job.name == name).shortened(steps)
-    numbers = measure(chosen, logs, episodes)
-    chosen.result(logs).write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+    folder, count, out, env, method, seed, steps, unseen, robot = sys.argv[1:]
+    chosen = Job(env, method, int(seed), int(steps), ast.literal_eval(unseen), robot)
+    numbers = measure(chosen, Path(folder), int(count))
+    Path(out).write_text(json.dumps(numbers, indent=1), encoding="utf-8")

@@ -48,7 +48,7 @@ return was measured there on directions drawn anew, and its pyramidal friction c
 def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
     """Write tables, curves and raw numbers of finished runs."""
     out.mkdir(parents=True, exist_ok=True)
-    runs = [(job, json.loads(job.result(logs).read_text(encoding="utf-8"))) for job in jobs]
+    runs = [(job, json.loads(job.numbers(logs).read_text(encoding="utf-8"))) for job in jobs]
     raw = [{"env": job.env, "method": job.method, "seed": job.seed, **numbers} for job, numbers in runs]
     (out / "runs.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
     (out / "env.txt").write_text(
@@ -68,9 +68,9 @@ def _table(runs: Sequence[tuple[Job, dict[str, Any]]]) -> str:
     for job, n in runs:
         turns = np.mean([n["robots"][r]["return_by_rotation"] for r in n["robots"] if r not in job.unseen], axis=0)
         rows.append(
-            f"| {job.env} | `{job.method}` | {job.seed} | {job.steps / 1e6:g} M | {n['seconds'] / 3600:.2f} |"
+            f"| {job.env} | `{job.method}` | {job.seed} | {n['steps'] / 1e6:.2f} M | {n['seconds'] / 3600:.2f} |"
             f" {n['return']:.0f} | {n['share']:.2f} | {n['speed']:.2f} | {turns.min():.0f} .. {turns.max():.0f} |"
-            f" {_at(job.env, job.steps)} |"
+            f" {_at(job.env, n['steps'])} |"
         )
     return "\n".join(rows) + "\n"
 
@@ -79,9 +79,9 @@ def _at(env: str, steps: int) -> str:
     """SET's return at as many transitions, where it is known."""
     k = steps / 500_000 - 1
     known = PUBLISHED.get(env, {}).get("SET")
-    if known is None or k < 0:
+    if known is None or k < -0.01:
         return ""
-    return f"{np.interp(k, range(5), known):.0f}" + (" (at 2.5 M)" if k > 4 else "")
+    return f"{np.interp(k, range(5), known):.0f}" + (" (at 2.5 M)" if k > 4.01 else "")
 
 
 def _by_method(runs: Sequence[tuple[Job, dict[str, Any]]]) -> str:

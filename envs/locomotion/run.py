@@ -16,8 +16,8 @@ from eqrl.envs.locomotion.runners import runner
 from eqrl.envs.locomotion.tokens import PublishedTokens, Tokens, TypedTokens
 from eqrl.envs.robots.limbs import in_order_of_the_model, limbs_of
 from eqrl.envs.robots.loading import RobotWarning
-from eqrl.symmetry import SO2, Element, Field, Group, about_gravity
-from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
+from eqrl.symmetry import SO2, Element, Field, Group
+from eqrl.symmetry.quaternions import yaw_quaternion
 
 ROBOT = "cheetah_14_full"
 _REACHED = 1.0  # metres from a target point
@@ -143,10 +143,10 @@ class Run(Task):
         if self.runner.pose is not None:
             sim.data.qpos[:] = self.runner.pose
         trunk = sim.bodies[self.main_body]
-        turn = about_gravity(rng.uniform(*options["heading"])).R.numpy()
-        trunk.quaternion = matrix_to_quaternion(turn @ quaternion_to_matrix(trunk.quaternion))
+        pose = trunk.quaternion  # a view
+        mujoco.mju_mulQuat(pose, yaw_quaternion(rng.uniform(*options["heading"])), pose.copy())
         self.rules.disturb(sim, rng)
-        trunk.quaternion = trunk.quaternion / np.linalg.norm(trunk.quaternion)
+        mujoco.mju_normalize4(pose)
         variables = sim.variables
         variables.sector = options["target_sector"]
         variables.zero_direction = (1.0, 0.0, 0.0)
