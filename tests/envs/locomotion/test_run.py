@@ -184,10 +184,12 @@ def test_the_published_transformer_has_its_size_on_the_published_form():
     assert sum(p.numel() for p in actor.parameters()) == 4_712_712 - 198_144
 
 
-def test_torques_of_typed_tokens_are_about_their_axes():
+@pytest.mark.parametrize("options", [{}, {"torques": ("torque_even", "torque_odd")}])
+def test_torques_of_typed_tokens_are_about_their_axes(options):
     simulation, _ = started(robot="humanoid_9_full")
     observation, action = simulation.observation_space.representation, simulation.action_space.representation
-    net = build("set", observation, action, hidden=(16,), axes=("axis_odd", "axis_even")).double()
+    axes = ("axis_even", "axis_odd") if options else ("axis_odd", "axis_even")
+    net = build("set", observation, action, hidden=(16,), axes=axes, **options).double()
     x = torch.as_tensor(simulation.observe().astype(np.float64))
     still = x.clone()
     still[:, observation.slices["axis_odd"]] = 0.0
