@@ -62,14 +62,15 @@ def pairs(
         ValueError: if the numbers of axes and torques differ.
     """
     directions = [i for name in axes for i, block in enumerate(inputs.vectors) if block.field.name == name]
-    driven = [i for i, b in enumerate(outputs.scalars) if torques is None or b.field.name in torques]
+    names = dict.fromkeys(block.field.name for block in outputs.scalars) if torques is None else torques
+    driven = [i for name in names for i, block in enumerate(outputs.scalars) if block.field.name == name]
     if not directions or not driven:
         return [], []
     if len(directions) != len(driven):
         if asked:
-            names = list(dict.fromkeys(outputs.scalars[i].field.name for i in driven))
+            given = list(dict.fromkeys(outputs.scalars[i].field.name for i in driven))
             raise ValueError(
-                f"axes={tuple(axes)} hold {len(directions)} axes for each entity and the outputs {names} need"
+                f"axes={tuple(axes)} hold {len(directions)} axes for each entity and the outputs {given} need"
                 f" {len(driven)}; name as many axes as there are torques, or the fields of torques with torques="
             )
         return [], []

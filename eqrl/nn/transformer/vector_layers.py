@@ -85,7 +85,7 @@ class Mixing(nn.Module):
         """Map vectors ``(B, N, 3, n_in)`` to ``(B, N, 3, narrow)``."""
         narrow = torch.cat([self.project(vectors), external], dim=3)
         matrix: Tensor = self.mlp(invariants) / size
-        return narrow @ matrix.unflatten(2, (narrow.shape[3], narrow.shape[3]))
+        return narrow @ matrix.view(*matrix.shape[:2], narrow.shape[3], narrow.shape[3])
 
 
 class VectorAttention(nn.Module):
@@ -111,7 +111,7 @@ class VectorAttention(nn.Module):
         logits = q @ k.mT * q.shape[-1] ** -0.5
         weights = (logits if bias is None else logits + bias).softmax(-1)
         mixed = self.merge((weights @ v).transpose(1, 2).flatten(2))
-        learned = self.project_vectors(vectors).unflatten(3, (self.heads, -1))
+        learned = self.project_vectors(vectors).view(batch, tokens, 3, self.heads, -1)
         carried = torch.cat([learned, external[:, :, :, None].expand(-1, -1, -1, self.heads, -1)], dim=4)
         # (batch, heads, tokens, 3 * channels)
         rows = carried.permute(0, 3, 1, 2, 4).flatten(3)

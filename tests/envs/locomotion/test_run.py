@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
+import torch
 
 from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.forms.single import TaskEnv
@@ -181,6 +182,21 @@ def test_the_published_transformer_has_its_size_on_the_published_form():
     actor = build("set", *spaces, positions=True, relations=True)
     # beside 198,144 weights that the published code never uses
     assert sum(p.numel() for p in actor.parameters()) == 4_712_712 - 198_144
+
+
+@pytest.mark.parametrize("options", [{}, {"torques": ("torque_even", "torque_odd")}])
+def test_torques_of_typed_tokens_are_about_their_axes(options):
+    simulation, _ = started(robot="humanoid_9_full")
+    observation, action = simulation.observation_space.representation, simulation.action_space.representation
+    axes = ("axis_even", "axis_odd") if options else ("axis_odd", "axis_even")
+    net = build("set", observation, action, hidden=(16,), axes=axes, **options).double()
+    x = torch.as_tensor(simulation.observe().astype(np.float64))
+    still = x.clone()
+    still[:, observation.slices["axis_odd"]] = 0.0
+    torques = {name: (net(x)[:, part], net(still)[:, part]) for name, part in action.slices.items()}
+    assert torques["torque_odd"][0].any()
+    assert not torques["torque_odd"][1].any()
+    assert torques["torque_even"][1].any()
 
 
 def test_more_slots_hold_the_same_robot():
