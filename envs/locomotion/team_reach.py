@@ -32,8 +32,8 @@ class TeamReach(Task):
 
     ## Description
     The cooperative task of Chen et al. (SHNN, ICML 2024): as many targets as robots lie on a disc, and each must have a
-    robot near it at the same time. Robots do not touch each other. Every robot sees the target that is assigned to it: the closest pair of a robot and
-    a target belongs together, then the closest pair of those that are left, and so on.
+    robot near it at the same time. Robots do not touch each other. Every robot sees the target that is assigned to it:
+    the closest pair of a robot and a target belongs together, then the closest pair of those that are left, and so on.
 
     Robots are tokens of an exchangeable set, so that networks on tokens cannot tell them apart. The angles of mirrored
     legs enter as sums and differences, which a mirror leaves or reverses.
