@@ -23,6 +23,8 @@ ROBOT = "cheetah_14_full"
 _REACHED = 1.0  # metres from a target point
 _FAR = 10.0  # metres towards the target after which a run in a direction can succeed
 _STRAIGHT = 0.9
+# radius of the ball that shows the direction over the distance of the camera, and its own distance over that radius
+_MARKER, _AHEAD = 0.025, 13.0
 
 
 class Run(Task):
@@ -214,11 +216,12 @@ class Run(Task):
         )
 
     def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
-        """A red ball at the target point, or two metres ahead in the direction."""
-        place = sim.variables.target
-        if self.target == "direction":
-            place = sim.bodies[self.main_body].position + 2.0 * place
-        add_marker(scene, place, 0.15, (0.85, 0.2, 0.2, 1.0))
+        """A red ball on the floor in the direction of the target, and one at the target point."""
+        position, target = sim.bodies[self.main_body].position, sim.variables.target
+        size = _MARKER * float(np.linalg.norm(self.model.camera("track").pos))  # in view, whatever the robot's size is
+        ahead = position + _AHEAD * size * self._direction(sim, position)
+        for place in (ahead, target) if self.target == "points" else (ahead,):
+            add_marker(scene, place * (1.0, 1.0, 0.0) + (0.0, 0.0, size), size, (0.85, 0.2, 0.2, 1.0))
 
     # ------------------------------------------------------------------ what the words mean
     def _gained(self, world: World, step: Floats) -> Floats:

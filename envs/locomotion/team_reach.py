@@ -14,7 +14,7 @@ from eqrl.envs.core import Outcome, StateLayout, Task, World, add_marker, number
 from eqrl.envs.core.arguments import whole
 from eqrl.envs.core.coordinates import Body, Coordinates, FreeBody
 from eqrl.envs.robots import quadruped
-from eqrl.envs.scenes.floor import add_floor, new_spec
+from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.symmetry import Element, EntitySet, Field, Generator, Group
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -73,6 +73,7 @@ class TeamReach(Task):
         n = self.agents
         spec = new_spec(_TIMESTEP, _INTEGRATOR, shadow_clip=6.0)
         add_floor(spec, 1.0, contype=1, conaffinity=1, margin=0.01)
+        add_camera(spec, (0.0, -1.9 * self.arena, 1.7 * self.arena), (0.0, 0.0, 0.0), fovy=60)
         for i in range(n):
             robot = quadruped.build(60.0, _INTEGRATOR, _TIMESTEP)
             spec.worldbody.add_frame().attach_body(robot.body("torso"), f"robot {i} ", "")

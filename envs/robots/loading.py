@@ -255,7 +255,7 @@ def _light(spec: mujoco.MjSpec, base: Any, height: float) -> None:
         fovy=50,
     )
     if not spec.lights:
-        add_light(spec)
+        add_light(spec, base)
         spec.visual.map.shadowclip = 6.0
     if not any(texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in spec.textures):
         add_sky(spec, "eqrl sky")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 import numpy as np
 
 
-def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: float = 1.0) -> mujoco.MjSpec:
+def new_spec(
+    timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: float = 1.0, *, lit: bool = True
+) -> mujoco.MjSpec:
     """An empty model with elliptic friction cones, a light and a sky.
 
     MuJoCo's default pyramidal cone breaks the rotation symmetry about gravity by centimetres.
@@ -16,6 +20,7 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: flo
         integrator: of the simulation.
         shadow_clip: how far shadows are drawn, in extents of the model; where it does not fit, their edge shows as
             speckles.
+        lit: whether a light stands above the origin; a robot that runs far carries its own (:func:`add_light`).
     """
     spec = mujoco.MjSpec()
     spec.option.timestep = timestep
@@ -27,7 +32,8 @@ def new_spec(timestep: float, integrator: mujoco.mjtIntegrator, shadow_clip: flo
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
     spec.visual.map.shadowclip = shadow_clip
     add_sky(spec)
-    add_light(spec)
+    if lit:
+        add_light(spec, spec.worldbody)
     return spec
 
 
@@ -40,12 +46,16 @@ def add_sky(spec: mujoco.MjSpec, name: str = "sky") -> None:
     )  # fmt: skip
 
 
-def add_light(spec: mujoco.MjSpec) -> None:
-    """A light from above that throws shadows, and one from the camera."""
+def add_light(spec: mujoco.MjSpec, body: Any) -> None:
+    """A light that throws shadows, above a body with which it goes, and one from the camera.
+
+    Shadows end some metres from where a light is.
+    """
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
-    light = spec.worldbody.add_light(pos=[0, 0, 6], dir=[0.2, 0.1, -1.0], diffuse=[0.35, 0.35, 0.35])
+    light = body.add_light(pos=[0, 0, 6], dir=[0.2, 0.1, -1.0], diffuse=[0.35, 0.35, 0.35])
     light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    light.mode = mujoco.mjtCamLight.mjCAMLIGHT_TRACK
 
 
 def add_floor(

@@ -10,7 +10,7 @@ import mujoco
 from eqrl.envs.robots.sgrl.family import Family
 from eqrl.envs.robots.sgrl.members import family, limbs
 from eqrl.envs.robots.sgrl.parts import Capsule, Limb, Sphere, joint_name
-from eqrl.envs.scenes.floor import add_floor, look_at, new_spec
+from eqrl.envs.scenes.floor import add_floor, add_light, look_at, new_spec
 
 Parity = Literal["repaired", "published"]
 Integrator = Literal["published", "implicitfast"]
@@ -47,7 +47,7 @@ def build(name: str, *, parity: Parity = "repaired", integrator: Integrator = "p
     _one_of("parity", parity, ("repaired", "published"))
     _one_of("integrator", integrator, ("published", "implicitfast"))
     chosen = kin.integrator if integrator == "published" else mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec = new_spec(kin.timestep, chosen, shadow_clip=6.0)
+    spec = new_spec(kin.timestep, chosen, shadow_clip=6.0, lit=False)
     if parity == "published":
         spec.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     add_floor(spec, kin.contact.floor_friction, contype=1, conaffinity=1, condim=3, **_surface(kin))
@@ -61,7 +61,7 @@ def build(name: str, *, parity: Parity = "repaired", integrator: Integrator = "p
             _add_hinge(spec, body, limb, letter, kin, armature)
     torso = bodies["torso"]
     torso.pos[2] = kin.members[name].start_height
-    _finish_torso(torso, kin)
+    _finish_torso(spec, torso, kin)
     return spec
 
 
@@ -114,14 +114,15 @@ def _add_hinge(
     motor.ctrllimited, motor.ctrlrange = True, [-1.0, 1.0]
 
 
-def _finish_torso(torso: Any, kin: Family) -> None:
+def _finish_torso(spec: mujoco.MjSpec, torso: Any, kin: Family) -> None:
     torso.add_freejoint(name="root")
+    add_light(spec, torso)
     position = (0.0, -4.5, 1.5)
     torso.add_camera(
         name="track",
         mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACK,
         pos=position,
-        xyaxes=look_at(position, (0.0, 0.0, -0.3)),
+        xyaxes=look_at(position, (0.0, 0.0, -0.5)),
         fovy=45,
     )
     if kin.nose is not None:  # massless and without contact: parity with the published masses must hold
