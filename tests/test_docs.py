@@ -10,7 +10,9 @@ import eqrl
 
 DOCS = Path(__file__).parents[1] / "docs"
 FENCE = re.compile(r"```python\n(.*?)```", flags=re.S)
-PAGES = {page.name: FENCE.findall(page.read_text(encoding="utf-8")) for page in sorted(DOCS.glob("*.md"))}
+PAGES = {
+    str(page.relative_to(DOCS)): FENCE.findall(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))
+}
 # long trainings are cut short, and nothing else is changed
 STEPS = re.compile(r"\.learn\((\d[\d_]*)")
 
