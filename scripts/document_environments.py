@@ -25,8 +25,8 @@ def environments_page() -> str:
 
 def _sets() -> str:
     rows = [
-        "`eqrl/Run-v0` takes any robot. Each robot of [3D-SGRL](benchmarks/sgrl.md) has an id too, `eqrl/SGRL-<name>-v0`, and so have\n"
-        "the sets on which one policy trains ([fleets](fleets.md)):\n",
+        "`eqrl/Run-v0` takes any robot. Each robot of [3D-SGRL](benchmarks/sgrl.md) has an id too,\n"
+        "`eqrl/SGRL-<name>-v0`, and so have the sets on which one policy trains ([fleets](fleets.md)):\n",
         "| id | robots | never seen |",
         "|---|---|---|",
     ]
