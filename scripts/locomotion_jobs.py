@@ -186,7 +186,7 @@ def measure(job: Job, logs: Path, episodes: int) -> dict[str, Any]:
     """Play a trained policy on every robot that it is for."""
     run = job.run(logs)
     assert run is not None
-    model = eqrl.load(run)
+    model, _ = eqrl.load(run)
     registered = eqrl.ENVIRONMENTS[job.env_id]
     members = sorted(registered.members or {job.env: {}})
     spaces = {name: value for name, value in registered.kwargs.items() if name != "robot"}
