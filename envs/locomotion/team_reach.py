@@ -22,6 +22,8 @@ _MIRROR = np.diag([1.0, -1.0, 1.0])
 # legs at 45 and 315 degrees are mirror images, and legs at 135 and 225: their sums and differences only change sign
 _SUM, _DIFFERENCE = (np.array([[1.0, 0.0, 0.0, s], [0.0, 1.0, s, 0.0]]) / np.sqrt(2.0) for s in (1.0, -1.0))
 _LEGS_SWAP = np.eye(4)[::-1]
+# as AntTarget; steps of 10 ms of a first-order integrator blur mirror images to 1e-7 in contact
+_TIMESTEP, _INTEGRATOR = 0.01, mujoco.mjtIntegrator.mjINT_RK4
 GROUP = Group("O2", "SO2", (Generator.of("mirror of all robots", _MIRROR, {"legs": _LEGS_SWAP, "body": _MIRROR}),))
 
 
@@ -30,8 +32,8 @@ class TeamReach(Task):
 
     ## Description
     The cooperative task of Chen et al. (SHNN, ICML 2024): as many targets as robots lie on a disc, and each must have a
-    robot near it at the same time. Every robot sees the target that is assigned to it: the closest pair of a robot and
-    a target belongs together, then the closest pair of those that are left, and so on.
+    robot near it at the same time. Robots do not touch each other. Every robot sees the target that is assigned to it:
+    the closest pair of a robot and a target belongs together, then the closest pair of those that are left, and so on.
 
     Robots are tokens of an exchangeable set, so that networks on tokens cannot tell them apart. The angles of mirrored
     legs enter as sums and differences, which a mirror leaves or reverses.
@@ -69,10 +71,10 @@ class TeamReach(Task):
     def build(self) -> mujoco.MjSpec:
         """Robots on a plane, one after the other."""
         n = self.agents
-        spec = new_spec(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, shadow_clip=6.0)
+        spec = new_spec(_TIMESTEP, _INTEGRATOR, shadow_clip=6.0)
         add_floor(spec, 1.0, contype=1, conaffinity=1, margin=0.01)
         for i in range(n):
-            robot = quadruped.build(60.0, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, 0.01)
+            robot = quadruped.build(60.0, _INTEGRATOR, _TIMESTEP)
             spec.worldbody.add_frame().attach_body(robot.body("torso"), f"robot {i} ", "")
         robots = EntitySet("robots", ("robot",) * n, exchangeable=True, mirrored=True)
         targets = EntitySet("targets", ("target",) * n, exchangeable=True, mirrored=True)
@@ -89,7 +91,10 @@ class TeamReach(Task):
 
         self.observation = (
             Field("lead", "1x1o", horizontal=True, role="goal", unit="m", description="from robots to targets, means"),
-            Field("position", "1x1o", "robots", role="position", unit="m", description="relative to the mean robot"),
+            Field(
+                "position", "1x1o", "robots", horizontal=True, role="position", unit="m",
+                description="relative to the mean robot",
+            ),
             Field("forward", "1x1o", "robots", description="where the robot points"),
             Field("up", "1x1o", "robots", description="where its top is"),
             Field("velocity", "1x1o", "robots", unit="m/s", description="velocity"),
@@ -177,7 +182,7 @@ class TeamReach(Task):
                 legs[f"{name}{joint}_difference"] = values @ _DIFFERENCE.T
         return {
             "lead": (targets.mean(axis=1) - centre[:, 0])[:, :2],
-            "position": (spots - centre) * (1.0, 1.0, 0.0),
+            "position": (spots - centre)[..., :2],
             "forward": axes[..., 0],
             "up": axes[..., 2],
             "velocity": data.qvel[:, self._dofs[:, None] + np.arange(3)],

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from eqrl.symmetry.element import Element
 from eqrl.symmetry.errors import SymmetryError
+from eqrl.symmetry.exchange import family
 from eqrl.symmetry.group import GROUPS, Group
+from eqrl.symmetry.representation import Representation
 from eqrl.symmetry.spaces import representation_of
 
 Observation = Any  # an array, or a dict of arrays
@@ -79,7 +81,8 @@ def check_policy(
         rtol: largest error, relative to the largest size that the quantity has among the observations.
         rng: generator or seed that chooses where to look.
         group: ``"auto"`` or None for the group of the policy, or, if the policy does not claim any, that of the
-            environment; ``"full"`` for that of the environment; or a subgroup of it, by name or as a ``Group``.
+            environment; ``"full"`` for that of the environment; or a subgroup of it or of its family
+            (:func:`eqrl.symmetry.family`), by name or as a ``Group``.
 
     Returns:
         The measured errors.
@@ -93,9 +96,8 @@ def check_policy(
     _refuse_normalised_observations(model, env)
     observation_space, action_space = env.observation_space, env.action_space
     action_rep = representation_of(action_space)
-    declared = representation_of(observation_space).group
     policy = getattr(model, "policy", model)
-    chosen = _choose_group(group, policy, declared)
+    chosen = _choose_group(group, policy, representation_of(observation_space))
     observations = _gather(model, env, n, np.random.default_rng(rng))
     actions = _off_the_rim(np.asarray(model.predict(observations, deterministic=False)[0]), action_space)
     quantities = _quantities(policy)
@@ -128,7 +130,8 @@ def transform_observation(space: gymnasium.Space[Any], observation: Observation,
     return representation_of(space).transform(observation, g)
 
 
-def _choose_group(group: Group | str | None, policy: Any, declared: Group) -> Group:
+def _choose_group(group: Group | str | None, policy: Any, observation: Representation) -> Group:
+    declared = observation.group
     if group is None or group == "auto":
         claimed = getattr(policy, "group", None)
         # a policy that claims nothing is held against the environment; anything would pass otherwise
@@ -137,7 +140,8 @@ def _choose_group(group: Group | str | None, policy: Any, declared: Group) -> Gr
         group = declared
     elif isinstance(group, str):
         group = _named_group(group)
-    if not group.is_subgroup_of(declared):
+    # networks on tokens may honour more than the world has: mirrors without the exchange of limbs that goes with them
+    if not group.is_subgroup_of(declared) and not group.is_subgroup_of(family(observation)):
         raise ValueError(f"group {group} is not a subgroup of {declared}, which the environment declares")
     if not group.generators:
         if declared.generators:

@@ -104,7 +104,7 @@ def with_garbage(rep: Representation, x: Any, size: float, rng: np.random.Genera
     real = rows[..., rep.slices["real"]] if masks is None else np.asarray(masks)
     padding = real < 0.5
     for field in rep.fields:
-        if field.entities != "swarm" or field.name == "real":
+        if field.entities is None or field.name == "real":
             continue
         block = rows[..., rep.slices[field.name]].reshape(*rows.shape[:-1], -1, field.width)
         garbage = np.full(block.shape, np.nan) if np.isinf(size) else size * rng.standard_normal(block.shape)
@@ -121,7 +121,7 @@ def resized(old: Representation, new: Representation, x: Any) -> Any:
     parts = []
     for before, after in zip(old.fields, new.fields, strict=True):
         block = rows[..., old.slices[before.name]]
-        if before.entities == "swarm":
+        if before.entities is not None:
             slots = new.count(after)
             block = block.reshape(*block.shape[:-1], old.count(before), before.width)
             fill = block.new_zeros(*block.shape[:-2], max(old.count(before), slots), max(before.width, after.width))

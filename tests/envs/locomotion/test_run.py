@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 import torch
+from twins import TWINS, images, mirror_into
 
 from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.forms.single import TaskEnv
@@ -71,47 +72,30 @@ def test_full_robots_declare_their_mirror(name):
     assert not Run(robot=name, symmetry="rotations").group.has_mirrors
 
 
-TWINS = [("humanoid_7_left_leg", "humanoid_7_right_leg"), ("humanoid_8_right_knee", "humanoid_8_left_knee")]
-
-
 @pytest.mark.parametrize("pair", TWINS)
 def test_twins_show_the_mirror_image(pair):
     """A robot without its left leg is the mirror image of one without its right leg, limb by limb."""
-    a, b = (Simulation(Run(robot=name), 1) for name in pair)
+    a, b = (Simulation(Run(robot=name), 4) for name in pair)
     rng = np.random.default_rng(0)
-    limbs_a, limbs_b = a.task.limbs, b.task.limbs
-    swapped = [n.replace("left", "?").replace("right", "left").replace("?", "right") for n in limbs_b.names]
-    order = [limbs_a.names.index(name) for name in swapped]  # limb i of b is the image of limb order[i] of a
     mirror = Generator.of("mirror", np.diag([1.0, -1.0, 1.0])).element
+    order = images(b, a)
     for simulation in (a, b):
-        simulation.seed([0])
+        simulation.seed(range(4))
         simulation.reset()
-    data_a, data_b = a.world.data, b.world.data
-    for _ in range(4):
-        hinges = rng.uniform(-0.3, 0.3, limbs_a.joints.shape)
-        speeds = rng.normal(size=limbs_a.joints.shape)
-        for simulation, chosen in ((a, np.arange(limbs_a.count)), (b, np.array(order))):
-            limbs, model, data = simulation.task.limbs, simulation.task.model, simulation.world.data
-            flip = np.ones(3) if simulation is a else np.array([-1.0, -1.0, 1.0])  # odd joints change their sign
-            real = limbs.joints >= 0
-            joints = limbs.joints[real]
-            data.qpos[0, model.jnt_qposadr[joints]] = (flip * limbs.signs * hinges[chosen])[real]
-            data.qvel[0, model.jnt_dofadr[joints]] = (flip * limbs.signs * speeds[chosen])[real]
-        data_b.qpos[0, :7] = data_a.qpos[0, :7] * (1, -1, 1, 1, -1, 1, -1)
-        data_b.qvel[0, :6] = data_a.qvel[0, :6] * (1, -1, 1, -1, 1, -1)
-        b.world.variables.target[0] = a.world.variables.target[0] * (1, -1, 1)
-        for simulation in (a, b):
-            simulation.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
-        rep = a.observation_space.representation
-        expected = rep.transform(a.observe().astype(np.float64), mirror)
-        for field in rep.fields:
-            ours = expected[:, rep.slices[field.name]].reshape(rep.count(field), -1)
-            theirs = fields(b)[field.name][0]
-            if field.entities is not None:
-                ours = ours[order]
-            if field.role == "parent":
-                ours = ours[:, order]
-            np.testing.assert_allclose(theirs, ours, atol=2e-6, err_msg=field.name)
+    data = a.world.data
+    data.qpos[:, 7:] = rng.uniform(-0.3, 0.3, data.qpos[:, 7:].shape)
+    data.qvel[:] = rng.normal(size=data.qvel.shape)
+    a.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
+    mirror_into(a, b)
+    rep = a.observation_space.representation
+    expected = rep.transform(a.observe().astype(np.float64), mirror)
+    for field in rep.fields:
+        ours = expected[:, rep.slices[field.name]].reshape(4, rep.count(field), -1)
+        if field.entities is not None:
+            ours = ours[:, order]
+        if field.role == "parent":
+            ours = ours[:, :, order]
+        np.testing.assert_allclose(fields(b)[field.name], ours, atol=2e-6, err_msg=field.name)
 
 
 # ---------------------------------------------------------------------- observations
