@@ -5,7 +5,8 @@
 In every round each network does one forward and backward pass at the same batch, in turns, so that a busy machine slows
 all of them alike; a ratio is that of the medians. The reference is what PPO has otherwise: two perceptrons of
 (256, 256) in the heading frame, one for actions and one for the value, on the same observations. A transformer serves
-actor and value at once (``share_network``). One thread.
+actor and value at once (``share_network``). SET has an actor and a critic of the published size, and it takes part in
+every tenth round only. One thread.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from eqrl.commands import print_table
 from eqrl.nn import build
 from eqrl.symmetry import SO2, TRIVIAL, Representation, scalars
 
+SET = "SET, actor and critic"
 ROBOTS = {"9 limbs": "humanoid_9_full", "14 limbs": "cheetah_14_full"}
 
 
@@ -41,11 +43,14 @@ def networks(observation: Representation, action: Representation) -> Mapping[str
     transformer = build("transformer", observation, both)
     plain = build("transformer", observation, both, SO2)
     no_frame = build("transformer", observation, both, TRIVIAL)
+    options = {"axes": ("axis_odd", "axis_even"), "relations": True}
+    set_actor, set_critic = (build("set", observation, out, SO2, **options) for out in (action, value))
     return {
         "two heading MLPs": lambda x: torch.cat([actor(x), critic(x)], dim=1),
         "transformer, O2": transformer,
         "transformer, SO2": plain,
         "transformer, no frame": no_frame,
+        SET: lambda x: torch.cat([set_actor(x), set_critic(x)], dim=1),
     }
 
 
@@ -60,8 +65,10 @@ def compare(robot: str, batch: int, rounds: int) -> dict[str, Any]:
     candidates = networks(env.observation_space.representation, env.action_space.representation)
     times: dict[str, list[float]] = {name: [] for name in candidates}
     single: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(rounds):
+    for k in range(rounds):
         for name, network in candidates.items():
+            if name == SET and k % 10:
+                continue
             start = time.perf_counter()
             network(x).square().mean().backward()
             times[name].append(1e3 * (time.perf_counter() - start))

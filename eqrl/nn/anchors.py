@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,10 @@ from eqrl.nn.constants import ExactModule
 from eqrl.nn.vector import Vector
 from eqrl.symmetry import SO2, Field, Representation
 from eqrl.symmetry.representation import WORLD
+
+Default = TypeVar("Default", tuple[str, ...], None)
+LEARNED = "learned"
+_GAIN = 4.0  # which makes most learned vectors longer than a frame's eps at the start of training
 
 
 class Anchors(ExactModule):
@@ -65,9 +70,14 @@ class FieldAnchors(Anchors):
 class LearnedAnchor(Anchors):
     """A vector that a small scalar-vector network learns, before those of others, which serve where it is short.
 
+    The network reads all scalars and vectors and leaves higher irreps out. It need not know about mirrors or exchanges,
+    because an anchor determines a rotation only.
+
     Learned canonicalisation goes back to Kaba et al. (arXiv 2211.06489); frames about gravity that are learned for each
     robot are those of SHNN (Chen et al., ICML 2024, arXiv 2407.12505).
     """
+
+    index: Tensor
 
     def __init__(self, rep: Representation, others: Anchors) -> None:
         """Build the network.
@@ -76,12 +86,15 @@ class LearnedAnchor(Anchors):
             rep: representation of the input.
             others: vectors for inputs where the learned one is short.
 
-        Raises:
-            ValueError: for irreps with ``l >= 2`` that turn with the world.
         """
         super().__init__()
+        fields = tuple(f for f in rep.fields if f.frame != WORLD or all(degree < 2 for degree, _ in f.copies))
+        where = [i for f in fields for i in range(rep.slices[f.name].start, rep.slices[f.name].stop)]
+        self.register_constant("index", torch.tensor(where, dtype=torch.int64))
         direction = Representation((Field("direction", "1x1o", horizontal=True),), (), SO2)
-        self.net = Vector(rep.with_group(SO2), direction, SO2, hidden=(64, 64))
+        entities = tuple(e for e in rep.entities if any(e.name in (f.entities, f.frame) for f in fields))
+        inputs = Representation(fields, entities, SO2)
+        self.net = Vector(inputs, direction, SO2, hidden=(64, 64), output_gain=_GAIN)
         self.others = others
         self.count = 1 + others.count
 
@@ -91,7 +104,7 @@ class LearnedAnchor(Anchors):
 
     def first(self, x: Tensor) -> Tensor:
         """The learned one."""
-        learned: Tensor = self.net(x)
+        learned: Tensor = self.net(x.index_select(1, self.index))
         return learned
 
 
@@ -110,7 +123,7 @@ def anchor_fields(rep: Representation) -> tuple[str, ...]:
     return tuple(f.name for f in sorted(usable, key=rank))
 
 
-def chosen_anchors(anchors: Sequence[str] | None, default: tuple[str, ...], backbone: str) -> tuple[str, ...]:
+def chosen_anchors(anchors: Sequence[str] | None, default: Default, backbone: str) -> tuple[str, ...] | Default:
     """The names that were given, or else the default.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, Unpack, get_args
 import torch
 from torch import Tensor, nn
 
-from eqrl.nn.anchors import Anchors, FieldAnchors, LearnedAnchor, anchor_fields, role_anchor
+from eqrl.nn.anchors import LEARNED, Anchors, FieldAnchors, LearnedAnchor, anchor_fields, chosen_anchors, role_anchor
 from eqrl.nn.backbone import Backbone, BackboneOptions
 from eqrl.nn.perceptron import perceptron
 from eqrl.nn.sharing import by_norm, priority, shared
@@ -88,13 +88,12 @@ class Frame(Backbone):
         self.weighting = weighting
         self.eps = eps
         self.turns = self.group.connected == "SO2"
-        if isinstance(anchors, str) and anchors != "learned":
-            raise ValueError(f"anchors={anchors!r} must be 'learned' or a sequence of names, such as ({anchors!r},)")
-        self.directions = self.proposals(None if isinstance(anchors, str) else anchors)
-        if self.turns and anchors == "learned":
-            self.directions = LearnedAnchor(in_rep, self.directions)
+        learned = anchors == LEARNED
+        self.directions = self.proposals(None if learned else chosen_anchors(anchors, None, self.label))
         if self.turns and weighting == "single" and not self.directions.count:
             raise ValueError(f"weighting 'single' needs a world vector to turn into; the fields are\n{in_rep.table()}")
+        if self.turns and learned:
+            self.directions = LearnedAnchor(in_rep, self.directions)
         elements = self.averaged().cosets
         self.copies = elements.R.shape[0]
         in_matrices, out_matrices = in_rep.matrix(elements), out_rep.matrix(elements)

@@ -235,7 +235,7 @@ def test_refused_options():
         build("transformer", in_rep, out_rep, hidden=(6,), heads=2)
     with pytest.raises(ValueError, match="cannot be divided"):
         build("transformer", in_rep, out_rep, heads=0)
-    with pytest.raises(ValueError, match="anchors='learned' must be a sequence"):
+    with pytest.raises(ValueError, match="anchors='learned' is no list of fields"):
         build("transformer", in_rep, out_rep, anchors="learned")
     with pytest.raises(ValueError, match="relations=True needs edges"):
         build("transformer", *(Representation((Field("v", "1x1o"),), (), O2),) * 2, relations=True)

@@ -7,7 +7,7 @@ from typing import ClassVar, Unpack
 
 from torch import nn
 
-from eqrl.nn.anchors import Anchors
+from eqrl.nn.anchors import Anchors, chosen_anchors
 from eqrl.nn.backbone import BackboneOptions, same_group
 from eqrl.nn.frame import Frame, Weighting
 from eqrl.nn.transformer.anchors import TokenAnchors, polar_fields
@@ -70,11 +70,7 @@ class Transformer(Frame):
             ValueError: as for :class:`~eqrl.nn.frame.Frame`; for widths that differ or cannot be divided, and for
                 ``relations`` without edges.
         """
-        if isinstance(anchors, str):
-            raise ValueError(
-                f"anchors={anchors!r} must be a sequence of names of fields; a learned one would give each slot weights"
-                " of its own, which 'frame' does"
-            )
+        chosen_anchors(anchors, None, self.label)  # a learned anchor would tell slots apart
         if relations and not any(field.role == "parent" for field in in_rep.fields):
             raise ValueError(
                 f"relations=True needs edges, a field with role 'parent'; the fields are\n{in_rep.table()}"
