@@ -20,9 +20,8 @@ import eqrl
 
 ROTATIONS = 12
 # inputs that never change act as many biases, whose steps add up: without them perceptrons learn several times faster
-_MLP = (
-    "--env-kwargs", "morphology:hidden", "--policy-kwargs", "network_kwargs:{hidden:[256,256]}", "share_network:false",
-)  # fmt: skip
+_WIDE = ("--policy-kwargs", "network_kwargs:{hidden:[256,256]}", "share_network:false")
+_MLP = ("--env-kwargs", "morphology:hidden", *_WIDE)
 METHODS: Mapping[str, tuple[str, ...]] = {
     # exact for rotations and mirrors
     "transformer": ("--network", "transformer"),
@@ -31,6 +30,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     # exact for nothing
     "transformer without frame": ("--network", "transformer", "--group", "1"),
     "heading": ("--network", "heading", *_MLP),
+    "heading with constants": ("--network", "heading", *_WIDE),
     "goal": ("--network", "goal", *_MLP),
     "mlp": ("--network", "mlp", *_MLP),
 }
@@ -103,6 +103,7 @@ def _jobs() -> tuple[Job, ...]:
     humanoids = ("humanoid_7_left_leg", "humanoid_8_right_knee")
     long = [  # as far as time allows; --so-far reports what is there
         Job(cheetah, "transformer", 0, 3_000_000),
+        Job(humanoid, "heading with constants", 0, 4_000_000),
         Job(humanoid, "heading", 0, 4_000_000),
         Job("Cheetahs", "transformer", 0, 1_000_000, cheetahs),
         Job(humanoid, "transformer", 0, 2_500_000),
