@@ -103,8 +103,10 @@ def with_garbage(rep: Representation, x: Any, size: float, rng: np.random.Genera
     rows = x.detach().numpy().copy() if isinstance(x, torch.Tensor) else np.array(x)
     real = rows[..., rep.slices["real"]] if masks is None else np.asarray(masks)
     padding = real < 0.5
+    with_mask = {f.entities for f in rep.fields if f.name == "real"}
+    masked = with_mask or {e.name for e in rep.entities}  # an action has no masks of its own
     for field in rep.fields:
-        if field.entities is None or field.name == "real":
+        if field.entities not in masked or field.name == "real":
             continue
         block = rows[..., rep.slices[field.name]].reshape(*rows.shape[:-1], -1, field.width)
         garbage = np.full(block.shape, np.nan) if np.isinf(size) else size * rng.standard_normal(block.shape)
