@@ -36,7 +36,8 @@ _TEXT = """# 3D-SGRL's robots learn to run to a target
 
 Written by `scripts/benchmark_locomotion.py`. Every policy is stock PPO of Stable-Baselines3 on 64 environments, one
 thread, with one preset for all methods; nothing was tuned for a method. Training may use the faster `implicitfast`
-integrator. All numbers are of the deterministic policy on the published physics, the mean over twelve rotations of the world.
+integrator. All numbers are of the deterministic policy on the published physics, the mean over twelve rotations of the
+world.
 
 *Return* is the published one, which pays a robot half for running straight ahead whatever the target is. *Share* is the
 share of the path that led to the target, and *speed* counts metres towards it: they tell whether a robot steers.
