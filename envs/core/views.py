@@ -54,7 +54,7 @@ class Views:
             at, shape = self._scattered[name]
             batch = self._array.shape[:-1]
             self._array[..., at] = np.broadcast_to(value, (*batch, *shape)).reshape(*batch, -1)
-        elif name in self._names():
+        elif name in self.__dict__ and not name.startswith("_"):
             self.__dict__[name][...] = value
         else:
             raise AttributeError(self._unknown(name))

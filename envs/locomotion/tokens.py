@@ -6,6 +6,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from eqrl.arrays import Floats
 from eqrl.envs.core import World
@@ -49,7 +50,7 @@ class Tokens:
         limited = self.has_joint & (model.jnt_limited[joints] != 0)
         span = np.where(limited[..., None], model.jnt_range[joints], (-np.pi, np.pi))
         self.low, self.high = np.where(self.has_joint[..., None], span, 0.0).transpose(2, 0, 1)
-        self._padded: dict[str, Floats] = {}
+        self._padded: dict[str, NDArray[np.float32]] = {}
 
     def observe(self, world: World, target: Floats) -> dict[str, Any]:
         """Fields of the observation.
@@ -77,11 +78,12 @@ class Tokens:
         """Pad what changes, beside what does not."""
         if not self._padded or len(next(iter(self._padded.values()))) != n:
             widths = {f.name: f.width for f in self.fields if f.entities is not None}
-            self._padded = {name: np.zeros((n, self.slots, width)) for name, width in widths.items()}
+            # what observations are in the end: one conversion less
+            self._padded = {name: np.zeros((n, self.slots, width), np.float32) for name, width in widths.items()}
             for name, constant in self.constants().items():
                 if name not in widths:
                     continue
-                constant = np.asarray(constant, dtype=np.float64)
+                constant = np.asarray(constant, dtype=np.float32)
                 self._padded[name][:, : len(constant)] = constant.reshape(len(constant), -1)
         count = self.limbs.count
         for name, value in values.items():

@@ -78,7 +78,7 @@ class Limbs:
         """Each kind once, in order."""
         return tuple(dict.fromkeys(self.kinds))
 
-    @property
+    @cached_property
     def left(self) -> Floats:
         """The trunk's left side, in its own axes, ``(3,)``."""
         return np.cross(self.up, self.forward)
