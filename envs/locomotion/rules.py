@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-import mujoco
 import numpy as np
 
 from eqrl.arrays import Bools, Floats
@@ -70,11 +69,11 @@ class Rules:
         draw = rng.standard_normal if self.noise.gaussian else lambda n: rng.uniform(-1.0, 1.0, n)
         qvel[:] = self.noise.velocity * draw(len(qvel))
 
-    def fallen(self, world: World, model: mujoco.MjModel, limbs: Limbs) -> Bools:
+    def fallen(self, world: World, limbs: Limbs) -> Bools:
         """Which simulations end, ``(n,)``."""
         data = world.data
         low, high = self.heights
-        heights = data.xpos[:, [model.body(name).id for name in self.measured], 2]
+        heights = np.stack([world.bodies[name].position[:, 2] for name in self.measured], axis=1)
         fallen = (
             (heights <= low).any(axis=1) | (heights >= high).any(axis=1) | (self._tilt(world, limbs) >= self.tilt_limit)
         )

@@ -205,7 +205,7 @@ class Run(Task):
                 "control": -self.control_weight * (effort * effort).sum(axis=1),
             },
             success=straight if self.target == "direction" else variables.reached > 0,
-            terminated=self.rules.fallen(world, self.model, self.limbs),
+            terminated=self.rules.fallen(world, self.limbs),
             redraw=reached if self.target == "points" else None,
             metrics={
                 "speed": gained / self.dt,

@@ -268,14 +268,14 @@ def test_episodes_end_as_published(name, height, roll, ends):
     data.qpos[0, 3:7] = [np.cos(roll / 2), np.sin(roll / 2), 0, 0]
     data.qvel[0] = 1.0  # not idle
     simulation.batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL)
-    assert task.rules.fallen(simulation.world, task.model, task.limbs).tolist() == [ends]
+    assert task.rules.fallen(simulation.world, task.limbs).tolist() == [ends]
 
 
 def test_an_idle_cheetah_ends():
     simulation, _ = started(n=1, warm_up=0, robot="cheetah_14_full")
     task, data = simulation.task, simulation.world.data
     data.qvel[0] = 0.1
-    assert task.rules.fallen(simulation.world, task.model, task.limbs).tolist() == [True]
+    assert task.rules.fallen(simulation.world, task.limbs).tolist() == [True]
 
 
 # ---------------------------------------------------------------------- targets

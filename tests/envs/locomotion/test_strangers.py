@@ -69,7 +69,7 @@ def test_it_has_fallen_when_it_lies_low_or_on_its_side(hexapod):
         data.qpos[:, 2] = height * pose[2]
         data.qpos[:, 3:7] = np.cos(roll / 2), np.sin(roll / 2), 0.0, 0.0
         hexapod.set_state(hexapod.get_state())
-        assert (hexapod.task.rules.fallen(hexapod.world, hexapod.task.model, hexapod.task.limbs) == fallen).all()
+        assert (hexapod.task.rules.fallen(hexapod.world, hexapod.task.limbs) == fallen).all()
 
 
 def test_actions_move_servos_through_the_whole_range_of_their_joints(hexapod):
