@@ -102,7 +102,7 @@ def _jobs() -> tuple[Job, ...]:
     cheetahs = ("cheetah_11_leftbkneen_rightffoot", "cheetah_12_tail_leftffoot")
     humanoids = ("humanoid_7_left_leg", "humanoid_8_right_knee")
     long = [  # as far as time allows; --so-far reports what is there
-        Job(cheetah, "transformer", 0, 3_000_000),
+        Job(cheetah, "transformer", 0, 2_000_000),
         Job(humanoid, "heading with constants", 0, 4_000_000),
         Job(humanoid, "heading", 0, 4_000_000),
         Job("Cheetahs", "transformer", 0, 1_000_000, cheetahs),
