@@ -141,7 +141,7 @@ class Hetero(Backbone):
         received = [sum(receiver == name for receiver, _ in self.outer) for name in graph.effectors]
         self.match_updates = self._updates([n for n in matched if n])
         self.inner_updates = self._updates([1] * len(graph.inner))
-        self.outer_updates = self._updates(received)
+        self.outer_updates = self._updates([n for n in received if n])
 
     def _build_read_outs(self, layout_out: object, pooling: Pooling) -> None:
         out_rep, write, start = self.out_rep, torch.zeros(self.out_rep.dim, dtype=torch.int64), 0
