@@ -36,8 +36,8 @@ class Edges(NamedTuple):
             where it is short, of length below one where it is long. None where one end has no position.
         invariants: distance and difference of heights, ``(B, receivers, senders, n)``; None likewise.
         weight: of each sender's message, ``(B, receivers, senders)``; None if all count alike.
-        neighbours: rows of the senders in a table of all ``B * n`` of them, ``(B * receivers * senders,)``; None if
-            every node sends to every receiver.
+        neighbours: rows of the senders in a table of all ``B * n`` of them, ``(B, receivers, senders)``; None if every
+            node sends to every receiver.
     """
 
     direction: Tensor | None
@@ -45,13 +45,11 @@ class Edges(NamedTuple):
     weight: Tensor | None
     neighbours: Tensor | None = None
 
-    def of_senders(self, x: Tensor, receivers: int) -> Tensor:
-        """Features ``(B, n, ...)`` of senders, as ``(B, receivers or 1, senders, ...)``."""
+    def of_senders(self, x: Tensor) -> Tensor:
+        """Features ``(B, n, ...)`` of senders, as ``(B, receivers, senders, ...)``, or with 1 in place of receivers."""
         if self.neighbours is None:
             return x.unsqueeze(1)
-        batch = x.shape[0]
-        rows = x.flatten(0, 1).index_select(0, self.neighbours)
-        return rows.view(batch, receivers, -1, *x.shape[2:])
+        return _rows(x, self.neighbours)
 
     def mean(self, x: Tensor) -> Tensor:
         """Weighted sum of messages ``(B, receivers, senders, ...)`` over the senders."""
@@ -105,23 +103,20 @@ def nearest(places: Places, count: int, scales: Sequence[float]) -> Edges:
         square = torch.where(never, _FAR, square)
         chosen = square.topk(min(count + 1, n), dim=2, largest=False, sorted=True).indices
     members = chosen[:, :, :count]
-    rows = (members + n * torch.arange(batch, device=members.device)[:, None, None]).flatten()
-
-    def at(x: Tensor, rows: Tensor) -> Tensor:
-        return x.flatten(0, 1).index_select(0, rows).view(batch, n, -1, x.shape[2])
-
-    apart = at(places.position, rows) - places.position[:, :, None]
-    heights = None if places.height is None else at(places.height, rows) - places.height[:, :, None]
+    first = n * torch.arange(batch, device=chosen.device)[:, None, None]
+    rows = members + first
+    apart = _rows(places.position, rows) - places.position[:, :, None]
+    heights = None if places.height is None else _rows(places.height, rows) - places.height[:, :, None]
     direction, invariants = _measured(apart, heights, scales)
     # distances again, with gradients, because the weights depend on them
     distance = length(apart if heights is None else torch.cat([apart, heights], dim=-1))[..., 0]
     there = square.gather(2, members) < 0.5 * _FAR
     weight = there.to(distance)
     if chosen.shape[2] > count:
-        last = (chosen[:, :, count:] + n * torch.arange(batch, device=members.device)[:, None, None]).flatten()
-        gap = at(places.position, last) - places.position[:, :, None]
+        last = chosen[:, :, count:] + first
+        gap = _rows(places.position, last) - places.position[:, :, None]
         if places.height is not None:
-            gap = torch.cat([gap, at(places.height, last) - places.height[:, :, None]], dim=-1)
+            gap = torch.cat([gap, _rows(places.height, last) - places.height[:, :, None]], dim=-1)
         beyond = square.gather(2, chosen[:, :, count:]) < 0.5 * _FAR
         ratio = (distance + _NEAREST) / (length(gap)[..., 0] + _NEAREST)
         weight = torch.where(beyond, weight * (1.0 - ratio), weight)
@@ -139,6 +134,11 @@ def reversed_edges(edges: Edges, senders: Places, receivers: Places, plane: bool
             distances, heights = invariants.chunk(2, dim=-1)
             invariants = torch.cat([distances, -heights], dim=-1)
     return Edges(direction, invariants, _shares(senders, receivers, itself=True))
+
+
+def _rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Features ``(B, n, ...)`` of the nodes with these numbers, ``(B, receivers, senders, ...)``."""
+    return x.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, *x.shape[2:])
 
 
 def _relative(receivers: Places, senders: Places, scales: Sequence[float]) -> tuple[Tensor | None, Tensor | None]:

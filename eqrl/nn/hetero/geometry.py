@@ -1,4 +1,4 @@
-"""Vectors with the channel as the last axis, ``(..., space, channels)``: bounds, quarter turns, weights of neighbours."""
+"""Vectors with the channel as the last axis, ``(..., space, channels)``: bounds, quarter turns and products."""
 
 from __future__ import annotations
 

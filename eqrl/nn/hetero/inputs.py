@@ -127,7 +127,9 @@ class NodeInputs(ExactModule):
         self.shapes: list[tuple[int, ...]] = []
         for types in self.sets.values():
             n, parts = types.size, types.counts
-            vectors = zip((types.polar, types.axial, types.positions), (*parts[2:], len(types.positions[0])), strict=True)
+            vectors = zip(
+                (types.polar, types.axial, types.positions), (*parts[2:], len(types.positions[0])), strict=True
+            )
             scalars = zip((types.even, types.odd, types.heights), (*parts[:2], len(types.heights[0])), strict=True)
             for rows, count in scalars:
                 index += [i for row in rows for i in row]

@@ -88,11 +88,10 @@ class Message(nn.Module):
             edges: the edges between them.
             kind: which of the types of edges this is.
         """
-        count = receiver.even.shape[1]
         base = self.receiver(receiver.even)
         if self.types is not None:
             base = base + self.types[kind]
-        hidden = base.unsqueeze(2) + edges.of_senders(self.sender(sender.even), count)
+        hidden = base.unsqueeze(2) + edges.of_senders(self.sender(sender.even))
         odd = None
         if (
             self.edge is not None
@@ -103,7 +102,7 @@ class Message(nn.Module):
         ):
             direction = edges.direction.unsqueeze(-1)
             ours = (direction * self.receiver_partners(receiver).unsqueeze(2)).sum(3)
-            theirs = (direction * edges.of_senders(self.sender_partners(sender), count)).sum(3)
+            theirs = (direction * edges.of_senders(self.sender_partners(sender))).sum(3)
             products = torch.cat([ours, theirs], dim=-1)
             if self.algebra.mirrors:
                 even_ours, odd_ours = ours.chunk(2, dim=-1)
@@ -114,19 +113,19 @@ class Message(nn.Module):
         hidden = self.activation(hidden)
         coefficients = self.coefficients(hidden).split(self.parts, dim=-1)
         if self.algebra.plane:
-            polar, axial = self._in_plane(coefficients, sender, edges, count), None
+            polar, axial = self._in_plane(coefficients, sender, edges), None
         else:
-            polar, axial = self._in_space(coefficients, receiver, sender, edges, count)
+            polar, axial = self._in_space(coefficients, receiver, sender, edges)
         return State(
             edges.mean(hidden),
-            self._pseudoscalars(coefficients, odd, sender, edges, count),
+            self._pseudoscalars(coefficients, odd, sender, edges),
             edges.mean(polar),
             None if axial is None else edges.mean(axial),
         )
 
-    def _in_plane(self, coefficients: tuple[Tensor, ...], sender: State, edges: Edges, count: int) -> Tensor:
+    def _in_plane(self, coefficients: tuple[Tensor, ...], sender: State, edges: Edges) -> Tensor:
         """Vectors ``(B, receivers, senders, 2, channels)``."""
-        passed = edges.of_senders(self.polar(sender.polar), count)
+        passed = edges.of_senders(self.polar(sender.polar))
         if self.algebra.mirrors:
             along, coefficient = coefficients[:2]
             polar = coefficient.unsqueeze(-2) * passed
@@ -139,24 +138,24 @@ class Message(nn.Module):
         return polar + along.unsqueeze(-2) * direction + across.unsqueeze(-2) * quarter_turn(direction)
 
     def _in_space(
-        self, coefficients: tuple[Tensor, ...], receiver: State, sender: State, edges: Edges, count: int
+        self, coefficients: tuple[Tensor, ...], receiver: State, sender: State, edges: Edges
     ) -> tuple[Tensor, Tensor | None]:
         """Polar and axial vectors ``(B, receivers, senders, 3, channels)``."""
         assert self.turning is not None
         assert self.receiver_turning is not None
         along, passed, ours, theirs = (c.unsqueeze(-2) for c in coefficients[:4])
-        polar = passed * edges.of_senders(self.polar(sender.polar), count)
+        polar = passed * edges.of_senders(self.polar(sender.polar))
         turning = None
         if edges.direction is not None:
             direction = edges.direction.unsqueeze(-1)
             polar = polar + along * direction
             left = ours * self.receiver_turning(receiver.polar).unsqueeze(2)
-            right = theirs * edges.of_senders(self.turning(sender.polar), count)
+            right = theirs * edges.of_senders(self.turning(sender.polar))
             turning = _crossed(direction, left + right)
         if self.axial is None:
             return (polar if turning is None else polar + turning), None
         axial_passed, about = (c.unsqueeze(-2) for c in coefficients[4:6])
-        spin = edges.of_senders(self.axial(sender.axial), count)
+        spin = edges.of_senders(self.axial(sender.axial))
         axial = axial_passed * spin
         if turning is not None and edges.direction is not None:
             axial = axial + turning
@@ -164,13 +163,13 @@ class Message(nn.Module):
         return polar, axial
 
     def _pseudoscalars(
-        self, coefficients: tuple[Tensor, ...], odd: Tensor | None, sender: State, edges: Edges, count: int
+        self, coefficients: tuple[Tensor, ...], odd: Tensor | None, sender: State, edges: Edges
     ) -> Tensor | None:
         """Mean pseudoscalars ``(B, receivers, channels)``; None without mirrors."""
         if self.odd is None:
             return None
         passed, gates = coefficients[-2:]
-        message = edges.mean(passed * edges.of_senders(self.odd(sender.odd), count))
+        message = edges.mean(passed * edges.of_senders(self.odd(sender.odd)))
         if odd is None or self.odd_edge is None:
             return message
         turned: Tensor = message + self.odd_edge(edges.mean(gates * odd))

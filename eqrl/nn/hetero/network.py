@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Unpack
 
-import torch
 from torch import Tensor, nn
 
 from eqrl.nn.backbone import Backbone, BackboneOptions, largest_standard_subgroup, standard_group
 from eqrl.nn.hetero.edges import Edges, Places, complete, edge_invariants, nearest, reversed_edges
 from eqrl.nn.hetero.geometry import Algebra, soft_clip, soft_clip_numbers
 from eqrl.nn.hetero.graph import choose_graph
-from eqrl.nn.hetero.inputs import NodeInputs, node_types
+from eqrl.nn.hetero.inputs import NodeInputs
 from eqrl.nn.hetero.messages import Message
 from eqrl.nn.hetero.pooling import Pool, Pooling
-from eqrl.nn.hetero.read_outs import ReadOut
+from eqrl.nn.hetero.read_outs import ReadOuts
 from eqrl.nn.hetero.state import Counts, Embedding, State, Update
 from eqrl.nn.layout import layout
 from eqrl.nn.tokens import GLOBALS
 from eqrl.nn.transformer.tokens_in_frame import identities
-from eqrl.symmetry import SO2, SO3, Group, Representation, family
+from eqrl.symmetry import Group, Representation, family
 from eqrl.symmetry.group import TRIVIAL
 
 _NOTHING = Counts(0, 0, 0, 0)
@@ -97,7 +96,12 @@ class Hetero(Backbone):
         self.sizes = {name: types.size for name, types in self.inputs.sets.items()}
         self._build_embeddings()
         self._build_messages()
-        self._build_read_outs(layout_out=layout(out_rep, standard, self.label), pooling=pooling)
+        sizes = (self.width, channels)
+        self.read_outs = ReadOuts(
+            out_rep, layout(out_rep, standard, self.label), self.algebra, self.graph.sets, *sizes, self.output_gain
+        )
+        count = len(self.graph.sets) + len(self.hub_embeddings)
+        self.pool = Pool(self.algebra, *sizes, count, pooling, self.activation) if self.read_outs.pooled else None
 
     def _check(
         self, internal: str, neighbours: int, edges: str, pooling: str, channels: int, scales: Sequence[float]
@@ -115,7 +119,9 @@ class Hetero(Backbone):
         if neighbours < 1 or channels < 1:
             raise ValueError(f"neighbours={neighbours} and channels={channels} must be at least 1")
         if not scales or min(scales) <= 0 or list(scales) != sorted(scales):
-            raise ValueError(f"scales={tuple(scales)} must be positive lengths in ascending order, such as (0.005, 0.05)")
+            raise ValueError(
+                f"scales={tuple(scales)} must be positive lengths in ascending order, such as (0.005, 0.05)"
+            )
 
     def _build_embeddings(self) -> None:
         outer = self.inputs.counts[GLOBALS]
@@ -142,40 +148,6 @@ class Hetero(Backbone):
         self.match_updates = self._updates([n for n in matched if n])
         self.inner_updates = self._updates([1] * len(graph.inner))
         self.outer_updates = self._updates([n for n in received if n])
-
-    def _build_read_outs(self, layout_out: object, pooling: Pooling) -> None:
-        out_rep, write, start = self.out_rep, torch.zeros(self.out_rep.dim, dtype=torch.int64), 0
-        types = node_types(out_rep, layout_out, self.algebra, inputs=False)  # type: ignore[arg-type]
-        self.read_from: list[str] = []
-        self.read_outs = nn.ModuleList()
-        for part in types:
-            counts = part.counts
-            columns = [
-                [[i] for row in rows for i in row] if k < 2 else [list(w) for row in rows for w in row]
-                for k, rows in enumerate((part.even, part.odd, part.polar, part.axial))
-            ]
-            if not any(columns):
-                continue
-            of_nodes = part.name in self.graph.sets
-            alike = part.name == GLOBALS or out_rep.entity_set(part.name).exchangeable
-            if not of_nodes and not alike:  # each entity has outputs of its own
-                counts = Counts(*(n * part.size for n in counts))
-            copies = part.size if not of_nodes and alike else 1
-            for column, n in zip(columns, counts, strict=True):
-                space = len(column[0]) if column else 1
-                length = len(column) * space // copies
-                where = torch.tensor(column, dtype=torch.int64).flatten()
-                write[where] = start + torch.arange(length).repeat(copies)
-                start += length
-            self.read_from.append(part.name if of_nodes else GLOBALS)
-            self.read_outs.append(ReadOut(self.algebra, self.width, self.channels, counts, self.output_gain))
-        self.pool: Pool | None = None
-        if GLOBALS in self.read_from:
-            n = len(self.graph.sets) + len(self.hub_embeddings)
-            self.pool = Pool(self.algebra, self.width, self.channels, n, pooling, self.activation)
-        self.register_constant("write", write)
-        signs = layout_out.sign_of(torch.arange(out_rep.dim))  # type: ignore[attr-defined]
-        self.register_optional("out_signs", None if bool((signs == 1).all()) else signs)
 
     def _embedding(self, inputs: Counts, outer: Counts, codes: int) -> Embedding:
         return Embedding(self.algebra, inputs, outer, self.width, self.channels, self.activation, codes)
@@ -228,14 +200,11 @@ class Hetero(Backbone):
         self._match(states, places)
         hubs = self._step_inside(states, places, outer)
         self._step_outside(states, places)
-        pieces: list[Tensor] = []
         if self.pool is not None:
             sets = [(states[name], places[name].real) for name in self.graph.sets]
             states[GLOBALS] = self.pool([*sets, *((hub, None) for hub in hubs)])
-        for name, read_out in zip(self.read_from, self.read_outs, strict=True):
-            pieces += read_out(states[name])
-        y = torch.cat(pieces, dim=1).index_select(1, self.write)
-        return y if self.out_signs is None else y * self.out_signs
+        y: Tensor = self.read_outs(states)
+        return y
 
     def _match(self, states: dict[str, State], places: dict[str, Places]) -> None:
         """Messages between different objects, before those within each."""

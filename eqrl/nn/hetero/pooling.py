@@ -34,9 +34,7 @@ class Pool(nn.Module):
         super().__init__()
         self.pooling = pooling
         vectors = sets * channels
-        counts = Counts(
-            sets * width, vectors if algebra.mirrors else 0, vectors, vectors if algebra.axial else 0
-        )
+        counts = Counts(sets * width, vectors if algebra.mirrors else 0, vectors, vectors if algebra.axial else 0)
         self.embedding = Embedding(algebra, counts, Counts(0, 0, 0, 0), width, channels, activation)
         self.scores = nn.ModuleList(linear(width, 1, 1.0) for _ in range(sets)) if pooling == "attention" else None
 

@@ -1,13 +1,20 @@
-"""Outputs that are read off a node."""
+"""Outputs that are read off nodes, or off the whole graph."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from eqrl.nn.constants import ExactModule
 from eqrl.nn.hetero.geometry import Algebra, quarter_turn
+from eqrl.nn.hetero.inputs import NodeTypes, node_types
 from eqrl.nn.hetero.state import Counts, State
+from eqrl.nn.layout import Layout
 from eqrl.nn.perceptron import linear
+from eqrl.nn.tokens import GLOBALS
+from eqrl.symmetry import Representation
 
 
 class ReadOut(nn.Module):
@@ -60,11 +67,13 @@ class ReadOut(nn.Module):
         odd = state.even[..., :0]
         vectors = self.outputs.polar + self.outputs.axial
         if vectors:
-            coefficients = coefficients.reshape(batch, n, vectors, -1)
+            coefficients = coefficients.reshape(batch, n, vectors, self.even_parts[1] // vectors)
         if self.odd is not None and self.gate is not None and state.odd is not None:
             odd, more = self.odd(state.odd * self.gate(state.even).sigmoid()).split(self.odd_parts, dim=-1)
             if vectors:
-                coefficients = torch.cat([coefficients, more.reshape(batch, n, vectors, -1)], dim=-1)
+                coefficients = torch.cat(
+                    [coefficients, more.reshape(batch, n, vectors, self.odd_parts[1] // vectors)], dim=-1
+                )
         pieces = [even.flatten(1), odd.flatten(1)]
         for basis, part in zip(bases, self._of_kind(coefficients), strict=True):
             if part is not None:
@@ -75,3 +84,77 @@ class ReadOut(nn.Module):
         """Coefficients of polar and of axial outputs."""
         n_polar, n_axial = self.outputs.polar, self.outputs.axial
         return coefficients[:, :, :n_polar] if n_polar else None, coefficients[:, :, n_polar:] if n_axial else None
+
+
+class ReadOuts(ExactModule):
+    """The whole output: what lives on a set of nodes is read off these, everything else off the graph.
+
+    Attributes:
+        sources: for each part of the output, the set of nodes that it is read off; ``""`` for the graph.
+    """
+
+    write: Tensor
+    signs: Tensor | None
+
+    def __init__(
+        self,
+        rep: Representation,
+        layout: Layout,
+        algebra: Algebra,
+        sets: Collection[str],
+        width: int,
+        channels: int,
+        gain: float,
+    ) -> None:
+        """Build the maps, and the table that puts their numbers in order.
+
+        Args:
+            rep: representation of the output.
+            layout: how the group acts on each of its coordinates.
+            algebra: kind of vectors.
+            sets: names of the sets of nodes.
+            width: number of invariants of a node.
+            channels: number of vectors of each kind.
+            gain: gain of the initial weights.
+        """
+        super().__init__()
+        self.sources: list[str] = []
+        self.parts = nn.ModuleList()
+        write = torch.zeros(rep.dim, dtype=torch.int64)
+        start = 0
+        for types in node_types(rep, layout, algebra, inputs=False):
+            counts, size = types.counts, types.size
+            if not any(counts):
+                continue
+            of_nodes = types.name in sets
+            # nothing tells exchangeable entities apart that are no nodes, so they get the same
+            alike = not of_nodes and types.name != GLOBALS and rep.entity_set(types.name).exchangeable
+            for where in _coordinates(types):
+                numbers = len(where) // size if alike else len(where)
+                write[where] = start + torch.arange(numbers).repeat(size if alike else 1)
+                start += numbers
+            if not of_nodes and not alike:
+                counts = Counts(*(n * size for n in counts))
+            self.sources.append(types.name if of_nodes else GLOBALS)
+            self.parts.append(ReadOut(algebra, width, channels, counts, gain))
+        self.register_constant("write", write)
+        signs = layout.sign_of(torch.arange(rep.dim))
+        self.register_optional("signs", None if bool((signs == 1).all()) else signs)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether anything is read off the whole graph."""
+        return GLOBALS in self.sources
+
+    def forward(self, states: Mapping[str, State]) -> Tensor:
+        """Outputs ``(B, dim)`` from the states of the nodes of all sets, and of the graph under ``""``."""
+        pieces = [piece for name, part in zip(self.sources, self.parts, strict=True) for piece in part(states[name])]
+        y = torch.cat(pieces, dim=1).index_select(1, self.write)
+        return y if self.signs is None else y * self.signs
+
+
+def _coordinates(types: NodeTypes) -> list[Tensor]:
+    """Coordinates of all invariants of a set, node by node, and likewise of the other kinds of numbers."""
+    scalars = [[i for row in rows for i in row] for rows in (types.even, types.odd)]
+    vectors = [[i for row in rows for where in row for i in where] for rows in (types.polar, types.axial)]
+    return [torch.tensor(where, dtype=torch.int64) for where in scalars + vectors]
