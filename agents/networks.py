@@ -82,6 +82,11 @@ class Networks:
         return self.groups[1]
 
     @property
+    def takes_positions(self) -> bool:
+        """Whether one of the networks takes differences of positions itself."""
+        return any(name in BACKBONES and BACKBONES[name].takes_positions for name in (self.network, self.critic_network))
+
+    @property
     def observation_and_action(self) -> Representation:
         """Direct sum of features and action, the input of a Q-function.
 
