@@ -161,8 +161,8 @@ class _Reader:
             return
         if missing := [body for body in bodies if body not in self.slides]:
             raise ValueError(
-                f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes, nor are all"
-                " its members bodies on one hinge"
+                f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes, nor does"
+                " every member hang on one hinge"
             )
         self._add_vectors(name, name, [self.slides[body] for body in bodies])
 

@@ -160,7 +160,9 @@ class RopeClosing(Task):
     @cached_property
     def observed(self) -> NDArray[np.int64]:
         """Which nodes are observed: evenly spaced hinges, alike from both ends."""
-        half = np.linspace(0, len(self.nodes) - 1, self.resolution + 2).round().astype(int)[1 : self.resolution // 2 + 1]
+        half = (
+            np.linspace(0, len(self.nodes) - 1, self.resolution + 2).round().astype(int)[1 : self.resolution // 2 + 1]
+        )
         return np.concatenate([half, len(self.nodes) - 1 - half[::-1]])
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
@@ -217,7 +219,7 @@ class RopeClosing(Task):
         return np.stack([np.abs(opened), gap, np.abs(closed).round(), distance(middle, post)], axis=-1)
 
     def is_closed(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> NDArray[np.bool_]:
-        """Whether ropes go round their posts as they shall, and their gaps are small; goals of shape ``(*batch, 4)``."""
+        """Whether ropes go round their posts as they shall, with small gaps; goals of shape ``(*batch, 4)``."""
         round_it = achieved_goal[..., _ENCLOSED] == desired_goal[..., _ENCLOSED]
         closed: NDArray[np.bool_] = achieved_goal[..., _GAP] - desired_goal[..., _GAP] < self.success_gap
         return round_it & closed
@@ -267,7 +269,7 @@ class RopeClosing(Task):
         )
 
     def _published_terms(self, world: World, action: Floats, exact: Floats) -> dict[str, Floats]:
-        late = np.asarray(world.data.time).reshape(len(action)) > (self.episode_steps - 20.5) * self.dt
+        late = np.asarray(world.data.time).reshape(len(action)) > (self.episode_steps - 19.5) * self.dt
         velocity = _ROPE_CHAIN.node_velocities(world, self.model, self.nodes)
         speed = total(distance(velocity, 0.0 * velocity)) / len(self.nodes)
         change = action - world.variables.last_action.reshape(len(action), -1)
