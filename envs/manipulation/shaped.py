@@ -6,11 +6,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from eqrl.arrays import Bools, Floats
-from eqrl.envs.core import Outcome, Task, World, choice
+from eqrl.envs.core import Outcome, Task, World, add_marker, choice
 from eqrl.envs.core.arguments import anything, flag, whole
 from eqrl.envs.scenes.shapes import SPLITS, Shape, shape_of
 from eqrl.symmetry import SO2, Element, EntitySet, Field, Group
@@ -157,6 +158,11 @@ class Shaped(Task):
         R = g.R.numpy()[: self.dims, : self.dims]
         sim.variables.goal_centre = R @ sim.variables.goal_centre
         sim.variables.goal_points = sim.variables.goal_points @ R.T
+
+    def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
+        """The points of the goal as small balls."""
+        for point in sim.variables.goal_points[: self.resolution]:
+            add_marker(scene, (*point, 0.004)[:3], 0.004, (0.2, 0.65, 0.35, 0.6))
 
     def outline_angle(self, achieved: NDArray[Any], desired: NDArray[Any]) -> Floats:
         """Angle between two outlines in the plane, rad, modulo the shape's own symmetry.

@@ -8,7 +8,7 @@ from scripted import insert
 import eqrl
 from eqrl.symmetry import about_gravity, family, random_exchange, representation_of
 
-IDS = ["eqrl/Insertion-v0"]
+IDS = ["eqrl/Sliding-v0", "eqrl/Insertion-v0"]
 TURN = about_gravity(np.deg2rad(37.0))
 
 
@@ -216,14 +216,18 @@ def test_the_shapes_to_test_on_have_the_spaces_of_those_to_train_on():
         ({"resolution": 2}, "resolution=2 must be a whole number >= 3"),
         ({"reward_type": "dense"}, "'markov', 'paper', 'sparse'"),
         ({"correspondence": "no"}, "correspondence='no' must be True or False"),
-        ({"clearance": 0.03}, "clearance"),
-        ({"clearance": 0.0}, "clearance=0.0"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(env_id, arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         eqrl.make_vec(env_id, 3, **arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("clearance", "message"), [(0.03, "smaller clearance"), (0.0, "clearance=0.0")])
+def test_holes_that_cannot_be_are_refused(clearance, message):
+    with pytest.raises(ValueError, match=message):
+        eqrl.make_vec("eqrl/Insertion-v0", 3, clearance=clearance)
 
 
 def test_a_polygon_of_the_users_own_can_be_inserted():
