@@ -161,6 +161,11 @@ class Task(ABC):
         else:
             self.observation_space = TypedBox(self._typed(self.observation))
 
+    @classmethod
+    def fleet(cls, arguments: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
+        """Names and arguments of the members of a fleet, where a task's arguments ask for several models at once."""
+        return None
+
     # ------------------------------------------------------------------ the scene
     @abstractmethod
     def build(self) -> mujoco.MjSpec:
