@@ -20,6 +20,7 @@ from eqrl.symmetry.quaternions import yaw_quaternion
 
 _HEIGHT = 0.15  # of the workspace's centre above the table, m
 _TABLE, _OBJECT, _PAD = 1, 2, 4  # contact bits
+_SUNK = 6e-5  # how deep an object at rest lies in the table, m; at 0 exactly, rounding decides about its contacts
 _SHAPES = {"cube": (0.025, 0.025, 0.025), "bar": (0.02, 0.06, 0.02)}  # half lengths of a box, m; gripped across its x
 
 
@@ -116,7 +117,7 @@ class PickAndPlace(Task):
         body = spec.worldbody.add_body(name="object", pos=[0, 0, self.shape[2]])
         body.add_freejoint(name="object")
         body.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_BOX, size=self.shape, mass=0.1, rgba=[0.24, 0.35, 0.52, 1], condim=4,
+            type=mujoco.mjtGeom.mjGEOM_BOX, size=self.shape, mass=0.05, rgba=[0.24, 0.35, 0.52, 1], condim=4,
             contype=_OBJECT, conaffinity=_TABLE | _PAD, friction=[0.8, 0.005, 0.0001], **stiff,
         )  # fmt: skip
         add_camera(spec, (0.0, -0.8, 0.6), (0.0, 0.0, 0.1), fovy=40)
@@ -136,8 +137,8 @@ class PickAndPlace(Task):
             heading = yaw + np.pi  # the fingers' axis is the gripper's y axis, and they hold the object across its x
         sim.positions.gripper = place - (0.0, 0.0, _HEIGHT)
         sim.positions.gripper_yaw = yaw
-        sim.positions.fingers = self.shape[0] if held else OPENING
-        sim.bodies.object.position = place if held else (0.0, 0.0, rest)
+        sim.positions.fingers = self.shape[0] - 2e-4 if held else OPENING
+        sim.bodies.object.position = place if held else (0.0, 0.0, rest - _SUNK)
         sim.bodies.object.quaternion = yaw_quaternion(heading - np.pi / 2)
 
     def rotate_goal(self, sim: World, g: Element) -> None:

@@ -27,7 +27,7 @@ _AXES = np.eye(3)
 def add_gripper(
     spec: mujoco.MjSpec,
     height: float,
-    gain: float = 40.0,
+    gain: float = 60.0,
     yaw_gain: float = 0.4,
     squeeze: float = 60.0,
     friction: float = 1.0,
@@ -43,7 +43,8 @@ def add_gripper(
         spec: the model; it gets a body ``"gripper"``, the bodies ``FINGERS``, the joint ``"gripper_yaw"``, and servos of
             x, y, z, yaw and the two fingers, in this order.
         height: of its origin at the origin of the slides, m.
-        gain: N a m/s of velocity error of the wrist. The force limit is ``gain`` times the commanded speed; a force
+        gain: N a m/s of velocity error of the wrist, which sinks with what it holds by weight over gain. The force limit
+            is ``gain`` times the commanded speed; a force
             range an axis would break the rotation symmetry.
         yaw_gain: N m a rad/s.
         squeeze: N a m/s of each finger.
