@@ -90,7 +90,7 @@ def register_all() -> None:
     register("eqrl/AntTarget-v0", "eqrl.envs.locomotion.ant_target:AntTarget", max_episode_steps=300)
     register("eqrl/Reach-v0", "eqrl.envs.manipulation.reach:Reach", max_episode_steps=50)
     register("eqrl/Push-v0", "eqrl.envs.manipulation.push:Push", max_episode_steps=100)
-    register("eqrl/PickAndPlace-v0", "eqrl.envs.manipulation.pick_and_place:PickAndPlace", max_episode_steps=50)
+    register("eqrl/PickAndPlace-v0", "eqrl.envs.manipulation.pick_and_place:PickAndPlace", max_episode_steps=30)
     register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
     register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
     for robot in ROBOTS:

@@ -47,13 +47,13 @@ class PickAndPlace(Task):
     `scene_rotation` degrees and the goal alone by `goal_rotation`.
 
     ## Episode end
-    Never terminated; truncated after 50 steps (2 s).
+    Never terminated; truncated after 30 steps (2.4 s).
 
     ## Version history
     * v0: first version.
     """
 
-    frame_skip = 8
+    frame_skip = 16
     main_body = "object"
     entities = (
         EntitySet("effectors", ("effector",)),
@@ -72,7 +72,9 @@ class PickAndPlace(Task):
             Field("fingers", "1x1o", "fingers", role="position", unit="m", description="tips of its fingers"),
             Field("finger_offset", "1x1o", "fingers", horizontal=True, unit="m", description="relative to the gripper"),
             Field("finger_speed", "1x0e", "fingers", unit="m/s", description="at which they open"),
-            Field("object_direction", "1x1o", "objects", description="the object's y axis, a unit vector"),
+            Field(
+                "object_direction", "1x1o", "objects", role="heading", description="the object's y axis, a unit vector"
+            ),
             Field("object_up", "1x1o", "objects", description="its z axis"),
             Field("object_velocity", "1x1o", "objects", unit="m/s", description="its velocity"),
             Field("object_angular_velocity", "1x1e", "objects", unit="rad/s", description="in the world's frame"),
@@ -85,14 +87,12 @@ class PickAndPlace(Task):
     action = (
         Field("velocity", "1x1o", "effectors", unit="0.5 m/s", description="velocity of the gripper"),
         Field("yaw_rate", "1x0o", "effectors", unit="3 rad/s", description="its yaw rate"),
-        Field("grip", "1x0e", "effectors", unit="0.1 m/s", description="speed at which each finger closes"),
+        Field("grip", "1x0e", "effectors", unit="0.2 m/s", description="speed at which each finger closes"),
     )
     variables = (Field("goal", "1x1o", unit="m"),)
     rewards = {
         "goal": '-1 until the goal is reached, then 0 (`"sparse"`); `1 if reached - 5 distance` (`"dense"`)',
-        "approach": (
-            "`-approach_weight` times the gripper's distance to the object's centre (`\"dense\"` only)"
-        ),
+        "approach": ("`-approach_weight` times the gripper's distance to the object's centre (`\"dense\"` only)"),
     }
     metrics = {"distance": "of the object from the goal, m", "effector_distance": "of the gripper from the object, m"}
 
@@ -148,7 +148,7 @@ class PickAndPlace(Task):
     def control(self, world: World, action: Floats) -> None:
         """Velocities of the gripper in units of 0.5 m/s, clipped to a ball of length 1; yaw rate and grip."""
         world.data.ctrl[:] = gripper_command(
-            action, world.positions.gripper, speed=0.5, yaw_speed=3.0, grip_speed=0.1, reach=0.4
+            action, world.positions.gripper, speed=0.5, yaw_speed=3.0, grip_speed=0.2, reach=0.4
         )
 
     def observe(self, world: World) -> dict[str, dict[str, Floats]]:

@@ -1,7 +1,7 @@
 """A gripper with two fingers on a free wrist: slides along x, y, z, a yaw hinge, and fingers on mirrored slides.
 
-All joints are driven by velocity servos with the same gain along every axis, and weights are compensated, so that a turn
-about the vertical, a mirror, and the exchange of the two fingers are exact symmetries.
+All joints are driven by velocity servos with the same gain along every axis, and weights are compensated, so that a
+turn about the vertical, a mirror, and the exchange of the two fingers are exact symmetries.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def add_gripper(
     height: float,
     gain: float = 60.0,
     yaw_gain: float = 0.4,
-    squeeze: float = 60.0,
+    squeeze: float = 30.0,
     friction: float = 1.0,
     **pad: Any,
 ) -> None:
@@ -40,12 +40,11 @@ def add_gripper(
     decides about the contact points, and a turned world would go another way.
 
     Args:
-        spec: the model; it gets a body ``"gripper"``, the bodies ``FINGERS``, the joint ``"gripper_yaw"``, and servos of
-            x, y, z, yaw and the two fingers, in this order.
+        spec: the model; it gets a body ``"gripper"``, the bodies ``FINGERS``, the joint ``"gripper_yaw"``, and servos
+            of x, y, z, yaw and the two fingers, in this order.
         height: of its origin at the origin of the slides, m.
-        gain: N a m/s of velocity error of the wrist, which sinks with what it holds by weight over gain. The force limit
-            is ``gain`` times the commanded speed; a force
-            range an axis would break the rotation symmetry.
+        gain: N a m/s of velocity error of the wrist, which sinks at the weight of what it holds over ``gain``. The
+            force limit is ``gain`` times the commanded speed; a force range an axis would break the rotation symmetry.
         yaw_gain: N m a rad/s.
         squeeze: N a m/s of each finger.
         friction: sliding friction of the pads.

@@ -17,6 +17,7 @@ from eqrl.symmetry import SymmetryError, about_gravity, representation_of
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
+    ("eqrl/PickAndPlace-v0", {"reward_type": "dense", "start": "hand", "shape": "bar"}),
 ]  # fmt: skip
 RUNS = ("eqrl/Run-v0", ONE_ROBOT)
 named = pytest.mark.parametrize(("env_id", "kwargs"), KINDS, ids=lambda v: str(v))
@@ -246,7 +247,7 @@ def test_infos_name_success_every_reward_term_and_distance(env_id):
     assert np.isclose(sum(terms), reward)
 
 
-@pytest.mark.parametrize("env_id", ["eqrl/Reach-v0", "eqrl/Push-v0"])
+@pytest.mark.parametrize("env_id", ["eqrl/Reach-v0", "eqrl/Push-v0", "eqrl/PickAndPlace-v0"])
 @pytest.mark.parametrize("reward_type", ["sparse", "dense"])
 def test_compute_reward_is_vectorised_and_agrees_with_steps(env_id, reward_type):
     env = gymnasium.make(env_id, reward_type=reward_type)
