@@ -18,6 +18,7 @@ KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
     ("eqrl/RopeClosing-v0", {"post_distance": (0.075, 0.1), "reward": "paper"}),
+    ("eqrl/PickAndPlace-v0", {"reward_type": "dense", "start": "hand", "shape": "bar"}),
 ]  # fmt: skip
 # random actions touch nothing there; tests/envs/manipulation steps the shapes in
 # contact; ropes start at the post in KINDS
@@ -257,7 +258,7 @@ def test_infos_name_success_every_reward_term_and_distance(env_id):
     assert np.isclose(sum(terms), reward)
 
 
-@pytest.mark.parametrize("env_id", ["eqrl/Reach-v0", "eqrl/Push-v0"])
+@pytest.mark.parametrize("env_id", ["eqrl/Reach-v0", "eqrl/Push-v0", "eqrl/PickAndPlace-v0"])
 @pytest.mark.parametrize("reward_type", ["sparse", "dense"])
 def test_compute_reward_is_vectorised_and_agrees_with_steps(env_id, reward_type):
     env = gymnasium.make(env_id, reward_type=reward_type)
