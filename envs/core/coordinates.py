@@ -20,7 +20,7 @@ class Body:
         name: of the body, for messages.
         frame: entity set of size 3 whose matrix O_h moves the body's own axes, or None if no element names it.
         reflection: diagonal of the O_h that goes with every mirror of the world, for a body that is its own mirror
-            image and has no frame; None if it is not.
+            image; None if it is not, or if its frame tells. With a frame too, both act; they must commute.
     """
 
     name: str
@@ -33,15 +33,13 @@ class Body:
         Raises:
             ValueError: for a mirror that the body's shape does not allow.
         """
-        if self.frame is not None:
-            frame: Floats = g.matrix(self.frame, 3).numpy()
-            return frame
+        frame = np.broadcast_to(np.eye(3), g.R.shape) if self.frame is None else g.matrix(self.frame, 3).numpy()
         mirrored = (np.linalg.det(g.R.numpy()) < 0)[..., None, None]
-        if self.reflection is None:
-            if mirrored.any():
-                raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
-            return np.broadcast_to(np.eye(3), g.R.shape)
-        return np.where(mirrored, np.diag(self.reflection), np.eye(3))
+        if self.reflection is not None:
+            return np.where(mirrored, frame @ np.diag(self.reflection), frame)
+        if self.frame is None and mirrored.any():
+            raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
+        return frame
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class _Reader:
         self.yaws: list[YawHinge] = []
         self.coordinates: list[Coordinates] = []
         self.slides: dict[str, list[int]] = {}  # body on slides of the world -> its joints along x, y and z
+        self.single: dict[str, int] = {}  # body on a single hinge or slide that is a scalar -> this joint
         self.data = mujoco.MjData(model)
         mujoco.mj_kinematics(model, self.data)
 
@@ -83,8 +84,15 @@ class _Reader:
                 self.yaws.append(YawHinge(self.name(j), self.body(body), qpos, dof, sense, float(m.qpos0[qpos]), rest))
             else:
                 scalars.append(j)
-        self._read_slides()
-        self._read_scalars(scalars)
+        alone = [j for j in scalars if m.body_jntnum[m.jnt_bodyid[j]] == 1]
+        self.single = {m.body(int(m.jnt_bodyid[j])).name: j for j in alone}
+        one_of = {body: name for name, bodies in self.members.items() for body in bodies}
+        for body, joints in self.slides.items():
+            if body not in one_of:
+                self._add_vectors(body, None, [joints])
+        for name, bodies in self.members.items():
+            self._read_members(name, bodies)
+        self._read_scalars([j for j in scalars if m.body(int(m.jnt_bodyid[j])).name not in one_of])
 
     # ------------------------------------------------------------------ bodies
     def body(self, body: int) -> Body:
@@ -142,18 +150,21 @@ class _Reader:
                     " that generator out"
                 )
 
-    # ------------------------------------------------------------------ slides of the world
-    def _read_slides(self) -> None:
-        one_of = {body: name for name, bodies in self.members.items() for body in bodies}
-        for name, joints in self.slides.items():
-            if name not in one_of:
-                self._add_vectors(name, None, [joints])
-        for name, bodies in self.members.items():
-            if missing := [body for body in bodies if body not in self.slides]:
-                raise ValueError(
-                    f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes"
-                )
-            self._add_vectors(name, name, [self.slides[body] for body in bodies])
+    # ------------------------------------------------------------------ slides of the world, members of sets
+    def _read_members(self, name: str, bodies: Sequence[str]) -> None:
+        if all(body in self.single for body in bodies):
+            joints = [self.single[body] for body in bodies]
+            parities = {self._parity(j) for j in joints}
+            if len(parities) > 1:
+                raise ValueError(f"members[{name!r}] are joints of which a mirror reverses some and not others")
+            self.coordinates.append(self._coordinates(Field(name, f"1x0{parities.pop()}", entities=name), joints))
+            return
+        if missing := [body for body in bodies if body not in self.slides]:
+            raise ValueError(
+                f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes, nor does"
+                " every member hang on one hinge"
+            )
+        self._add_vectors(name, name, [self.slides[body] for body in bodies])
 
     def _add_vectors(self, name: str, entities: str | None, bodies: list[list[int]]) -> None:
         m = self.model

@@ -161,4 +161,6 @@ def _joints(what: str, array: Floats, layout: StateLayout, address: str) -> View
     for c in layout.coordinates:
         over = () if c.field.entities is None else (counts[c.field.entities],)
         parts[c.field.name] = (evenly(getattr(c, address)), over if c.field.width == 1 else (*over, c.field.width))
+    for yaw in layout.yaws:
+        parts[yaw.name] = (evenly([getattr(yaw, address)]), ())
     return Views(what, array, parts)

@@ -1,6 +1,8 @@
-"""A free end effector: a sphere on slides, driven by a velocity servo that has the same gain along every axis."""
+"""End effectors and held objects: bodies on slides, driven by velocity servos of the same gain along every axis."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -37,13 +39,43 @@ def add_effector(
     body = spec.worldbody.add_body(name=name, pos=[0, 0, height], gravcomp=1.0)
     sphere = mujoco.mjtGeom.mjGEOM_SPHERE
     body.add_geom(name=name, type=sphere, size=[radius, 0, 0], mass=mass, rgba=[0.93, 0.55, 0.2, 1], **geom)
+    add_slides(spec, body, dims, gain, "" if name == "effector" else f"{name}_")
+
+
+def add_slides(spec: mujoco.MjSpec, body: Any, dims: int, gain: float, prefix: str = "") -> None:
+    """Add slides along x, y (and z), and a velocity servo of the same gain for each.
+
+    Args:
+        spec: the model.
+        body: a body of the world.
+        dims: 2 for slides along x and y, 3 for a free point in space.
+        gain: N of force a m/s of velocity error.
+        prefix: of the names of joints and servos, which are ``x``, ``y`` and ``z``.
+    """
     for i, letter in enumerate("xyz"[:dims]):
-        axis = letter if name == "effector" else f"{name}_{letter}"
+        axis = f"{prefix}{letter}"
         body.add_joint(name=axis, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=_AXES[i])
-        servo = spec.add_actuator(name=axis, target=axis, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        servo.gainprm[0] = gain
-        servo.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        servo.biasprm[2] = -gain
+        _add_servo(spec, axis, gain)
+
+
+def add_yaw(spec: mujoco.MjSpec, body: Any, gain: float, name: str = "yaw") -> None:
+    """Add a hinge about the vertical and its velocity servo.
+
+    Args:
+        spec: the model.
+        body: on slides of the world.
+        gain: N m of torque a rad/s of velocity error.
+        name: of the joint and its servo.
+    """
+    body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=_AXES[2])
+    _add_servo(spec, name, gain)
+
+
+def _add_servo(spec: mujoco.MjSpec, joint: str, gain: float) -> None:
+    servo = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    servo.gainprm[0] = gain
+    servo.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+    servo.biasprm[2] = -gain
 
 
 def velocity_command(action: Floats, position: Floats, speed: float, reach: float) -> Floats:
@@ -55,10 +87,27 @@ def velocity_command(action: Floats, position: Floats, speed: float, reach: floa
         speed: at an action of length 1, m/s.
         reach: radius of the workspace, m.
     """
+    return kept_inside(clipped(action, speed), position, reach)
+
+
+def clipped(action: Floats, speed: float) -> Floats:
+    """Velocities of actions that are clipped to the unit ball, ``(*batch, dims)``, in units of ``speed``."""
     length = np.sqrt((action * action).sum(axis=-1, keepdims=True))
-    velocity = speed * action / np.maximum(length, 1.0)
+    velocity: Floats = speed * action / np.maximum(length, 1.0)
+    return velocity
+
+
+def kept_inside(velocity: Floats, position: Floats, reach: float) -> Floats:
+    """Velocities ``(*batch, dims)`` without what leads further out of a ball of radius ``reach`` m, or a disc."""
     distance = np.sqrt((position * position).sum(axis=-1, keepdims=True))
     outward = position / np.maximum(distance, 1e-9)
     leaving = np.maximum((velocity * outward).sum(axis=-1, keepdims=True), 0.0)
     inside: Floats = velocity - np.where(distance > reach, leaving, 0.0) * outward
     return inside
+
+
+def kept_between(velocity: Floats, height: Floats, low: float, high: float) -> Floats:
+    """Vertical velocities that lead no further below ``low`` m nor above ``high``, same shapes."""
+    upward = np.where(height < low, np.maximum(velocity, 0.0), velocity)
+    kept: Floats = np.where(height > high, np.minimum(upward, 0.0), upward)
+    return kept

@@ -7,7 +7,7 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.envs.registration import ENVIRONMENTS
+from eqrl.envs.registration import ENVIRONMENTS, fleet_members
 from eqrl.runs.config import Config
 
 MEMBERS, MEMBER = "members", "member"
@@ -16,12 +16,17 @@ MEMBERS, MEMBER = "members", "member"
 def fleet(env_id: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Options of each member by its name; empty for a single environment.
 
-    They are those of the table ``members``, or of the set that the id names. ``member`` chooses one of them, which is a
-    single environment.
+    They are those of the table ``members``, of the set that the id names, or those that the task's own arguments ask
+    for, such as a split of shapes. ``member`` chooses one of them, which is a single environment.
+
+    Raises:
+        ValueError: for arguments that name members which do not exist.
     """
     if env_id not in ENVIRONMENTS or options.get(MEMBER) is not None:
         return {}
-    members = ENVIRONMENTS[env_id].members if options.get(MEMBERS) is None else options[MEMBERS]
+    registered = ENVIRONMENTS[env_id]
+    members = registered.members if options.get(MEMBERS) is None else options[MEMBERS]
+    members = fleet_members(registered.task, members, {**registered.kwargs, **options})
     return members if isinstance(members, Mapping) else {}
 
 
