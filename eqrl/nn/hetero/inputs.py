@@ -45,12 +45,12 @@ class NodeTypes:
 
     def __post_init__(self) -> None:
         for part in (self.even, self.odd, self.polar, self.axial, self.positions, self.heights):
-            part += [[] for _ in range(self.size)]  # type: ignore[misc]
+            part += [[] for _ in range(self.size)]
 
     @property
     def counts(self) -> Counts:
         """Channels of one node, without those that its positions give."""
-        return Counts(*(len(part[0]) for part in (self.even, self.odd, self.polar, self.axial)))  # type: ignore[arg-type]
+        return Counts(*(len(part[0]) for part in (self.even, self.odd, self.polar, self.axial)))
 
 
 def node_types(rep: Representation, layout: Layout, algebra: Algebra, *, inputs: bool) -> list[NodeTypes]:

@@ -88,7 +88,10 @@ class Hetero(Backbone):
         assert standard is not None
         self.algebra = Algebra(2 if standard.fixes_gravity else 3, standard.has_mirrors)
         self.graph = choose_graph(in_rep, out_rep, effectors)
-        self.hubs = self.graph.inner if internal == "hub" else ()
+        # a single node that is always there is its own hub
+        alone = {e.name for e in in_rep.entities if e.size == 1 and e.mask is None}
+        self.hubs = tuple(name for name in self.graph.inner if internal == "hub" and name not in alone)
+        self.near = tuple(name for name in self.graph.inner if internal == "neighbours" and name not in alone)
         self.neighbours, self.scales, self.homogeneous = neighbours, tuple(scales), edges == "homogeneous"
         self.width, self.channels = self.hidden[0], channels
         self.inputs = NodeInputs(in_rep, layout(in_rep, standard, self.label), self.algebra, self.scales)
@@ -148,12 +151,13 @@ class Hetero(Backbone):
         graph = self.graph
         self.outer = tuple((name, sender) for name in graph.effectors for sender in graph.senders(name, self.sizes))
         self.from_hubs = tuple((name, hub) for name in graph.effectors for hub in self.hubs)
-        near = () if self.hubs else graph.inner
-        self.match_messages = self._messages(graph.matches, hubs=False)
-        self.inner_messages = self._messages([(name, name) for name in near], hubs=False)
-        self.outer_messages = self._messages((*self.outer, *self.from_hubs), hubs=bool(self.hubs))
+        inner = [(name, name) for name in self.near]
+        known = [sender in self.hubs for _, sender in self.outer] + [False] * len(self.from_hubs)
+        self.match_messages = self._messages(graph.matches)
+        self.inner_messages = self._messages(inner)
+        self.outer_messages = self._messages((*self.outer, *self.from_hubs), known)
         self.match_updates = self._updates(graph.matches, graph.inner)
-        self.inner_updates = self._updates([(name, name) for name in near], near)
+        self.inner_updates = self._updates(inner, self.near)
         self.outer_updates = self._updates((*self.outer, *self.from_hubs), graph.effectors)
 
     def _placed(self, name: str) -> bool:
@@ -165,20 +169,21 @@ class Hetero(Backbone):
             return nn.ModuleList([make()] * count if count else [])
         return nn.ModuleList(make() for _ in range(count))
 
-    def _messages(self, ends: Sequence[tuple[str, str]], *, hubs: bool) -> nn.ModuleList:
-        """Messages between these sets: receiver and sender of each."""
+    def _messages(self, ends: Sequence[tuple[str, str]], hubs: Sequence[bool] | None = None) -> nn.ModuleList:
+        """Messages between these sets, receiver and sender of each, which may know the hub of the senders."""
         n = edge_invariants(self.algebra.plane, self.scales)
         invariants = [n if all(map(self._placed, pair)) else 0 for pair in ends]
+        hubs = [False] * len(ends) if hubs is None else hubs
         if self.homogeneous:
-            invariants = [max(invariants, default=0)] * len(ends)
-        kinds = iter(invariants)
+            invariants, hubs = [max(invariants, default=0)] * len(ends), [any(hubs)] * len(ends)
+        kinds = iter(zip(invariants, hubs, strict=True))
         types = len(ends) if self.homogeneous else 0
-        return self._for_types(
-            len(ends),
-            lambda: Message(
-                self.algebra, self.width, self.channels, next(kinds), self.activation, context=hubs, types=types
-            ),
-        )
+
+        def message() -> Message:
+            number, hub = next(kinds)
+            return Message(self.algebra, self.width, self.channels, number, self.activation, context=hub, types=types)
+
+        return self._for_types(len(ends), message)
 
     def _updates(self, ends: Sequence[tuple[str, str]], receivers: Sequence[str]) -> nn.ModuleList:
         """What these receivers do with their messages; those that receive nothing are left out."""
@@ -242,7 +247,7 @@ class Hetero(Backbone):
             hubs[name] = self.hub_embeddings[k](self.gathers[k](states[name], around[name]), outer)
         received = {}
         for k, message in enumerate(self.inner_messages):
-            name = self.graph.inner[k]
+            name = self.near[k]
             edges = nearest(places[name], self.neighbours, self.scales) if self._placed(name) else None
             if edges is None:  # nothing tells who is near
                 edges = complete(places[name], places[name], self.scales, itself=False)
