@@ -221,12 +221,12 @@ def test_coinciding_points_and_nothing_real(group, options):
 def test_homogeneous_edges_share_their_weights_and_are_told_apart():
     in_rep, out_rep = hands_and_object(O2)
     many, few = shaken(in_rep, out_rep, O2), shaken(in_rep, out_rep, O2, edges="homogeneous")
-    assert len(set(few.outer_messages)) == 1 < len(set(many.outer_messages))
+    assert len(set(few.steps.outer_messages)) == 1 < len(set(many.steps.outer_messages))
     assert sum(p.numel() for p in few.parameters()) < 0.8 * sum(p.numel() for p in many.parameters())
     x = scenes(in_rep)
     before = net_of_types = few(x)
     with torch.no_grad():
-        few.outer_messages[0].types[0] += 1.0
+        few.steps.outer_messages[0].types[0] += 1.0
     assert difference(few(x), before) > 1e-3
     assert net_of_types is before
 

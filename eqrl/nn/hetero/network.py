@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal, Unpack
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqrl.nn.backbone import Backbone, BackboneOptions, largest_standard_subgroup, standard_group
-from eqrl.nn.hetero.edges import Edges, Places, complete, edge_invariants, middle, nearest
 from eqrl.nn.hetero.geometry import Algebra
-from eqrl.nn.hetero.graph import choose_graph
+from eqrl.nn.hetero.graph import Internal, choose_graph
 from eqrl.nn.hetero.inputs import NodeInputs
-from eqrl.nn.hetero.messages import Gather, Message
 from eqrl.nn.hetero.pooling import Pool, Pooling
 from eqrl.nn.hetero.read_outs import ReadOuts
-from eqrl.nn.hetero.state import Counts, Embedding, State, Update, total
+from eqrl.nn.hetero.steps import Settings, Steps
 from eqrl.nn.layout import layout
 from eqrl.nn.tokens import GLOBALS
-from eqrl.nn.transformer.tokens_in_frame import identities
 from eqrl.symmetry import Group, Representation, family
 from eqrl.symmetry.group import TRIVIAL
 
@@ -49,7 +45,7 @@ class Hetero(Backbone):
         out_rep: Representation,
         group: Group | None = None,
         *,
-        internal: Literal["hub", "neighbours"] = "hub",
+        internal: Internal = "hub",
         neighbours: int = 3,
         edges: Literal["heterogeneous", "homogeneous"] = "heterogeneous",
         effectors: Sequence[str] | None = None,
@@ -87,19 +83,14 @@ class Hetero(Backbone):
         standard = standard_group(self.group)
         assert standard is not None
         self.algebra = Algebra(2 if standard.fixes_gravity else 3, standard.has_mirrors)
-        self.graph = choose_graph(in_rep, out_rep, effectors)
-        # a single node that is always there is its own hub
-        alone = {e.name for e in in_rep.entities if e.size == 1 and e.mask is None}
-        self.hubs = tuple(name for name in self.graph.inner if internal == "hub" and name not in alone)
-        self.near = tuple(name for name in self.graph.inner if internal == "neighbours" and name not in alone)
-        self.neighbours, self.scales, self.homogeneous = neighbours, tuple(scales), edges == "homogeneous"
-        self.width, self.channels = self.hidden[0], channels
-        self.inputs = NodeInputs(in_rep, layout(in_rep, standard, self.label), self.algebra, self.scales)
-        self.sizes = {name: types.size for name, types in self.inputs.sets.items()}
-        self._build_embeddings()
-        self._build_messages()
-        out_layout = layout(out_rep, standard, self.label)
-        sizes = (self.width, channels)
+        self.graph = choose_graph(in_rep, out_rep, effectors, internal)
+        self.inputs = NodeInputs(in_rep, layout(in_rep, standard, self.label), self.algebra, scales)
+        width = self.hidden[0]
+        settings = Settings(
+            self.algebra, width, channels, self.activation, tuple(scales), neighbours, edges == "homogeneous"
+        )
+        self.steps = Steps(self.graph, in_rep, self.inputs.counts, settings)
+        out_layout, sizes = layout(out_rep, standard, self.label), (width, channels)
         self.read_outs = ReadOuts(out_rep, out_layout, self.algebra, self.graph.sets, *sizes, self.output_gain)
         self.pool: Pool | None = None
         if self.read_outs.pooled:
@@ -125,74 +116,6 @@ class Hetero(Backbone):
                 f"scales={tuple(scales)} must be positive lengths in ascending order, such as (0.005, 0.05)"
             )
 
-    def _build_embeddings(self) -> None:
-        outer, width = self.inputs.counts[GLOBALS], self.width
-        around = edge_invariants(self.algebra.plane, self.scales)
-        self.embeddings = nn.ModuleList()
-        for k, name in enumerate(self.graph.sets):
-            codes = identities(self.in_rep.entity_set(name))
-            self.register_optional(f"codes_{k}", codes)
-            counts = self.inputs.counts[name]
-            if name in self.hubs and self._placed(name):  # where they are around the hub
-                counts = counts._replace(even=counts.even + around, polar=counts.polar + 1)
-            number = 0 if codes is None else int(codes.max()) + 1
-            self.embeddings.append(
-                Embedding(self.algebra, counts, outer, width, self.channels, self.activation, codes=number)
-            )
-        vectors = [int(there) * self.channels for there in (self.algebra.mirrors, True, self.algebra.axial)]
-        gathered = Counts(width, *vectors)
-        self.gathers = self._for_types(len(self.hubs), lambda: Gather(self.algebra, width, self.channels))
-        self.hub_embeddings = self._for_types(
-            len(self.hubs),
-            lambda: Embedding(self.algebra, gathered, outer, width, self.channels, self.activation, clip=True),
-        )
-
-    def _build_messages(self) -> None:
-        graph = self.graph
-        self.outer = tuple((name, sender) for name in graph.effectors for sender in graph.senders(name, self.sizes))
-        self.from_hubs = tuple((name, hub) for name in graph.effectors for hub in self.hubs)
-        inner = [(name, name) for name in self.near]
-        known = [sender in self.hubs for _, sender in self.outer] + [False] * len(self.from_hubs)
-        self.match_messages = self._messages(graph.matches)
-        self.inner_messages = self._messages(inner)
-        self.outer_messages = self._messages((*self.outer, *self.from_hubs), known)
-        self.match_updates = self._updates(graph.matches, graph.inner)
-        self.inner_updates = self._updates(inner, self.near)
-        self.outer_updates = self._updates((*self.outer, *self.from_hubs), graph.effectors)
-
-    def _placed(self, name: str) -> bool:
-        return bool(self.inputs.sets[name].positions[0])
-
-    def _for_types(self, count: int, make: Callable[[], nn.Module]) -> nn.ModuleList:
-        """Modules for each of several types, or one module for all of them if the graph is homogeneous."""
-        if self.homogeneous:
-            return nn.ModuleList([make()] * count if count else [])
-        return nn.ModuleList(make() for _ in range(count))
-
-    def _messages(self, ends: Sequence[tuple[str, str]], hubs: Sequence[bool] | None = None) -> nn.ModuleList:
-        """Messages between these sets, receiver and sender of each, which may know the hub of the senders."""
-        n = edge_invariants(self.algebra.plane, self.scales)
-        invariants = [n if all(map(self._placed, pair)) else 0 for pair in ends]
-        hubs = [False] * len(ends) if hubs is None else hubs
-        if self.homogeneous:
-            invariants, hubs = [max(invariants, default=0)] * len(ends), [any(hubs)] * len(ends)
-        kinds = iter(zip(invariants, hubs, strict=True))
-        types = len(ends) if self.homogeneous else 0
-
-        def message() -> Message:
-            number, hub = next(kinds)
-            return Message(self.algebra, self.width, self.channels, number, self.activation, context=hub, types=types)
-
-        return self._for_types(len(ends), message)
-
-    def _updates(self, ends: Sequence[tuple[str, str]], receivers: Sequence[str]) -> nn.ModuleList:
-        """What these receivers do with their messages; those that receive nothing are left out."""
-        received = [n for name in receivers if (n := sum(receiver == name for receiver, _ in ends))]
-        counts = iter([1] * len(received) if self.homogeneous else received)
-        return self._for_types(
-            len(received), lambda: Update(self.algebra, self.width, self.channels, next(counts), self.activation)
-        )
-
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
         """The largest of SO2, O2, SO3 and O3 within the input's group up to exchange."""
@@ -212,85 +135,13 @@ class Hetero(Backbone):
     def compute(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
         inputs = self.inputs(x)
-        outer = inputs[GLOBALS].values
-        places = {name: inputs[name].places for name in self.graph.sets}
-        around = {name: complete(middle(places[name]), places[name], self.scales) for name in self.hubs}
-        states = {}
-        for k, name in enumerate(self.graph.sets):
-            values = inputs[name].values
-            if name in around:
-                values = _with_edges(values, around[name])
-            states[name] = self.embeddings[k](values, outer, getattr(self, f"codes_{k}"))
-        self._match(states, places)
-        hubs = self._step_inside(states, places, around, outer)
-        self._step_outside(states, places, hubs)
-        if self.pool is not None:
-            states[GLOBALS] = self.pool(self._pooled(states, places, hubs))
+        states, hubs = self.steps(inputs)
+        if (pool := self.pool) is not None:
+            sets = []
+            for name in self.graph.sets:
+                # a hub is a mean over its nodes already
+                through_hub = pool.pooling == "mean" and name in hubs and name not in self.graph.effectors
+                sets.append((hubs[name], None) if through_hub else (states[name], inputs[name].places.real))
+            states[GLOBALS] = pool(sets)
         y: Tensor = self.read_outs(states)
         return y
-
-    def _match(self, states: dict[str, State], places: Mapping[str, Places]) -> None:
-        """Messages between different objects, before those within each."""
-        received: dict[str, list[State]] = {}
-        for k, (receiver, sender) in enumerate(self.graph.matches):
-            edges = complete(places[receiver], places[sender], self.scales)
-            message = self.match_messages[k](states[receiver], states[sender], edges, kind=k)
-            received.setdefault(receiver, []).append(message)
-        self._update(self.match_updates, states, received)
-
-    def _step_inside(
-        self, states: dict[str, State], places: Mapping[str, Places], around: Mapping[str, Edges], outer: State
-    ) -> dict[str, State]:
-        """Messages within each object; returns the states of the hubs."""
-        hubs = {}
-        for k, name in enumerate(self.hubs):
-            hubs[name] = self.hub_embeddings[k](self.gathers[k](states[name], around[name]), outer)
-        received = {}
-        for k, message in enumerate(self.inner_messages):
-            name = self.near[k]
-            edges = nearest(places[name], self.neighbours, self.scales) if self._placed(name) else None
-            if edges is None:  # nothing tells who is near
-                edges = complete(places[name], places[name], self.scales, itself=False)
-            received[name] = [message(states[name], states[name], edges, kind=k)]
-        self._update(self.inner_updates, states, received)
-        return hubs
-
-    def _step_outside(self, states: dict[str, State], places: Mapping[str, Places], hubs: Mapping[str, State]) -> None:
-        """Messages of all objects and their hubs to the effectors, and among these."""
-        received: dict[str, list[State]] = {}
-        for k, (receiver, sender) in enumerate(self.outer):
-            edges = complete(places[receiver], places[sender], self.scales, itself=receiver != sender)
-            message = self.outer_messages[k](states[receiver], states[sender], edges, hubs.get(sender), k)
-            received.setdefault(receiver, []).append(message)
-        for k, (receiver, hub) in enumerate(self.from_hubs, start=len(self.outer)):
-            edges = complete(places[receiver], middle(places[hub]), self.scales)
-            message = self.outer_messages[k](states[receiver], hubs[hub], edges, None, k)
-            received.setdefault(receiver, []).append(message)
-        self._update(self.outer_updates, states, received)
-
-    def _update(self, updates: nn.ModuleList, states: dict[str, State], received: Mapping[str, list[State]]) -> None:
-        new = {}
-        for update, name in zip(updates, (name for name in self.graph.sets if name in received), strict=True):
-            messages = received[name]
-            new[name] = update(states[name], [total(messages)] if self.homogeneous else messages)
-        states.update(new)
-
-    def _pooled(
-        self, states: Mapping[str, State], places: Mapping[str, Places], hubs: Mapping[str, State]
-    ) -> list[tuple[State, Tensor | None]]:
-        """What is pooled: hubs, which are means over their nodes, and the nodes of all other sets."""
-        through_hub = self.pool is not None and self.pool.pooling == "mean"
-        return [
-            (hubs[name], None)
-            if through_hub and name in hubs and name not in self.graph.effectors
-            else (states[name], places[name].real)
-            for name in self.graph.sets
-        ]
-
-
-def _with_edges(values: State, edges: Edges) -> State:
-    """Inputs of nodes together with where they are around a hub."""
-    if edges.direction is None or edges.invariants is None:
-        return values
-    even = torch.cat([values.even, edges.invariants[:, 0]])
-    return values._replace(even=even, polar=torch.cat([values.polar, edges.direction[None, :, 0]]))

@@ -61,7 +61,7 @@ class ReadOut(nn.Module):
         count = self.outputs.polar + self.outputs.axial
         even, coefficients, odd = (state.even[:0],) * 3
         if self.even is not None:
-            even, coefficients = self.even(state.even).split(self.even_parts)
+            even, coefficients = torch.split(self.even(state.even), self.even_parts)
         coefficients = coefficients.reshape(count, self.even_parts[1] // max(count, 1), *rest)
         if self.odd is not None and self.gate is not None and state.odd is not None:
             odd, more = self.odd(state.odd * self.gate(state.even).sigmoid()).split(self.odd_parts)
