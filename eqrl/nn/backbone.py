@@ -108,6 +108,11 @@ class Backbone(ExactModule):
         return in_rep.group.world_part()
 
     @classmethod
+    def default_group_with(cls, in_rep: Representation, options: Mapping[str, Any]) -> Group:
+        """``default_group`` with these options, where one of them makes a difference."""
+        return cls.default_group(in_rep)
+
+    @classmethod
     def check_group(cls, group: Group) -> None:
         """Refuse a group that the backbone cannot honour.
 

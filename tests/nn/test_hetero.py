@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from hetero_cases import hands_and_object, moved, polygon, scenes, shaken, turned
-from nn_cases import error
+from nn_cases import C6, D4, error
 
 from eqrl.nn import build
 from eqrl.symmetry import (
@@ -58,6 +58,12 @@ def test_rotations_mirrors_translations_and_exchange(group, options):
         h = random_exchange(in_rep, len(x), rng=1)
         assert difference(net(in_rep.transform(x, h)), out_rep.transform(y, h)) < 1e-12
         assert difference(net(moved(in_rep, x, torch.tensor([3.0, -2.0, 1.0]))), y) < 1e-11
+
+
+def test_finite_rotations_are_honoured_with_all_others():
+    net = shaken(*hands_and_object(SO2), C6)
+    assert net.group == C6
+    assert error(net, SO2) < 1e-10
 
 
 @pytest.mark.parametrize(("group", "broken"), [(SO2, O2), (O2, SO3), (SO3, O3)], ids=str)
@@ -249,7 +255,13 @@ def test_homogeneous_edges_share_their_weights_and_are_told_apart():
             r"names \['hands'\], but the entity sets of the input are \['points', 'effectors'\]",
         ),
         ({"effectors": ()}, "names nothing"),
-        ({"group": TRIVIAL}, "honours SO2, O2, SO3 and O3 and cannot honour group 1"),
+        ({"group": TRIVIAL}, "'hetero' cannot do without a group"),
+        ({"group": D4}, "honours SO2, O2, SO3 and O3 and cannot honour group D4"),
+        ({"orientations": 2}, "orientations=2 are too few"),
+        (
+            {"orientations": 16, "group": SO2},
+            "orientations=16 commutes with C16 exactly and cannot honour group SO2",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )

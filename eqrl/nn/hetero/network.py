@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Unpack
 
 from torch import Tensor
 
@@ -11,13 +11,13 @@ from eqrl.nn.backbone import Backbone, BackboneOptions, largest_standard_subgrou
 from eqrl.nn.hetero.geometry import Algebra
 from eqrl.nn.hetero.graph import Internal, choose_graph
 from eqrl.nn.hetero.inputs import NodeInputs
+from eqrl.nn.hetero.orientations import OrientationSteps, exact_group
 from eqrl.nn.hetero.pooling import Pool, Pooling
 from eqrl.nn.hetero.read_outs import ReadOuts
 from eqrl.nn.hetero.steps import Settings, Steps
 from eqrl.nn.layout import layout
 from eqrl.nn.tokens import GLOBALS
-from eqrl.symmetry import Group, Representation, family
-from eqrl.symmetry.group import TRIVIAL
+from eqrl.symmetry import O2, O3, SO2, SO3, TRIVIAL, Group, Representation, family
 
 
 class Hetero(Backbone):
@@ -52,6 +52,7 @@ class Hetero(Backbone):
         pooling: Pooling = "mean",
         channels: int = 4,
         scales: Sequence[float] = (0.005, 0.05),
+        orientations: int | None = None,
         **common: Unpack[BackboneOptions],
     ) -> None:
         """Build embeddings, messages and read-outs.
@@ -71,6 +72,9 @@ class Hetero(Backbone):
             channels: number of vectors of each kind of a node.
             scales: lengths in units of the positions, ascending, at which differences are resolved. Without a small
                 one, errors of millimetres drown in distances of decimetres.
+            orientations: number of orientations of the published features, which are equivariant up to an error alone;
+                None for scalars and vectors, which are exact. The network then says that it commutes with the rotations
+                of the grid: ``C16`` for 16 orientations in the plane, nothing in space.
             common: see :class:`~eqrl.nn.backbone.BackboneOptions`; ``hidden`` holds the number of invariants in both
                 steps, all equal.
 
@@ -78,10 +82,13 @@ class Hetero(Backbone):
             ValueError: for inputs without entity sets, for irreps with ``l >= 2``, for other groups, and for unknown
                 or impossible options.
         """
+        if orientations is not None:
+            standard, group = _on_grid(in_rep, group, orientations)
+            internal = "neighbours"
         super().__init__(in_rep, out_rep, group, **common)
         self._check(internal, neighbours, edges, pooling, channels, scales)
-        standard = standard_group(self.group)
-        assert standard is not None
+        if orientations is None:
+            standard = _smallest(self.group)
         self.algebra = Algebra(2 if standard.fixes_gravity else 3, standard.has_mirrors)
         self.graph = choose_graph(in_rep, out_rep, effectors, internal)
         self.inputs = NodeInputs(in_rep, layout(in_rep, standard, self.label), self.algebra, scales)
@@ -89,7 +96,12 @@ class Hetero(Backbone):
         settings = Settings(
             self.algebra, width, channels, self.activation, tuple(scales), neighbours, edges == "homogeneous"
         )
-        self.steps = Steps(self.graph, in_rep, self.inputs.counts, settings)
+        counts = self.inputs.counts
+        self.steps: Steps | OrientationSteps
+        if orientations is None:
+            self.steps = Steps(self.graph, in_rep, counts, settings)
+        else:
+            self.steps = OrientationSteps(self.graph, in_rep, counts, settings, orientations)
         out_layout, sizes = layout(out_rep, standard, self.label), (width, channels)
         self.read_outs = ReadOuts(out_rep, out_layout, self.algebra, self.graph.sets, *sizes, self.output_gain)
         self.pool: Pool | None = None
@@ -123,14 +135,20 @@ class Hetero(Backbone):
 
     @classmethod
     def check_group(cls, group: Group) -> None:
-        """Refuse groups other than SO2, O2, SO3 and O3."""
-        standard = standard_group(group)
-        if standard is None or standard == TRIVIAL:
+        """Refuse groups that are neither SO3 nor O3 nor a subgroup of O2."""
+        if not group.is_subgroup_of(O2) and standard_group(group) is None:
             raise ValueError(
                 f"backbone 'hetero' honours SO2, O2, SO3 and O3 and cannot honour group {group}; leave group=None for"
                 " the largest of these within the environment's group, or take 'frame', which averages over any finite"
-                " part, or 'transformer', which needs no group"
+                " part"
             )
+
+    @classmethod
+    def default_group_with(cls, in_rep: Representation, options: Mapping[str, Any]) -> Group:
+        """With orientations, the rotations of their grid."""
+        if (count := options.get("orientations")) is not None:
+            return _on_grid(in_rep, None, count)[1]
+        return cls.default_group(in_rep)
 
     def compute(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
@@ -145,3 +163,31 @@ class Hetero(Backbone):
             states[GLOBALS] = pool(sets)
         y: Tensor = self.read_outs(states)
         return y
+
+
+def _smallest(group: Group) -> Group:
+    """The smallest group that the network can be exact for and that contains the given one."""
+    if group == TRIVIAL:
+        raise ValueError(
+            "backbone 'hetero' cannot do without a group, and group 1 has no symmetry to keep; leave group=None, or"
+            " take 'transformer' or 'mlp'"
+        )
+    return next(known for known in (SO2, O2, SO3, O3) if group.is_subgroup_of(known))
+
+
+def _on_grid(in_rep: Representation, group: Group | None, count: int) -> tuple[Group, Group]:
+    """The rotations that orientations approximate, and those that they honour exactly.
+
+    Raises:
+        ValueError: for too few orientations, and for a group that they do not honour.
+    """
+    rotations = SO2 if Hetero.default_group(in_rep).fixes_gravity else SO3
+    if count < 4:
+        raise ValueError(f"orientations={count} are too few to tell directions apart; give at least 4, such as 16")
+    exact = exact_group(2 if rotations == SO2 else 3, count)
+    if group is not None and not group.is_subgroup_of(exact):
+        raise ValueError(
+            f"backbone 'hetero' with orientations={count} commutes with {exact} exactly and cannot honour group"
+            f" {group}; leave out group, or leave out orientations for features that are exact"
+        )
+    return rotations, exact if group is None else group
