@@ -84,7 +84,9 @@ class Networks:
     @property
     def takes_positions(self) -> bool:
         """Whether one of the networks takes differences of positions itself."""
-        return any(name in BACKBONES and BACKBONES[name].takes_positions for name in (self.network, self.critic_network))
+        return any(
+            name in BACKBONES and BACKBONES[name].takes_positions for name in (self.network, self.critic_network)
+        )
 
     @property
     def observation_and_action(self) -> Representation:

@@ -17,7 +17,7 @@ from eqrl.symmetry import representation_of
 from eqrl.symmetry.errors import SymmetryError
 
 ENVS = [PointMass, Walker, Reach]
-NETWORKS = ["frame", "regular", "vector", "steerable", "transformer", "heading", "goal", "transformer", "set", "mlp", "hetero"]
+NETWORKS = ["frame", "regular", "vector", "steerable", "heading", "goal", "transformer", "set", "hetero", "mlp"]
 
 
 def make(env=PointMass, network="frame", algorithm=PPO, **policy_kwargs):

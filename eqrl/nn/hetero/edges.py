@@ -18,9 +18,9 @@ class Places(NamedTuple):
     """Where the n nodes of a set are, and which of them are real.
 
     Attributes:
-        position: ``(B, n, space)``, horizontal in the plane; None where the set has no positions.
-        height: ``(B, n, 1)`` in the plane, where it is an invariant; else None.
-        real: 1 for real nodes and 0 for padding, ``(B, n)``; None where all are real.
+        position: ``(space, n, B)``, horizontal in the plane; None where the set has no positions.
+        height: ``(1, n, B)`` in the plane, where it is an invariant; else None.
+        real: 1 for real nodes and 0 for padding, ``(n, B)``; None where all are real.
     """
 
     position: Tensor | None
@@ -32,12 +32,11 @@ class Edges(NamedTuple):
     """Edges from senders to each receiver, complete or to its neighbours.
 
     Attributes:
-        direction: of the sender from the receiver, ``(B, receivers, senders, space)``: in units of the larger scale
+        direction: of the sender from the receiver, ``(space, receivers, senders, B)``: in units of the largest scale
             where it is short, of length below one where it is long. None where one end has no position.
-        invariants: distance and difference of heights, ``(B, receivers, senders, n)``; None likewise.
-        weight: of each sender's message, ``(B, receivers, senders)``; None if all count alike.
-        neighbours: rows of the senders in a table of all ``B * n`` of them, ``(B * receivers * senders,)``; None if
-            every node sends to every receiver.
+        invariants: distance and difference of heights, ``(n, receivers, senders, B)``; None likewise.
+        weight: of each sender's message, ``(receivers or 1, senders, B or 1)``; None if all count alike.
+        neighbours: numbers of the senders, ``(receivers, senders, B)``; None if every node sends to every receiver.
     """
 
     direction: Tensor | None
@@ -45,20 +44,15 @@ class Edges(NamedTuple):
     weight: Tensor | None
     neighbours: Tensor | None = None
 
-    def of_senders(self, x: Tensor, receivers: int) -> Tensor:
-        """Features ``(B, n, ...)`` of senders, as ``(B, receivers or 1, senders, ...)``."""
-        if self.neighbours is None:
-            return x.unsqueeze(1)
-        batch = x.shape[0]
-        rows = x.flatten(0, 1).index_select(0, self.neighbours)
-        return rows.view(batch, receivers, -1, *x.shape[2:])
+    def of_senders(self, x: Tensor) -> Tensor:
+        """Features ``(..., n, B)`` of senders, as ``(..., receivers, senders, B)``, or with 1 in place of receivers."""
+        return x.unsqueeze(-3) if self.neighbours is None else _chosen(x, self.neighbours)
 
     def mean(self, x: Tensor) -> Tensor:
-        """Weighted sum of messages ``(B, receivers, senders, ...)`` over the senders."""
+        """Weighted sum of messages ``(..., receivers, senders, B)`` over the senders."""
         if self.weight is None:
-            return x.squeeze(2) if x.shape[2] == 1 else x.mean(2)
-        weight = self.weight.view(*self.weight.shape, *[1] * (x.dim() - 3))
-        return (x * weight).sum(2)
+            return x.squeeze(-2) if x.shape[-2] == 1 else x.mean(-2)
+        return (x * self.weight).sum(-2)
 
 
 def edge_invariants(plane: bool, scales: Sequence[float]) -> int:
@@ -75,9 +69,14 @@ def complete(receivers: Places, senders: Places, scales: Sequence[float], *, its
         scales: lengths at which distances are resolved, in ascending order.
         itself: whether a node sends to itself; False for edges within a set.
     """
-    direction, invariants = _relative(receivers, senders, scales)
-    weight = _shares(senders, receivers, itself)
-    return Edges(direction, invariants, weight)
+    weight = _shares(senders, itself)
+    if receivers.position is None or senders.position is None:
+        return Edges(None, None, weight)
+    apart = senders.position.unsqueeze(1) - receivers.position.unsqueeze(2)
+    heights = None
+    if receivers.height is not None and senders.height is not None:
+        heights = senders.height.unsqueeze(1) - receivers.height.unsqueeze(2)
+    return Edges(*_measured(apart, heights, scales), weight)
 
 
 def nearest(places: Places, count: int, scales: Sequence[float]) -> Edges:
@@ -93,86 +92,66 @@ def nearest(places: Places, count: int, scales: Sequence[float]) -> Edges:
         scales: as for :func:`complete`.
     """
     assert places.position is not None
-    batch, n = places.position.shape[:2]
+    spots = places.position if places.height is None else torch.cat([places.position, places.height])
+    n = spots.shape[1]
     with torch.no_grad():
-        apart = places.position[:, None] - places.position[:, :, None]
-        square = apart.square().sum(-1)
-        if places.height is not None:
-            square = square + (places.height[:, None] - places.height[:, :, None]).square().sum(-1)
-        never = torch.eye(n, dtype=torch.bool, device=square.device)
+        square = (spots.unsqueeze(1) - spots.unsqueeze(2)).square().sum(0)
+        never = torch.eye(n, dtype=torch.bool, device=square.device).unsqueeze(2)
         if places.real is not None:
-            never = never | (places.real < 0.5)[:, None]
+            never = never | (places.real < 0.5)
         square = torch.where(never, _FAR, square)
-        chosen = square.topk(min(count + 1, n), dim=2, largest=False, sorted=True).indices
-    members = chosen[:, :, :count]
-    rows = (members + n * torch.arange(batch, device=members.device)[:, None, None]).flatten()
-
-    def at(x: Tensor, rows: Tensor) -> Tensor:
-        return x.flatten(0, 1).index_select(0, rows).view(batch, n, -1, x.shape[2])
-
-    apart = at(places.position, rows) - places.position[:, :, None]
-    heights = None if places.height is None else at(places.height, rows) - places.height[:, :, None]
-    direction, invariants = _measured(apart, heights, scales)
-    # distances again, with gradients, because the weights depend on them
-    distance = length(apart if heights is None else torch.cat([apart, heights], dim=-1))[..., 0]
-    there = square.gather(2, members) < 0.5 * _FAR
-    weight = there.to(distance)
-    if chosen.shape[2] > count:
-        last = (chosen[:, :, count:] + n * torch.arange(batch, device=members.device)[:, None, None]).flatten()
-        gap = at(places.position, last) - places.position[:, :, None]
-        if places.height is not None:
-            gap = torch.cat([gap, at(places.height, last) - places.height[:, :, None]], dim=-1)
-        beyond = square.gather(2, chosen[:, :, count:]) < 0.5 * _FAR
-        ratio = (distance + _NEAREST) / (length(gap)[..., 0] + _NEAREST)
-        weight = torch.where(beyond, weight * (1.0 - ratio), weight)
-    weight = weight / (1.0 + weight.sum(2, keepdim=True))
-    return Edges(direction, invariants, weight, rows)
+        chosen = square.topk(min(count + 1, n), dim=1, largest=False, sorted=True).indices
+        there = square.gather(1, chosen) < 0.5 * _FAR
+    apart = _chosen(spots, chosen) - spots.unsqueeze(2)
+    distance = length(apart)[0]
+    weight = there[:, :count].to(distance)
+    if chosen.shape[1] > count:
+        ratio = (distance[:, :count] + _NEAREST) / (distance[:, count:] + _NEAREST)
+        weight = torch.where(there[:, count:], weight * (1.0 - ratio), weight)
+    weight = weight / (1.0 + weight.sum(1, keepdim=True))
+    apart = apart[:, :, :count]
+    heights = None if places.height is None else apart[-1:]
+    direction, invariants = _measured(apart if heights is None else apart[:-1], heights, scales)
+    return Edges(direction, invariants, weight, chosen[:, :count])
 
 
-def reversed_edges(edges: Edges, senders: Places, receivers: Places, plane: bool) -> Edges:
-    """The edges of :func:`complete` in the other direction, between other senders and receivers."""
-    direction = None if edges.direction is None else -edges.direction.transpose(1, 2)
-    invariants = edges.invariants
-    if invariants is not None:
-        invariants = invariants.transpose(1, 2)
-        if plane:  # the second half are differences of heights
-            distances, heights = invariants.chunk(2, dim=-1)
-            invariants = torch.cat([distances, -heights], dim=-1)
-    return Edges(direction, invariants, _shares(senders, receivers, itself=True))
+def middle(places: Places) -> Places:
+    """The centre of the real nodes, as one node."""
+    share = None if places.real is None else places.real / places.real.sum(0, keepdim=True).clamp_min(1.0)
+
+    def mean(x: Tensor | None) -> Tensor | None:
+        if x is None:
+            return None
+        return x.mean(1, keepdim=True) if share is None else (x * share).sum(1, keepdim=True)
+
+    return Places(mean(places.position), mean(places.height), None)
 
 
-def _relative(receivers: Places, senders: Places, scales: Sequence[float]) -> tuple[Tensor | None, Tensor | None]:
-    if receivers.position is None or senders.position is None:
-        return None, None
-    apart = senders.position[:, None] - receivers.position[:, :, None]
-    heights = None
-    if receivers.height is not None and senders.height is not None:
-        heights = senders.height[:, None] - receivers.height[:, :, None]
-    return _measured(apart, heights, scales)
+def _chosen(x: Tensor, neighbours: Tensor) -> Tensor:
+    """Features ``(..., n, B)`` of the nodes with these numbers, ``(..., receivers, senders, B)``."""
+    index = neighbours.flatten(0, 1).expand(*x.shape[:-2], -1, -1)
+    return x.gather(-2, index).view(*x.shape[:-2], *neighbours.shape)
 
 
 def _measured(apart: Tensor, heights: Tensor | None, scales: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Bounded directions, and distances and heights, beside bounded ones that resolve small ones."""
     distance = length(apart)
-    values = [soft_clip_numbers(distance), *(bounded_numbers(distance, scale) for scale in scales)]
-    if heights is not None:
-        values += [soft_clip_numbers(heights), *(bounded_numbers(heights, scale) for scale in scales)]
+    lengths = distance if heights is None else torch.cat([distance, heights])
+    values = [soft_clip_numbers(lengths), *(bounded_numbers(lengths, scale) for scale in scales)]
     direction = apart * (distance.square() + scales[-1] ** 2).rsqrt()
-    return direction, torch.cat(values, dim=-1)
+    return direction, torch.cat(values)
 
 
-def _shares(senders: Places, receivers: Places, itself: bool) -> Tensor | None:
-    """Weight of each sender's message, ``(B, receivers, senders)``; None where all senders count alike."""
+def _shares(senders: Places, itself: bool) -> Tensor | None:
+    """Weight of each sender's message, ``(receivers or 1, senders, B or 1)``; None where all senders count alike."""
     if senders.real is None and itself:
         return None
-    if senders.real is None:
-        anchor = receivers.position
-        assert anchor is not None
-        n = anchor.shape[1]
-        others = 1.0 - torch.eye(n, dtype=anchor.dtype, device=anchor.device)
-        return (others / max(n - 1, 1)).expand(anchor.shape[0], n, n)
-    real = senders.real[:, None]
-    if not itself:
-        n = real.shape[2]
-        real = real * (1.0 - torch.eye(n, dtype=real.dtype, device=real.device))
-    return real / real.sum(2, keepdim=True).clamp_min(1.0)
+    if itself:
+        assert senders.real is not None
+        real = senders.real.unsqueeze(0)
+    else:
+        like = senders.real if senders.real is not None else senders.position
+        assert like is not None
+        real = 1.0 - torch.eye(like.shape[-2], dtype=like.dtype, device=like.device).unsqueeze(2)
+        real = real if senders.real is None else real * senders.real
+    return real / real.sum(1, keepdim=True).clamp_min(1.0)

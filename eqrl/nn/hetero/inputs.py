@@ -126,25 +126,23 @@ class NodeInputs(ExactModule):
         index: list[int] = []
         self.shapes: list[tuple[int, ...]] = []
         for types in self.sets.values():
-            n, parts = types.size, types.counts
-            vectors = zip((types.polar, types.axial, types.positions), (*parts[2:], len(types.positions[0])), strict=True)
-            scalars = zip((types.even, types.odd, types.heights), (*parts[:2], len(types.heights[0])), strict=True)
-            for rows, count in scalars:
-                index += [i for row in rows for i in row]
-                self.shapes.append((n, count))
-            for table, count in vectors:
-                # components before channels
-                index += [where[axis] for row in table for axis in range(algebra.space) for where in row]
-                self.shapes.append((n, algebra.space, count))
+            for numbers in (types.even, types.odd, types.heights):
+                channels = list(zip(*numbers, strict=True))
+                index += [i for channel in channels for i in channel]
+                self.shapes.append((len(channels), types.size))
+            for vectors in (types.polar, types.axial, types.positions):
+                columns = list(zip(*vectors, strict=True))
+                index += [where[axis] for column in columns for axis in range(algebra.space) for where in column]
+                self.shapes.append((len(columns), algebra.space, types.size))
             index += types.mask
             self.shapes.append((len(types.mask),))
         where = torch.tensor(index, dtype=torch.int64)
         signs = layout.sign_of(where.clamp_min(0))
         # -1 reads a zero that is appended behind the last coordinate: the height of what is horizontal
         self.register_constant("gather", torch.where(where < 0, rep.dim, where))
-        self.register_optional("signs", None if bool((signs == 1).all()) else signs)
+        self.register_optional("signs", None if bool((signs == 1).all()) else signs[:, None])
         self.padded = bool((where < 0).any())
-        self.sizes = [int(torch.Size(shape).numel()) for shape in self.shapes]
+        self.sizes = [torch.Size(shape).numel() for shape in self.shapes]
 
     def _counts(self, types: NodeTypes) -> Counts:
         even, odd, polar, axial = types.counts
@@ -155,37 +153,27 @@ class NodeInputs(ExactModule):
         """Inputs of each set from vectors ``(B, dim)`` with zeros in padded slots."""
         if self.padded:
             x = torch.cat([x, x.new_zeros(x.shape[0], 1)], dim=1)
-        rows = x.index_select(1, self.gather)
+        rows = x.index_select(1, self.gather).mT.contiguous()
         if self.signs is not None:
             rows = rows * self.signs
-        pieces = iter(
-            piece.view(x.shape[0], *shape)
-            for piece, shape in zip(rows.split(self.sizes, dim=1), self.shapes, strict=True)
-        )
-        result = {}
-        for name in self.sets:
-            even, odd, heights, polar, axial, positions, mask = (next(pieces) for _ in range(7))
-            result[name] = self._inputs(even, odd, heights, polar, axial, positions, mask)
-        return result
+        parts = torch.split(rows, self.sizes)
+        pieces = iter(part.view(*shape, x.shape[0]) for part, shape in zip(parts, self.shapes, strict=True))
+        return {name: self._inputs(*(next(pieces) for _ in range(7))) for name in self.sets}
 
     def _inputs(
         self, even: Tensor, odd: Tensor, heights: Tensor, polar: Tensor, axial: Tensor, positions: Tensor, mask: Tensor
     ) -> Inputs:
         even, polar = soft_clip_numbers(even), soft_clip(polar)
-        placed = positions.shape[3] > 0
-        if positions.shape[3] > 1:
-            apart = positions[..., 1:] - positions[..., :1]
-            polar = torch.cat([polar, soft_clip(apart), *(bounded(apart, s) for s in self.scales)], dim=-1)
+        if len(positions) > 1:
+            apart = positions[1:] - positions[:1]
+            polar = torch.cat([polar, soft_clip(apart), *(bounded(apart, scale) for scale in self.scales)])
             if self.algebra.plane:
-                above = heights[..., 1:] - heights[..., :1]
-                small = (bounded_numbers(above, s) for s in self.scales)
-                even = torch.cat([even, soft_clip_numbers(above), *small], dim=-1)
-        real = is_real(mask).to(even) if mask.shape[1] else None
-        if real is None and not placed:
-            real = torch.ones_like(polar[:, :, 0, :1].sum(2)) if polar.shape[3] else even.new_ones(even.shape[:2])
-        places = Places(
-            positions[..., 0] if placed else None,
-            heights[..., :1] if placed and self.algebra.plane else None,
-            real,
-        )
+                above = heights[1:] - heights[:1]
+                small = (bounded_numbers(above, scale) for scale in self.scales)
+                even = torch.cat([even, soft_clip_numbers(above), *small])
+        placed = len(positions) > 0
+        real = is_real(mask).to(even) if len(mask) else None
+        if real is None and not placed:  # so that the number of nodes can be read off
+            real = even.new_ones(even.shape[1:])
+        places = Places(positions[0] if placed else None, heights[:1] if placed and self.algebra.plane else None, real)
         return Inputs(State(even, soft_clip_numbers(odd), polar, soft_clip(axial)), places)

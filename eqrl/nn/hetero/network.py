@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from eqrl.nn.backbone import Backbone, BackboneOptions, largest_standard_subgroup, standard_group
-from eqrl.nn.hetero.edges import Edges, Places, complete, edge_invariants, nearest, reversed_edges
-from eqrl.nn.hetero.geometry import Algebra, soft_clip, soft_clip_numbers
+from eqrl.nn.hetero.edges import Edges, Places, complete, edge_invariants, middle, nearest
+from eqrl.nn.hetero.geometry import Algebra
 from eqrl.nn.hetero.graph import choose_graph
-from eqrl.nn.hetero.inputs import NodeInputs, node_types
-from eqrl.nn.hetero.messages import Message
+from eqrl.nn.hetero.inputs import NodeInputs
+from eqrl.nn.hetero.messages import Gather, Message
 from eqrl.nn.hetero.pooling import Pool, Pooling
-from eqrl.nn.hetero.read_outs import ReadOut
-from eqrl.nn.hetero.state import Counts, Embedding, State, Update
+from eqrl.nn.hetero.read_outs import ReadOuts
+from eqrl.nn.hetero.state import Counts, Embedding, State, Update, total
 from eqrl.nn.layout import layout
 from eqrl.nn.tokens import GLOBALS
 from eqrl.nn.transformer.tokens_in_frame import identities
-from eqrl.symmetry import SO2, SO3, Group, Representation, family
+from eqrl.symmetry import Group, Representation, family
 from eqrl.symmetry.group import TRIVIAL
-
-_NOTHING = Counts(0, 0, 0, 0)
 
 
 class Hetero(Backbone):
@@ -90,14 +88,19 @@ class Hetero(Backbone):
         assert standard is not None
         self.algebra = Algebra(2 if standard.fixes_gravity else 3, standard.has_mirrors)
         self.graph = choose_graph(in_rep, out_rep, effectors)
-        self.internal, self.neighbours, self.scales = internal, neighbours, tuple(scales)
-        self.homogeneous = edges == "homogeneous"
+        self.hubs = self.graph.inner if internal == "hub" else ()
+        self.neighbours, self.scales, self.homogeneous = neighbours, tuple(scales), edges == "homogeneous"
         self.width, self.channels = self.hidden[0], channels
         self.inputs = NodeInputs(in_rep, layout(in_rep, standard, self.label), self.algebra, self.scales)
         self.sizes = {name: types.size for name, types in self.inputs.sets.items()}
         self._build_embeddings()
         self._build_messages()
-        self._build_read_outs(layout_out=layout(out_rep, standard, self.label), pooling=pooling)
+        out_layout = layout(out_rep, standard, self.label)
+        sizes = (self.width, channels)
+        self.read_outs = ReadOuts(out_rep, out_layout, self.algebra, self.graph.sets, *sizes, self.output_gain)
+        self.pool: Pool | None = None
+        if self.read_outs.pooled:
+            self.pool = Pool(self.algebra, *sizes, len(self.graph.sets), pooling, self.activation)
 
     def _check(
         self, internal: str, neighbours: int, edges: str, pooling: str, channels: int, scales: Sequence[float]
@@ -115,90 +118,75 @@ class Hetero(Backbone):
         if neighbours < 1 or channels < 1:
             raise ValueError(f"neighbours={neighbours} and channels={channels} must be at least 1")
         if not scales or min(scales) <= 0 or list(scales) != sorted(scales):
-            raise ValueError(f"scales={tuple(scales)} must be positive lengths in ascending order, such as (0.005, 0.05)")
+            raise ValueError(
+                f"scales={tuple(scales)} must be positive lengths in ascending order, such as (0.005, 0.05)"
+            )
 
     def _build_embeddings(self) -> None:
-        outer = self.inputs.counts[GLOBALS]
+        outer, width = self.inputs.counts[GLOBALS], self.width
+        around = edge_invariants(self.algebra.plane, self.scales)
         self.embeddings = nn.ModuleList()
         for k, name in enumerate(self.graph.sets):
-            rows = identities(self.in_rep.entity_set(name))
-            codes = 0 if rows is None else int(rows.max()) + 1
-            self.register_optional(f"codes_{k}", rows)
-            self.embeddings.append(self._embedding(self.inputs.counts[name], outer, codes))
-        self.hub_embeddings = nn.ModuleList()
-        if self.internal == "hub":
-            self.hub_embeddings.extend(self._embedding(_NOTHING, outer, 0) for _ in self.graph.inner)
+            codes = identities(self.in_rep.entity_set(name))
+            self.register_optional(f"codes_{k}", codes)
+            counts = self.inputs.counts[name]
+            if name in self.hubs and self._placed(name):  # where they are around the hub
+                counts = counts._replace(even=counts.even + around, polar=counts.polar + 1)
+            number = 0 if codes is None else int(codes.max()) + 1
+            self.embeddings.append(
+                Embedding(self.algebra, counts, outer, width, self.channels, self.activation, codes=number)
+            )
+        vectors = [int(there) * self.channels for there in (self.algebra.mirrors, True, self.algebra.axial)]
+        gathered = Counts(width, *vectors)
+        self.gathers = self._for_types(len(self.hubs), lambda: Gather(self.algebra, width, self.channels))
+        self.hub_embeddings = self._for_types(
+            len(self.hubs),
+            lambda: Embedding(self.algebra, gathered, outer, width, self.channels, self.activation, clip=True),
+        )
 
     def _build_messages(self) -> None:
         graph = self.graph
-        # matches: receiver, sender; inner: to and from the hub, or between neighbours; outer: receiver, sender
-        inner = [(name, name) for name in graph.inner for _ in range(2 if self.internal == "hub" else 1)]
         self.outer = tuple((name, sender) for name in graph.effectors for sender in graph.senders(name, self.sizes))
-        self.match_messages = self._messages(graph.matches)
-        self.inner_messages = self._messages(inner)
-        self.outer_messages = self._messages(self.outer)
-        matched = [sum(receiver == name for receiver, _ in graph.matches) for name in graph.inner]
-        received = [sum(receiver == name for receiver, _ in self.outer) for name in graph.effectors]
-        self.match_updates = self._updates([n for n in matched if n])
-        self.inner_updates = self._updates([1] * len(graph.inner))
-        self.outer_updates = self._updates([n for n in received if n])
+        self.from_hubs = tuple((name, hub) for name in graph.effectors for hub in self.hubs)
+        near = () if self.hubs else graph.inner
+        self.match_messages = self._messages(graph.matches, hubs=False)
+        self.inner_messages = self._messages([(name, name) for name in near], hubs=False)
+        self.outer_messages = self._messages((*self.outer, *self.from_hubs), hubs=bool(self.hubs))
+        self.match_updates = self._updates(graph.matches, graph.inner)
+        self.inner_updates = self._updates([(name, name) for name in near], near)
+        self.outer_updates = self._updates((*self.outer, *self.from_hubs), graph.effectors)
 
-    def _build_read_outs(self, layout_out: object, pooling: Pooling) -> None:
-        out_rep, write, start = self.out_rep, torch.zeros(self.out_rep.dim, dtype=torch.int64), 0
-        types = node_types(out_rep, layout_out, self.algebra, inputs=False)  # type: ignore[arg-type]
-        self.read_from: list[str] = []
-        self.read_outs = nn.ModuleList()
-        for part in types:
-            counts = part.counts
-            columns = [
-                [[i] for row in rows for i in row] if k < 2 else [list(w) for row in rows for w in row]
-                for k, rows in enumerate((part.even, part.odd, part.polar, part.axial))
-            ]
-            if not any(columns):
-                continue
-            of_nodes = part.name in self.graph.sets
-            alike = part.name == GLOBALS or out_rep.entity_set(part.name).exchangeable
-            if not of_nodes and not alike:  # each entity has outputs of its own
-                counts = Counts(*(n * part.size for n in counts))
-            copies = part.size if not of_nodes and alike else 1
-            for column, n in zip(columns, counts, strict=True):
-                space = len(column[0]) if column else 1
-                length = len(column) * space // copies
-                where = torch.tensor(column, dtype=torch.int64).flatten()
-                write[where] = start + torch.arange(length).repeat(copies)
-                start += length
-            self.read_from.append(part.name if of_nodes else GLOBALS)
-            self.read_outs.append(ReadOut(self.algebra, self.width, self.channels, counts, self.output_gain))
-        self.pool: Pool | None = None
-        if GLOBALS in self.read_from:
-            n = len(self.graph.sets) + len(self.hub_embeddings)
-            self.pool = Pool(self.algebra, self.width, self.channels, n, pooling, self.activation)
-        self.register_constant("write", write)
-        signs = layout_out.sign_of(torch.arange(out_rep.dim))  # type: ignore[attr-defined]
-        self.register_optional("out_signs", None if bool((signs == 1).all()) else signs)
+    def _placed(self, name: str) -> bool:
+        return bool(self.inputs.sets[name].positions[0])
 
-    def _embedding(self, inputs: Counts, outer: Counts, codes: int) -> Embedding:
-        return Embedding(self.algebra, inputs, outer, self.width, self.channels, self.activation, codes)
+    def _for_types(self, count: int, make: Callable[[], nn.Module]) -> nn.ModuleList:
+        """Modules for each of several types, or one module for all of them if the graph is homogeneous."""
+        if self.homogeneous:
+            return nn.ModuleList([make()] * count if count else [])
+        return nn.ModuleList(make() for _ in range(count))
 
-    def _messages(self, ends: Sequence[tuple[str, str]]) -> nn.ModuleList:
+    def _messages(self, ends: Sequence[tuple[str, str]], *, hubs: bool) -> nn.ModuleList:
         """Messages between these sets: receiver and sender of each."""
         n = edge_invariants(self.algebra.plane, self.scales)
-        placed = [all(self.inputs.sets[name].positions[0] for name in pair) for pair in ends]
+        invariants = [n if all(map(self._placed, pair)) else 0 for pair in ends]
         if self.homogeneous:
-            shared = [self._message(n if any(placed) else 0, len(ends))] if ends else []
-            return nn.ModuleList(shared * len(ends))
-        return nn.ModuleList(self._message(n if there else 0, 0) for there in placed)
+            invariants = [max(invariants, default=0)] * len(ends)
+        kinds = iter(invariants)
+        types = len(ends) if self.homogeneous else 0
+        return self._for_types(
+            len(ends),
+            lambda: Message(
+                self.algebra, self.width, self.channels, next(kinds), self.activation, context=hubs, types=types
+            ),
+        )
 
-    def _message(self, invariants: int, types: int) -> Message:
-        return Message(self.algebra, self.width, self.channels, invariants, self.activation, types)
-
-    def _updates(self, messages: Sequence[int]) -> nn.ModuleList:
-        if self.homogeneous:
-            return nn.ModuleList([self._update(1)] * len(messages) if messages else [])
-        return nn.ModuleList(self._update(n) for n in messages)
-
-    def _update(self, messages: int) -> Update:
-        return Update(self.algebra, self.width, self.channels, messages, self.activation)
+    def _updates(self, ends: Sequence[tuple[str, str]], receivers: Sequence[str]) -> nn.ModuleList:
+        """What these receivers do with their messages; those that receive nothing are left out."""
+        received = [n for name in receivers if (n := sum(receiver == name for receiver, _ in ends))]
+        counts = iter([1] * len(received) if self.homogeneous else received)
+        return self._for_types(
+            len(received), lambda: Update(self.algebra, self.width, self.channels, next(counts), self.activation)
+        )
 
     @classmethod
     def default_group(cls, in_rep: Representation) -> Group:
@@ -221,110 +209,83 @@ class Hetero(Backbone):
         inputs = self.inputs(x)
         outer = inputs[GLOBALS].values
         places = {name: inputs[name].places for name in self.graph.sets}
-        states = {
-            name: self.embeddings[k](inputs[name].values, outer, getattr(self, f"codes_{k}"))
-            for k, name in enumerate(self.graph.sets)
-        }
+        around = {name: complete(middle(places[name]), places[name], self.scales) for name in self.hubs}
+        states = {}
+        for k, name in enumerate(self.graph.sets):
+            values = inputs[name].values
+            if name in around:
+                values = _with_edges(values, around[name])
+            states[name] = self.embeddings[k](values, outer, getattr(self, f"codes_{k}"))
         self._match(states, places)
-        hubs = self._step_inside(states, places, outer)
-        self._step_outside(states, places)
-        pieces: list[Tensor] = []
+        hubs = self._step_inside(states, places, around, outer)
+        self._step_outside(states, places, hubs)
         if self.pool is not None:
-            sets = [(states[name], places[name].real) for name in self.graph.sets]
-            states[GLOBALS] = self.pool([*sets, *((hub, None) for hub in hubs)])
-        for name, read_out in zip(self.read_from, self.read_outs, strict=True):
-            pieces += read_out(states[name])
-        y = torch.cat(pieces, dim=1).index_select(1, self.write)
-        return y if self.out_signs is None else y * self.out_signs
+            states[GLOBALS] = self.pool(self._pooled(states, places, hubs))
+        y: Tensor = self.read_outs(states)
+        return y
 
-    def _match(self, states: dict[str, State], places: dict[str, Places]) -> None:
+    def _match(self, states: dict[str, State], places: Mapping[str, Places]) -> None:
         """Messages between different objects, before those within each."""
         received: dict[str, list[State]] = {}
         for k, (receiver, sender) in enumerate(self.graph.matches):
             edges = complete(places[receiver], places[sender], self.scales)
-            message = self.match_messages[k](states[receiver], states[sender], edges, k)
+            message = self.match_messages[k](states[receiver], states[sender], edges, kind=k)
             received.setdefault(receiver, []).append(message)
-        self._updated(self.match_updates, states, received)
+        self._update(self.match_updates, states, received)
 
-    def _step_inside(self, states: dict[str, State], places: dict[str, Places], outer: State) -> list[State]:
+    def _step_inside(
+        self, states: dict[str, State], places: Mapping[str, Places], around: Mapping[str, Edges], outer: State
+    ) -> dict[str, State]:
         """Messages within each object; returns the states of the hubs."""
-        hubs = []
-        for k, name in enumerate(self.graph.inner):
-            if self.internal == "neighbours":
-                edges = self._neighbours(places[name])
-                message = self.inner_messages[k](states[name], states[name], edges, k)
-                states[name] = self.inner_updates[k](states[name], [message])
-                continue
-            middle = _middle(places[name])
-            gather = complete(middle, places[name], self.scales)
-            spread = reversed_edges(gather, middle, places[name], self.algebra.plane)
-            nothing = _none_of(outer)
-            hub = self.hub_embeddings[k](nothing, outer)
-            hub = self.inner_updates[k](hub, [self.inner_messages[2 * k](hub, states[name], gather, 2 * k)])
-            message = self.inner_messages[2 * k + 1](states[name], hub, spread, 2 * k + 1)
-            states[name] = _added(states[name], message)
-            hubs.append(hub)
+        hubs = {}
+        for k, name in enumerate(self.hubs):
+            hubs[name] = self.hub_embeddings[k](self.gathers[k](states[name], around[name]), outer)
+        received = {}
+        for k, message in enumerate(self.inner_messages):
+            name = self.graph.inner[k]
+            edges = nearest(places[name], self.neighbours, self.scales) if self._placed(name) else None
+            if edges is None:  # nothing tells who is near
+                edges = complete(places[name], places[name], self.scales, itself=False)
+            received[name] = [message(states[name], states[name], edges, kind=k)]
+        self._update(self.inner_updates, states, received)
         return hubs
 
-    def _neighbours(self, places: Places) -> Edges:
-        if places.position is None:  # nothing tells who is near
-            return complete(places, places, self.scales, itself=False)
-        return nearest(places, self.neighbours, self.scales)
-
-    def _step_outside(self, states: dict[str, State], places: dict[str, Places]) -> None:
-        """Messages of all objects to the effectors, and among these."""
+    def _step_outside(self, states: dict[str, State], places: Mapping[str, Places], hubs: Mapping[str, State]) -> None:
+        """Messages of all objects and their hubs to the effectors, and among these."""
         received: dict[str, list[State]] = {}
         for k, (receiver, sender) in enumerate(self.outer):
             edges = complete(places[receiver], places[sender], self.scales, itself=receiver != sender)
-            message = self.outer_messages[k](states[receiver], states[sender], edges, k)
+            message = self.outer_messages[k](states[receiver], states[sender], edges, hubs.get(sender), k)
             received.setdefault(receiver, []).append(message)
-        self._updated(self.outer_updates, states, received)
+        for k, (receiver, hub) in enumerate(self.from_hubs, start=len(self.outer)):
+            edges = complete(places[receiver], middle(places[hub]), self.scales)
+            message = self.outer_messages[k](states[receiver], hubs[hub], edges, None, k)
+            received.setdefault(receiver, []).append(message)
+        self._update(self.outer_updates, states, received)
 
-    def _updated(self, updates: nn.ModuleList, states: dict[str, State], received: dict[str, list[State]]) -> None:
+    def _update(self, updates: nn.ModuleList, states: dict[str, State], received: Mapping[str, list[State]]) -> None:
         new = {}
-        for update, (name, messages) in zip(updates, received.items(), strict=True):
-            if self.homogeneous and len(messages) > 1:
-                messages = [_sum(messages)]
-            new[name] = update(states[name], messages)
+        for update, name in zip(updates, (name for name in self.graph.sets if name in received), strict=True):
+            messages = received[name]
+            new[name] = update(states[name], [total(messages)] if self.homogeneous else messages)
         states.update(new)
 
-
-def _middle(places: Places) -> Places:
-    """The centre of the real nodes, as one node."""
-    real = places.real
-
-    def mean(x: Tensor | None) -> Tensor | None:
-        if x is None:
-            return None
-        if real is None:
-            return x.mean(1, keepdim=True)
-        share = real / real.sum(1, keepdim=True).clamp_min(1.0)
-        return (x * share.unsqueeze(2)).sum(1, keepdim=True)
-
-    return Places(mean(places.position), mean(places.height), None)
+    def _pooled(
+        self, states: Mapping[str, State], places: Mapping[str, Places], hubs: Mapping[str, State]
+    ) -> list[tuple[State, Tensor | None]]:
+        """What is pooled: hubs, which are means over their nodes, and the nodes of all other sets."""
+        through_hub = self.pool is not None and self.pool.pooling == "mean"
+        return [
+            (hubs[name], None)
+            if through_hub and name in hubs and name not in self.graph.effectors
+            else (states[name], places[name].real)
+            for name in self.graph.sets
+        ]
 
 
-def _added(state: State, message: State) -> State:
-    """A state whose hidden layer is that of the message, and whose vectors are moved by it."""
-    odd, axial = state.odd, state.axial
-    if odd is not None and message.odd is not None:
-        odd = soft_clip_numbers(odd + message.odd)
-    if axial is not None and message.axial is not None:
-        axial = soft_clip(axial + message.axial)
-    return State(message.even, odd, soft_clip(state.polar + message.polar), axial)
-
-
-def _none_of(state: State) -> State:
-    """A node of the scene without inputs of its own."""
-    assert state.odd is not None
-    assert state.axial is not None
-    return State(state.even[..., :0], state.odd[..., :0], state.polar[..., :0], state.axial[..., :0])
-
-
-def _sum(messages: Sequence[State]) -> State:
-    total = messages[0]
-    for message in messages[1:]:
-        odd = None if total.odd is None or message.odd is None else total.odd + message.odd
-        axial = None if total.axial is None or message.axial is None else total.axial + message.axial
-        total = State(total.even + message.even, odd, total.polar + message.polar, axial)
-    return total
+def _with_edges(values: State, edges: Edges) -> State:
+    """Inputs of nodes together with where they are around a hub."""
+    if edges.direction is None or edges.invariants is None:
+        return values
+    even = torch.cat([values.even, edges.invariants[:, 0]])
+    return values._replace(even=even, polar=torch.cat([values.polar, edges.direction[None, :, 0]]))

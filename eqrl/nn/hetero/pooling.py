@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from eqrl.nn.hetero.geometry import Algebra
-from eqrl.nn.hetero.state import Counts, Embedding, State
-from eqrl.nn.perceptron import Activation, linear
+from eqrl.nn.hetero.state import NOTHING, Counts, Embedding, State, rows
+from eqrl.nn.perceptron import Activation
 
 Pooling = Literal["mean", "sum", "attention"]
+
+_NEVER = -1e30
 
 
 class Pool(nn.Module):
@@ -34,49 +36,52 @@ class Pool(nn.Module):
         super().__init__()
         self.pooling = pooling
         vectors = sets * channels
-        counts = Counts(
-            sets * width, vectors if algebra.mirrors else 0, vectors, vectors if algebra.axial else 0
-        )
-        self.embedding = Embedding(algebra, counts, Counts(0, 0, 0, 0), width, channels, activation)
-        self.scores = nn.ModuleList(linear(width, 1, 1.0) for _ in range(sets)) if pooling == "attention" else None
+        counts = Counts(sets * width, vectors if algebra.mirrors else 0, vectors, vectors if algebra.axial else 0)
+        self.embedding = Embedding(algebra, counts, NOTHING, width, channels, activation, clip=True)
+        self.scores = nn.ModuleList(rows(width, 1, bias=True) for _ in range(sets)) if pooling == "attention" else None
 
     def forward(self, sets: Sequence[tuple[State, Tensor | None]]) -> State:
         """Pool.
 
         Args:
-            sets: states of each set, and which of its nodes are real, ``(B, n)``; None if all are.
+            sets: states of each set, and which of its nodes are real, ``(n, B)``; None if all are.
         """
         pooled = [self._pooled(k, state, real) for k, (state, real) in enumerate(sets)]
         even, odd, polar, axial = zip(*pooled, strict=True)
-        joined = State(torch.cat(even, -1), _joined(odd), torch.cat(polar, -1), _joined(axial))
+        joined = State(torch.cat(even), _joined(odd), torch.cat(polar), _joined(axial))
         state: State = self.embedding(joined, joined)
         return state
 
     def _pooled(self, k: int, state: State, real: Tensor | None) -> State:
-        n = state.even.shape[1]
-        if n == 1 and real is None and self.pooling != "attention":
+        weight = self._weight(k, state.even, real)
+        if weight is None:
             return state
-        weight = state.even.new_ones(state.even.shape[:2]) if real is None else real
-        if self.scores is not None:
-            score = self.scores[k](state.even)[..., 0]
-            score = score if real is None else torch.where(real > 0.5, score, -torch.inf)
-            # an empty set has no largest score
-            weight = weight * (score - score.amax(1, keepdim=True).clamp_min(-1e30)).exp()
-        if self.pooling != "sum":
-            weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-30 if self.scores is not None else 1.0)
 
-        def mean(x: Tensor | None) -> Tensor | None:
-            if x is None:
-                return None
-            flat: Tensor = weight.unsqueeze(1) @ x.flatten(2)
-            return flat.view(x.shape[0], 1, *x.shape[2:])
+        def weighted(x: Tensor) -> Tensor:
+            return (x * weight).sum(-2, keepdim=True)
 
-        even, polar = mean(state.even), mean(state.polar)
-        assert even is not None
-        assert polar is not None
-        return State(even, mean(state.odd), polar, mean(state.axial))
+        odd, axial = state.odd, state.axial
+        return State(
+            weighted(state.even),
+            None if odd is None else weighted(odd),
+            weighted(state.polar),
+            None if axial is None else weighted(axial),
+        )
+
+    def _weight(self, k: int, even: Tensor, real: Tensor | None) -> Tensor | None:
+        """Weights of the nodes ``(n, B)``; None for a single one."""
+        if even.shape[1] == 1 and real is None:
+            return None
+        weight = even.new_ones(even.shape[1:]) if real is None else real
+        if self.pooling == "sum":
+            return weight
+        if self.scores is None:
+            return weight / weight.sum(0, keepdim=True).clamp_min(1.0)
+        score = self.scores[k](even)[0]
+        score = torch.where(weight > 0.5, score, _NEVER)  # finite, so that an empty set stays finite
+        return weight * score.softmax(0)
 
 
 def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     present = [part for part in parts if part is not None]
-    return torch.cat(present, dim=-1) if present else None
+    return torch.cat(present) if present else None

@@ -1,4 +1,4 @@
-"""What a node knows, and the two kinds of layers that act on a single node."""
+"""What a node knows, and the layers that act on a single node."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from eqrl.nn.hetero.geometry import Algebra, cross, dot, quarter_turn, soft_clip, soft_clip_numbers
+from eqrl.nn.hetero.geometry import Algebra, Rows, cross, dot, quarter_turn, soft_clip, soft_clip_numbers, twist
 from eqrl.nn.perceptron import Activation, activation_type, linear
 
-GAIN = 2.0**0.5
+_GAIN = 2.0**0.5
 
 
 class State(NamedTuple):
-    """Features of n nodes, of one type, in a batch.
+    """Features of n nodes of one type in a batch. Batch and nodes are the last axes.
 
     Attributes:
-        even: true invariants, ``(B, n, width)``.
-        odd: pseudoscalars, ``(B, n, channels)``; None without mirrors, where they count as invariants.
-        polar: polar vectors, ``(B, n, space, channels)``.
+        even: true invariants, ``(width, n, B)``.
+        odd: pseudoscalars, ``(channels, n, B)``; None without mirrors, where they count as invariants.
+        polar: polar vectors, ``(channels, space, n, B)``.
         axial: axial vectors, likewise; None in the plane and without mirrors.
     """
 
@@ -39,76 +39,98 @@ class Counts(NamedTuple):
     axial: int
 
 
+NOTHING = Counts(0, 0, 0, 0)
+
+
+def rows(inputs: int, outputs: int, gain: float = 1.0, *, bias: bool = False) -> Rows:
+    """A linear layer on the first axis."""
+    layer = linear(inputs, outputs, gain, bias=bias, kind=Rows)
+    assert isinstance(layer, Rows)
+    return layer
+
+
+def rectifier(activation: Activation) -> nn.Module:
+    """An activation; a ReLU overwrites its input, which nothing else needs."""
+    function = activation_type(activation)
+    return nn.ReLU(inplace=True) if function is nn.ReLU else function()
+
+
 class Mix(nn.Module):
     """Linear combinations of vectors; in the plane without mirrors, the vectors turned by 90 degrees take part."""
 
-    def __init__(self, algebra: Algebra, inputs: int, outputs: int, gain: float = 1.0) -> None:
+    def __init__(self, algebra: Algebra, inputs: int, outputs: int) -> None:
         super().__init__()
         self.turned = algebra.plane and not algebra.mirrors
-        self.map = linear(inputs * (2 if self.turned else 1), outputs, gain, bias=False)
+        self.map = rows(inputs * (2 if self.turned else 1), outputs)
 
     def forward(self, v: Tensor) -> Tensor:
-        """Map ``(..., space, inputs)`` to ``(..., space, outputs)``."""
-        mixed: Tensor = self.map(torch.cat([v, quarter_turn(v)], dim=-1) if self.turned else v)
+        """Map ``(inputs, space, *rest)`` to ``(outputs, space, *rest)``."""
+        mixed: Tensor = self.map(torch.cat([v, quarter_turn(v)]) if self.turned else v)
         return mixed
 
 
 class Products(nn.Module):
-    """Bounds the vectors of a node and takes their products: inner ones, and those that turn left or right.
+    """Products of the vectors of a node: inner ones, and those that turn left or right.
 
-    In the plane these are inner products with vectors turned by 90 degrees, in space cross products, and inner products
-    of polar with axial vectors.
+    The latter are inner products with vectors turned by 90 degrees in the plane. In space they are cross products, which
+    join the vectors, and inner products of polar with axial vectors.
 
     Attributes:
         count: number of invariants.
     """
 
-    def __init__(self, algebra: Algebra, channels: int) -> None:
-        super().__init__()
-        self.algebra, n = algebra, channels
-        self.n = n
-        self.factors = linear(n, 2 * n, 1.0, bias=False)
-        self.axial_factors = linear(n, 2 * n, 1.0, bias=False) if algebra.axial else None
-        self.crosses = None if algebra.plane else linear(n, n, 0.5, bias=False)
-        self.odd = linear(n, n, 1.0, bias=False) if algebra.mirrors else None
-        # even products of polar and of axial vectors, or even and odd ones in the plane; sizes of pseudoscalars
-        self.count = n * (1 + (algebra.plane or algebra.axial))
-
-    def forward(self, odd: Tensor | None, polar: Tensor, axial: Tensor | None) -> tuple[Tensor, State]:
-        """Invariants, and the bounded features in a state whose invariants are left empty.
+    def __init__(self, algebra: Algebra, channels: int, *, clip: bool) -> None:
+        """Build the maps.
 
         Args:
-            odd: pseudoscalars ``(B, n, channels)`` before products are added to them.
-            polar: polar vectors of any length, ``(B, n, space, channels)``.
+            algebra: kind of vectors.
+            channels: number of vectors of each kind.
+            clip: whether to bound vectors and pseudoscalars first.
+        """
+        super().__init__()
+        self.algebra, self.channels, self.clip = algebra, channels, clip
+        n = channels
+        self.factors = rows(n, 2 * n)
+        self.axial_factors = rows(n, 2 * n) if algebra.axial else None
+        self.crosses = None if algebra.plane else rows(n, n, 0.5)
+        self.odd = rows(n, n) if algebra.mirrors else None
+        # inner products of polar vectors; of axial ones; what turns, or its size under mirrors
+        self.count = n * (1 + algebra.axial + (algebra.plane or algebra.axial))
+
+    def forward(self, odd: Tensor | None, polar: Tensor, axial: Tensor | None) -> tuple[Tensor, State]:
+        """Invariants ``(count, n, B)``, and a state whose invariants are left empty.
+
+        Args:
+            odd: pseudoscalars ``(channels, n, B)``, to which products are added.
+            polar: polar vectors ``(channels, space, n, B)``.
             axial: axial vectors, likewise.
         """
-        polar = soft_clip(polar)
-        left, right = self.factors(polar).split(self.n, dim=-1)
-        if self.crosses is not None:
-            turning = self.crosses(cross(left, right))
-            if axial is None:
-                polar = soft_clip(polar + turning)
-            else:
-                axial = soft_clip(axial + turning)
-        invariants = [dot(left, right)]
-        twist = None
+        if self.clip:
+            polar = soft_clip(polar)
+            axial = None if axial is None else soft_clip(axial)
+        left, right = self.factors(polar).chunk(2)
+        invariants, turning = [dot(left, right)], None
         if self.algebra.plane:
-            twist = dot(quarter_turn(left), right)
-        elif axial is not None and self.axial_factors is not None:
-            axial_left, axial_right = self.axial_factors(axial).split(self.n, dim=-1)
-            invariants.append(dot(axial_left, axial_right))
-            twist = dot(left, axial_left)
-        if odd is not None and self.odd is not None:
-            assert twist is not None
-            odd = soft_clip_numbers(odd + self.odd(twist))
-            if self.algebra.plane:
-                invariants.append(odd.abs())
+            turning = twist(left, right)
+        elif self.crosses is not None:
+            products = self.crosses(cross(left, right))
+            if axial is None or self.axial_factors is None:
+                polar = polar + products
             else:
-                invariants[1] = invariants[1] + odd.abs()
-        elif twist is not None:
-            invariants.append(twist)
-        joined = torch.cat(invariants, dim=-1) if len(invariants) > 1 else invariants[0]
-        return joined, State(polar[..., :0, 0], odd, polar, axial)
+                axial = axial + products
+                axial_left, axial_right = self.axial_factors(axial).chunk(2)
+                invariants.append(dot(axial_left, axial_right))
+                turning = dot(left, axial_left)
+        if odd is not None and self.odd is not None:
+            assert turning is not None
+            odd = self.odd.added(odd, turning)
+            if self.clip:
+                odd = soft_clip_numbers(odd)
+            invariants.append(odd.abs())
+        elif turning is not None:
+            invariants.append(turning)
+        joined = torch.cat(invariants) if len(invariants) > 1 else invariants[0]
+        return joined, State(polar[:0, 0], odd, polar, axial)
 
 
 class Embedding(nn.Module):
@@ -122,7 +144,9 @@ class Embedding(nn.Module):
         width: int,
         channels: int,
         activation: Activation,
+        *,
         codes: int = 0,
+        clip: bool = False,
     ) -> None:
         """Build the maps.
 
@@ -134,20 +158,21 @@ class Embedding(nn.Module):
             channels: number of vectors of each kind.
             activation: of the invariants.
             codes: number of learnt codes that tell nodes apart.
+            clip: whether to bound vectors, for inputs that are not bounded.
         """
         super().__init__()
-        self.products = Products(algebra, channels)
-        self.even = linear(inputs.even, width, GAIN)
-        self.invariants = linear(self.products.count, width, GAIN, bias=False)
-        self.outer_even = linear(outer.even, width, 1.0, bias=False) if outer.even else None
+        self.products = Products(algebra, channels, clip=clip)
+        self.even = rows(inputs.even, width, _GAIN, bias=True)
+        self.invariants = rows(self.products.count, width, _GAIN)
         self.polar = Mix(algebra, inputs.polar, channels)
-        self.outer_polar = Mix(algebra, outer.polar, channels) if outer.polar else None
         self.axial = Mix(algebra, inputs.axial, channels) if algebra.axial else None
+        self.odd = rows(inputs.odd, channels) if algebra.mirrors else None
+        self.outer_even = rows(outer.even, width) if outer.even else None
+        self.outer_polar = Mix(algebra, outer.polar, channels) if outer.polar else None
         self.outer_axial = Mix(algebra, outer.axial, channels) if algebra.axial and outer.axial else None
-        self.odd = linear(inputs.odd, channels, 1.0, bias=False) if algebra.mirrors else None
-        self.outer_odd = linear(outer.odd, channels, 1.0, bias=False) if algebra.mirrors and outer.odd else None
-        self.codes = nn.Parameter(torch.zeros(codes, width)) if codes else None
-        self.activation = activation_type(activation)()
+        self.outer_odd = rows(outer.odd, channels) if algebra.mirrors and outer.odd else None
+        self.codes = nn.Parameter(torch.zeros(width, codes)) if codes else None
+        self.activation = rectifier(activation)
 
     def forward(self, inputs: State, outer: State, code: Tensor | None = None) -> State:
         """Embed.
@@ -160,22 +185,19 @@ class Embedding(nn.Module):
         even = self.even(inputs.even)
         if self.outer_even is not None:
             even = even + self.outer_even(outer.even)
-        if self.codes is not None:
-            even = even + (self.codes if code is None else self.codes[code])
+        if self.codes is not None and code is not None:
+            even = even + self.codes.index_select(1, code).unsqueeze(2)
         polar = self.polar(inputs.polar)
         if self.outer_polar is not None:
             polar = polar + self.outer_polar(outer.polar)
-        axial, odd = None, None
-        if self.axial is not None:
-            axial = self.axial(inputs.axial)
-            if self.outer_axial is not None:
-                axial = axial + self.outer_axial(outer.axial)
-        if self.odd is not None:
-            odd = self.odd(inputs.odd)
-            if self.outer_odd is not None:
-                odd = odd + self.outer_odd(outer.odd)
+        axial = None if self.axial is None else self.axial(inputs.axial)
+        if axial is not None and self.outer_axial is not None:
+            axial = axial + self.outer_axial(outer.axial)
+        odd = None if self.odd is None else self.odd(inputs.odd)
+        if odd is not None and self.outer_odd is not None:
+            odd = odd + self.outer_odd(outer.odd)
         invariants, state = self.products(odd, polar, axial)
-        return state._replace(even=self.activation(even + self.invariants(invariants)))
+        return State(self.activation(self.invariants.added(even, invariants)), *state[1:])
 
 
 class Update(nn.Module):
@@ -192,26 +214,32 @@ class Update(nn.Module):
             activation: of the invariants.
         """
         super().__init__()
-        self.products = Products(algebra, channels)
-        self.even = linear((1 + messages) * width + self.products.count, width, GAIN)
+        self.products = Products(algebra, channels, clip=True)
+        self.even = rows((1 + messages) * width + self.products.count, width, _GAIN, bias=True)
         self.polar = Mix(algebra, channels, channels)
         self.axial = Mix(algebra, channels, channels) if algebra.axial else None
-        self.odd = linear(channels, channels, 1.0, bias=False) if algebra.mirrors else None
-        self.activation = activation_type(activation)()
+        self.odd = rows(channels, channels) if algebra.mirrors else None
+        self.activation = rectifier(activation)
 
     def forward(self, state: State, messages: Sequence[State]) -> State:
         """The new state, of the same shapes; every message is a state with one row for each node."""
-        polar, axial, odd = self.polar(state.polar), None, None
-        if self.axial is not None:
-            axial = self.axial(state.axial)
-        if self.odd is not None:
-            odd = self.odd(state.odd)
+        polar = self.polar(state.polar)
+        axial = None if self.axial is None else self.axial(state.axial)
+        odd = None if self.odd is None else self.odd(state.odd)
         for message in messages:
             polar = polar + message.polar
-            if axial is not None and message.axial is not None:
-                axial = axial + message.axial
-            if odd is not None and message.odd is not None:
-                odd = odd + message.odd
+            axial = None if axial is None or message.axial is None else axial + message.axial
+            odd = None if odd is None or message.odd is None else odd + message.odd
         invariants, new = self.products(odd, polar, axial)
-        even = torch.cat([state.even, *(message.even for message in messages), invariants], dim=-1)
-        return new._replace(even=self.activation(self.even(even)))
+        even = torch.cat([state.even, *(message.even for message in messages), invariants])
+        return State(self.activation(self.even(even)), *new[1:])
+
+
+def total(messages: Sequence[State]) -> State:
+    """The sum of messages."""
+    first = messages[0]
+    for message in messages[1:]:
+        odd = None if first.odd is None or message.odd is None else first.odd + message.odd
+        axial = None if first.axial is None or message.axial is None else first.axial + message.axial
+        first = State(first.even + message.even, odd, first.polar + message.polar, axial)
+    return first
