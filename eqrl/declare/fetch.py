@@ -2,10 +2,12 @@
 
 They observe absolute positions, and the object's orientation as Euler angles, which no representation describes. Here
 positions are relative to the middle of the workspace, where the gripper starts, and the orientation is given by two
-axes of the object. Importing this module registers each as ``eqrl/FetchPush-v4`` and so on, for ``eqrl train
---gym-packages eqrl.declare.fetch``. The symmetry that is declared, O(2) about the vertical through that middle, is one that the task
-nearly has: goals, object and table know no direction, but the arm, the gripper, which never turns, and the pyramidal
-friction cone do. ``check_environment`` says so.
+axes of the object. Importing this module registers each as ``eqrl/FetchPush-v4`` and so on, for
+``eqrl train --gym-packages eqrl.declare.fetch``.
+
+The symmetry that is declared, O(2) about the vertical through that middle, is one that the tasks nearly have: goals,
+object and table know no direction, but the arm, the gripper, which never turns, and the pyramidal friction cone do.
+``check_environment`` says so.
 """
 
 from __future__ import annotations
@@ -119,4 +121,4 @@ def _compare_by_number() -> None:
 
 
 for _task in TASKS:
-    gymnasium.register(f"eqrl/{_task}", entry_point=make_fetch, kwargs={"env_id": _task})
+    gymnasium.register(f"eqrl/{_task}", entry_point="eqrl.declare.fetch:make_fetch", kwargs={"env_id": _task})
