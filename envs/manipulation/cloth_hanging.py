@@ -100,8 +100,8 @@ class ClothHanging(Task):
     )
     rewards = {
         "distance": (
-            '-0.2 times the distance of the hole\'s middle from where it shall be, m (`"markov"`); -0.016 times it, -0.08'
-            ' in the last 2 steps (`"paper"`)'
+            '-0.2 times the distance of the hole\'s middle from where it shall be, m (`"markov"`); -0.016 times it, and'
+            ' -0.08 in the last 2 steps (`"paper"`)'
         ),
         "angle": '-0.02 (`"markov"`) or -0.0016 (`"paper"`, -0.008 in the last 2 steps) times `1 - aligned`',
         "stretch": '-0.2 (`"markov"`) or -0.02 (`"paper"`) times the mean relative stretch of the threads',
@@ -119,8 +119,8 @@ class ClothHanging(Task):
     hole = named(_HOLES, "row and column of the vertex at the middle of the hole")
     hanger = choice("any", "level", "upright", description="direction of the hanger")
     start_distance = lengths((0.7, 1.0), "range of distances of the hole from the hanger's middle, along the hanger")
-    start_offset = number(0.2, "the hole starts at most this far beside the hanger's axis", "m")
-    tilt = angle(45.0, "the cloth's normal is tilted from the hanger by at most this angle")
+    start_offset = number(0.3, "the hole starts at most this far beside the hanger's axis", "m")
+    tilt = angle(60.0, "the cloth's normal is tilted from the hanger by at most this angle")
     target_sector = sector("azimuths of the hanger's end at which the cloth starts")
     episode_steps = whole(100, "steps of an episode, of which the paper's reward counts the last 2 fivefold", least=2)
 
@@ -247,7 +247,7 @@ class ClothHanging(Task):
         return with_terms(reward, info, names)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
-        """Reward from where the hole is; also from the stretch of the threads, and the paper's from speed and actions."""
+        """Reward from where the hole is and how far threads stretch; the paper's also from speed and actions."""
         exact, hanger = self._achieved(world), world.bodies.hanger.position
         achieved = exact.astype(np.float32)
         desired = np.concatenate([hanger, np.ones((len(hanger), 2))], axis=1).astype(np.float32)
