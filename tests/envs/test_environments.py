@@ -18,7 +18,7 @@ KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
     ("eqrl/RopeClosing-v0", {"post_distance": (0.075, 0.1), "reward": "paper"}),
-    ("eqrl/ClothHanging-v0", {"start_distance": (0.2, 0.3), "tilt": 90.0, "reward": "paper"}),
+    ("eqrl/ClothHanging-v0", {"start_distance": (0.3, 0.31), "start_offset": 0.5, "reward": "paper"}),
 ]  # fmt: skip
 RUNS = ("eqrl/Run-v0", ONE_ROBOT)
 # under random actions; in KINDS ropes and cloths also start where they touch something
