@@ -72,8 +72,8 @@ class Mix(nn.Module):
 class Products(nn.Module):
     """Products of the vectors of a node: inner ones, and those that turn left or right.
 
-    The latter are inner products with vectors turned by 90 degrees in the plane. In space they are cross products, which
-    join the vectors, and inner products of polar with axial vectors.
+    The latter are inner products with vectors turned by 90 degrees in the plane. In space they are cross products,
+    which join the vectors, and inner products of polar with axial vectors.
 
     Attributes:
         count: number of invariants.
