@@ -88,10 +88,10 @@ def _task(task: str, rows: Sequence[Row]) -> str:
         first = [row for row in runs if row["test"] == tests[0]]
         cells = [_cell([row for row in runs if row["test"] == test], "success") for test in tests]
         errors = [row["equivariance_error"] for row in runs if row["equivariance_error"] is not None]
-        lines.append(
-            f"| `{method}` | {len(first)} | {' | '.join(cells)} | {_cell(first, 'retention')} |"
-            f" {_cell(first, 'return')} | {np.mean([row['seconds'] for row in first]) / 3600:.2f} | {f'{max(errors):.0e}' if errors else '-'} |"
-        )
+        hours = float(np.mean([row["seconds"] for row in first])) / 3600
+        more = (_cell(first, "retention"), _cell(first, "return"), f"{hours:.2f}")
+        error = f"{max(errors):.0e}" if errors else "-"
+        lines.append(f"| `{method}` | {len(first)} | {' | '.join((*cells, *more, error))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,7 @@ from eqrl.envs.core import Outcome, Task, World, add_marker, angle, choice, leng
 from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
-from eqrl.envs.scenes.goals import distance
+from eqrl.envs.scenes.goals import distance, length
 from eqrl.envs.scenes.hindsight import with_terms
 from eqrl.envs.scenes.posts import add_post
 from eqrl.envs.scenes.winding import total, turns
@@ -271,7 +271,7 @@ class RopeClosing(Task):
     def _published_terms(self, world: World, action: Floats, exact: Floats) -> dict[str, Floats]:
         late = np.asarray(world.data.time).reshape(len(action)) > (self.episode_steps - 19.5) * self.dt
         velocity = _ROPE_CHAIN.node_velocities(world, self.model, self.nodes)
-        speed = total(distance(velocity, 0.0 * velocity)) / len(self.nodes)
+        speed = total(length(velocity)) / len(self.nodes)
         change = action - world.variables.last_action.reshape(len(action), -1)
         return {
             "gap": -2.0 * self.dt * _PUBLISHED_LENGTH * exact[:, _GAP] * late,

@@ -41,6 +41,7 @@ class Shaped(Task):
     dims: ClassVar[int]
     hands: ClassVar[int] = 1
     radius: ClassVar[float] = 0.05
+    fleet_arguments = ("shape", "split")
     motion_names: ClassVar[tuple[str, ...]] = ()
     episode_steps: ClassVar[int] = 100
 

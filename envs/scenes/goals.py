@@ -18,15 +18,19 @@ def in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]
     return point
 
 
+def length(vector: Floats) -> Floats:
+    """Lengths of vectors of two or three components, shape ``(*batch,)``."""
+    squares = vector * vector
+    total = squares[..., 0] + squares[..., 1]
+    if vector.shape[-1] == 3:
+        total = total + squares[..., 2]
+    out: Floats = np.sqrt(total)
+    return out
+
+
 def distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     """Distances between points of two or three coordinates, shape ``(*batch,)``."""
-    offset = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    squares = offset * offset
-    total = squares[..., 0] + squares[..., 1]
-    if offset.shape[-1] == 3:
-        total = total + squares[..., 2]
-    length: Floats = np.sqrt(total)
-    return length
+    return length(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64))
 
 
 def dot(a: Floats, b: Floats) -> Floats:

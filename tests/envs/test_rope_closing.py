@@ -1,4 +1,4 @@
-"""Rope closing: when a rope counts as closed, what pays, and a rope on a post that turns, mirrors and swaps its ends."""
+"""Rope closing: when a rope is closed, what pays, and a rope on a post that turns, mirrors and swaps its ends."""
 
 import gymnasium
 import numpy as np
