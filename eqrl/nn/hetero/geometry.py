@@ -46,11 +46,11 @@ class Rows(BatchLast):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(inputs, *rest)`` to ``(outputs, *rest)``."""
-        return super().forward(x.reshape(x.shape[0], x.shape[1:].numel())).view(self.weight.shape[0], *x.shape[1:])
+        return super().forward(x.flatten(1)).view(self.weight.shape[0], *x.shape[1:])
 
     def added(self, to: Tensor, x: Tensor) -> Tensor:
         """``to + forward(x)`` without the bias, where the product is added in place of a copy."""
-        flat = torch.addmm(to.reshape(to.shape[0], -1), self.weight, x.reshape(x.shape[0], -1))
+        flat = torch.addmm(to.flatten(1), self.weight, x.flatten(1))
         return flat.view(to.shape)
 
 
