@@ -43,7 +43,8 @@ class TokenSet:
         edges: the field with role ``"parent"``, ``(B, N, N)``, whose row i marks the parents of entity i; None without
             one.
         positions: the first field with role ``"position"``, ``(B, N, 3)``; None without one. It is not among the
-            vectors, because graph networks use differences of positions.
+            vectors, because graph networks use differences of positions. Further fields with this role, such as the
+            target of each point, are vectors whose block tells it (``block.field.role``).
     """
 
     scalars: Tensor | None = None

@@ -65,7 +65,8 @@ class Field:
         horizontal: whether to store only x and y of each ``l=1`` irrep, for vectors of the horizontal plane.
         role: ``"heading"`` or ``"goal"`` marks the vector that a heading-frame or goal-frame network turns into;
             networks without a preferred direction ignore it. ``"position"`` marks the ``1x1o`` field over an entity set
-            that holds the positions of its entities, from which graph networks find neighbours. ``"parent"`` marks
+            that holds the positions of its entities, from which graph networks find neighbours; they read a second
+            one over the same set, such as targets, as its difference from the first. ``"parent"`` marks
             edges as data, see :mod:`eqrl.symmetry.edges`. ``"mask"`` marks a mask for fields of the action.
         mask: name of a field over the same set that is 1 where this field is real and 0 where it is padding, in
             addition to the mask of the set, such as for joints that a limb may lack. It holds ``1x0e``, or one number

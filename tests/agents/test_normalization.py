@@ -7,11 +7,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from toy_envs import MIRRORED_JOINTS, PointMass, Reach, Walker
 
 from eqrl.agents.features import TypedFeatures
 from eqrl.agents.normalization import RunningNorm
-from eqrl.symmetry import O3, SO2, EntitySet, Field, Group, Representation
+from eqrl.symmetry import O3, SO2, EntitySet, Field, Group, Representation, TypedBox, representation_of
 
 REPRESENTATIONS = {
     "point": PointMass().observation_space.representation,
@@ -170,3 +171,28 @@ def test_trivial_group_gives_ordinary_statistics():
     norm.collect(torch.randn(1000, 3) * torch.tensor([1.0, 2.0, 3.0]) + 5.0)
     assert len(set(norm.running_gain.tolist())) == 3
     assert (norm.running_shift > 4.0).all()
+
+
+def test_positions_are_left_alone_for_networks_that_take_differences():
+    points = EntitySet("points", ("point",) * 2, exchangeable=True)
+    place = Representation((Field("at", "1x1o", "points", role="position"), Field("centre", "1x1o")), (points,), SO2)
+    hands = EntitySet("hands", ("effector",))
+    state = Representation(
+        (Field("hand", "1x1o", "hands", role="position"), Field("v", "1x1o", "hands")), (hands,), SO2
+    )
+    space = spaces.Dict(
+        {"observation": TypedBox(state), "achieved_goal": TypedBox(place), "desired_goal": TypedBox(place)}
+    )
+    features = TypedFeatures(space, keep_positions=True)
+    usual = TypedFeatures(space)
+    x = {key: 50.0 + 3.0 * torch.randn(100, entry.shape[0]) for key, entry in space.spaces.items()}
+    rep = representation_of(space)
+    kept, changed = (rep.split(f.observe(x, commit=True)) for f in (features, usual))
+    for key, name in (("achieved_goal", "at"), ("desired_goal", "at"), ("observation", "hand")):
+        field = f"{key}/{name}"
+        raw = x[key][:, space[key].representation.slices[name]]
+        assert torch.equal(kept[field], raw)
+        assert not torch.allclose(changed[field], raw, atol=0.5)
+    # all other fields are what they are for every network
+    for field in ("achieved_goal/centre", "desired_goal/centre", "observation/v"):
+        assert torch.equal(kept[field], changed[field])
