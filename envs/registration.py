@@ -92,6 +92,11 @@ def register_all() -> None:
     register("eqrl/Push-v0", "eqrl.envs.manipulation.push:Push", max_episode_steps=100)
     register("eqrl/Sliding-v0", "eqrl.envs.manipulation.sliding:Sliding", max_episode_steps=100)
     register("eqrl/Insertion-v0", "eqrl.envs.manipulation.insertion:Insertion", max_episode_steps=100)
+    register(
+        "eqrl/InsertionTwoHands-v0",
+        "eqrl.envs.manipulation.insertion_two_hands:InsertionTwoHands",
+        max_episode_steps=100,
+    )
     register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
     register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
     for robot in ROBOTS:

@@ -133,7 +133,7 @@ class Shaped(Task):
         return points
 
     # ------------------------------------------------------------------ goals
-    def goal_fields(self, of: str, over: str) -> tuple[Field, Field]:
+    def goal_fields(self, of: str, over: str) -> tuple[Field, ...]:
         """Fields of an achieved or desired goal, whose points are an entity set."""
         return (
             self.position_field("centre", f"centre of the {of}", role="goal" if of == "object" else ""),
@@ -190,13 +190,18 @@ class Shaped(Task):
         """Centre and real points relative to it of goals ``(*batch, size)``, in double precision."""
         goal = np.asarray(goal, dtype=np.float64)
         centre = goal[..., : self.dims]
-        points = goal[..., self.dims :].reshape(*goal.shape[:-1], self._count, self.dims)[..., : self.resolution, :]
+        points = goal[..., self.dims : self.dims * (1 + self._count)]
+        points = points.reshape(*goal.shape[:-1], self._count, self.dims)[..., : self.resolution, :]
         return centre, points - centre[..., None, :]
 
     # ------------------------------------------------------------------ rewards
     @abstractmethod
-    def achieved(self, world: World) -> tuple[Floats, Floats]:
-        """Centre ``(n, dims)`` and points ``(n, slots, dims)`` of the object."""
+    def achieved(self, world: World) -> tuple[Floats, ...]:
+        """Fields of the achieved goal: centre ``(n, dims)`` and points ``(n, slots, dims)``, and what follows them."""
+
+    def desired(self, world: World) -> tuple[Floats, ...]:
+        """The same of the desired goal."""
+        return world.variables.goal_centre, world.variables.goal_points
 
     @abstractmethod
     def errors(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> dict[str, Floats]:
@@ -225,8 +230,7 @@ class Shaped(Task):
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the errors of the pose."""
-        goal = world.variables
-        errors = self.errors(_joined(*self.achieved(world)), _joined(goal.goal_centre, goal.goal_points))
+        errors = self.errors(_joined(*self.achieved(world)), _joined(*self.desired(world)))
         if self.reward_type != "paper":
             return Outcome(self._terms(errors, 0.0), self.solved(errors), metrics=errors)
         left = self.episode_steps - np.round(world.data.time / self.dt)
@@ -261,9 +265,9 @@ class Shaped(Task):
         return {**self.markov_terms(errors), "success": solved}
 
 
-def _joined(centre: Floats, points: Floats) -> NDArray[np.float32]:
+def _joined(*fields: Floats) -> NDArray[np.float32]:
     """A goal as it stands in an observation."""
-    return np.concatenate([centre, points.reshape(len(points), -1)], axis=1).astype(np.float32)
+    return np.concatenate([field.reshape(len(field), -1) for field in fields], axis=1).astype(np.float32)
 
 
 def _from(info: Any, name: str, default: float) -> Any:

@@ -19,7 +19,7 @@ KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
 ]  # fmt: skip
 # random actions touch nothing there; tests/envs/manipulation steps the shapes in contact
-UNTOUCHED = ("eqrl/Reach-v0", "eqrl/Sliding-v0", "eqrl/Insertion-v0")
+UNTOUCHED = ("eqrl/Reach-v0", "eqrl/Sliding-v0", "eqrl/Insertion-v0", "eqrl/InsertionTwoHands-v0")
 RUNS = ("eqrl/Run-v0", ONE_ROBOT)
 named = pytest.mark.parametrize(("env_id", "kwargs"), KINDS, ids=lambda v: str(v))
 
