@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import World, angle, choice, number, sector
-from eqrl.envs.manipulation.shaped import Shaped
+from eqrl.envs.manipulation.posed import Posed
 from eqrl.envs.scenes.effectors import add_grip, clipped, kept_inside
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.holes import add_hole
@@ -25,7 +25,7 @@ _OBJECT, _HOLE = 1, 2  # contact bits
 _HANDS = {"left": -0.05, "right": 0.05}  # where they hold the object along its x axis, m
 
 
-class InsertionTwoHands(Shaped):
+class InsertionTwoHands(Posed):
     """Two hands put a shape into a hole that points anywhere upwards.
 
     ## Description
@@ -94,11 +94,11 @@ class InsertionTwoHands(Shaped):
         add_floor(spec, 1.0, check=0.2, pos=[0, 0, _FLOOR], contype=0, conaffinity=0)
         touch: dict[str, Any] = {"solref": [0.01, 1.0], "friction": [0.3, 0.005, 0.0001]}
         hole = {"contype": _HOLE, "conaffinity": _OBJECT, "rgba": [0.75, 0.72, 0.66, 1], **touch}
-        add_hole(spec, self.held, self.clearance, _DEPTH, _BLOCK, **hole)
+        add_hole(spec, self.shape, self.clearance, _DEPTH, _BLOCK, **hole)
         body = spec.worldbody.add_body(name="object", gravcomp=1.0 - self.weight)
         body.add_freejoint(name="object")
-        density = _MASS / (self.held.area * 2.0 * _HALF_HEIGHT)
-        self.held.add_to(
+        density = _MASS / (self.shape.area * 2.0 * _HALF_HEIGHT)
+        self.shape.add_to(
             spec, body, _HALF_HEIGHT, density=density, rgba=[0.24, 0.35, 0.52, 1], contype=_OBJECT, conaffinity=_HOLE,
             **touch,
         )  # fmt: skip

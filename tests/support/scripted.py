@@ -26,7 +26,7 @@ def insert_with_two_hands(env, rng, noise=0.2):
     thing, axis = world.bodies.object, world.variables.goal_axis[0]
     now = Rotation.from_matrix(thing.axes[0].T)
     hole = Rotation.from_quat(world.bodies.hole.quaternion[0], scalar_first=True)
-    turns = [hole * Rotation.from_rotvec([0, 0, 2 * np.pi * k / task.held.order]) for k in range(task.held.order)]
+    turns = [hole * Rotation.from_rotvec([0, 0, 2 * np.pi * k / task.shape.order]) for k in range(task.shape.order)]
     turn = min(((there * now.inv()).as_rotvec() for there in turns), key=np.linalg.norm)
     move = world.variables.goal_centre[0] - thing.position[0]
     aside = move - (move @ axis) * axis

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from scripted import insert, insert_with_two_hands
 
 import eqrl
+from eqrl.envs.scenes.shapes import shape_of
 from eqrl.symmetry import about_gravity, family, random_exchange, representation_of
 
 IDS = ["eqrl/Sliding-v0", "eqrl/Insertion-v0", "eqrl/InsertionTwoHands-v0"]
@@ -106,7 +107,7 @@ def test_a_seated_shape_touches_no_wall_and_is_a_success(shape, clearance):
     sim.world.positions.object[0, 0] += 3 * clearance
     env.unwrapped.set_state(env.unwrapped.get_state())
     assert sim.contacts[0] > 0
-    assert task.held.radius == pytest.approx(0.05)
+    assert task.shape.radius == pytest.approx(0.05)
 
 
 def test_a_shape_turned_by_its_own_symmetry_is_seated_too():
@@ -123,7 +124,7 @@ def test_a_shape_turned_by_its_own_symmetry_is_seated_too():
 def test_angles_count_modulo_the_shape_and_need_no_order(shape):
     task = gymnasium.make("eqrl/Insertion-v0", shape=shape).unwrapped.task
     rng = np.random.default_rng(0)
-    period = 2 * np.pi / task.held.order
+    period = 2 * np.pi / task.shape.order
     outline = np.column_stack([task.outline, np.zeros(len(task.outline))])
     for turn in rng.uniform(-np.pi, np.pi, size=10):
         moved = rng.permutation(outline @ about_gravity(turn).R.numpy().T)
@@ -213,7 +214,7 @@ def test_several_shapes_share_a_batch(env_id, arguments):
     *_, infos = env.step(np.zeros((6, *env.action_space.shape), np.float32))
     assert [info["member"] for info in infos] == list(names)
     alone = gymnasium.make(env_id, member=names[-1], **arguments)
-    assert alone.unwrapped.task.shape == names[-1]
+    assert alone.unwrapped.task.shape.order == shape_of("shape", names[-1]).order
     with pytest.raises(ValueError, match="members make a fleet"):
         gymnasium.make(env_id, **arguments)
     vector = gymnasium.make_vec(env_id, num_envs=6, **arguments)
@@ -281,7 +282,7 @@ def test_two_hands_insert_a_shape_only_if_they_can_turn_it():
 @pytest.mark.parametrize("shape", ["T", "bar", "plus", "star"])
 def test_angles_in_space_are_those_of_the_nearest_symmetric_pose(shape):
     task = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped.task
-    order = task.held.order
+    order = task.shape.order
     outline = np.column_stack([task.outline, np.zeros(len(task.outline))])
     turns = [Rotation.from_rotvec([0, 0, 2 * np.pi * k / order]) for k in range(order)]
     rng = np.random.default_rng(0)
