@@ -96,6 +96,11 @@ def register_all() -> None:
     register("eqrl/PickAndPlace-v0", "eqrl.envs.manipulation.pick_and_place:PickAndPlace", max_episode_steps=30)
     register("eqrl/ClothHanging-v0", "eqrl.envs.manipulation.cloth_hanging:ClothHanging", max_episode_steps=100)
     register("eqrl/RopeShaping-v0", "eqrl.envs.manipulation.rope_shaping:RopeShaping", max_episode_steps=200)
+    register(
+        "eqrl/InsertionTwoHands-v0",
+        "eqrl.envs.manipulation.insertion_two_hands:InsertionTwoHands",
+        max_episode_steps=100,
+    )
     register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
     register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
     for robot in ROBOTS:

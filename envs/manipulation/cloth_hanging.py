@@ -14,10 +14,9 @@ from eqrl.envs.core import Outcome, Task, World, angle, choice, lengths, named, 
 from eqrl.envs.scenes.cloth import Cloth, crossings, ring_normal
 from eqrl.envs.scenes.effectors import velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
-from eqrl.envs.scenes.goals import distance, length
+from eqrl.envs.scenes.goals import distance, length, total
 from eqrl.envs.scenes.hindsight import with_terms
 from eqrl.envs.scenes.posts import add_post
-from eqrl.envs.scenes.winding import total
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 from eqrl.symmetry.quaternions import matrix_to_quaternion
 
@@ -209,7 +208,7 @@ class ClothHanging(Task):
         along = ends[:, 0] - ends[:, 1]
         normal = ring_normal(ring)
         cosine = np.abs(total(normal * along)) / (2.0 * (_HANGER_HALF + _HANGER_RADIUS))
-        centre = np.cumsum(ring, axis=1)[:, -1] / ring.shape[1]
+        centre = total(ring.swapaxes(1, 2)) / ring.shape[1]
         linked = crossings(ring, ends[:, 0], ends[:, 1]) != 0
         return np.concatenate([centre, linked[:, None], cosine[:, None]], axis=1)
 

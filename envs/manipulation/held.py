@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Floats
 from eqrl.envs.core import World, angle, lengths, sector
-from eqrl.envs.manipulation.shaped import Shaped
+from eqrl.envs.manipulation.posed import Posed
 from eqrl.envs.scenes.effectors import add_slides, add_yaw
 from eqrl.envs.scenes.goals import distance, flat_direction
 from eqrl.symmetry import Field
@@ -19,7 +19,7 @@ from eqrl.symmetry import Field
 _GAIN, _MASS = 20.0, 0.5  # N a m/s, kg
 
 
-class Held(Shaped):
+class Held(Posed):
     """A shape on slides and a yaw hinge, driven by velocity; all weights are compensated.
 
     Attributes:
@@ -43,8 +43,8 @@ class Held(Shaped):
         body = spec.worldbody.add_body(name="object", gravcomp=1.0)
         add_slides(spec, body, self.dims, _GAIN)
         add_yaw(spec, body, 2.0 * _GAIN * self.radius * self.radius)
-        density = _MASS / (self.held.area * 2.0 * self.half_height)
-        self.held.add_to(spec, body, self.half_height, density=density, rgba=[0.24, 0.35, 0.52, 1], **geom)
+        density = _MASS / (self.shape.area * 2.0 * self.half_height)
+        self.shape.add_to(spec, body, self.half_height, density=density, rgba=[0.24, 0.35, 0.52, 1], **geom)
         body.add_geom(
             name="effector", type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=[0, 0, self.half_height], size=[0.012, 0, 0],
             mass=0, rgba=[0.93, 0.55, 0.2, 1], contype=0, conaffinity=0,

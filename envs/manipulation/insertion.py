@@ -69,7 +69,7 @@ class Insertion(Held):
         add_floor(spec, 1.0, check=0.1, contype=0, conaffinity=0)
         touch: dict[str, Any] = {"solref": [0.01, 1.0], "friction": [0.3, 0.005, 0.0001]}
         hole = {"contype": _HOLE, "conaffinity": _OBJECT, "rgba": [0.75, 0.72, 0.66, 1], **touch}
-        add_hole(spec, self.held, self.clearance, _DEPTH, _BLOCK, **hole)
+        add_hole(spec, self.shape, self.clearance, _DEPTH, _BLOCK, **hole)
         self.add_object(spec, contype=_OBJECT, conaffinity=_HOLE, **touch)
         add_camera(spec, (0.0, -0.6, 0.5), (0.0, 0.0, 0.08), fovy=45)
         return spec

@@ -20,7 +20,8 @@ from eqrl.symmetry.quaternions import yaw_quaternion
 
 _HEIGHT = 0.15  # of the workspace's centre above the table, m
 _TABLE, _OBJECT, _PAD = 1, 2, 4  # contact bits
-_SUNK = 6e-5  # how deep an object at rest lies in the table, m; at 0 exactly, rounding decides about its contacts
+# how deep an object at rest lies in the table, and fingers in what they hold, m; at 0 rounding decides about contacts
+_SUNK, _SQUEEZED = 6e-5, 2e-4
 _SHAPES = {"cube": (0.025, 0.025, 0.025), "bar": (0.02, 0.06, 0.02)}  # half lengths of a box, m; gripped across its x
 
 
@@ -40,8 +41,9 @@ class PickAndPlace(Task):
 
     ## Starting state
     Object at rest at the origin with a direction from `heading`; gripper open, turned by any angle, 0.05-0.15 m to any
-    side of the object and 0.1-0.2 m above the table (`start="table"`). Or the gripper holds the object there
-    (`"hand"`), or one of both by chance (`"mixed"`), which helps sparse rewards to be met. Goal at a horizontal
+    side of the object and 0.1-0.2 m above the table (`start="table"`). Or the object is between the fingers
+    (`"hand"`): in half of the cases held there, in the other half on the table, with the fingers anywhere between
+    closed and open. Or one of both by chance (`"mixed"`), which helps sparse rewards to be met. Goal at a horizontal
     distance from `goal_distance` in a direction from `target_sector`; with probability `air` it is in the air, at a
     height from `goal_height` above the object's place, otherwise on the table. Then the scene turns by
     `scene_rotation` degrees and the goal alone by `goal_rotation`.
@@ -131,14 +133,16 @@ class PickAndPlace(Task):
         above = height if rng.random() < self.air else 0.0
         sim.variables.goal = (far * np.cos(direction), far * np.sin(direction), rest + above)
         side, aside, up, yaw = rng.uniform((-np.pi, 0.05, 0.1, -np.pi), (np.pi, 0.15, 0.2, np.pi))
-        held = rng.random() < {"table": 0.0, "hand": 1.0, "mixed": 0.5}[self.start]
+        between = rng.random() < {"table": 0.0, "hand": 1.0, "mixed": 0.5}[self.start]
+        lies, opening = not between or rng.random() < 0.5, rng.uniform(self.shape[0], OPENING)
         place = np.array([aside * np.cos(side), aside * np.sin(side), up])
-        if held:
+        lying = np.array([0.0, 0.0, rest - _SUNK])
+        if between:
             heading = yaw + np.pi  # the fingers' axis is the gripper's y axis, and they hold the object across its x
-        sim.positions.gripper = place - (0.0, 0.0, _HEIGHT)
+        sim.positions.gripper = (lying if between and lies else place) - (0.0, 0.0, _HEIGHT)
         sim.positions.gripper_yaw = yaw
-        sim.positions.fingers = self.shape[0] - 2e-4 if held else OPENING
-        sim.bodies.object.position = place if held else (0.0, 0.0, rest - _SUNK)
+        sim.positions.fingers = OPENING if not between else opening if lies else self.shape[0] - _SQUEEZED
+        sim.bodies.object.position = lying if lies else place
         sim.bodies.object.quaternion = yaw_quaternion(heading - np.pi / 2)
 
     def rotate_goal(self, sim: World, g: Element) -> None:

@@ -15,10 +15,10 @@ from eqrl.envs.core import Outcome, Task, World, add_marker, angle, choice, leng
 from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
-from eqrl.envs.scenes.goals import distance, length
+from eqrl.envs.scenes.goals import distance, length, total
 from eqrl.envs.scenes.hindsight import with_terms
 from eqrl.envs.scenes.posts import add_post
-from eqrl.envs.scenes.winding import total, turns
+from eqrl.envs.scenes.winding import turns
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 
 _HEIGHT = 0.02
@@ -214,7 +214,7 @@ class RopeClosing(Task):
     def _achieved(self, world: World) -> Floats:
         line, post = _ROPE_CHAIN.nodes(world, self.nodes), world.variables.post
         opened, closed = turns(line, post)
-        middle = np.stack([total(line[..., 0]), total(line[..., 1])], axis=-1) / len(self.nodes)
+        middle = total(line.swapaxes(1, 2)) / len(self.nodes)
         gap = distance(line[:, 0], line[:, -1]) / _ROPE_CHAIN.length
         return np.stack([np.abs(opened), gap, np.abs(closed).round(), distance(middle, post)], axis=-1)
 

@@ -16,9 +16,8 @@ from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.curves import CURVES, SPLITS, curve
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
-from eqrl.envs.scenes.goals import length
+from eqrl.envs.scenes.goals import length, total
 from eqrl.envs.scenes.hindsight import with_terms
-from eqrl.envs.scenes.winding import total
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 
 _HEIGHT = 0.02
@@ -91,7 +90,7 @@ class RopeShaping(Task):
     rewards = {
         "distance": '-2 times the mean distance, in lengths of the rope (`"markov"` only)',
         "shape": (
-            '-0.02, and -0.1 in the last 10 steps, times the mean squared difference of what describes shapes'
+            "-0.02, and -0.1 in the last 10 steps, times the mean squared difference of what describes shapes"
             ' (`"paper"` only)'
         ),
         "action": '-0.000002 times the squared change of the action (`"paper"` only)',

@@ -10,10 +10,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.arrays import Bools, Floats
-from eqrl.envs.core import Outcome, Task, World, add_marker, choice
-from eqrl.envs.core.arguments import anything, flag, whole
-from eqrl.envs.scenes.shapes import SPLITS, Shape, shape_of
+from eqrl.arrays import Floats
+from eqrl.envs.core import Task, World, add_marker, choice
+from eqrl.envs.core.arguments import Argument, flag, whole
+from eqrl.envs.scenes.shapes import SPLITS, shape_of
 from eqrl.symmetry import SO2, Element, EntitySet, Field, Group
 
 
@@ -30,10 +30,7 @@ class Shaped(Task):
     Attributes:
         dims: 2 for positions in the plane, 3 for positions with a height.
         hands: number of effectors.
-        radius: distance of the farthest corner from the centre, m.
-        motion_names: names of :meth:`motion_terms`.
-        episode_steps: number of steps of the published episode, whose last ones the reward ``"paper"`` counts more.
-        held: the shape as it is built.
+        radius: distance of the farthest corner from the centre, m; 0 for shapes as large as they are.
         outline: points on its outline in its own frame, ``(resolution, 2 or 3)``, m.
         targets: name of the entity set of the goal's points.
     """
@@ -42,17 +39,13 @@ class Shaped(Task):
     hands: ClassVar[int] = 1
     radius: ClassVar[float] = 0.05
     fleet_arguments = ("shape", "split")
-    motion_names: ClassVar[tuple[str, ...]] = ()
-    episode_steps: ClassVar[int] = 100
 
-    shape = anything("T", "name of the shape, corners `[(x, y), ...]` of a polygon, or a list of names for a fleet")
+    shape = Argument("T", shape_of, "a name, corners `[(x, y), ...]` of a polygon, or a list of names for a fleet")
     split = choice("none", *SPLITS, description="no fleet, a fleet of the shapes to train on")
     resolution = whole(24, "number of points on the outline", least=3)
     slots = whole(0, "number of slots for points, of which a mask tells the real ones; 0 for no more slots than points")
     correspondence = flag(True, "whether a point of the goal belongs to each point of the object, or to none")
-    reward_type = choice("markov", "paper", "sparse", description="reward")
 
-    held: Shape
     outline: Floats
     targets: str
 
@@ -84,8 +77,9 @@ class Shaped(Task):
                 f"resolution={self.resolution} points do not fit into slots={self.slots}; give at least"
                 f" slots={self.resolution}"
             )
-        self.held = shape_of("shape", self.shape).scaled_to(self.radius)
-        self.outline = self.held.points(self.resolution)
+        if self.radius > 0.0:
+            self.shape = self.shape.scaled_to(self.radius)
+        self.outline = self.shape.points(self.resolution)
         self.targets = "points" if self.correspondence else "targets"
         self._count = self.slots or self.resolution
 
@@ -133,7 +127,7 @@ class Shaped(Task):
         return points
 
     # ------------------------------------------------------------------ goals
-    def goal_fields(self, of: str, over: str) -> tuple[Field, Field]:
+    def goal_fields(self, of: str, over: str) -> tuple[Field, ...]:
         """Fields of an achieved or desired goal, whose points are an entity set."""
         return (
             self.position_field("centre", f"centre of the {of}", role="goal" if of == "object" else ""),
@@ -149,10 +143,10 @@ class Shaped(Task):
 
     def set_goal(self, sim: World, centre: Floats, axes: Floats, rng: np.random.Generator) -> None:
         """Write the goal of one simulation, a centre ``(dims,)`` and axes ``(3, 3)``."""
-        points = self.points_at(centre, axes)
+        sim.variables.goal_centre = centre
+        sim.variables.goal_points = points = self.points_at(centre, axes)
         if not self.correspondence:
-            points[: self.resolution] = rng.permutation(points[: self.resolution])
-        sim.variables.goal_centre, sim.variables.goal_points = centre, points
+            sim.variables.goal_points[: self.resolution] = rng.permutation(points[: self.resolution])
 
     def rotate_goal(self, sim: World, g: Element) -> None:
         """Turn the goal about the world's origin."""
@@ -175,13 +169,13 @@ class Shaped(Task):
             desired: likewise.
         """
         turn = self._moment(achieved) * self._moment(desired).conj()
-        angle: Floats = np.abs(np.angle(turn)) / self.held.order
+        angle: Floats = np.abs(np.angle(turn)) / self.shape.order
         return angle
 
     def _moment(self, points: NDArray[Any]) -> NDArray[np.complex128]:
-        z = (points[..., 0] + 1j * points[..., 1]) / self.radius
+        z = (points[..., 0] + 1j * points[..., 1]) / self.shape.radius
         power = z.real * z.real + z.imag * z.imag  # far points tell more
-        for _ in range(self.held.order):
+        for _ in range(self.shape.order):
             power = power * z
         moment: NDArray[np.complex128] = np.ascontiguousarray(power).sum(axis=-1)
         return moment
@@ -190,83 +184,25 @@ class Shaped(Task):
         """Centre and real points relative to it of goals ``(*batch, size)``, in double precision."""
         goal = np.asarray(goal, dtype=np.float64)
         centre = goal[..., : self.dims]
-        points = goal[..., self.dims :].reshape(*goal.shape[:-1], self._count, self.dims)[..., : self.resolution, :]
+        points = goal[..., self.dims : self.dims * (1 + self._count)]
+        points = points.reshape(*goal.shape[:-1], self._count, self.dims)[..., : self.resolution, :]
         return centre, points - centre[..., None, :]
 
-    # ------------------------------------------------------------------ rewards
     @abstractmethod
-    def achieved(self, world: World) -> tuple[Floats, Floats]:
-        """Centre ``(n, dims)`` and points ``(n, slots, dims)`` of the object."""
+    def achieved(self, world: World) -> tuple[Floats, ...]:
+        """Fields of the achieved goal: centre ``(n, dims)`` and points ``(n, slots, dims)``, and what follows them."""
 
-    @abstractmethod
-    def errors(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> dict[str, Floats]:
-        """The metrics: how far goals are from each other, ``(*batch,)`` each."""
-
-    @abstractmethod
-    def solved(self, errors: Mapping[str, Floats]) -> Bools:
-        """Whether these errors are small enough, ``(*batch,)``."""
-
-    @abstractmethod
-    def markov_terms(self, errors: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Terms of the reward ``"markov"`` beside 1 for success, ``(*batch,)`` each."""
-
-    @abstractmethod
-    def paper_terms(self, errors: Mapping[str, Floats], left: Any) -> dict[str, Floats]:
-        """Terms of the reward ``"paper"``, without its factor of the control step.
-
-        Args:
-            errors: the metrics.
-            left: number of steps of the published episode that are left after this one, ``(*batch,)``.
-        """
-
-    def motion_terms(self, world: World, action: Floats) -> dict[str, Floats]:
-        """Terms of the reward ``"paper"`` that goals do not tell, without its factor; none by default."""
-        return {}
-
-    def evaluate(self, world: World, action: Floats) -> Outcome:
-        """Reward from the errors of the pose."""
-        goal = world.variables
-        errors = self.errors(_joined(*self.achieved(world)), _joined(goal.goal_centre, goal.goal_points))
-        if self.reward_type != "paper":
-            return Outcome(self._terms(errors, 0.0), self.solved(errors), metrics=errors)
-        left = self.episode_steps - np.round(world.data.time / self.dt)
-        motion = {name: self.dt * term for name, term in self.motion_terms(world, action).items()}
-        rewards = {**self._terms(errors, left), **motion}
-        return Outcome(rewards, self.solved(errors), metrics={**errors, "steps_left": left})
-
-    def compute_reward(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any], info: Any) -> Any:
-        """Reward of any achieved goals for any desired ones, for hindsight replay.
-
-        Args:
-            achieved_goal: shape ``(*batch, size)``.
-            desired_goal: likewise.
-            info: a dict, or one a pair. Only the reward ``"paper"`` needs it, for its clock and its terms of motion.
-
-        Returns:
-            Rewards of shape ``(*batch,)``; a float for a single pair.
-        """
-        paper = self.reward_type == "paper"
-        left = _from(info, "steps_left", float(self.episode_steps)) if paper else 0.0
-        total: Any = sum(self._terms(self.errors(achieved_goal, desired_goal), left).values())
-        if paper:
-            total = total + sum(_from(info, f"reward_{name}", 0.0) for name in self.motion_names)
-        return total if total.ndim else float(total)
-
-    def _terms(self, errors: Mapping[str, Floats], left: Any) -> dict[str, Floats]:
-        solved = 1.0 * self.solved(errors)
-        if self.reward_type == "sparse":
-            return {"success": solved - 1.0}
-        if self.reward_type == "paper":
-            return {name: self.dt * term for name, term in self.paper_terms(errors, left).items()}
-        return {**self.markov_terms(errors), "success": solved}
+    def desired(self, world: World) -> tuple[Floats, ...]:
+        """The same of the desired goal."""
+        return world.variables.goal_centre, world.variables.goal_points
 
 
-def _joined(centre: Floats, points: Floats) -> NDArray[np.float32]:
+def joined(*fields: Floats) -> NDArray[np.float32]:
     """A goal as it stands in an observation."""
-    return np.concatenate([centre, points.reshape(len(points), -1)], axis=1).astype(np.float32)
+    return np.concatenate([field.reshape(len(field), -1) for field in fields], axis=1).astype(np.float32)
 
 
-def _from(info: Any, name: str, default: float) -> Any:
+def from_info(info: Any, name: str, default: float) -> Any:
     """A number from each info, or from a single one."""
     if info is None or isinstance(info, Mapping):
         return (info or {}).get(name, default)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Floats
 from eqrl.envs.scenes.effectors import add_effector
+from eqrl.envs.scenes.goals import length, total
 from eqrl.symmetry import EntitySet
 
 _VERTICES = "cloth"
@@ -158,9 +159,8 @@ class Cloth:
 
 def ring_normal(ring: Floats) -> Floats:
     """Unit normal of a closed line of points in order, by its area, ``(*batch, n, 3)`` to ``(*batch, 3)``."""
-    area = np.cumsum(np.cross(ring, np.roll(ring, -1, axis=-2)), axis=-2)[..., -1, :]
-    length = np.sqrt(area[..., 0] ** 2 + area[..., 1] ** 2 + area[..., 2] ** 2)
-    normal: Floats = area / np.maximum(length, 1e-12)[..., None]
+    area = total(np.cross(ring, np.roll(ring, -1, axis=-2)).swapaxes(-1, -2))
+    normal: Floats = area / np.maximum(length(area), 1e-12)[..., None]
     return normal
 
 
@@ -177,7 +177,7 @@ def crossings(ring: Floats, first: Floats, second: Floats) -> Floats:
     Returns:
         Signed number of crossings, ``(*batch,)``.
     """
-    middle = np.cumsum(ring, axis=-2)[..., -1:, :] / ring.shape[-2]
+    middle = (total(ring.swapaxes(-1, -2)) / ring.shape[-2])[..., None, :]
     a, b, start = ring - middle, np.roll(ring, -1, axis=-2) - middle, first[..., None, :] - middle
     along = np.broadcast_to((second - first)[..., None, :], a.shape)
     normal = np.cross(a, b)
@@ -189,8 +189,7 @@ def crossings(ring: Floats, first: Floats, second: Floats) -> Floats:
     size = np.abs(speed)
     t, u, v = sense * t, sense * u, sense * v
     through = (size > 0) & (t >= 0) & (t <= size) & (u >= 0) & (v >= 0) & (u + v <= size)
-    number: Floats = np.cumsum(np.where(through, sense, 0.0), axis=-1)[..., -1]
-    return number
+    return total(np.where(through, sense, 0.0))
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

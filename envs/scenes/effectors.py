@@ -71,8 +71,38 @@ def add_yaw(spec: mujoco.MjSpec, body: Any, gain: float, name: str = "yaw") -> N
     _add_servo(spec, name, gain)
 
 
+def add_grip(
+    spec: mujoco.MjSpec, body: Any, name: str, position: tuple[float, float, float], gain: float, spin_gain: float
+) -> None:
+    """Add a site at which a hand holds a free body, and its velocity servos along the world's axes.
+
+    Args:
+        spec: the model.
+        body: on a free joint.
+        name: of the site; its servos are this name and ``x``, ``y``, ``z``, then ``roll``, ``pitch``, ``yaw``.
+        position: in the body's frame, m.
+        gain: N of force a m/s of velocity error.
+        spin_gain: N m of torque a rad/s; 0 for a ball joint, which leaves turns to the forces.
+    """
+    if not any(site.name == "world" for site in spec.worldbody.sites):
+        spec.worldbody.add_site(name="world", rgba=[0, 0, 0, 0])
+    body.add_site(name=name, pos=position, size=[0.012] * 3, rgba=[0.93, 0.55, 0.2, 1])
+    words = ("x", "y", "z", "roll", "pitch", "yaw")
+    for i, (word, size) in enumerate(zip(words, [gain] * 3 + [spin_gain] * 3, strict=True)):
+        if size == 0.0:
+            continue
+        site = mujoco.mjtTrn.mjTRN_SITE
+        servo = spec.add_actuator(name=f"{name}_{word}", target=name, refsite="world", trntype=site)
+        servo.gear = np.eye(6)[i]
+        _set_gain(servo, size)
+
+
 def _add_servo(spec: mujoco.MjSpec, joint: str, gain: float) -> None:
     servo = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    _set_gain(servo, gain)
+
+
+def _set_gain(servo: Any, gain: float) -> None:
     servo.gainprm[0] = gain
     servo.biastype = mujoco.mjtBias.mjBIAS_AFFINE
     servo.biasprm[2] = -gain

@@ -18,6 +18,15 @@ def in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]
     return point
 
 
+def total(values: Floats) -> Floats:
+    """Sums over the last axis, ``(*batch, n)`` to ``(*batch,)``, each with the same bits in every batch.
+
+    NumPy adds up in an order that depends on how an array lies in memory, so here it always lies alike.
+    """
+    out: Floats = np.ascontiguousarray(values).sum(axis=-1)
+    return out
+
+
 def length(vector: Floats) -> Floats:
     """Lengths of vectors of two or three components, shape ``(*batch,)``."""
     squares = vector * vector

@@ -210,8 +210,11 @@ def shape_of(name: str, value: Any) -> Shape:
             return SHAPES[value]
         if seed := re.fullmatch(r"random(\d{1,9})", value):
             return polygon_shape(0.08 * polygons.random_polygon(np.random.default_rng(int(seed[1]))))
+        close = suggestion(value, SHAPES)
+        hint = close if close.startswith("did") else "use one of"
         raise ValueError(
-            f"{name}={value!r} is not known; {suggestion(value, SHAPES)}"
-            f" The shapes are {', '.join(map(repr, SHAPES))}, and 'random0', 'random1', ... for random polygons"
+            f"{name}={value!r} is not known; {hint} {', '.join(map(repr, SHAPES))}, 'random0', 'random1', ..."
         )
+    if isinstance(value, list | tuple) and any(isinstance(one, str) for one in value):
+        raise ValueError(f"{name}={value!r} makes a fleet, and this is one task; give it one shape")
     return polygon_shape(value, f"{name}={value!r}")

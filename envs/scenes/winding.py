@@ -1,4 +1,4 @@
-"""How often a line in the plane goes round a point; sums go in order, for the same bits in every batch."""
+"""How often a line in the plane goes round a point."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eqrl.arrays import Floats
-
-
-def total(values: Floats) -> Floats:
-    """Sum over the last axis in the order of its entries, ``(*batch, n)`` to ``(*batch,)``."""
-    out: Floats = np.cumsum(values, axis=-1)[..., -1]
-    return out
+from eqrl.envs.scenes.goals import total
 
 
 def turns(line: NDArray[Any], centre: NDArray[Any]) -> tuple[Floats, Floats]:

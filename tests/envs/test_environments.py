@@ -24,7 +24,7 @@ KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s
 # random actions touch nothing there; in KINDS ropes and cloths also start where they touch something, and
 # tests/envs/manipulation steps the shapes in contact
 UNTOUCHED = (
-    *("eqrl/Reach-v0", "eqrl/Sliding-v0", "eqrl/Insertion-v0"),
+    *("eqrl/Reach-v0", "eqrl/Sliding-v0", "eqrl/Insertion-v0", "eqrl/InsertionTwoHands-v0"),
     *("eqrl/RopeClosing-v0", "eqrl/ClothHanging-v0", "eqrl/RopeShaping-v0"),
 )
 RUNS = ("eqrl/Run-v0", ONE_ROBOT)

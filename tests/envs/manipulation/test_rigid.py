@@ -3,12 +3,15 @@
 import gymnasium
 import numpy as np
 import pytest
-from scripted import insert
+from scipy.spatial.transform import Rotation
+from scripted import insert, insert_with_two_hands
 
 import eqrl
+from eqrl.envs.scenes.shapes import shape_of
 from eqrl.symmetry import about_gravity, family, random_exchange, representation_of
 
-IDS = ["eqrl/Sliding-v0", "eqrl/Insertion-v0"]
+IDS = ["eqrl/Sliding-v0", "eqrl/Insertion-v0", "eqrl/InsertionTwoHands-v0"]
+PLANAR = IDS[:2]
 TURN = about_gravity(np.deg2rad(37.0))
 
 
@@ -28,9 +31,31 @@ def seated(env):
     return task
 
 
-@pytest.mark.parametrize("shape", ["T", "star", "random0"])
-def test_insertion_in_contact_commutes_with_a_turn(shape):
-    env = gymnasium.make("eqrl/Insertion-v0", shape=shape).unwrapped
+def one_hand(env, observation, rng):
+    return insert(observation, env.task, rng)
+
+
+def two_hands(env, observation, rng):
+    return insert_with_two_hands(env, rng)
+
+
+ABOUT_ANYTHING = eqrl.SO3.sample(1, rng=0)[0]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "arguments", "script", "g"),
+    [
+        ("eqrl/Insertion-v0", {"shape": "T"}, one_hand, TURN),
+        ("eqrl/Insertion-v0", {"shape": "star", "clearance": 0.001}, one_hand, TURN),
+        ("eqrl/Insertion-v0", {"shape": "random0"}, one_hand, TURN),
+        ("eqrl/InsertionTwoHands-v0", {"shape": "T"}, two_hands, TURN),
+        ("eqrl/InsertionTwoHands-v0", {"shape": "plus"}, two_hands, ABOUT_ANYTHING),
+        ("eqrl/InsertionTwoHands-v0", {"shape": "T", "weight": 0.2}, two_hands, TURN),
+    ],
+    ids=str,
+)
+def test_worlds_in_contact_commute_with_a_turn(env_id, arguments, script, g):
+    env = gymnasium.make(env_id, **arguments).unwrapped
     rep = representation_of(env.action_space)
     errors, nudged, touched = [], [], 0
     for seed in range(5):
@@ -38,7 +63,7 @@ def test_insertion_in_contact_commutes_with_a_turn(shape):
         observation, _ = env.reset(seed=seed)
         start, actions, states = env.get_state(), [], []
         for _ in range(50):
-            action = insert(observation, env.task, rng)
+            action = script(env, observation, rng)
             observation, *_ = env.step(action)
             actions.append(action)
             states.append(env.get_state())
@@ -53,7 +78,7 @@ def test_insertion_in_contact_commutes_with_a_turn(shape):
                 worst = max(worst, *env.state_difference(there, env.get_state()).values())
             return worst
 
-        errors.append(replay(env.transform_state(start, TURN), TURN))
+        errors.append(replay(env.transform_state(start, g), g))
         start.qpos[0, 0] += 1e-14
         nudged.append(replay(start, None))
     assert touched > 10
@@ -82,7 +107,7 @@ def test_a_seated_shape_touches_no_wall_and_is_a_success(shape, clearance):
     sim.world.positions.object[0, 0] += 3 * clearance
     env.unwrapped.set_state(env.unwrapped.get_state())
     assert sim.contacts[0] > 0
-    assert task.held.radius == pytest.approx(0.05)
+    assert task.shape.radius == pytest.approx(0.05)
 
 
 def test_a_shape_turned_by_its_own_symmetry_is_seated_too():
@@ -99,7 +124,7 @@ def test_a_shape_turned_by_its_own_symmetry_is_seated_too():
 def test_angles_count_modulo_the_shape_and_need_no_order(shape):
     task = gymnasium.make("eqrl/Insertion-v0", shape=shape).unwrapped.task
     rng = np.random.default_rng(0)
-    period = 2 * np.pi / task.held.order
+    period = 2 * np.pi / task.shape.order
     outline = np.column_stack([task.outline, np.zeros(len(task.outline))])
     for turn in rng.uniform(-np.pi, np.pi, size=10):
         moved = rng.permutation(outline @ about_gravity(turn).R.numpy().T)
@@ -162,14 +187,16 @@ def test_points_follow_slots_and_masks_tell_the_real_ones(env_id):
     rep = representation_of(padded.observation_space)
     assert rep.entity_set("points").mask == "observation/real"
     assert b["observation"][-20:].tolist() == [1.0] * 16 + [0.0] * 4
+    spaces = (plain.observation_space, padded.observation_space)
     for key in ("achieved_goal", "desired_goal"):
-        np.testing.assert_array_equal(a[key], b[key][: a[key].size])
-        assert not b[key][a[key].size :].any()
+        shown, slots = (space[key].representation.split(o[key]) for space, o in zip(spaces, (a, b), strict=True))
+        np.testing.assert_array_equal(slots["points"][: shown["points"].size], shown["points"])
+        assert not slots["points"][shown["points"].size :].any()
     fine = gymnasium.make(env_id, resolution=20, slots=20)
     assert fine.observation_space == padded.observation_space
 
 
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", PLANAR)
 def test_networks_on_tokens_may_honour_mirrors_and_exchange(env_id):
     rep = representation_of(gymnasium.make(env_id).observation_space)
     assert rep.group == eqrl.SO2
@@ -187,7 +214,7 @@ def test_several_shapes_share_a_batch(env_id, arguments):
     *_, infos = env.step(np.zeros((6, *env.action_space.shape), np.float32))
     assert [info["member"] for info in infos] == list(names)
     alone = gymnasium.make(env_id, member=names[-1], **arguments)
-    assert alone.unwrapped.task.shape == names[-1]
+    assert alone.unwrapped.task.shape.order == shape_of("shape", names[-1]).order
     with pytest.raises(ValueError, match="members make a fleet"):
         gymnasium.make(env_id, **arguments)
     vector = gymnasium.make_vec(env_id, num_envs=6, **arguments)
@@ -228,6 +255,43 @@ def test_bad_arguments_are_refused_in_one_line(env_id, arguments, message):
 def test_holes_that_cannot_be_are_refused(clearance, message):
     with pytest.raises(ValueError, match=message):
         eqrl.make_vec("eqrl/Insertion-v0", 3, clearance=clearance)
+
+
+@pytest.mark.parametrize(("weight", "group"), [(0.0, eqrl.SO3), (0.5, eqrl.SO2)])
+def test_weight_leaves_rotations_about_gravity(weight, group):
+    env = gymnasium.make("eqrl/InsertionTwoHands-v0", weight=weight)
+    assert representation_of(env.observation_space).group == group
+
+
+def test_two_hands_insert_a_shape_only_if_they_can_turn_it():
+    success = {}
+    for grip in ("weld", "ball"):
+        env = gymnasium.make("eqrl/InsertionTwoHands-v0", grip=grip).unwrapped
+        solved = []
+        for seed in range(10):
+            env.reset(seed=seed)
+            rng = np.random.default_rng(seed)
+            for _ in range(80):
+                *_, info = env.step(insert_with_two_hands(env, rng, noise=0.05))
+            solved.append(info["is_success"])
+        success[grip] = np.mean(solved)
+    assert success["weld"] >= 0.8
+    assert success["ball"] <= 0.3
+
+
+@pytest.mark.parametrize("shape", ["T", "bar", "plus", "star"])
+def test_angles_in_space_are_those_of_the_nearest_symmetric_pose(shape):
+    task = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped.task
+    order = task.shape.order
+    outline = np.column_stack([task.outline, np.zeros(len(task.outline))])
+    turns = [Rotation.from_rotvec([0, 0, 2 * np.pi * k / order]) for k in range(order)]
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        hole = Rotation.random(rng=rng)
+        pose = Rotation.from_rotvec(rng.standard_normal(3)) * hole
+        goals = [np.concatenate([np.zeros(3), r.apply(outline).ravel(), r.apply([0, 0, 1])]) for r in (pose, hole)]
+        nearest = min((pose * turn * hole.inv()).magnitude() for turn in turns)
+        assert task.errors(*goals)["angle"] == pytest.approx(nearest, abs=1e-6)
 
 
 def test_a_polygon_of_the_users_own_can_be_inserted():
