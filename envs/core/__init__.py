@@ -1,6 +1,6 @@
 """What every environment is made of: tasks, their batch of simulations, and how its state turns."""
 
-from eqrl.envs.core.arguments import Argument, angle, choice, lengths, named, number, sector
+from eqrl.envs.core.arguments import Argument, angle, choice, lengths, named, number, sector, whole
 from eqrl.envs.core.documentation import documentation, page
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.rendering import add_marker
@@ -22,4 +22,5 @@ __all__ = [
     "number",
     "page",
     "sector",
+    "whole",
 ]

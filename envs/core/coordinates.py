@@ -20,7 +20,8 @@ class Body:
         name: of the body, for messages.
         frame: entity set of size 3 whose matrix O_h moves the body's own axes, or None if no element names it.
         reflection: diagonal of the O_h that goes with every mirror of the world, for a body that is its own mirror
-            image; None if it is not, or if its frame tells. With a frame too, both act; they must commute.
+            image; None if it is not. Where the body has a frame too, it goes with those mirrors of the world that the
+            frame does not follow with a mirror of its own.
     """
 
     name: str
@@ -34,12 +35,12 @@ class Body:
             ValueError: for a mirror that the body's shape does not allow.
         """
         frame = np.broadcast_to(np.eye(3), g.R.shape) if self.frame is None else g.matrix(self.frame, 3).numpy()
-        mirrored = (np.linalg.det(g.R.numpy()) < 0)[..., None, None]
-        if self.reflection is not None:
-            return np.where(mirrored, frame @ np.diag(self.reflection), frame)
-        if self.frame is None and mirrored.any():
-            raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
-        return frame
+        mirrored = (np.linalg.det(g.R.numpy()) * np.linalg.det(frame) < 0)[..., None, None]
+        if self.reflection is None:
+            if mirrored.any():
+                raise ValueError(f"body {self.name!r} is not its own mirror image, so no mirror can act on it")
+            return frame
+        return np.where(mirrored, frame @ np.diag(self.reflection), frame)
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,9 @@ class _Reader:
         self.yaws: list[YawHinge] = []
         self.coordinates: list[Coordinates] = []
         self.slides: dict[str, list[int]] = {}  # body on slides of the world -> its joints along x, y and z
+        self.single: dict[str, int] = {}  # body on a single hinge or slide that is a scalar -> this joint
         self.data = mujoco.MjData(model)
         mujoco.mj_kinematics(model, self.data)
-        self.hanging = self._hanging_sets()
 
     def read(self) -> None:
         m = self.model
@@ -84,8 +84,15 @@ class _Reader:
                 self.yaws.append(YawHinge(self.name(j), self.body(body), qpos, dof, sense, float(m.qpos0[qpos]), rest))
             else:
                 scalars.append(j)
-        self._read_slides()
-        self._read_scalars(scalars)
+        alone = [j for j in scalars if m.body_jntnum[m.jnt_bodyid[j]] == 1]
+        self.single = {m.body(int(m.jnt_bodyid[j])).name: j for j in alone}
+        one_of = {body: name for name, bodies in self.members.items() for body in bodies}
+        for body, joints in self.slides.items():
+            if body not in one_of:
+                self._add_vectors(body, None, [joints])
+        for name, bodies in self.members.items():
+            self._read_members(name, bodies)
+        self._read_scalars([j for j in scalars if m.body(int(m.jnt_bodyid[j])).name not in one_of])
 
     # ------------------------------------------------------------------ bodies
     def body(self, body: int) -> Body:
@@ -117,15 +124,6 @@ class _Reader:
             parent = self.model.body_weldid[self.model.body_parentid[parent]]
         return False
 
-    def _hanging_sets(self) -> dict[str, list[int]]:
-        """Entity sets whose members hang on bodies that move, by one hinge or slide each, and these joints in order."""
-        m, sets = self.model, {}
-        for name, bodies in self.members.items():
-            ids = [mujoco.mj_name2id(m, mujoco.mjtObj.mjOBJ_BODY, body) for body in bodies]
-            if all(b > 0 and m.body_jntnum[b] == 1 and not self._parent_stands(b) for b in ids):
-                sets[name] = [int(m.body_jntadr[b]) for b in ids]
-        return sets
-
     def _rotation(self, body: int) -> Floats:
         return np.array(self.data.xmat[body].reshape(3, 3))
 
@@ -152,21 +150,21 @@ class _Reader:
                     " that generator out"
                 )
 
-    # ------------------------------------------------------------------ slides of the world
-    def _read_slides(self) -> None:
-        one_of = {body for bodies in self.members.values() for body in bodies}
-        for name, joints in self.slides.items():
-            if name not in one_of:
-                self._add_vectors(name, None, [joints])
-        for name, bodies in self.members.items():
-            if name in self.hanging:
-                continue
-            if missing := [body for body in bodies if body not in self.slides]:
-                raise ValueError(
-                    f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes, nor on"
-                    " one joint of a body that moves"
-                )
-            self._add_vectors(name, name, [self.slides[body] for body in bodies])
+    # ------------------------------------------------------------------ slides of the world, members of sets
+    def _read_members(self, name: str, bodies: Sequence[str]) -> None:
+        if all(body in self.single for body in bodies):
+            joints = [self.single[body] for body in bodies]
+            parities = {self._parity(j) for j in joints}
+            if len(parities) > 1:
+                raise ValueError(f"members[{name!r}] are joints of which a mirror reverses some and not others")
+            self.coordinates.append(self._coordinates(Field(name, f"1x0{parities.pop()}", entities=name), joints))
+            return
+        if missing := [body for body in bodies if body not in self.slides]:
+            raise ValueError(
+                f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes, nor does"
+                " every member hang on one hinge"
+            )
+        self._add_vectors(name, name, [self.slides[body] for body in bodies])
 
     def _add_vectors(self, name: str, entities: str | None, bodies: list[list[int]]) -> None:
         m = self.model
@@ -190,15 +188,8 @@ class _Reader:
             self.entities.append(EntitySet("joints", names))
             self.coordinates.append(self._coordinates(Field("joints", "1x0e", entities="joints"), joints))
             return
-        of_sets = {j for one_each in self.hanging.values() for j in one_each}
-        for name, one_each in self.hanging.items():
-            parities = {self._parity(j) for j in one_each}
-            if len(parities) > 1:
-                raise ValueError(f"members[{name!r}]: a mirror reverses the joints of some of them and not of others")
-            self.coordinates.append(self._coordinates(Field(name, f"1x0{parities.pop()}", entities=name), one_each))
         for j in joints:
-            if j not in of_sets:
-                self.coordinates.append(self._coordinates(Field(self.name(j), f"1x0{self._parity(j)}"), [j]))
+            self.coordinates.append(self._coordinates(Field(self.name(j), f"1x0{self._parity(j)}"), [j]))
 
     def _parity(self, joint: int) -> str:
         """``"o"`` for a joint that a mirror of the world reverses."""

@@ -18,15 +18,28 @@ def in_ball(rng: np.random.Generator, radius: float, sector: tuple[float, float]
     return point
 
 
+def total(values: Floats) -> Floats:
+    """Sums over the last axis, ``(*batch, n)`` to ``(*batch,)``, each with the same bits in every batch.
+
+    NumPy adds up in an order that depends on how an array lies in memory, so here it always lies alike.
+    """
+    out: Floats = np.ascontiguousarray(values).sum(axis=-1)
+    return out
+
+
+def length(vector: Floats) -> Floats:
+    """Lengths of vectors of two or three components, shape ``(*batch,)``."""
+    squares = vector * vector
+    total = squares[..., 0] + squares[..., 1]
+    if vector.shape[-1] == 3:
+        total = total + squares[..., 2]
+    out: Floats = np.sqrt(total)
+    return out
+
+
 def distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
     """Distances between points of two or three coordinates, shape ``(*batch,)``."""
-    offset = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    squares = offset * offset
-    total = squares[..., 0] + squares[..., 1]
-    if offset.shape[-1] == 3:
-        total = total + squares[..., 2]
-    length: Floats = np.sqrt(total)
-    return length
+    return length(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64))
 
 
 def dot(a: Floats, b: Floats) -> Floats:
