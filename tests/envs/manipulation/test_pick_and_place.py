@@ -57,7 +57,7 @@ def test_a_lifted_object_does_not_creep():
     simulation, _ = play(start="hand", air=1.0, n=16)
     before = (simulation.world.bodies.object.position - simulation.world.bodies.gripper.position).copy()
     still = np.tile([0.0, 0.0, 0.0, 0.0, 1.0], (16, 1))
-    for _ in range(50):
+    for _ in range(25):
         simulation.step(still)
     drift = simulation.world.bodies.object.position - simulation.world.bodies.gripper.position - before
     assert np.abs(drift).max() < 1e-3
