@@ -103,7 +103,7 @@ class ClothHanging(Task):
             ' -0.08 in the last 2 steps (`"paper"`)'
         ),
         "angle": '-0.02 (`"markov"`) or -0.0016 (`"paper"`, -0.008 in the last 2 steps) times `1 - aligned`',
-        "stretch": '-0.2 (`"markov"`) or -0.02 (`"paper"`) times the mean relative stretch of the threads',
+        "stretch": '-1 (`"markov"`) or -0.02 (`"paper"`) times the mean relative stretch of the threads',
         "motion": '-0.004 times the mean speed of the vertices, m/s (`"paper"` only)',
         "action": '-0.00004 times the squared change of the action (`"paper"` only)',
         "success": '1 while linked (`"markov"`); 0 while linked, else -1 (`"sparse"`)',
@@ -258,7 +258,7 @@ class ClothHanging(Task):
             rewards = {name: term * np.where(late, 5.0, 1.0) for name, term in rewards.items()}
             rewards |= self._published_terms(world, action)
         if self.reward != "sparse":
-            rewards["stretch"] = -(self.dt if self.reward == "paper" else 0.2) * stretch
+            rewards["stretch"] = -(self.dt if self.reward == "paper" else 1.0) * stretch
         world.variables.last_action = action.reshape(-1, 4, 3)
         metrics = {"distance": distance(exact[:, :3], hanger), "aligned": exact[:, 4], "stretch": stretch}
         return Outcome(rewards, self.is_linked(achieved, desired), metrics=metrics)

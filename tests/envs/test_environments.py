@@ -18,11 +18,12 @@ KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
     ("eqrl/RopeClosing-v0", {"post_distance": (0.075, 0.1), "reward": "paper"}),
+    ("eqrl/RopeShaping-v0", {"resolution": 8, "bends": 3, "reward": "paper"}),
     ("eqrl/ClothHanging-v0", {"start_distance": (0.3, 0.31), "start_offset": 0.5, "reward": "paper"}),
 ]  # fmt: skip
 RUNS = ("eqrl/Run-v0", ONE_ROBOT)
 # under random actions; in KINDS ropes and cloths also start where they touch something
-TOUCHES_NOTHING = ("eqrl/Reach-v0", "eqrl/RopeClosing-v0", "eqrl/ClothHanging-v0")
+TOUCHES_NOTHING = ("eqrl/Reach-v0", "eqrl/RopeClosing-v0", "eqrl/RopeShaping-v0", "eqrl/ClothHanging-v0")
 STARTS_NEAR = {"post_distance", "start_distance"}
 # fields of the observation that are constants, or that random actions leave alone
 STILL = {
@@ -30,6 +31,7 @@ STILL = {
         *("achieved_goal/enclosed", "observation/along", "observation/post"),
         *(f"desired_goal/{name}" for name in ("turns", "gap", "enclosed", "away")),
     ),
+    "eqrl/RopeShaping-v0": ("observation/along",),
     "eqrl/ClothHanging-v0": (
         *("achieved_goal/linked", "observation/rest"),
         *(f"desired_goal/{name}" for name in ("centre", "linked", "aligned")),
