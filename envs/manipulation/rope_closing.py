@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.arrays import Floats
+from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import Outcome, Task, World, add_marker, angle, choice, lengths, number, sector, whole
 from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
@@ -155,7 +155,8 @@ class RopeClosing(Task):
     @cached_property
     def nodes(self) -> NDArray[np.int64]:
         """Bodies at the nodes of the rope."""
-        return _ROPE_CHAIN.node_ids(self.model)
+        ids: NDArray[np.int64] = _ROPE_CHAIN.node_ids(self.model)
+        return ids
 
     @cached_property
     def observed(self) -> NDArray[np.int64]:
@@ -163,7 +164,8 @@ class RopeClosing(Task):
         half = (
             np.linspace(0, len(self.nodes) - 1, self.resolution + 2).round().astype(int)[1 : self.resolution // 2 + 1]
         )
-        return np.concatenate([half, len(self.nodes) - 1 - half[::-1]])
+        both: NDArray[np.int64] = np.concatenate([half, len(self.nodes) - 1 - half[::-1]])
+        return both
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
         """Draw where the rope lies, straight, seen from the post."""
@@ -218,13 +220,13 @@ class RopeClosing(Task):
         gap = distance(line[:, 0], line[:, -1]) / _ROPE_CHAIN.length
         return np.stack([np.abs(opened), gap, np.abs(closed).round(), distance(middle, post)], axis=-1)
 
-    def is_closed(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_closed(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> Bools:
         """Whether ropes go round their posts as they shall, with small gaps; goals of shape ``(*batch, 4)``."""
         round_it = achieved_goal[..., _ENCLOSED] == desired_goal[..., _ENCLOSED]
-        closed: NDArray[np.bool_] = achieved_goal[..., _GAP] - desired_goal[..., _GAP] < self.success_gap
-        return round_it & closed
+        closed: Bools = round_it & (achieved_goal[..., _GAP] - desired_goal[..., _GAP] < self.success_gap)
+        return closed
 
-    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, Floats]:
+    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Reward terms that follow from goals."""
         solved = self.is_closed(achieved, desired)
         if self.reward == "sparse":
