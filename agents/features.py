@@ -31,10 +31,14 @@ class TypedFeatures(BaseFeaturesExtractor):
         normalize: whether to normalise at all.
         normalize_until: number of samples after which the statistics are frozen; None means never.
         relative_goal: whether to replace the desired goal by its difference from the achieved one.
+        keep_positions: whether fields with role ``"position"`` stay as they are, for networks that take differences of
+            them.
 
     Raises:
         UntypedSpaceError: if the space is not typed.
     """
+
+    absolute: Tensor | None
 
     def __init__(
         self,
@@ -43,13 +47,22 @@ class TypedFeatures(BaseFeaturesExtractor):
         normalize: bool = True,
         normalize_until: int | None = None,
         relative_goal: bool = True,
+        keep_positions: bool = False,
     ) -> None:
         representation = representation_of(observation_space)
         super().__init__(observation_space, representation.dim)
         self.representation = representation
         self.keys = sorted(observation_space.spaces) if isinstance(observation_space, spaces.Dict) else None
         self.relative_goal = relative_goal and _goals_alike(observation_space)
-        self.norm = RunningNorm(representation, group, until=normalize_until) if normalize else None
+        kept = _positions(representation) if keep_positions else frozenset()
+        self.norm = RunningNorm(representation, group, until=normalize_until, keep=kept) if normalize else None
+        self.register_buffer("absolute", None, persistent=False)
+        if kept and self.relative_goal:
+            goal = representation_of(observation_space[DESIRED])  # type: ignore[index]
+            absolute = torch.zeros(goal.dim, dtype=torch.bool)
+            for name in _positions(goal):
+                absolute[goal.slices[name]] = True
+            self.absolute = absolute
         self._minibatch: tuple[Observation, tuple[int, ...], Tensor] | None = None
 
     def forward(self, observation: Observation) -> Tensor:
@@ -65,7 +78,10 @@ class TypedFeatures(BaseFeaturesExtractor):
             return observation.float()
         parts = {key: value.float() for key, value in observation.items()}
         if self.relative_goal:
-            parts[DESIRED] = parts[DESIRED] - parts[ACHIEVED]
+            achieved = parts[ACHIEVED]
+            if self.absolute is not None:
+                achieved = achieved.masked_fill(self.absolute, 0.0)
+            parts[DESIRED] = parts[DESIRED] - achieved
         return torch.cat([parts[key] for key in self.keys or ()], dim=-1)
 
     def observe(self, observation: Observation, commit: bool) -> Tensor:
@@ -108,6 +124,11 @@ class TypedFeatures(BaseFeaturesExtractor):
         ):
             return None
         return self._minibatch[2]
+
+
+def _positions(representation: Representation) -> frozenset[str]:
+    """Names of the fields that hold positions of entities."""
+    return frozenset(field.name for field in representation.fields if field.role == "position")
 
 
 def _versions(observation: Observation) -> tuple[int, ...]:

@@ -82,6 +82,13 @@ class Networks:
         return self.groups[1]
 
     @property
+    def takes_positions(self) -> bool:
+        """Whether one of the networks takes differences of positions itself."""
+        return any(
+            name in BACKBONES and BACKBONES[name].takes_positions for name in (self.network, self.critic_network)
+        )
+
+    @property
     def observation_and_action(self) -> Representation:
         """Direct sum of features and action, the input of a Q-function.
 
@@ -184,7 +191,8 @@ def choose_networks(
         critic_options = actor_options
     else:
         critic_options = network_options("critic_kwargs", critic_network, critic_kwargs)
-    actor_group, critic_group = (_choose_group(group, name, observation) for name in (network, critic_network))
+    chosen = ((network, actor_options), (critic_network, critic_options))
+    actor_group, critic_group = (_choose_group(group, *pair, observation) for pair in chosen)
     return Networks(
         observation, action, network, actor_options, critic_network, critic_options, actor_group, critic_group
     )
@@ -208,10 +216,10 @@ def _exchange(network: str, options: Mapping[str, Any], observation: Representat
     return f", {statement} of {', '.join(names)}"
 
 
-def _choose_group(choice: GroupChoice, network: str, observation: Representation) -> Group:
+def _choose_group(choice: GroupChoice, network: str, options: Mapping[str, Any], observation: Representation) -> Group:
     if choice in ("auto", "full"):
         cheap = choice == "auto" and network in BACKBONES
-        chosen = BACKBONES[network].default_group(observation) if cheap else observation.group
+        chosen = BACKBONES[network].default_group_with(observation, options) if cheap else observation.group
         if not chosen.generators and network != MLP.label:
             raise BreaksSymmetryError(_without_symmetry(network, observation.group))
         return chosen

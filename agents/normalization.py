@@ -10,6 +10,8 @@ into target networks unchanged, instead of averaging them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -36,6 +38,7 @@ class RunningNorm(nn.Module):
         group: group to commute with, by default that of the representation.
         clip: largest length of a normalised vector, and largest size of a normalised scalar.
         until: number of samples in effect after which the statistics are frozen; None means never.
+        keep: names of fields that are passed on unchanged, in addition to masks and edges.
     """
 
     running_moments: Tensor  # (3, orbits) float64: number, sum, sum of squares; raw sums stay exact for 1e12 samples
@@ -54,16 +57,18 @@ class RunningNorm(nn.Module):
         group: Group | None = None,
         clip: float = 10.0,
         until: int | None = None,
+        keep: Collection[str] = (),
     ) -> None:
         super().__init__()
         group = group or representation.group
         partition = orbits(representation, group)
         block, self._blocks = _mixed_blocks(representation, group)
         fixed = torch.zeros(representation.dim, dtype=torch.bool)
-        for name in representation.markers:
+        for name in {*representation.markers, *keep}:
             fixed[representation.slices[name]] = True
         self.clip = clip
         self.until = until
+        self._any_kept = len(keep) > 0
         self._any_vector = self._blocks < representation.dim
         self.padding = Padding.of(representation, representation)
         self.register_buffer("running_moments", torch.zeros(3, partition.count, dtype=torch.float64))
@@ -92,7 +97,8 @@ class RunningNorm(nn.Module):
         length = y.new_zeros(y.shape[0], self._blocks).index_add_(1, self.block, y.square())
         # clamping before the root keeps the gradient of a zero vector finite
         shrink = length.mul_(self.clip**-2).clamp_min_(1.0).rsqrt_()
-        return y * shrink.index_select(1, self.block)
+        shortened = y * shrink.index_select(1, self.block)
+        return torch.where(self.fixed, y, shortened) if self._any_kept else shortened
 
     @torch.no_grad()
     def collect(self, x: Tensor) -> None:

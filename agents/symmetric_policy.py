@@ -106,7 +106,11 @@ class SymmetricPolicy(BasePolicy):
             action_space,
             lr_schedule,
             features_extractor_class=TypedFeatures,
-            features_extractor_kwargs={"group": self.networks.widest_group, **features},
+            features_extractor_kwargs={
+                "group": self.networks.widest_group,
+                "keep_positions": self.networks.takes_positions,
+                **features,
+            },
             share_features_extractor=share_features_extractor,
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,

@@ -90,9 +90,17 @@ def register_all() -> None:
     register("eqrl/AntTarget-v0", "eqrl.envs.locomotion.ant_target:AntTarget", max_episode_steps=300)
     register("eqrl/Reach-v0", "eqrl.envs.manipulation.reach:Reach", max_episode_steps=50)
     register("eqrl/Push-v0", "eqrl.envs.manipulation.push:Push", max_episode_steps=100)
+    register("eqrl/Sliding-v0", "eqrl.envs.manipulation.sliding:Sliding", max_episode_steps=100)
+    register("eqrl/Insertion-v0", "eqrl.envs.manipulation.insertion:Insertion", max_episode_steps=100)
     register("eqrl/RopeClosing-v0", "eqrl.envs.manipulation.rope_closing:RopeClosing", max_episode_steps=200)
+    register("eqrl/PickAndPlace-v0", "eqrl.envs.manipulation.pick_and_place:PickAndPlace", max_episode_steps=30)
     register("eqrl/ClothHanging-v0", "eqrl.envs.manipulation.cloth_hanging:ClothHanging", max_episode_steps=100)
     register("eqrl/RopeShaping-v0", "eqrl.envs.manipulation.rope_shaping:RopeShaping", max_episode_steps=200)
+    register(
+        "eqrl/InsertionTwoHands-v0",
+        "eqrl.envs.manipulation.insertion_two_hands:InsertionTwoHands",
+        max_episode_steps=100,
+    )
     register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
     register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
     for robot in ROBOTS:
@@ -117,6 +125,11 @@ def task_class(task: str | type[Task]) -> type[Task]:
     return imported
 
 
+def fleet_members(task: str | type[Task], members: Members | None, arguments: Mapping[str, Any]) -> Members | None:
+    """The members of a fleet that are given, or those that a task's arguments ask for; None for no fleet."""
+    return task_class(task).fleet(arguments) if members is None else members
+
+
 def make_tasks(
     task: str | type[Task], members: Members | None, arguments: Mapping[str, Any], member: str | None = None
 ) -> Task | dict[str, Task]:
@@ -124,7 +137,8 @@ def make_tasks(
 
     Args:
         task: its class, or where it is.
-        members: each member's name and its arguments, which win over ``arguments``; None for no fleet.
+        members: each member's name and its arguments, which win over ``arguments``; None for those that the arguments
+            ask for, if any.
         arguments: of the task, or those that all members share.
         member: name of the one member to make alone; None for all.
 
@@ -133,6 +147,7 @@ def make_tasks(
         ValueError: for a wrong value; in a fleet, naming the member, for whatever does not fit.
     """
     kind = task_class(task)
+    members = fleet_members(kind, members, arguments)
     if members is None:
         if member is not None:
             raise ValueError(f"member={member!r} names one of a fleet, and this is a single environment; leave it out")

@@ -109,11 +109,11 @@ def _jobs() -> tuple[Job, ...]:
         Job(humanoid, "transformer", 0, 2_500_000),
     ]
     short = [  # is it the parity? equal budgets, three seeds
-        Job(cheetah, method, seed, 500_000)
+        Job(cheetah, method, seed, 400_000)
         for seed in range(3)
         for method in ("transformer", "plain transformer", "heading")
     ]
-    baselines = [Job(cheetah, method, 0, 500_000) for method in ("goal", "mlp", "transformer without frame")]
+    baselines = [Job(cheetah, method, 0, 400_000) for method in ("goal", "mlp", "transformer without frame")]
     sets = [Job("Humanoids", "transformer", 0, 1_000_000, humanoids)]
     return (*long, *short, *baselines, *sets)
 

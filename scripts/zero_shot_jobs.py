@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROTOCOLS = ("scene", "goal")
 
@@ -152,11 +153,17 @@ def finish(job: Job) -> float:
     return time.monotonic() - start
 
 
-def work_through(jobs: Sequence[Job], at_once: int) -> list[str]:
-    """Run jobs side by side, and return the failures."""
+def work_through(jobs: Sequence[Any], at_once: int, do: Callable[[Any], float] = finish) -> list[str]:
+    """Run jobs side by side, and return the failures.
+
+    Args:
+        jobs: each with a task, a method and a seed.
+        at_once: how many run at the same time.
+        do: does what is missing of a job, and returns the seconds that it took.
+    """
     failures = []
     with ThreadPoolExecutor(at_once) as pool:
-        pending = {pool.submit(finish, job): job for job in jobs}
+        pending = {pool.submit(do, job): job for job in jobs}
         try:
             for i, future in enumerate(as_completed(pending), start=1):
                 job = pending[future]

@@ -99,6 +99,17 @@ def whole(default: int, description: str, least: int = 0) -> Argument[int]:
     return Argument(default, read, description)
 
 
+def flag(default: bool, description: str) -> Argument[bool]:
+    """Yes or no."""
+
+    def read(name: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}={value!r} must be True or False")
+        return value
+
+    return Argument(default, read, description)
+
+
 def anything(default: Any, description: str) -> Argument[Any]:
     """Something that the task reads itself, when it builds its model."""
     return Argument(default, lambda name, value: value, description)

@@ -37,6 +37,18 @@ class Breaking:
             g = float(np.linalg.norm(model.opt.gravity))
             model.opt.gravity[:] = g * np.array([np.sin(self.size), 0.0, -np.cos(self.size)])
 
+    def apply_to_floating_model(self, model: mujoco.MjModel, weight: float = 0.0) -> None:
+        """The same for a model whose bodies are compensated for upright gravity: they feel the difference.
+
+        Args:
+            model: the compiled model.
+            weight: what part of their weight is not compensated.
+        """
+        if self.kind == "gravity":
+            g = float(np.linalg.norm(model.opt.gravity))
+            model.body_gravcomp[:] = 0.0
+            model.opt.gravity[:] = g * np.array([np.sin(self.size), 0.0, 1.0 - weight - np.cos(self.size)])
+
     def apply_to_forces(self, model: mujoco.MjModel, xfrc: NDArray[np.float64], body: int) -> None:
         """Write the wind into the external wrenches, shape ``(n, nbody, 6)``."""
         if self.kind == "wind":

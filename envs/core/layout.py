@@ -63,8 +63,8 @@ class StateLayout:
                 otherwise slides of bodies of the world are vectors, hinges about the vertical there are angles, and
                 other joints are scalars.
             entities: entity sets of ``members``.
-            members: for an entity set, the bodies on slides, or on one hinge each, that are its members, in order;
-                ``{"hands": ("left", "right")}``.
+            members: for an entity set, its members in order: bodies on slides of the world, ``{"hands": ("left",
+                "right")}``, or bodies that hang on a moving one by one joint each, as the fingers of a gripper do.
             reflections: for a body that is its own mirror image, the diagonal that a mirror of the world applies to its
                 own axes; it counts for the bodies that hang on it too.
 

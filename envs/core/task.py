@@ -92,8 +92,9 @@ class Task(ABC):
         variables: fields of the task's own state: what is not in the simulation, such as a target. Positions are
             relative to the world's origin. It turns with the scene, and is saved with it.
         entities: entity sets that the fields repeat over.
-        members: for an entity set, the bodies on slides, or on one hinge each, that are its members, in order;
-            ``{"hands": ("left", "right")}``.
+        members: for an entity set, its members in order: bodies on slides of the world, ``{"hands": ("left",
+            "right")}``, or bodies that hang on a moving one by one joint each, as the fingers of a gripper do.
+        fleet_arguments: names of the arguments that say of which members :meth:`fleet` consists.
         rewards: what each reward term is, by name.
         metrics: what each further number in ``info`` is, by name.
         arguments: the declared arguments by name, those of base classes included.
@@ -113,6 +114,7 @@ class Task(ABC):
     variables: Fields = ()
     entities: tuple[EntitySet, ...] = ()
     members: ClassVar[Mapping[str, Sequence[str]]] = {}
+    fleet_arguments: ClassVar[tuple[str, ...]] = ()
     rewards: ClassVar[Mapping[str, str]]
     metrics: ClassVar[Mapping[str, str]] = {}
     arguments: ClassVar[dict[str, Argument[Any]]]
@@ -160,6 +162,11 @@ class Task(ABC):
             self.observation_space = spaces.Dict({k: TypedBox(self._typed(f)) for k, f in self.observation.items()})
         else:
             self.observation_space = TypedBox(self._typed(self.observation))
+
+    @classmethod
+    def fleet(cls, arguments: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]] | None:
+        """Names and arguments of the members of a fleet, where a task's arguments ask for several models at once."""
+        return None
 
     # ------------------------------------------------------------------ the scene
     @abstractmethod

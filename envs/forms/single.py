@@ -15,7 +15,7 @@ from eqrl.envs.core.infos import info_rows
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, asked_mode, check_render_mode
 from eqrl.envs.core.simulation import Simulation, State
 from eqrl.envs.core.task import Task
-from eqrl.envs.registration import Members, make_tasks
+from eqrl.envs.registration import Members, fleet_members, make_tasks
 from eqrl.symmetry import Element
 
 
@@ -52,6 +52,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         **task_arguments: Any,
     ) -> None:
         self.render_mode = check_render_mode(render_mode)
+        members = fleet_members(task, members, task_arguments)
         if members is not None and member is None:
             raise ValueError(
                 "members make a fleet, and this is one environment: name one of them with member=, give it the"

@@ -107,7 +107,7 @@ class Push(Task):
         body = spec.worldbody.add_body(name="object", pos=[0, 0, _HALF_HEIGHT])
         body.add_freejoint(name="object")
         self.shape.add_to(
-            body, _HALF_HEIGHT, density=500.0, rgba=[0.24, 0.35, 0.52, 1],
+            spec, body, _HALF_HEIGHT, density=500.0, rgba=[0.24, 0.35, 0.52, 1],
             contype=_OBJECT, conaffinity=_TABLE | _EFFECTOR, friction=[0.4, 0.005, 0.0001], **stiff,
         )  # fmt: skip
         add_camera(spec, (0.0, -0.75, 0.75), (0.0, 0.0, 0.0), fovy=40)

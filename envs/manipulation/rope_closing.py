@@ -116,7 +116,7 @@ class RopeClosing(Task):
         "turns": "of the open rope round the post",
     }
 
-    reward = choice("markov", "paper", "sparse", description="reward")
+    reward_type = choice("markov", "paper", "sparse", description="reward")
     post_distance = lengths((0.6, 0.8), "range of distances of the post from the rope's middle")
     target_sector = sector("directions of the post from the rope's middle")
     rope_turn = angle(45.0, "the rope is turned by at most this angle")
@@ -229,9 +229,9 @@ class RopeClosing(Task):
     def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Reward terms that follow from goals."""
         solved = self.is_closed(achieved, desired)
-        if self.reward == "sparse":
+        if self.reward_type == "sparse":
             return {"success": solved - 1.0}
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             away = np.abs(achieved[..., _AWAY] - desired[..., _AWAY]).astype(np.float64)
             return {"away": -0.8 * self.dt * _PUBLISHED_LENGTH * away}
         u = np.clip(achieved[..., _TURNS] / np.maximum(desired[..., _TURNS], 1e-6), 0.0, 1.0).astype(np.float64)
@@ -252,7 +252,7 @@ class RopeClosing(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
-        names = ("reward_gap", "reward_motion", "reward_action") if self.reward == "paper" else ()
+        names = ("reward_gap", "reward_motion", "reward_action") if self.reward_type == "paper" else ()
         return with_terms(reward, info, names)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
@@ -261,7 +261,7 @@ class RopeClosing(Task):
         achieved = exact.astype(np.float32)
         desired = np.broadcast_to(np.array([1.0, 0.0, 1.0, 0.0], dtype=np.float32), achieved.shape)
         rewards = self._terms(achieved, desired)
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             rewards |= self._published_terms(world, action, exact)
         world.variables.last_action = action.reshape(-1, 2, 2)
         return Outcome(

@@ -99,7 +99,7 @@ class RopeShaping(Task):
     }
     metrics = {"distance": "mean distance of the rope's points from the curve's, m"}
 
-    reward = choice("markov", "paper", "sparse", description="reward")
+    reward_type = choice("markov", "paper", "sparse", description="reward")
     split = choice(*SPLITS, description="curves that are drawn")
     bends = whole(2, "bends of a curve", least=1)
     largest_bend = angle(60.0, "a bend is at most this angle")
@@ -211,12 +211,12 @@ class RopeShaping(Task):
 
     def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Reward terms that follow from goals, without the factor of the last steps."""
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             here, there = self._points(achieved), self._points(desired)
             ways = [_shape_error(here, there[..., ::way, :]) for way in (1, -1)]
             return {"shape": -self.dt * np.minimum(*ways)}
         far = self.mean_distance(achieved, desired) / _ROPE.length
-        if self.reward == "sparse":
+        if self.reward_type == "sparse":
             return {"success": (far < self.success_distance) - 1.0}
         return {"distance": -2.0 * far, "near": 1.0 / (1.0 + (far / 0.03) ** 2)}
 
@@ -233,14 +233,14 @@ class RopeShaping(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
-        return with_terms(reward, info, ("reward_action",) if self.reward == "paper" else ())
+        return with_terms(reward, info, ("reward_action",) if self.reward_type == "paper" else ())
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the points of the rope; the paper's also from actions."""
         n = len(action)
         achieved, desired = (goal.reshape(n, -1).astype(np.float32) for goal in self._goals(world))
         rewards, far = self._terms(achieved, desired), self.mean_distance(achieved, desired)
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             late = np.asarray(world.data.time).reshape(n) > (self.episode_steps - 9.5) * self.dt
             change = action - world.variables.last_action.reshape(n, -1)
             rewards["shape"] = rewards["shape"] * np.where(late, 5.0, 1.0)

@@ -1,4 +1,4 @@
-"""Plane curves to lay a rope along: smooth bends one after the other, drawn by number, to be had again."""
+"""Plane curves to lay a rope along: smooth bends one after the other, each drawn again by its number."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def _standing(parts: Parts) -> Iterator[str]:
     if tied := [b for b in parts.members[0] if b in parts.tied]:
         yield f"something is tied to {parts.body_name(tied[0])}"
     if fixed:
-        yield f"{parts.body_name(fixed[0])} is fixed to the world"
+        base = min(fixed, key=lambda h: m.body_mocapid[h] >= 0)  # an arm before the mocap body that leads it
+        yield f"{parts.body_name(base)} is fixed to the world"
     if solid := [g for g in parts.geoms[0] if m.geom_type[g] != PLANE]:
         kind = "a height field" if any(m.geom_type[g] == HFIELD for g in solid) else "a static shape"
         yield f"geom {parts.name('geom', solid[0])} is {kind}"

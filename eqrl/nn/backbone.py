@@ -49,11 +49,14 @@ class Backbone(ExactModule):
         exchanges: whether the network commutes with every exchange of entities in exchangeable sets and does not depend
             on the number of slots, unless an option says otherwise. Networks with separate weights for each slot do
             not.
+        takes_positions: whether the network itself takes differences of fields with role ``"position"``. Policies then
+            pass them on in the units of the environment, neither normalised nor relative to an achieved goal.
     """
 
     label: ClassVar[str] = "backbone"
     stacks: ClassVar[bool] = False
     exchanges: ClassVar[bool] = False
+    takes_positions: ClassVar[bool] = False
     default_hidden: ClassVar[tuple[int, ...]] = (256, 256)
     default_activation: ClassVar[Activation] = "relu"
 
@@ -103,6 +106,11 @@ class Backbone(ExactModule):
     def default_group(cls, in_rep: Representation) -> Group:
         """The largest group that the backbone honours cheaply for an input of this representation."""
         return in_rep.group.world_part()
+
+    @classmethod
+    def default_group_with(cls, in_rep: Representation, options: Mapping[str, Any]) -> Group:
+        """``default_group`` with these options, where one of them makes a difference."""
+        return cls.default_group(in_rep)
 
     @classmethod
     def check_group(cls, group: Group) -> None:

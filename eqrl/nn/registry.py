@@ -8,6 +8,7 @@ from typing import Any
 
 from eqrl.nn.backbone import Backbone
 from eqrl.nn.frame import Frame, Goal, Heading
+from eqrl.nn.hetero import Hetero
 from eqrl.nn.mlp import MLP
 from eqrl.nn.regular import Regular
 from eqrl.nn.steerable import Steerable
@@ -17,7 +18,7 @@ from eqrl.symmetry import Group, Representation
 
 BACKBONES: Mapping[str, type[Backbone]] = {
     kind.label: kind
-    for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular, Transformer, SubequivariantTransformer)
+    for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular, Transformer, SubequivariantTransformer, Hetero)
 }
 
 

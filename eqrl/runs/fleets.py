@@ -7,7 +7,8 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import VecEnv
 
-from eqrl.envs.registration import ENVIRONMENTS
+from eqrl.envs.registration import ENVIRONMENTS, fleet_members, task_class
+from eqrl.errors import one_line
 from eqrl.runs.config import Config
 
 MEMBERS, MEMBER = "members", "member"
@@ -16,12 +17,18 @@ MEMBERS, MEMBER = "members", "member"
 def fleet(env_id: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Options of each member by its name; empty for a single environment.
 
-    They are those of the table ``members``, or of the set that the id names. ``member`` chooses one of them, which is a
-    single environment.
+    They are those of the table ``members``, of the set that the id names, or those that the task's own arguments ask
+    for, such as a split of shapes. ``member`` chooses one of them, which is a single environment.
+
+    Raises:
+        UsageError: for arguments that name members which do not exist.
     """
     if env_id not in ENVIRONMENTS or options.get(MEMBER) is not None:
         return {}
-    members = ENVIRONMENTS[env_id].members if options.get(MEMBERS) is None else options[MEMBERS]
+    registered = ENVIRONMENTS[env_id]
+    members = registered.members if options.get(MEMBERS) is None else options[MEMBERS]
+    with one_line(env_id):
+        members = fleet_members(registered.task, members, {**registered.kwargs, **options})
     return members if isinstance(members, Mapping) else {}
 
 
@@ -63,6 +70,13 @@ def alone(config: Config, name: str) -> Config:
 def without_members(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options that do not say which robots or objects there are."""
     return {name: value for name, value in options.items() if name not in (MEMBERS, MEMBER)}
+
+
+def merged(env_id: str, options: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with others that win, also over those arguments of the task that name members in another way."""
+    names = task_class(ENVIRONMENTS[env_id].task).fleet_arguments if env_id in ENVIRONMENTS else ()
+    dropped = names if set(names) & set(others) else ()
+    return {**{name: value for name, value in options.items() if name not in dropped}, **others}
 
 
 def rows_of_members(env: VecEnv) -> dict[str, list[int]]:

@@ -15,7 +15,7 @@ from eqrl.errors import UsageError
 from eqrl.evaluation.protocol import ZeroShot
 from eqrl.runs.config import Config
 from eqrl.runs.environments import check_environment_id, make_env
-from eqrl.runs.fleets import without_members
+from eqrl.runs.fleets import merged, without_members
 from eqrl.runs.zero_shot import evaluate_model
 from eqrl.symmetry import UntypedSpaceError, representation_of
 
@@ -41,7 +41,7 @@ def in_environment(
     if env_id is not None:
         check_environment_id(env_id)
         options = {**_shared(env_id, config.env), **without_members(options)} if _same_task(env_id, config.env) else {}
-    options |= env_kwargs or {}
+    options = merged(env_id or config.env, options, env_kwargs or {})
     other = config.replace(env=env_id or config.env, env_kwargs=options, eval_env_kwargs={})
     with closing(make_env(other, 1, evaluation=True)) as env:
         for what in ("observation", "action"):

@@ -40,7 +40,7 @@ ALGORITHMS = {
     TQC: (EquivariantTQCPolicy, {"learning_starts": 40, "batch_size": 32, "buffer_size": 2000}),
 }
 OFF_POLICY = (SAC, TD3, TQC)
-NETWORKS = ("frame", "regular", "vector", "tokens", "transformer")
+NETWORKS = ("frame", "regular", "vector", "tokens", "transformer", "hetero")
 OBSERVATION, ACTION = representations()
 REAL = OBSERVATION.slices["real"]
 each_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda kind: kind.__name__)

@@ -91,7 +91,8 @@ def part(observation, rows):
         ("vector", SAC, Reach, ".onnx"),
         *((network, PPO, Walker, ".pt2") for network in ("transformer", "set", LEARNED)),
         (LEARNED, PPO, PointMass, ".onnx"),
-        ("transformer", SAC, Swarm, ".onnx"),
+        *((network, SAC, Swarm, ".onnx") for network in ("transformer", "hetero")),
+        *(("hetero", PPO, env, suffix) for env, suffix in ((Swarm, ".onnx"), (Walker, ".pt2"))),
     ],
 )
 def test_the_file_is_predict_and_keeps_the_symmetry(network, algorithm, env, suffix, tmp_path):

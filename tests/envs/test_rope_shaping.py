@@ -98,7 +98,7 @@ def test_reversing_the_curve_changes_nothing_that_is_seen():
 
 @pytest.mark.parametrize("reward", ["markov", "paper", "sparse"])
 def test_rewards_follow_from_goals(reward):
-    env = make(reward=reward, resolution=12)
+    env = make(reward_type=reward, resolution=12)
     env.action_space.seed(0)
     env.reset(seed=0)
     pairs = []
@@ -115,7 +115,7 @@ def test_rewards_follow_from_goals(reward):
 
 
 def test_the_last_ten_steps_count_fivefold_in_the_paper_s_reward():
-    env = make(reward="paper", episode_steps=14)
+    env = make(reward_type="paper", episode_steps=14)
     env.reset(seed=0)
     shapes = []
     for _ in range(14):
@@ -135,7 +135,7 @@ def test_points_that_the_rope_does_not_have_are_refused(resolution):
 def test_hindsight_replay_takes_the_goals():
     from stable_baselines3 import HerReplayBuffer
 
-    env = eqrl.make_vec("eqrl/RopeShaping-v0", 2, seed=0, max_episode_steps=5, reward="sparse")
+    env = eqrl.make_vec("eqrl/RopeShaping-v0", 2, seed=0, max_episode_steps=5, reward_type="sparse")
     buffer = HerReplayBuffer(200, env.observation_space, env.action_space, env, n_envs=2, n_sampled_goal=4)
     last = env.reset()
     for _ in range(20):

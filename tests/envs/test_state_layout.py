@@ -156,9 +156,31 @@ def test_members_of_a_set_turn_and_change_places():
     )
 
 
+# two pads on one wrist, of which half a turn makes the other
+JAWS = f"""<mujoco>{OPTION}<worldbody>
+  <body name="wrist" gravcomp="1"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 1 0"/>
+    <joint name="yaw" axis="0 0 1" damping=".01"/><geom type="box" size=".02 .1 .02" mass=".5"/>
+    <body name="left"><joint type="slide" axis="0 1 0" stiffness="5"/><geom size=".02" pos="0 .1 0"/></body>
+    <body name="right"><joint type="slide" axis="0 -1 0" stiffness="5"/><geom size=".02" pos="0 -.1 0"/></body></body>
+</worldbody></mujoco>"""
+JAW_HANDS = {"entities": (EntitySet("jaws", ("jaw",) * 2),), "members": {"jaws": ("left", "right")}}
+
+
+@pytest.mark.parametrize("g", ["rotation about gravity", "mirror y -> -y", "half a turn"])
+def test_members_on_a_body_that_moves_change_places_with_it(g):
+    swap = {"jaws": np.eye(2)[::-1], "wrist axes": np.diag([-1.0, -1.0, 1.0])}
+    group = O2.product(finite_group("C2", [Generator.of("half a turn", None, swap)]))
+    model = mujoco.MjModel.from_xml_string(JAWS)
+    layout = StateLayout.of(model, group, reflections={"wrist": (-1.0, 1.0, 1.0)}, **JAW_HANDS)
+    assert [(c.field.name, c.field.entities) for c in layout.coordinates] == [("wrist", None), ("jaws", "jaws")]
+    assert worst(model, layout, dict(group.generators)[g])[0] < 1e-9
+
+
 @pytest.mark.parametrize(
     ("xml", "group", "options", "message"),
     [
+        (JAWS.replace('"right"><joint type="slide" axis="0 -1 0"', '"right"><joint type="slide" axis="1 0 0"'), O2,
+        {"reflections": {"wrist": (-1.0, 1.0, 1.0)}, **JAW_HANDS}, "reverses the joints of some of them"),
         (YAW.format(sense=1).replace('axis="0 1 0"', 'axis="1 1 0"'), SO2, {}, "body 'tee' has slides along"),
         (SLIDES_FIRST.format(sense=1), O3, {}, "tilts the axis of joint 'yaw'"),
         (BALLS.replace('<joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.5"/>',

@@ -146,3 +146,14 @@ def test_without_unseen_bodies_it_says_so(tmp_path, capsys):
     for other, message in (("--env", "--unseen plays environments of its own"), ("--video", "films one environment")):
         assert main(["evaluate", str(bare.path), "--unseen", other, "a.gif"]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_arguments_that_name_members_replace_each_other():
+    from eqrl.runs.fleets import fleet, merged
+
+    options = {"split": "train", "resolution": 16}
+    assert list(fleet("eqrl/Sliding-v0", options)) == ["plus", "star", "pentagon"]
+    assert merged("eqrl/Sliding-v0", options, {"shape": "T"}) == {"resolution": 16, "shape": "T"}
+    assert merged("eqrl/Sliding-v0", options, {"slots": 32}) == {**options, "slots": 32}
+    with pytest.raises(UsageError, match="did you mean 'plus'"):
+        fleet("eqrl/Sliding-v0", {"shape": ["T", "pls"]})

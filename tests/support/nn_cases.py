@@ -97,10 +97,10 @@ def role(name: str, group: Group, legs: bool = False) -> tuple[Representation, R
 SUPPORTED: list[tuple[str, Group]] = [
     *(
         (name, group)
-        for name in ("frame", "heading", "goal", "vector", "steerable", "transformer")
+        for name in ("frame", "heading", "goal", "vector", "steerable", "transformer", "hetero")
         for group in (SO2, O2)
     ),
-    *((name, group) for name in ("vector", "steerable") for group in (SO3, O3)),
+    *((name, group) for name in ("vector", "steerable", "hetero") for group in (SO3, O3)),
     *((name, group) for name in ("frame", "transformer") for group in (ANT, D4, C6)),
     ("heading", ANT),
     *(("transformer", group) for group in (SO2, O2)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import mujoco
 import numpy as np
 
 from eqrl.arrays import Floats
@@ -62,6 +63,20 @@ def what_there_is(derivation: Derivation) -> str:
     names = [*turns, *(s.name for s in derivation.dynamic)]
     misses = "".join(f"; {m}" for m in derivation.near_misses)
     return (f"it has {', '.join(names)}" if names else "it has none") + misses
+
+
+def in_the_way(derivation: Derivation, R: Floats) -> str:
+    """What in a model does not turn with the world, in words.
+
+    Args:
+        derivation: of the model.
+        R: action on world vectors, ``(3, 3)``.
+    """
+    obstacles = [*derivation.world.reasons]
+    along_axes = np.abs(np.abs(R) - np.round(np.abs(R))).max() < _SAME
+    if derivation.model.opt.cone == mujoco.mjtCone.mjCONE_PYRAMIDAL and not along_axes:
+        obstacles.append("the pyramidal friction cone has edges along axes of the world")
+    return "; in the way: " + ", ".join(obstacles) if obstacles else ""
 
 
 def _with_world(derivation: Derivation, elements: tuple[Symmetry, ...], R: Floats) -> Iterator[Symmetry]:

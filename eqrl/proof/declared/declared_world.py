@@ -19,7 +19,7 @@ from eqrl.arrays import Floats
 from eqrl.derivation.remembered import derivation_of
 from eqrl.proof.causes.declared_types import agreeing, typing_cause
 from eqrl.proof.comparison import CHAOS_FACTOR
-from eqrl.proof.declared.counterparts import what_there_is
+from eqrl.proof.declared.counterparts import in_the_way, what_there_is
 from eqrl.proof.declared.lifts import Counterpart, CounterpartSearch
 from eqrl.proof.declared.motion import TwinState
 from eqrl.proof.declared.typed_twin import TypedTwin
@@ -67,13 +67,12 @@ class DeclaredWorld(TypedTwin):
         self.check_function_of_state()
         counterpart = self._counterpart(g)
         if counterpart is None:
-            R = np.round(g.R.numpy(), 3).tolist()
-            there = what_there_is(derivation_of(self.model))
-            return Objection(
-                "model",
-                np.inf,
-                Cause(f"the model does not have {name!r}", f"no symmetry of the model moves the world by {R}; {there}"),
+            R, derivation = g.R.numpy(), derivation_of(self.model)
+            fix = (
+                f"no symmetry of the model moves the world by {np.round(R, 3).tolist()}; {what_there_is(derivation)}"
+                f"{in_the_way(derivation, R)}"
             )
+            return Objection("model", np.inf, Cause(f"the model does not have {name!r}", fix))
         objection = self._wrong_observation(g, counterpart)
         # forces that are observed differ with the physics, whatever is declared
         unclear = objection is None or not objection.cause.explains

@@ -1,0 +1,42 @@
+"""Holes into which a shape fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+
+from eqrl.envs.scenes import polygons
+from eqrl.envs.scenes.shapes import Shape, add_prism
+
+_BOTTOM = 0.01  # thickness of the plate below, m
+
+
+def add_hole(
+    spec: mujoco.MjSpec, shape: Shape, clearance: float, depth: float, radius: float, name: str = "hole", **geom: Any
+) -> None:
+    """Add a round block with a hole, as a mocap body whose origin is the centre of the hole's bottom.
+
+    Args:
+        spec: the model.
+        shape: what fits in.
+        clearance: between the walls and a shape in the middle, m.
+        depth: of the hole, which is open towards +z, m.
+        radius: of the block, m.
+        name: of the body.
+        geom: further attributes of its geoms.
+
+    Raises:
+        ValueError: if the block is too small for the shape.
+    """
+    if radius <= shape.radius + 2 * clearance:
+        raise ValueError(
+            f"a shape of radius {shape.radius:g} m with a clearance of {clearance:g} m does not fit into a block of"
+            f" radius {radius:g} m; give a smaller clearance"
+        )
+    body = spec.worldbody.add_body(name=name, mocap=True)
+    walls = polygons.surroundings(polygons.checked(polygons.widened(shape.outline, clearance)), radius)
+    for k, polygon in enumerate(walls):
+        add_prism(spec, body, f"{name} wall {k}", polygon, (0.0, depth), **geom)
+    cylinder = mujoco.mjtGeom.mjGEOM_CYLINDER
+    body.add_geom(type=cylinder, pos=[0, 0, -0.5 * _BOTTOM], size=[radius, 0.5 * _BOTTOM, 0], **geom)
