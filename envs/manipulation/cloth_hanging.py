@@ -103,7 +103,7 @@ class ClothHanging(Task):
             ' -0.08 in the last 2 steps (`"paper"`)'
         ),
         "angle": '-0.02 (`"markov"`) or -0.0016 (`"paper"`, -0.008 in the last 2 steps) times `1 - aligned`',
-        "stretch": '-0.2 (`"markov"`) or -0.02 (`"paper"`) times the mean relative stretch of the threads',
+        "stretch": '-1 (`"markov"`) or -0.02 (`"paper"`) times the mean relative stretch of the threads',
         "motion": '-0.004 times the mean speed of the vertices, m/s (`"paper"` only)',
         "action": '-0.00004 times the squared change of the action (`"paper"` only)',
         "success": '1 while linked (`"markov"`); 0 while linked, else -1 (`"sparse"`)',
@@ -114,7 +114,7 @@ class ClothHanging(Task):
         "stretch": "mean relative stretch of the threads",
     }
 
-    reward = choice("markov", "paper", "sparse", description="reward")
+    reward_type = choice("markov", "paper", "sparse", description="reward")
     hole = named(_HOLES, "row and column of the vertex at the middle of the hole")
     hanger = choice("any", "level", "upright", description="direction of the hanger")
     start_distance = lengths((0.7, 1.0), "range of distances of the hole from the hanger's middle, along the hanger")
@@ -221,11 +221,11 @@ class ClothHanging(Task):
     def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Reward terms that follow from goals, without the factor of the last steps."""
         solved = self.is_linked(achieved, desired)
-        if self.reward == "sparse":
+        if self.reward_type == "sparse":
             return {"success": solved - 1.0}
         far = distance(achieved[..., :3], desired[..., :3])
         turned = np.abs(desired[..., 4].astype(np.float64) - achieved[..., 4])
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             return {"distance": -0.8 * self.dt * far, "angle": -0.08 * self.dt * turned}
         return {"distance": -0.2 * far, "angle": -0.02 * turned, "success": 1.0 * solved}
 
@@ -242,7 +242,7 @@ class ClothHanging(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
-        names = () if self.reward == "sparse" else ("reward_stretch", "reward_motion", "reward_action")
+        names = () if self.reward_type == "sparse" else ("reward_stretch", "reward_motion", "reward_action")
         return with_terms(reward, info, names)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
@@ -253,12 +253,12 @@ class ClothHanging(Task):
         rewards = self._terms(achieved, desired)
         rest = self.model.flexedge_length0
         stretch = total(np.abs(world.data.flexedge_length - rest) / rest) / len(rest)
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             late = np.asarray(world.data.time).reshape(len(action)) > (self.episode_steps - 1.5) * self.dt
             rewards = {name: term * np.where(late, 5.0, 1.0) for name, term in rewards.items()}
             rewards |= self._published_terms(world, action)
-        if self.reward != "sparse":
-            rewards["stretch"] = -(self.dt if self.reward == "paper" else 0.2) * stretch
+        if self.reward_type != "sparse":
+            rewards["stretch"] = -(self.dt if self.reward_type == "paper" else 1.0) * stretch
         world.variables.last_action = action.reshape(-1, 4, 3)
         metrics = {"distance": distance(exact[:, :3], hanger), "aligned": exact[:, 4], "stretch": stretch}
         return Outcome(rewards, self.is_linked(achieved, desired), metrics=metrics)

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.arrays import Floats
+from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import Outcome, Task, World, add_marker, angle, choice, lengths, number, sector, whole
 from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
@@ -116,7 +116,7 @@ class RopeClosing(Task):
         "turns": "of the open rope round the post",
     }
 
-    reward = choice("markov", "paper", "sparse", description="reward")
+    reward_type = choice("markov", "paper", "sparse", description="reward")
     post_distance = lengths((0.6, 0.8), "range of distances of the post from the rope's middle")
     target_sector = sector("directions of the post from the rope's middle")
     rope_turn = angle(45.0, "the rope is turned by at most this angle")
@@ -155,7 +155,8 @@ class RopeClosing(Task):
     @cached_property
     def nodes(self) -> NDArray[np.int64]:
         """Bodies at the nodes of the rope."""
-        return _ROPE_CHAIN.node_ids(self.model)
+        ids: NDArray[np.int64] = _ROPE_CHAIN.node_ids(self.model)
+        return ids
 
     @cached_property
     def observed(self) -> NDArray[np.int64]:
@@ -163,7 +164,8 @@ class RopeClosing(Task):
         half = (
             np.linspace(0, len(self.nodes) - 1, self.resolution + 2).round().astype(int)[1 : self.resolution // 2 + 1]
         )
-        return np.concatenate([half, len(self.nodes) - 1 - half[::-1]])
+        both: NDArray[np.int64] = np.concatenate([half, len(self.nodes) - 1 - half[::-1]])
+        return both
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
         """Draw where the rope lies, straight, seen from the post."""
@@ -218,18 +220,18 @@ class RopeClosing(Task):
         gap = distance(line[:, 0], line[:, -1]) / _ROPE_CHAIN.length
         return np.stack([np.abs(opened), gap, np.abs(closed).round(), distance(middle, post)], axis=-1)
 
-    def is_closed(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_closed(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> Bools:
         """Whether ropes go round their posts as they shall, with small gaps; goals of shape ``(*batch, 4)``."""
         round_it = achieved_goal[..., _ENCLOSED] == desired_goal[..., _ENCLOSED]
-        closed: NDArray[np.bool_] = achieved_goal[..., _GAP] - desired_goal[..., _GAP] < self.success_gap
-        return round_it & closed
+        closed: Bools = round_it & (achieved_goal[..., _GAP] - desired_goal[..., _GAP] < self.success_gap)
+        return closed
 
-    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, Floats]:
+    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Reward terms that follow from goals."""
         solved = self.is_closed(achieved, desired)
-        if self.reward == "sparse":
+        if self.reward_type == "sparse":
             return {"success": solved - 1.0}
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             away = np.abs(achieved[..., _AWAY] - desired[..., _AWAY]).astype(np.float64)
             return {"away": -0.8 * self.dt * _PUBLISHED_LENGTH * away}
         u = np.clip(achieved[..., _TURNS] / np.maximum(desired[..., _TURNS], 1e-6), 0.0, 1.0).astype(np.float64)
@@ -250,7 +252,7 @@ class RopeClosing(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
-        names = ("reward_gap", "reward_motion", "reward_action") if self.reward == "paper" else ()
+        names = ("reward_gap", "reward_motion", "reward_action") if self.reward_type == "paper" else ()
         return with_terms(reward, info, names)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
@@ -259,7 +261,7 @@ class RopeClosing(Task):
         achieved = exact.astype(np.float32)
         desired = np.broadcast_to(np.array([1.0, 0.0, 1.0, 0.0], dtype=np.float32), achieved.shape)
         rewards = self._terms(achieved, desired)
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             rewards |= self._published_terms(world, action, exact)
         world.variables.last_action = action.reshape(-1, 2, 2)
         return Outcome(

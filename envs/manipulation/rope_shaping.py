@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from eqrl.arrays import Bools, Floats
+from eqrl.arrays import Floats
 from eqrl.envs.core import Outcome, Task, World, add_marker, angle, choice, number, sector, whole
 from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.curves import CURVES, SPLITS, curve
@@ -89,19 +89,20 @@ class RopeShaping(Task):
     )
     rewards = {
         "distance": '-2 times the mean distance, in lengths of the rope (`"markov"` only)',
+        "near": '`1 / (1 + (d / 0.03)^2)` of that distance d (`"markov"` only)',
         "shape": (
             "-0.02, and -0.1 in the last 10 steps, times the mean squared difference of what describes shapes"
             ' (`"paper"` only)'
         ),
         "action": '-0.000002 times the squared change of the action (`"paper"` only)',
-        "success": '1 while solved (`"markov"`); 0 while solved, else -1 (`"sparse"`)',
+        "success": '0 while solved, else -1 (`"sparse"` only)',
     }
     metrics = {"distance": "mean distance of the rope's points from the curve's, m"}
 
-    reward = choice("markov", "paper", "sparse", description="reward")
+    reward_type = choice("markov", "paper", "sparse", description="reward")
     split = choice(*SPLITS, description="curves that are drawn")
     bends = whole(2, "bends of a curve", least=1)
-    largest_bend = angle(90.0, "a bend is at most this angle")
+    largest_bend = angle(60.0, "a bend is at most this angle")
     target_sector = sector("mean directions of the curve")
     rope_turn = angle(30.0, "the rope is turned from the curve by at most this angle")
     start_offset = number(0.1, "the rope's middle starts at most this far from the curve's", "m")
@@ -111,10 +112,10 @@ class RopeShaping(Task):
 
     def build(self) -> mujoco.MjSpec:
         """The rope and its effectors above a floor that nothing touches."""
-        if self.resolution % 2 or self.resolution > _NODES:
+        if self.resolution % 2 or self.resolution > _NODES - 2:
             raise ValueError(
-                f"resolution={self.resolution} must be an even number of at most {_NODES}: half of the points belong to"
-                " each end of the rope"
+                f"resolution={self.resolution} must be an even number of at most {_NODES - 2}: half of the points"
+                " belong to each end of the rope, and the ends themselves are the effectors"
             )
         points = EntitySet("points", ("bead",) * self.resolution, exchangeable=True)
         self.entities = (points, *type(self).entities[1:])
@@ -138,8 +139,9 @@ class RopeShaping(Task):
 
     @cached_property
     def observed(self) -> NDArray[np.int64]:
-        """Which nodes are observed: evenly spaced from end to end, alike from both."""
-        half = np.linspace(0, _NODES - 1, self.resolution).round().astype(np.int64)[: self.resolution // 2]
+        """Which nodes are observed: evenly spaced between the ends, alike from both."""
+        evenly = np.linspace(0, _NODES - 1, self.resolution + 2).round().astype(np.int64)
+        half = evenly[1 : self.resolution // 2 + 1]
         return np.concatenate([half, _NODES - 1 - half[::-1]])
 
     @cached_property
@@ -209,15 +211,14 @@ class RopeShaping(Task):
 
     def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Reward terms that follow from goals, without the factor of the last steps."""
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             here, there = self._points(achieved), self._points(desired)
             ways = [_shape_error(here, there[..., ::way, :]) for way in (1, -1)]
             return {"shape": -self.dt * np.minimum(*ways)}
         far = self.mean_distance(achieved, desired) / _ROPE.length
-        solved = far < self.success_distance
-        if self.reward == "sparse":
-            return {"success": solved - 1.0}
-        return {"distance": -2.0 * far, "success": 1.0 * solved}
+        if self.reward_type == "sparse":
+            return {"success": (far < self.success_distance) - 1.0}
+        return {"distance": -2.0 * far, "near": 1.0 / (1.0 + (far / 0.03) ** 2)}
 
     def compute_reward(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any], info: Any) -> Any:
         """Reward of any achieved goals for any desired ones, for hindsight replay.
@@ -232,24 +233,20 @@ class RopeShaping(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
-        return with_terms(reward, info, ("reward_action",) if self.reward == "paper" else ())
+        return with_terms(reward, info, ("reward_action",) if self.reward_type == "paper" else ())
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the points of the rope; the paper's also from actions."""
         n = len(action)
         achieved, desired = (goal.reshape(n, -1).astype(np.float32) for goal in self._goals(world))
         rewards, far = self._terms(achieved, desired), self.mean_distance(achieved, desired)
-        if self.reward == "paper":
+        if self.reward_type == "paper":
             late = np.asarray(world.data.time).reshape(n) > (self.episode_steps - 9.5) * self.dt
             change = action - world.variables.last_action.reshape(n, -1)
             rewards["shape"] = rewards["shape"] * np.where(late, 5.0, 1.0)
             rewards["action"] = -0.0001 * self.dt * total(change * change)
         world.variables.last_action = action.reshape(-1, 2, 2)
-        return Outcome(rewards, self._reached(far), metrics={"distance": far})
-
-    def _reached(self, far: Floats) -> Bools:
-        reached: Bools = far / _ROPE.length < self.success_distance
-        return reached
+        return Outcome(rewards, far / _ROPE.length < self.success_distance, metrics={"distance": far})
 
     def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
         """Points of the curve."""

@@ -189,7 +189,8 @@ def crossings(ring: Floats, first: Floats, second: Floats) -> Floats:
     size = np.abs(speed)
     t, u, v = sense * t, sense * u, sense * v
     through = (size > 0) & (t >= 0) & (t <= size) & (u >= 0) & (v >= 0) & (u + v <= size)
-    return total(np.where(through, sense, 0.0))
+    number: Floats = total(np.where(through, sense, 0.0))
+    return number
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

@@ -133,7 +133,7 @@ def test_a_cloth_that_diverges_ends_its_episode_and_leaves_nothing_behind(tmp_pa
 
 @pytest.mark.parametrize("reward", ["markov", "paper", "sparse"])
 def test_rewards_follow_from_goals(reward):
-    env = gymnasium.make("eqrl/ClothHanging-v0", reward=reward)
+    env = gymnasium.make("eqrl/ClothHanging-v0", reward_type=reward)
     env.action_space.seed(0)
     env.reset(seed=0)
     pairs = []
@@ -149,7 +149,7 @@ def test_rewards_follow_from_goals(reward):
 
 
 def test_the_last_two_steps_count_fivefold_in_the_paper_s_reward():
-    env = gymnasium.make("eqrl/ClothHanging-v0", reward="paper", episode_steps=6)
+    env = gymnasium.make("eqrl/ClothHanging-v0", reward_type="paper", episode_steps=6)
     env.reset(seed=0)
     infos = [env.step(np.zeros(12, dtype=np.float32))[-1] for _ in range(6)]
     factor = [-i["reward_distance"] / (0.8 * 0.02 * i["distance"]) for i in infos]

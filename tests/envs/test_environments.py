@@ -17,9 +17,10 @@ from eqrl.symmetry import SymmetryError, about_gravity, representation_of
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
     ("eqrl/Reach-v0", {"reward_type": "dense"}),
-    ("eqrl/RopeClosing-v0", {"post_distance": (0.075, 0.1), "reward": "paper"}),
+    ("eqrl/RopeClosing-v0", {"post_distance": (0.075, 0.1), "reward_type": "paper"}),
+    ("eqrl/RopeShaping-v0", {"resolution": 8, "bends": 3, "reward_type": "paper"}),
     ("eqrl/PickAndPlace-v0", {"reward_type": "dense", "start": "hand", "shape": "bar"}),
-    ("eqrl/ClothHanging-v0", {"start_distance": (0.3, 0.31), "start_offset": 0.5, "reward": "paper"}),
+    ("eqrl/ClothHanging-v0", {"start_distance": (0.3, 0.31), "start_offset": 0.5, "reward_type": "paper"}),
 ]  # fmt: skip
 # random actions touch nothing there; in KINDS ropes and cloths also start where they touch something, and
 # tests/envs/manipulation steps the shapes in contact
@@ -35,6 +36,7 @@ STILL = {
         *("achieved_goal/enclosed", "observation/along", "observation/post"),
         *(f"desired_goal/{name}" for name in ("turns", "gap", "enclosed", "away")),
     ),
+    "eqrl/RopeShaping-v0": ("observation/along",),
     "eqrl/ClothHanging-v0": (
         *("achieved_goal/linked", "observation/rest"),
         *(f"desired_goal/{name}" for name in ("centre", "linked", "aligned")),

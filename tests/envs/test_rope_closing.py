@@ -96,7 +96,7 @@ def test_the_world_law_holds_for_a_rope_that_is_pulled_round_its_post():
 
 @pytest.mark.parametrize("reward", ["markov", "paper", "sparse"])
 def test_rewards_follow_from_goals(reward):
-    env = gymnasium.make("eqrl/RopeClosing-v0", reward=reward, episode_steps=30)
+    env = gymnasium.make("eqrl/RopeClosing-v0", reward_type=reward, episode_steps=30)
     env.action_space.seed(0)
     env.reset(seed=0)
     pairs = []
