@@ -10,7 +10,8 @@ import numpy as np
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import World, number
-from eqrl.envs.manipulation.held import Held, upright_axes
+from eqrl.envs.manipulation.held import Held
+from eqrl.envs.manipulation.shaped import upright_axes
 from eqrl.envs.scenes.effectors import clipped, kept_between, kept_inside
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.holes import add_hole
