@@ -81,7 +81,7 @@ class Push(Shaped):
         ),
     }
     action = (_planar("velocity", "0.3 m/s", "velocity of the effector"),)
-    variables = (_planar("goal_position", "m", ""), _planar("goal_direction", "", ""))
+    variables: tuple[Field, ...] = (_planar("goal_position", "m", ""), _planar("goal_direction", "", ""))
     rewards = {
         "pose": (
             '-1 until the pose is reached, then 0 (`"sparse"`); `1 if reached - 5 distance - 0.5 angle` (`"dense"`);'
@@ -92,7 +92,7 @@ class Push(Shaped):
             ' -0.01 times it (`"paper"`)'
         ),
     }
-    metrics = {"distance": "m", "angle": "rad", "effector_distance": "m"}
+    metrics = {"distance": "m", "angle": "rad", "effector_distance": "m", "steps_left": "of 100 steps"}
 
     reward_type = choice("sparse", "dense", "paper", description="reward")
     view = choice("pose", "points", description="what a policy sees of the object and of the goal")
@@ -269,10 +269,9 @@ class Push(Shaped):
         """Reward from the pose error; but for the sparse form also from the effector's distance to the object."""
         far, turn = self.pose_error(joined(*self.achieved(world)), joined(*self.desired(world)))
         effector = distance(world.positions.effector, world.bodies.object.position[:, :2])
-        metrics = {"distance": far, "angle": turn, "effector_distance": effector}
-        if self.reward_type == "paper":
-            metrics["steps_left"] = _EPISODE - np.round(world.data.time / self.dt)
-        rewards = {"pose": self._pose_reward(far, turn, metrics.get("steps_left"))}
+        left = _EPISODE - np.round(world.data.time / self.dt)
+        metrics = {"distance": far, "angle": turn, "effector_distance": effector, "steps_left": left}
+        rewards = {"pose": self._pose_reward(far, turn, left)}
         if self.reward_type != "sparse":
             weight = self.approach_weight if self.reward_type == "dense" else 0.2 * self.dt
             rewards["approach"] = -weight * effector

@@ -178,7 +178,7 @@ class Shaped(Task):
 
     def _moment(self, points: NDArray[Any]) -> NDArray[np.complex128]:
         z = (points[..., 0] + 1j * points[..., 1]) / self.shape.radius
-        power = z.real * z.real + z.imag * z.imag  # far points tell more
+        power = (z.real * z.real + z.imag * z.imag).astype(np.complex128)  # far points tell more
         for _ in range(self.shape.order):
             power = power * z
         moment: NDArray[np.complex128] = np.ascontiguousarray(power).sum(axis=-1)

@@ -54,7 +54,7 @@ class Sliding(Held):
         "motion": '`-0.004` times the sum of speed, m/s, and yaw rate, rad/s (`"paper"` only)',
         "smoothness": '`-0.00008` times the squared change of the action (`"paper"` only)',
     }
-    metrics = {"distance": "m", "angle": "rad"}
+    metrics = {"distance": "m", "angle": "rad", "steps_left": "of 100 steps"}
 
     success_distance = number(0.02, "distance at which the pose is reached", "m")
     success_angle = angle(5.0, "angle at which the pose is reached")

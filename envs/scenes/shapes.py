@@ -126,7 +126,8 @@ def _regular(corners: int, radius: float = 0.08, inner: float = 1.0) -> Floats:
     count = corners if inner == 1.0 else 2 * corners
     angles = np.pi / 2 + 2 * np.pi * np.arange(count) / count
     radii = radius * np.where(np.arange(count) % 2 == 0, 1.0, inner)
-    return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    polygon: Floats = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return polygon
 
 
 def _heart(side: float = 0.09, corners: int = 7) -> Floats:
