@@ -109,9 +109,3 @@ class Held(Posed):
         (here, points), (there, targets) = self.goal_parts(achieved_goal), self.goal_parts(desired_goal)
         flat = {"distance": distance(here[..., :2], there[..., :2]), "angle": self.outline_angle(points, targets)}
         return flat if self.dims == 2 else {**flat, "height": np.abs(here[..., 2] - there[..., 2])}
-
-
-def upright_axes(heading: float) -> Floats:
-    """Axes ``(3 axes, 3)`` of an upright body whose +y axis points along a heading in rad."""
-    c, s = np.cos(heading), np.sin(heading)
-    return np.array([[s, -c, 0.0], [c, s, 0.0], [0.0, 0.0, 1.0]])

@@ -10,7 +10,8 @@ import numpy as np
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import World, number
-from eqrl.envs.manipulation.held import Held, upright_axes
+from eqrl.envs.manipulation.held import Held
+from eqrl.envs.manipulation.shaped import upright_axes
 from eqrl.envs.scenes.effectors import clipped, kept_between, kept_inside
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.holes import add_hole
@@ -57,7 +58,12 @@ class Insertion(Held):
         "height": '`-1` times the height above the seat, m (`"paper"`: `-0.016`)',
         "success": '1 while solved (`"markov"`); -1 until solved, then 0 (`"sparse"`, which has no other term)',
     }
-    metrics = {"distance": "sideways, m", "angle": "rad", "height": "above the seat, m"}
+    metrics = {
+        "distance": "sideways, m",
+        "angle": "rad",
+        "height": "above the seat, m",
+        "steps_left": "of 100 steps",
+    }
 
     clearance = number(0.002, "between the walls of the hole and a shape in its middle", "m", least=1e-4)
 

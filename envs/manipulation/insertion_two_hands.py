@@ -70,6 +70,7 @@ class InsertionTwoHands(Posed):
         "distance": "from the hole's axis, m",
         "angle": "rad",
         "height": "distance from the seat along the axis, m",
+        "steps_left": "of 100 steps",
     }
 
     clearance = number(0.002, "between the walls of the hole and a shape in its middle", "m", least=1e-4)
@@ -176,7 +177,7 @@ class InsertionTwoHands(Posed):
         thing = world.bodies.object
         return thing.position, self.points_at(thing.position, thing.axes), thing.axes[:, 2]
 
-    def desired(self, world: World) -> tuple[Floats, Floats, Floats]:
+    def desired(self, world: World) -> tuple[Floats, ...]:
         """The same of the goal."""
         return (*super().desired(world), world.variables.goal_axis)
 
@@ -184,7 +185,8 @@ class InsertionTwoHands(Posed):
         """How the object moves, and where its points are and shall be."""
         thing, hands = world.bodies.object, self._hands_at(world)
         local = thing.angular_velocity
-        spin = sum(local[:, k, None] * thing.axes[:, k] for k in range(3))
+        x, y, z = (local[:, k, None] * thing.axes[:, k] for k in range(3))
+        spin = x + y + z
         keys = ("centre", "points", "axis")
         return {
             "observation": {

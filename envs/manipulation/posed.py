@@ -55,11 +55,10 @@ class Posed(Shaped):
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the errors of the pose."""
         errors = self.errors(joined(*self.achieved(world)), joined(*self.desired(world)))
-        if self.reward_type != "paper":
-            return Outcome(self._terms(errors, 0.0), self.solved(errors), metrics=errors)
         left = self.episode_steps - np.round(world.data.time / self.dt)
-        motion = {name: self.dt * term for name, term in self.motion_terms(world, action).items()}
-        rewards = {**self._terms(errors, left), **motion}
+        rewards = self._terms(errors, left)
+        if self.reward_type == "paper":
+            rewards |= {name: self.dt * term for name, term in self.motion_terms(world, action).items()}
         return Outcome(rewards, self.solved(errors), metrics={**errors, "steps_left": left})
 
     def compute_reward(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any], info: Any) -> Any:
@@ -74,14 +73,14 @@ class Posed(Shaped):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         paper = self.reward_type == "paper"
-        left = from_info(info, "steps_left", float(self.episode_steps)) if paper else 0.0
+        left = from_info(info, "steps_left", float(self.episode_steps))
         total: Any = sum(self._terms(self.errors(achieved_goal, desired_goal), left).values())
         if paper:
             total = total + sum(from_info(info, f"reward_{name}", 0.0) for name in self.motion_names)
         return total if total.ndim else float(total)
 
     def _terms(self, errors: Mapping[str, Floats], left: Any) -> dict[str, Floats]:
-        solved = 1.0 * self.solved(errors)
+        solved = self.solved(errors).astype(np.float64)
         if self.reward_type == "sparse":
             return {"success": solved - 1.0}
         if self.reward_type == "paper":

@@ -144,9 +144,13 @@ class Shaped(Task):
     def set_goal(self, sim: World, centre: Floats, axes: Floats, rng: np.random.Generator) -> None:
         """Write the goal of one simulation, a centre ``(dims,)`` and axes ``(3, 3)``."""
         sim.variables.goal_centre = centre
-        sim.variables.goal_points = points = self.points_at(centre, axes)
+        sim.variables.goal_points = self.shuffled(self.points_at(centre, axes), rng)
+
+    def shuffled(self, points: Floats, rng: np.random.Generator) -> Floats:
+        """Points ``(slots, dims)`` of a goal, in a random order where they do not belong to points of the object."""
         if not self.correspondence:
-            sim.variables.goal_points[: self.resolution] = rng.permutation(points[: self.resolution])
+            points[: self.resolution] = rng.permutation(points[: self.resolution])
+        return points
 
     def rotate_goal(self, sim: World, g: Element) -> None:
         """Turn the goal about the world's origin."""
@@ -174,7 +178,7 @@ class Shaped(Task):
 
     def _moment(self, points: NDArray[Any]) -> NDArray[np.complex128]:
         z = (points[..., 0] + 1j * points[..., 1]) / self.shape.radius
-        power = z.real * z.real + z.imag * z.imag  # far points tell more
+        power = (z.real * z.real + z.imag * z.imag).astype(np.complex128)  # far points tell more
         for _ in range(self.shape.order):
             power = power * z
         moment: NDArray[np.complex128] = np.ascontiguousarray(power).sum(axis=-1)
@@ -207,3 +211,9 @@ def from_info(info: Any, name: str, default: float) -> Any:
     if info is None or isinstance(info, Mapping):
         return (info or {}).get(name, default)
     return np.array([one.get(name, default) for one in info])
+
+
+def upright_axes(heading: float) -> Floats:
+    """Axes ``(3 axes, 3)`` of an upright body whose +y axis points along a heading in rad."""
+    c, s = np.cos(heading), np.sin(heading)
+    return np.array([[s, -c, 0.0], [c, s, 0.0], [0.0, 0.0, 1.0]])

@@ -10,7 +10,8 @@ import numpy as np
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import World, angle, number
-from eqrl.envs.manipulation.held import Held, upright_axes
+from eqrl.envs.manipulation.held import Held
+from eqrl.envs.manipulation.shaped import upright_axes
 from eqrl.envs.scenes.effectors import clipped, kept_inside
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.symmetry import Field
@@ -53,7 +54,7 @@ class Sliding(Held):
         "motion": '`-0.004` times the sum of speed, m/s, and yaw rate, rad/s (`"paper"` only)',
         "smoothness": '`-0.00008` times the squared change of the action (`"paper"` only)',
     }
-    metrics = {"distance": "m", "angle": "rad"}
+    metrics = {"distance": "m", "angle": "rad", "steps_left": "of 100 steps"}
 
     success_distance = number(0.02, "distance at which the pose is reached", "m")
     success_angle = angle(5.0, "angle at which the pose is reached")

@@ -161,7 +161,8 @@ def _turning(polygon: Floats) -> Floats:
 
 def _turned(polygon: Floats, angle: float) -> Floats:
     c, s = np.cos(angle), np.sin(angle)
-    return polygon @ np.array([[c, s], [-s, c]])
+    turned: Floats = polygon @ np.array([[c, s], [-s, c]])
+    return turned
 
 
 def _same(a: Floats, b: Floats) -> bool:
@@ -222,8 +223,7 @@ def _roundness(triangle: Floats) -> float:
 
 def _inside(points: Floats, triangle: Floats) -> NDArray[np.bool_]:
     sides = [_cross(triangle[k] - triangle[k - 1], points - triangle[k - 1]) for k in range(3)]
-    inside: NDArray[np.bool_] = (np.array(sides) >= 0.0).all(axis=0)
-    return inside
+    return np.logical_and.reduce([side >= 0.0 for side in sides])  # type: ignore[no-any-return]
 
 
 def _union(polygon: Floats, one: NDArray[np.intp], other: NDArray[np.intp]) -> NDArray[np.intp] | None:

@@ -28,7 +28,7 @@ class Shape:
         boxes: (x, y, half width, half depth) of each box that it is made of, m; they must not overlap.
         prisms: convex polygons that it is made of besides.
         order: number of turns about z that leave the shape as it is.
-        mirror: whether x -> -x leaves the shape as it is, pieces included.
+        mirror: whether x -> -x leaves the shape as it is, and its pieces touch a table as their mirror images do.
     """
 
     outline: Floats
@@ -104,7 +104,8 @@ def polygon_shape(corners: ArrayLike, name: str = "polygon") -> Shape:
     outline = polygons.centred(polygons.checked(corners, name))
     pieces = tuple(polygons.convex_pieces(outline))
     # pieces of a polygon with notches need not be mirror images of each other
-    return Shape(outline, (), pieces, polygons.order(outline), len(pieces) == 1 and polygons.is_mirrored(outline))
+    mirrored = len(pieces) == 1 and polygons.is_mirrored(outline)
+    return Shape(outline, (), pieces, polygons.order(outline), mirrored and _touch_alike(pieces))
 
 
 def _notched(corners: ArrayLike) -> Shape:
@@ -112,7 +113,12 @@ def _notched(corners: ArrayLike) -> Shape:
     outline = polygons.centred(polygons.checked(corners))
     right = polygons.convex_pieces(polygons.right_half(outline))
     pieces = (*right, *((piece * (-1.0, 1.0))[::-1] for piece in right))
-    return Shape(outline, (), pieces, polygons.order(outline), True)
+    return Shape(outline, (), pieces, polygons.order(outline), _touch_alike(pieces))
+
+
+def _touch_alike(prisms: Sequence[Floats]) -> bool:
+    """Whether mirror images touch a table alike: of more than four corners on it, MuJoCo chooses some."""
+    return all(len(prism) <= 4 for prism in prisms)
 
 
 def _regular(corners: int, radius: float = 0.08, inner: float = 1.0) -> Floats:
@@ -120,7 +126,8 @@ def _regular(corners: int, radius: float = 0.08, inner: float = 1.0) -> Floats:
     count = corners if inner == 1.0 else 2 * corners
     angles = np.pi / 2 + 2 * np.pi * np.arange(count) / count
     radii = radius * np.where(np.arange(count) % 2 == 0, 1.0, inner)
-    return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    polygon: Floats = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return polygon
 
 
 def _heart(side: float = 0.09, corners: int = 7) -> Floats:
@@ -211,7 +218,7 @@ def shape_of(name: str, value: Any) -> Shape:
         if seed := re.fullmatch(r"random(\d{1,9})", value):
             return polygon_shape(0.08 * polygons.random_polygon(np.random.default_rng(int(seed[1]))))
         close = suggestion(value, SHAPES)
-        hint = close if close.startswith("did") else "use one of"
+        hint = f"{close} The shapes are" if close.startswith("did") else "use one of"
         raise ValueError(
             f"{name}={value!r} is not known; {hint} {', '.join(map(repr, SHAPES))}, 'random0', 'random1', ..."
         )
