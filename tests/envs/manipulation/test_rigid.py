@@ -8,7 +8,7 @@ from scripted import insert, insert_with_two_hands
 
 import eqrl
 from eqrl.envs.scenes.shapes import shape_of
-from eqrl.symmetry import about_gravity, family, random_exchange, representation_of
+from eqrl.symmetry import Element, about_gravity, family, random_exchange, representation_of
 
 IDS = ["eqrl/Sliding-v0", "eqrl/Insertion-v0", "eqrl/InsertionTwoHands-v0"]
 PLANAR = IDS[:2]
@@ -52,7 +52,7 @@ ABOUT_ANYTHING = eqrl.SO3.sample(1, rng=0)[0]
         ("eqrl/InsertionTwoHands-v0", {"shape": "plus"}, two_hands, ABOUT_ANYTHING),
         ("eqrl/InsertionTwoHands-v0", {"shape": "T", "weight": 0.2}, two_hands, TURN),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", "" if isinstance(value, Element) else str(value)),
 )
 def test_worlds_in_contact_commute_with_a_turn(env_id, arguments, script, g):
     env = gymnasium.make(env_id, **arguments).unwrapped
