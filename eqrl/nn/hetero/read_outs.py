@@ -68,7 +68,7 @@ class ReadOut(nn.Module):
             more = more.reshape(count, self.odd_parts[1] // max(count, 1), *rest)
             coefficients = torch.cat([coefficients, more], dim=1)
         pieces = [even.flatten(0, 1), odd.flatten(0, 1)]
-        for basis, part in zip(bases, coefficients.split([self.outputs.polar, self.outputs.axial]), strict=True):
+        for basis, part in zip(bases, torch.split(coefficients, [self.outputs.polar, self.outputs.axial]), strict=True):
             if len(part):
                 pieces.append((part.unsqueeze(2) * basis.unsqueeze(0)).sum(1).flatten(0, 2))
         return pieces
