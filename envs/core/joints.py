@@ -87,9 +87,9 @@ class _Reader:
         alone = [j for j in scalars if m.body_jntnum[m.jnt_bodyid[j]] == 1]
         self.single = {m.body(int(m.jnt_bodyid[j])).name: j for j in alone}
         one_of = {body: name for name, bodies in self.members.items() for body in bodies}
-        for body, joints in self.slides.items():
-            if body not in one_of:
-                self._add_vectors(body, None, [joints])
+        for slider, joints in self.slides.items():
+            if slider not in one_of:
+                self._add_vectors(slider, None, [joints])
         for name, bodies in self.members.items():
             self._read_members(name, bodies)
         self._read_scalars([j for j in scalars if m.body(int(m.jnt_bodyid[j])).name not in one_of])
