@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import mujoco
 
-UPRIGHT = (1.0, 0.0, 0.0, 0.0)
-
 
 def add_post(
     spec: mujoco.MjSpec, name: str, radius: float, half_length: float, height: float = 0.0, **geom: object

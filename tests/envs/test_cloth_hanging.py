@@ -1,6 +1,7 @@
 """Cloth hanging: what is linked, what pays, a cloth on its hanger that turns and mirrors, and one that diverges."""
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 
@@ -166,3 +167,21 @@ def test_hangers_point_where_they_are_asked_to():
     upright.reset()
     heights = upright.unwrapped.simulation.world.variables.hanger[:, 2]
     assert set(heights.tolist()) == {-1.0, 1.0}
+
+
+def test_sparse_and_dense_factors_of_the_cloth_agree():
+    finals = []
+    for kind in (mujoco.mjtJacobian.mjJAC_SPARSE, mujoco.mjtJacobian.mjJAC_DENSE):
+        task = ClothHanging(start_distance=(0.3, 0.31), start_offset=0.5)
+        task.model.opt.jacobian = kind
+        simulation = Simulation(task, 3, 1)
+        simulation.seed(range(3))
+        simulation.reset()
+        rng, contacts = np.random.default_rng(0), 0
+        for _ in range(25):
+            along = np.tile(-simulation.world.variables.hanger, 4)
+            simulation.step(0.5 * along + rng.uniform(-0.3, 0.3, (3, 12)))
+            contacts += int(simulation.contacts.sum())
+        assert contacts > 0
+        finals.append(simulation.get_state().qpos)
+    np.testing.assert_allclose(*finals, atol=1e-8)

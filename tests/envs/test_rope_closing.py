@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import eqrl
+from eqrl.envs.manipulation.rope_closing import RopeClosing
 from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.winding import turns
 
@@ -123,3 +124,26 @@ def test_goal_rotation_moves_the_post_round_the_rope():
     middle, points = rep.slices["middle"], rep.slices["points"]
     np.testing.assert_array_equal(a[:, points], b[:, points])
     np.testing.assert_allclose(b[:, middle], a[:, middle] @ [[0.0, 1.0], [-1.0, 0.0]], atol=1e-6)
+
+
+def test_members_that_are_neither_on_slides_nor_on_hinges_are_refused():
+    class Wrong(RopeClosing):
+        """Names the post among the hinges."""
+
+        members = {**RopeClosing.members, "hinges": ("post", *RopeClosing.members["hinges"][1:])}
+
+    with pytest.raises(ValueError, match=r"members\['hinges'\] names 'post', which is no body on slides"):
+        Wrong()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"reward_type": "dense"}, "'markov', 'paper', 'sparse'"),
+        ({"post_distance": (0.8, 0.6)}, "0 < low <= high"),
+        ({"success_gap": float("nan")}, "success_gap=nan must be a finite number"),
+    ],
+)
+def test_bad_arguments_are_named(argument, message):
+    with pytest.raises(ValueError, match=message):
+        gymnasium.make("eqrl/RopeClosing-v0", **argument)
