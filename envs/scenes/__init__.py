@@ -8,13 +8,15 @@ from eqrl.envs.scenes.floor import add_camera, add_floor, look_at, new_spec
 from eqrl.envs.scenes.goals import angle_between, distance, dot, flat_direction, in_ball, length, total
 from eqrl.envs.scenes.gripper import add_gripper, gripper_command
 from eqrl.envs.scenes.hindsight import with_terms
+from eqrl.envs.scenes.holes import add_hole
 from eqrl.envs.scenes.posts import add_post
 from eqrl.envs.scenes.rope import add_rope, bead_names
-from eqrl.envs.scenes.shapes import SHAPES, Shape
+from eqrl.envs.scenes.shapes import SHAPES, SPLITS, Shape, polygon_shape, shape_of
 from eqrl.envs.scenes.winding import turns
 
 __all__ = [
     "SHAPES",
+    "SPLITS",
     "Chain",
     "Cloth",
     "Shape",
@@ -22,6 +24,7 @@ __all__ = [
     "add_effector",
     "add_floor",
     "add_gripper",
+    "add_hole",
     "add_post",
     "add_rope",
     "angle_between",
@@ -36,7 +39,9 @@ __all__ = [
     "length",
     "look_at",
     "new_spec",
+    "polygon_shape",
     "ring_normal",
+    "shape_of",
     "total",
     "turns",
     "velocity_command",
