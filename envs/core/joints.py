@@ -162,7 +162,7 @@ class _Reader:
         if missing := [body for body in bodies if body not in self.slides]:
             raise ValueError(
                 f"members[{name!r}] names {missing[0]!r}, which is no body on slides along the world's axes, nor does"
-                " every member hang on one hinge"
+                " every member hang on one hinge or slide"
             )
         self._add_vectors(name, name, [self.slides[body] for body in bodies])
 

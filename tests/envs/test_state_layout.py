@@ -180,7 +180,7 @@ def test_members_on_a_body_that_moves_change_places_with_it(g):
     ("xml", "group", "options", "message"),
     [
         (JAWS.replace('"right"><joint type="slide" axis="0 -1 0"', '"right"><joint type="slide" axis="1 0 0"'), O2,
-        {"reflections": {"wrist": (-1.0, 1.0, 1.0)}, **JAW_HANDS}, "reverses the joints of some of them"),
+        {"reflections": {"wrist": (-1.0, 1.0, 1.0)}, **JAW_HANDS}, "a mirror reverses some and not others"),
         (YAW.format(sense=1).replace('axis="0 1 0"', 'axis="1 1 0"'), SO2, {}, "body 'tee' has slides along"),
         (SLIDES_FIRST.format(sense=1), O3, {}, "tilts the axis of joint 'yaw'"),
         (BALLS.replace('<joint type="ball"/><geom type="capsule" size=".03" fromto="0 0 0 0 0 -.5"/>',
