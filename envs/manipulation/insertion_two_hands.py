@@ -193,7 +193,7 @@ class InsertionTwoHands(Posed):
                 "direction": thing.axes[:, 1],
                 "axis": thing.axes[:, 2],
                 "effectors": hands,
-                "velocity": thing.velocity[:, None] + np.cross(spin[:, None], hands - thing.position[:, None]),
+                "velocity": thing.velocity[:, None] + _cross(spin[:, None], hands - thing.position[:, None]),
                 "angular_velocity": spin,
                 **self.mask_values(len(hands)),
             },
@@ -257,6 +257,12 @@ def _dot(a: Floats, b: Floats) -> Floats:
     return product
 
 
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Cross products, without the checks that make NumPy's slow for small arrays."""
+    (x, y, z), (u, v, w) = ((c[..., 0], c[..., 1], c[..., 2]) for c in (a, b))
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
+
+
 def _carried(points: Floats, mine: Floats, axis: Floats) -> Floats:
     """Points ``(*batch, k, 3)`` after the smallest turn that brings one axis to another, ``(*batch, 3)`` each."""
     mine, axis = mine[..., None, :], axis[..., None, :]
@@ -273,5 +279,5 @@ def _unit(vector: Floats) -> Floats:
 def _plane(axis: Floats) -> tuple[Floats, Floats]:
     """Two directions at right angles to an axis and to each other, ``(*batch, 3)`` each."""
     smallest = np.abs(axis).argmin(axis=-1)
-    first = _unit(np.cross(axis, np.eye(3)[smallest]))
-    return first, np.cross(axis, first)
+    first = _unit(_cross(axis, np.eye(3)[smallest]))
+    return first, _cross(axis, first)
