@@ -15,7 +15,7 @@ from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
 import eqrl
-from eqrl.declare.fetch import make_fetch
+from eqrl.declare import make_fetch
 from eqrl.symmetry import SymmetryError
 
 ARM = ("robot0:mocap", "robot0:base_link")

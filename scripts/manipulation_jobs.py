@@ -12,16 +12,18 @@ from typing import Any
 
 from zero_shot_jobs import call
 
-HETERO = ("--network", "hetero", "--policy-kwargs", "network_kwargs:{hidden:[32,32]}")
 METHODS: Mapping[str, tuple[str, ...]] = {
     # exact for rotations and mirrors, on a graph of points and effectors
-    "hetero": HETERO,
+    "hetero": ("--network", "hetero", "--policy-kwargs", "network_kwargs:{hidden:[32,32]}"),
     # the same without kinds of edges, as in EMPN
-    "homogeneous": (
+    "homogeneous": ("--network", "hetero", "--policy-kwargs", "network_kwargs:{hidden:[32,32],edges:homogeneous}"),
+    # one network for policy and value: half the cost
+    "hetero, shared": (
         "--network",
         "hetero",
         "--policy-kwargs",
-        "network_kwargs:{hidden:[32,32],edges:homogeneous}",
+        "network_kwargs:{hidden:[32,32]}",
+        "share_network:true",
     ),
     # exact for rotations, by one frame
     "heading": ("--network", "heading"),
@@ -77,7 +79,7 @@ class Job:
     @property
     def name(self) -> str:
         """For people and files."""
-        return f"{self.task.name}/{self.method.replace(' ', '')}/seed{self.seed}"
+        return f"{self.task.name}/{self.method.replace(',', '').replace(' ', '_')}/seed{self.seed}"
 
     def home(self, logs: Path) -> Path:
         """Folder of the run."""

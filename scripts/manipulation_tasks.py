@@ -14,6 +14,14 @@ TASKS = {
         Task("Insertion", "eqrl/Insertion-v0", 300_000, ("split:train",), tests=_SHAPES, seeds=3),
         Task("RopeClosing", "eqrl/RopeClosing-v0", 300_000, seeds=3),
         Task("Insertion-sector", "eqrl/Insertion-v0", 300_000, _SECTOR, methods=_FEW, episodes=200),
+        Task(
+            "Insertion-resolution",
+            "eqrl/Insertion-v0",
+            300_000,
+            ("split:train", "resolution:16", "slots:48"),
+            tests={"16 points": (), "48 points": ("resolution:48",)},
+            methods=(),
+        ),
         Task("Insertion-1mm", "eqrl/Insertion-v0", 1_000_000, ("split:train", "clearance:0.001"), methods=_FEW),
         Task(
             "Insertion-unmatched",
@@ -22,6 +30,20 @@ TASKS = {
             ("split:train", "correspondence:false"),
             tests=_SHAPES,
             methods=_FEW,
+        ),
+        Task("Push", "eqrl/Push-v0", 1_000_000, ("split:train", "reward_type:dense"), tests=_SHAPES, methods=_FEW),
+        Task("InsertionTwoHands", "eqrl/InsertionTwoHands-v0", 1_000_000, methods=_FEW),
+        Task(
+            "RopeShaping", "eqrl/RopeShaping-v0", 1_000_000, tests={"seen": (), "unseen": ("split:test",)}, methods=_FEW
+        ),
+        Task("ClothHanging", "eqrl/ClothHanging-v0", 400_000, methods=_FEW),
+        Task(
+            "PickAndPlace",
+            "eqrl/PickAndPlace-v0",
+            100_000,
+            algo="sac",
+            tests={"from the table": ("start:table",)},
+            methods=("vector", "mlp"),
         ),
     )
 }

@@ -6,6 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import mujoco
@@ -113,7 +114,7 @@ class Task(ABC):
     action: Fields
     variables: Fields = ()
     entities: tuple[EntitySet, ...] = ()
-    members: ClassVar[Mapping[str, Sequence[str]]] = {}
+    members: Mapping[str, Sequence[str]] = MappingProxyType({})
     fleet_arguments: ClassVar[tuple[str, ...]] = ()
     rewards: ClassVar[Mapping[str, str]]
     metrics: ClassVar[Mapping[str, str]] = {}

@@ -1,6 +1,7 @@
 """Typing environments that were not written for eqrl: ready-made, declared, derived from the model, or inferred."""
 
 from eqrl.declare.errors import DeclarationError, SymmetryWarning
+from eqrl.declare.fetch import make_fetch
 from eqrl.declare.inference import infer_types
 from eqrl.declare.of_gymnasium import CLASSIC, MUJOCO, describe_model, find_symmetries
 from eqrl.declare.proposal import Proposal, Unexplained
@@ -19,5 +20,6 @@ __all__ = [
     "describe_model",
     "find_symmetries",
     "infer_types",
+    "make_fetch",
     "with_symmetry",
 ]
