@@ -77,7 +77,7 @@ class Insertion(Held):
         hole = {"contype": _HOLE, "conaffinity": _OBJECT, "rgba": [0.75, 0.72, 0.66, 1], **touch}
         add_hole(spec, self.shape, self.clearance, _DEPTH, _BLOCK, **hole)
         self.add_object(spec, contype=_OBJECT, conaffinity=_HOLE, **touch)
-        add_camera(spec, (0.0, -0.6, 0.5), (0.0, 0.0, 0.08), fovy=45)
+        add_camera(spec, (0.0, -0.6, 0.5), (0.0, 0.0, 0.08), fovy=36)
         return spec
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
