@@ -1,6 +1,7 @@
-"""Speed of 3D-SGRL's robots: what an environment costs beside its physics, and fleets against single robots.
+"""Speed of environments: what they cost beside their physics, and fleets against single robots.
 
-    python scripts/benchmark_robots.py --json results/locomotion/speed.json
+    python scripts/benchmark_environments.py --json results/environments.json
+    python scripts/benchmark_environments.py --only Insertion Rope  # by a part of the name
 
 `bare` is `mujoco.batch` alone, which steps the same model with random controls from the states in which the environment
 is; everything else (observations, rewards, infos, resets) is the environment's. Both take turns in every round, so that
@@ -29,6 +30,17 @@ from rich.table import Table
 import eqrl
 from eqrl.commands import print_table
 
+SINGLE: dict[str, tuple[str, dict[str, Any]]] = {
+    f"{robot}, {integrator}": (f"eqrl/SGRL-{robot}-v0", {"integrator": integrator})
+    for robot in ("humanoid_9_full", "cheetah_14_full")
+    for integrator in ("published", "implicitfast")
+} | {
+    name: (f"eqrl/{name}-v0", {})
+    for name in (
+        *("Reach", "Push", "Sliding", "Insertion", "InsertionTwoHands"),
+        *("RopeClosing", "RopeShaping", "ClothHanging", "PickAndPlace"),
+    )
+}
 CHEETAHS = tuple(eqrl.ENVIRONMENTS["eqrl/SGRL-Cheetahs-v0"].members or ())
 
 
@@ -57,6 +69,8 @@ class Stepper:
         controls = batch.bind("ctrl")
         low, high = task.model.actuator_ctrlrange.T
         noise = np.random.default_rng(1).uniform(low, high, (32, self.n, task.model.nu))
+        if not task.model.actuator_ctrllimited.all():  # velocities; take those of the environment
+            noise[:] = simulation.world.data.ctrl
 
         def step(steps: int) -> float:
             batch.state[...] = simulation.batch.state
@@ -71,9 +85,9 @@ class Stepper:
         return step
 
 
-def single(robot: str, integrator: str, threads: int, rounds: int, steps: int) -> dict[str, float]:
-    """One robot in 64 simulations against its bare physics."""
-    env = Stepper(f"eqrl/SGRL-{robot}-v0", 64, threads, integrator=integrator)
+def single(env_id: str, threads: int, rounds: int, steps: int, **kwargs: Any) -> dict[str, float]:
+    """One robot or object in 64 simulations against its bare physics."""
+    env = Stepper(env_id, 64, threads, **kwargs)
     bare = env.bare()
     pairs = [(env.step(steps), bare(steps)) for _ in range(rounds)]
     return {
@@ -112,6 +126,7 @@ def main() -> None:
     """Run the benchmark and write its numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="only those with such a part in their name")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=40, help="control steps a round")
@@ -120,11 +135,16 @@ def main() -> None:
     if args.quick:
         args.rounds, args.steps = 2, 4
     results: dict[str, dict[str, float]] = {}
-    for robot in ("humanoid_9_full", "cheetah_14_full"):
-        for integrator in ("published", "implicitfast"):
-            results[f"{robot}, {integrator}"] = single(robot, integrator, args.threads, args.rounds, args.steps)
+
+    def asked(name: str) -> bool:
+        return not args.only or any(part in name for part in args.only)
+
+    for name, (env_id, kwargs) in SINGLE.items():
+        if asked(name):
+            results[name] = single(env_id, args.threads, args.rounds, args.steps, **kwargs)
     for each in (8, 32):
-        results[f"fleet of 8 cheetahs x {each}"] = fleet(each, args.threads, max(args.rounds // 3, 1), args.steps)
+        if asked(name := f"fleet of 8 cheetahs x {each}"):
+            results[name] = fleet(each, args.threads, max(args.rounds // 3, 1), args.steps)
     table = Table("", "steps/s", "ratios", title=f"{args.threads} threads")
     for name, row in results.items():
         rest = ", ".join(f"{key} {value:g}" for key, value in row.items() if key != "steps_per_second")
