@@ -10,7 +10,7 @@ _FEW = ("heading", "mlp")
 TASKS = {
     task.name: task
     for task in (
-        Task("Sliding", "eqrl/Sliding-v0", 300_000, ("split:train",), tests=_SHAPES, seeds=3),
+        Task("Sliding", "eqrl/Sliding-v0", 200_000, ("split:train",), tests=_SHAPES, seeds=3),
         Task("Insertion", "eqrl/Insertion-v0", 300_000, ("split:train",), tests=_SHAPES, seeds=3),
         Task("RopeClosing", "eqrl/RopeClosing-v0", 300_000, seeds=3),
         Task("Insertion-sector", "eqrl/Insertion-v0", 300_000, _SECTOR, methods=_FEW, episodes=200),
