@@ -128,13 +128,13 @@ class ClothHanging(Task):
         self.cloth = Cloth(self.hole)
         self.main_body = self.cloth.vertices[0]
         self.members = {"effectors": self.cloth.corners, **self.cloth.members}
-        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
+        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, shadow_clip=6.0)
         add_floor(spec, 1.0, check=0.5, contype=0, conaffinity=0)
         spec.geom("floor").pos = [0, 0, -1.6]
         contact: dict[str, Any] = {"friction": [0.3, 0.005, 0.0001], "solref": [0.01, 1.0]}
         self.cloth.add_to(spec, gain=8.0, effector_mass=0.1, contype=_CLOTH, conaffinity=_HANGER, **contact)
         add_post(spec, "hanger", _HANGER_RADIUS, _HANGER_HALF, contype=_HANGER, conaffinity=_CLOTH, **contact)
-        add_camera(spec, (0.0, -3.2, 1.2), (0.0, 0.0, 0.0), fovy=45)
+        add_camera(spec, (0.0, -3.6, 1.2), (0.0, 0.0, 0.1), fovy=50)
         return spec
 
     @property

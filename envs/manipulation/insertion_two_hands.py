@@ -91,7 +91,7 @@ class InsertionTwoHands(Posed):
         """The object with its grips, and the hole."""
         self.declare_shape()
         self.declare_fields()
-        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
+        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, shadow_clip=6.0)
         add_floor(spec, 1.0, check=0.2, pos=[0, 0, _FLOOR], contype=0, conaffinity=0)
         touch: dict[str, Any] = {"solref": [0.01, 1.0], "friction": [0.3, 0.005, 0.0001]}
         hole = {"contype": _HOLE, "conaffinity": _OBJECT, "rgba": [0.75, 0.72, 0.66, 1], **touch}

@@ -133,7 +133,7 @@ class RopeClosing(Task):
             )
         points = EntitySet("points", ("bead",) * self.resolution, exchangeable=True)
         self.entities = (points, *type(self).entities[1:])
-        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
+        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, shadow_clip=6.0)
         add_floor(spec, 1.0, check=0.2, contype=0, conaffinity=0)
         for name in _ROPE_CHAIN.ends:
             add_effector(

@@ -120,7 +120,7 @@ class RopeShaping(Task):
         points = EntitySet("points", ("bead",) * self.resolution, exchangeable=True)
         self.entities = (points, *type(self).entities[1:])
         # with the implicit integrators the derivative of the drag costs five times as much as everything else
-        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_EULER)
+        spec = new_spec(0.005, mujoco.mjtIntegrator.mjINT_EULER, shadow_clip=6.0)
         spec.option.viscosity = _DRAG
         add_floor(spec, 1.0, check=0.2, contype=0, conaffinity=0)
         for name in _ROPE.ends:

@@ -72,7 +72,7 @@ class Sliding(Held):
         spec = new_spec(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST)
         add_floor(spec, 1.0, check=0.1, pos=[0, 0, -self.half_height - 0.001], contype=0, conaffinity=0)
         self.add_object(spec, contype=0, conaffinity=0)
-        add_camera(spec, (0.0, -0.75, 0.75), (0.0, 0.0, 0.0), fovy=45)
+        add_camera(spec, (0.0, -0.75, 0.75), (0.0, 0.0, 0.0), fovy=32)
         return spec
 
     def reset(self, sim: World, rng: np.random.Generator, options: Mapping[str, Any]) -> None:
