@@ -22,7 +22,7 @@ class Declares(Task):
 
 def test_own_arguments_come_first_and_the_signature_follows():
     assert list(Declares.arguments) == ["kind", "size", "wide", "where", "thing", "breaking", "breaking_size"]
-    assert list(inspect.signature(Push).parameters)[:3] == ["reward_type", "shape", "goal_distance"]
+    assert list(inspect.signature(Push).parameters)[:3] == ["reward_type", "view", "goal_distance"]
     assert inspect.signature(AntTarget).parameters["target_distance"].default == (2.0, 5.0)
 
 
