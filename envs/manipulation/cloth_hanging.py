@@ -242,7 +242,7 @@ class ClothHanging(Task):
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
         reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
-        names = () if self.reward_type == "sparse" else ("reward_stretch", "reward_motion", "reward_action")
+        names = () if self.reward_type == "sparse" else ("reward_motion", "reward_action", "reward_stretch")
         return with_terms(reward, info, names)
 
     def evaluate(self, world: World, action: Floats) -> Outcome:

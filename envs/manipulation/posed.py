@@ -74,10 +74,13 @@ class Posed(Shaped):
         """
         paper = self.reward_type == "paper"
         left = from_info(info, "steps_left", float(self.episode_steps))
+        single = np.ndim(achieved_goal) == 1  # as a batch of one, which the step computes with, so that bits are equal
+        if single:
+            achieved_goal, desired_goal = achieved_goal[None], desired_goal[None]
         total: Any = sum(self._terms(self.errors(achieved_goal, desired_goal), left).values())
-        if paper:
-            total = total + sum(from_info(info, f"reward_{name}", 0.0) for name in self.motion_names)
-        return total if total.ndim else float(total)
+        for name in self.motion_names if paper else ():  # one by one, as the step adds them
+            total = total + from_info(info, f"reward_{name}", 0.0)
+        return float(total[0]) if single else total
 
     def _terms(self, errors: Mapping[str, Floats], left: Any) -> dict[str, Floats]:
         solved = self.solved(errors).astype(np.float64)

@@ -502,3 +502,18 @@ def test_spaces_are_typed_with_one_group(env_id):
     assert env.observation_space.contains(observation)
     if isinstance(env.observation_space, spaces.Dict):
         assert set(observation) == {"observation", "achieved_goal", "desired_goal"}
+
+
+@named
+def test_the_steps_own_reward_is_that_of_its_goals_to_the_bit(env_id, kwargs):
+    env = gymnasium.make(env_id, **kwargs)
+    if not hasattr(env.unwrapped, "compute_reward") or "achieved_goal" not in getattr(
+        env.observation_space, "spaces", ()
+    ):
+        pytest.skip("no goal environment")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(20):
+        observation, reward, *_, info = env.step(env.action_space.sample())
+        again = env.unwrapped.compute_reward(observation["achieved_goal"], observation["desired_goal"], info)
+        assert again == reward
