@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from zero_shot_jobs import run_folder
 
 import eqrl
 
@@ -88,8 +89,7 @@ class Job:
 
     def run(self, logs: Path) -> Path | None:
         """The run folder, if the training has begun."""
-        checkpoints = sorted(self.home(logs).glob("ppo/*/checkpoints/step_*"))
-        return checkpoints[0].parent.parent if checkpoints else None
+        return run_folder(self.home(logs))
 
     def progress(self, logs: Path) -> int:
         """Transitions so far, as far as they were evaluated."""

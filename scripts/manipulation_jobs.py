@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zero_shot_jobs import call
+from zero_shot_jobs import call, run_folder
 
 METHODS: Mapping[str, tuple[str, ...]] = {
     # exact for rotations and mirrors, on a graph of points and effectors
@@ -87,8 +87,7 @@ class Job:
 
     def run(self, logs: Path) -> Path | None:
         """The run folder, if the training has begun."""
-        checkpoints = sorted(self.home(logs).glob(f"{self.task.algo}/*/checkpoints/step_*"))
-        return checkpoints[0].parent.parent if checkpoints else None
+        return run_folder(self.home(logs), self.task.algo)
 
     def trained(self, logs: Path) -> bool:
         """Whether the training has ended."""

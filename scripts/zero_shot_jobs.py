@@ -51,8 +51,7 @@ class Job:
     @property
     def run(self) -> Path | None:
         """The run folder, if the training has begun."""
-        checkpoints = sorted(self.home.glob("ppo/*/checkpoints/step_*"))
-        return checkpoints[0].parent.parent if checkpoints else None
+        return run_folder(self.home)
 
     @property
     def trained(self) -> bool:
@@ -77,6 +76,12 @@ METHODS = {
     "mlp + augmentation": ("--network", "mlp", "--hyperparams", "rollout_buffer_class:SymmetricRolloutBuffer"),
     "mlp + mirror loss": ("--network", "mlp", "--mirror-loss", "0.5"),
 }
+
+
+def run_folder(home: Path, algo: str = "ppo") -> Path | None:
+    """The run folder within the folder of a job, if the training has begun."""
+    checkpoints = sorted(home.glob(f"{algo}/*/checkpoints/step_*"))
+    return checkpoints[0].parent.parent if checkpoints else None
 
 
 def train(job: Job) -> None:

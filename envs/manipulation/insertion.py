@@ -14,11 +14,10 @@ from eqrl.envs.manipulation.held import Held
 from eqrl.envs.manipulation.shaped import upright_axes
 from eqrl.envs.scenes.effectors import clipped, kept_between, kept_inside
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
-from eqrl.envs.scenes.holes import add_hole
+from eqrl.envs.scenes.holes import BLOCK, DEPTH, add_hole, is_seated
 from eqrl.symmetry import Element
 from eqrl.symmetry.quaternions import yaw_quaternion
 
-_DEPTH, _BLOCK = 0.04, 0.1  # of the hole, and radius of the block, m
 _OBJECT, _HOLE = 1, 2  # contact bits
 
 
@@ -75,7 +74,7 @@ class Insertion(Held):
         add_floor(spec, 1.0, check=0.1, contype=0, conaffinity=0)
         touch: dict[str, Any] = {"solref": [0.01, 1.0], "friction": [0.3, 0.005, 0.0001]}
         hole = {"contype": _HOLE, "conaffinity": _OBJECT, "rgba": [0.75, 0.72, 0.66, 1], **touch}
-        add_hole(spec, self.shape, self.clearance, _DEPTH, _BLOCK, **hole)
+        add_hole(spec, self.shape, self.clearance, DEPTH, BLOCK, **hole)
         self.add_object(spec, contype=_OBJECT, conaffinity=_HOLE, **touch)
         add_camera(spec, (0.0, -0.6, 0.5), (0.0, 0.0, 0.08), fovy=36)
         return spec
@@ -88,7 +87,7 @@ class Insertion(Held):
         sim.bodies.hole.position, sim.bodies.hole.quaternion = hole, yaw_quaternion(heading - np.pi / 2)
         seat = hole + np.array([0.0, 0.0, self.half_height])
         self.set_goal(sim, seat, upright_axes(heading), rng)
-        sim.positions.object = seat + np.array([*aside, _DEPTH + rng.uniform(0.02, 0.1)])
+        sim.positions.object = seat + np.array([*aside, DEPTH + rng.uniform(0.02, 0.1)])
 
     def rotate_goal(self, sim: World, g: Element) -> None:
         """Turn the hole about the world's origin."""
@@ -106,8 +105,7 @@ class Insertion(Held):
 
     def solved(self, errors: Mapping[str, Floats]) -> Bools:
         """Seated to 75 % of the depth."""
-        solved: Bools = (errors["height"] < 0.25 * _DEPTH) & (errors["distance"] < 2 * self.clearance + 0.002)
-        return solved
+        return is_seated(errors["distance"], errors["height"], self.clearance)
 
     def markov_terms(self, errors: Mapping[str, Floats]) -> dict[str, Floats]:
         """Minus the errors; a height that counted only near the hole would reward a rest on its rim."""

@@ -14,11 +14,12 @@ from eqrl.envs.core import World, angle, choice, number, sector
 from eqrl.envs.manipulation.posed import Posed
 from eqrl.envs.scenes.effectors import add_grip, clipped, kept_inside
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
-from eqrl.envs.scenes.holes import add_hole
+from eqrl.envs.scenes.goals import dot
+from eqrl.envs.scenes.holes import BLOCK, DEPTH, add_hole, is_seated
 from eqrl.symmetry import SO2, SO3, Element, Field, Group
 from eqrl.symmetry.quaternions import matrix_to_quaternion, quaternion_to_matrix
 
-_HALF_HEIGHT, _DEPTH, _BLOCK = 0.025, 0.04, 0.1  # of the object, of the hole, and radius of the block, m
+_HALF_HEIGHT = 0.025  # of the object, m
 _FLOOR = -0.6  # far below, and only drawn, m
 _SPEED, _SPIN, _GAIN, _MASS = 0.4, 4.0, 10.0, 0.5
 _OBJECT, _HOLE = 1, 2  # contact bits
@@ -95,7 +96,7 @@ class InsertionTwoHands(Posed):
         add_floor(spec, 1.0, check=0.2, pos=[0, 0, _FLOOR], contype=0, conaffinity=0)
         touch: dict[str, Any] = {"solref": [0.01, 1.0], "friction": [0.3, 0.005, 0.0001]}
         hole = {"contype": _HOLE, "conaffinity": _OBJECT, "rgba": [0.75, 0.72, 0.66, 1], **touch}
-        add_hole(spec, self.shape, self.clearance, _DEPTH, _BLOCK, **hole)
+        add_hole(spec, self.shape, self.clearance, DEPTH, BLOCK, **hole)
         body = spec.worldbody.add_body(name="object", gravcomp=1.0 - self.weight)
         body.add_freejoint(name="object")
         density = _MASS / (self.shape.area * 2.0 * _HALF_HEIGHT)
@@ -152,7 +153,7 @@ class InsertionTwoHands(Posed):
         turn, lean, way = rng.uniform(-1.0, 1.0), rng.random(), rng.uniform(-np.pi, np.pi)
         leaning = _rotation(2, way) @ _rotation(1, self.object_tilt * np.sqrt(lean)) @ _rotation(2, -way)
         around, aside = rng.uniform(-np.pi, np.pi), 0.1 * np.sqrt(rng.random())
-        above = _DEPTH + rng.uniform(0.02, 0.1)
+        above = DEPTH + rng.uniform(0.02, 0.1)
         sim.bodies.object.position = seat + pose @ np.array([aside * np.cos(around), aside * np.sin(around), above])
         turned = pose @ leaning @ _rotation(2, turn * self.goal_turn)
         sim.bodies.object.quaternion = matrix_to_quaternion(turned)
@@ -212,21 +213,20 @@ class InsertionTwoHands(Posed):
         """Distances from the hole's axis and along it, and the angle in space."""
         (here, points), (there, targets) = self.goal_parts(achieved_goal), self.goal_parts(desired_goal)
         mine, axis = (_unit(np.asarray(goal, dtype=np.float64)[..., -3:]) for goal in (achieved_goal, desired_goal))
-        along = _dot(here - there, axis)
+        along = dot(here - there, axis)
         aside = here - there - along[..., None] * axis
-        upright = np.clip(_dot(mine, axis), -1.0, 1.0)
+        upright = np.clip(dot(mine, axis), -1.0, 1.0)
         first, second = _plane(axis)
         level = _carried(points, mine, axis)  # what is left of the turn is about the axis
-        flat = [np.stack([_dot(p, first[..., None, :]), _dot(p, second[..., None, :])], -1) for p in (level, targets)]
+        flat = [np.stack([dot(p, first[..., None, :]), dot(p, second[..., None, :])], -1) for p in (level, targets)]
         turn = self.outline_angle(*flat)
         # both turns are about perpendicular axes
         angle = 2.0 * np.arccos(np.clip(np.sqrt(0.5 * (1.0 + upright)) * np.cos(0.5 * turn), -1.0, 1.0))
-        return {"distance": np.sqrt(_dot(aside, aside)), "angle": angle, "height": np.abs(along)}
+        return {"distance": np.sqrt(dot(aside, aside)), "angle": angle, "height": np.abs(along)}
 
     def solved(self, errors: Mapping[str, Floats]) -> Bools:
         """Seated to 75 % of the depth."""
-        solved: Bools = (errors["height"] < 0.25 * _DEPTH) & (errors["distance"] < 2 * self.clearance + 0.002)
-        return solved
+        return is_seated(errors["distance"], errors["height"], self.clearance)
 
     def markov_terms(self, errors: Mapping[str, Floats]) -> dict[str, Floats]:
         """Minus the errors."""
@@ -251,12 +251,6 @@ def _rotation(axis: int, angle: float) -> Floats:
     return matrix
 
 
-def _dot(a: Floats, b: Floats) -> Floats:
-    """Products of vectors of three components, written out for the same bits in every batch."""
-    product: Floats = a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
-    return product
-
-
 def _cross(a: Floats, b: Floats) -> Floats:
     """Cross products, without the checks that make NumPy's slow for small arrays."""
     (x, y, z), (u, v, w) = ((c[..., 0], c[..., 1], c[..., 2]) for c in (a, b))
@@ -267,12 +261,12 @@ def _carried(points: Floats, mine: Floats, axis: Floats) -> Floats:
     """Points ``(*batch, k, 3)`` after the smallest turn that brings one axis to another, ``(*batch, 3)`` each."""
     mine, axis = mine[..., None, :], axis[..., None, :]
     middle = mine + axis
-    along = _dot(points, middle) / (1.0 + _dot(mine, axis) + 1e-9)
-    return points - along[..., None] * middle + 2.0 * _dot(points, mine)[..., None] * axis
+    along = dot(points, middle) / (1.0 + dot(mine, axis) + 1e-9)
+    return points - along[..., None] * middle + 2.0 * dot(points, mine)[..., None] * axis
 
 
 def _unit(vector: Floats) -> Floats:
-    unit: Floats = vector / np.maximum(np.sqrt(_dot(vector, vector)), 1e-9)[..., None]
+    unit: Floats = vector / np.maximum(np.sqrt(dot(vector, vector)), 1e-9)[..., None]
     return unit
 
 

@@ -15,6 +15,7 @@ from eqrl.envs.core.coordinates import Reflection
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance
 from eqrl.envs.scenes.gripper import FINGERS, OPENING, REFLECTION, add_gripper, gripper_command, half_turn
+from eqrl.envs.scenes.hindsight import with_terms
 from eqrl.symmetry import O2, Element, EntitySet, Field
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -195,11 +196,7 @@ class PickAndPlace(Task):
         far = distance(achieved_goal, desired_goal)
         reached = far < self.success_distance
         reward = reached - 1.0 if self.reward_type == "sparse" else reached - 5.0 * far
-        if self.reward_type == "dense" and info is not None:
-            infos = [info] if isinstance(info, dict) else info
-            approach = np.array([i.get("reward_approach", 0.0) for i in infos])
-            reward = reward + (approach[0] if isinstance(info, dict) else approach)
-        return reward if reward.ndim else float(reward)
+        return with_terms(reward, info, ("reward_approach",) if self.reward_type == "dense" else ())
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the object's distance to the goal; in the dense form also from the gripper's to the object."""

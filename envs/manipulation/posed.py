@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import Outcome, World, choice
-from eqrl.envs.manipulation.shaped import Shaped, from_info, joined
+from eqrl.envs.manipulation.shaped import Shaped, joined
+from eqrl.envs.scenes.hindsight import from_info, with_terms
 
 
 class Posed(Shaped):
@@ -78,8 +79,7 @@ class Posed(Shaped):
         if single:
             achieved_goal, desired_goal = achieved_goal[None], desired_goal[None]
         total: Any = sum(self._terms(self.errors(achieved_goal, desired_goal), left).values())
-        for name in self.motion_names if paper else ():  # one by one, as the step adds them
-            total = total + from_info(info, f"reward_{name}", 0.0)
+        total = with_terms(total, info, [f"reward_{name}" for name in self.motion_names if paper])
         return float(total[0]) if single else total
 
     def _terms(self, errors: Mapping[str, Floats], left: Any) -> dict[str, Floats]:

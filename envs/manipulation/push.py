@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from eqrl.arrays import Floats
 from eqrl.envs.core import Outcome, World, angle, choice, lengths, number, sector
 from eqrl.envs.core.coordinates import Reflection
-from eqrl.envs.manipulation.shaped import Shaped, from_info, joined, upright_axes
+from eqrl.envs.manipulation.shaped import Shaped, joined, upright_axes
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import angle_between, distance, dot, flat_direction
+from eqrl.envs.scenes.hindsight import from_info, with_terms
 from eqrl.symmetry import O2, SO2, Element, Field, Group
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -253,9 +254,7 @@ class Push(Shaped):
         """
         left = from_info(info, "steps_left", float(_EPISODE))
         reward = self._pose_reward(*self.pose_error(achieved_goal, desired_goal), left)
-        if self.reward_type != "sparse" and info is not None:
-            reward = reward + from_info(info, "reward_approach", 0.0)
-        return reward if reward.ndim else float(reward)
+        return with_terms(reward, info, () if self.reward_type == "sparse" else ("reward_approach",))
 
     def _pose_reward(self, far: Floats, turn: Floats, left: Any) -> Any:
         solved = (far < self.success_distance) & (turn < self.success_angle)

@@ -206,13 +206,6 @@ def joined(*fields: Floats) -> NDArray[np.float32]:
     return np.concatenate([field.reshape(len(field), -1) for field in fields], axis=1).astype(np.float32)
 
 
-def from_info(info: Any, name: str, default: float) -> Any:
-    """A number from each info, or from a single one."""
-    if info is None or isinstance(info, Mapping):
-        return (info or {}).get(name, default)
-    return np.array([one.get(name, default) for one in info])
-
-
 def upright_axes(heading: float) -> Floats:
     """Axes ``(3 axes, 3)`` of an upright body whose +y axis points along a heading in rad."""
     c, s = np.cos(heading), np.sin(heading)

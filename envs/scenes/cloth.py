@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Floats
 from eqrl.envs.scenes.effectors import add_effector
-from eqrl.envs.scenes.goals import length, total
+from eqrl.envs.scenes.goals import dot, length, total
 from eqrl.symmetry import EntitySet
 
 _VERTICES = "cloth"
@@ -181,18 +181,13 @@ def crossings(ring: Floats, first: Floats, second: Floats) -> Floats:
     a, b, start = ring - middle, np.roll(ring, -1, axis=-2) - middle, first[..., None, :] - middle
     along = np.broadcast_to((second - first)[..., None, :], a.shape)
     normal = np.cross(a, b)
-    speed = _dot(normal, along)
+    speed = dot(normal, along)
     sense = np.sign(speed)
     # the crossing start + t along = u a + v b by Cramer's rule, all multiplied by the determinant
     across = np.cross(start, along)
-    t, u, v = -_dot(normal, start), -_dot(b, across), _dot(a, across)
+    t, u, v = -dot(normal, start), -dot(b, across), dot(a, across)
     size = np.abs(speed)
     t, u, v = sense * t, sense * u, sense * v
     through = (size > 0) & (t >= 0) & (t <= size) & (u >= 0) & (v >= 0) & (u + v <= size)
     number: Floats = total(np.where(through, sense, 0.0))
     return number
-
-
-def _dot(a: Floats, b: Floats) -> Floats:
-    product: Floats = a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
-    return product

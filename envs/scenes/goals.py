@@ -43,8 +43,9 @@ def distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
 
 
 def dot(a: Floats, b: Floats) -> Floats:
-    """Products of vectors of three components, shape ``(n,)``."""
-    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    """Products of vectors of three components, shape ``(*batch,)``."""
+    product: Floats = a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+    return product
 
 
 def flat_direction(vector: Floats) -> Floats:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+
+def from_info(info: Any, name: str, default: float) -> Any:
+    """A number from each info, or from a single one; the default where there is none."""
+    if info is None or isinstance(info, Mapping):
+        return (info or {}).get(name, default)
+    return np.array([one.get(name, default) for one in info])
 
 
 def with_terms(reward: Any, info: Any, names: Sequence[str]) -> Any:
@@ -13,14 +20,13 @@ def with_terms(reward: Any, info: Any, names: Sequence[str]) -> Any:
 
     Args:
         reward: shape ``(*batch,)``.
-        info: a dict, or one a pair; terms that it does not have count 0, as in the empty infos of SB3's replay buffer.
+        info: a dict, one a pair, or None; terms that it does not have count 0, as in the empty infos of SB3's replay
+            buffer.
         names: of the terms, as ``info`` names them, in the order in which the step adds them.
 
     Returns:
         Rewards of the same shape; a float for a single pair.
     """
-    if names and info is not None:
-        for name in names:  # one by one, as the step adds them, so that both sums are equal to the bit
-            terms = info.get(name, 0.0) if isinstance(info, dict) else np.array([i.get(name, 0.0) for i in info])
-            reward = reward + terms
+    for name in names:  # one by one, as the step adds them, so that both sums are equal to the bit
+        reward = reward + from_info(info, name, 0.0)
     return reward if np.ndim(reward) else float(reward)

@@ -6,9 +6,11 @@ from typing import Any
 
 import mujoco
 
+from eqrl.arrays import Bools, Floats
 from eqrl.envs.scenes import polygons
 from eqrl.envs.scenes.shapes import Shape, add_prism
 
+DEPTH, BLOCK = 0.04, 0.1  # of the hole, and radius of its block, in tasks that put shapes into holes, m
 _BOTTOM = 0.01  # thickness of the plate below, m
 
 
@@ -40,3 +42,15 @@ def add_hole(
         add_prism(spec, body, f"{name} wall {k}", polygon, (0.0, depth), **geom)
     cylinder = mujoco.mjtGeom.mjGEOM_CYLINDER
     body.add_geom(type=cylinder, pos=[0, 0, -0.5 * _BOTTOM], size=[radius, 0.5 * _BOTTOM, 0], **geom)
+
+
+def is_seated(aside: Floats, above: Floats, clearance: float) -> Bools:
+    """Whether shapes sit in their holes: to 75 % of the depth, and less than two clearances and 2 mm off sideways.
+
+    Args:
+        aside: distances from where they shall be, sideways, ``(*batch,)``, m.
+        above: distances along the hole's axis, likewise.
+        clearance: between the walls and a shape in the middle, m.
+    """
+    seated: Bools = (above < 0.25 * DEPTH) & (aside < 2 * clearance + 0.002)
+    return seated
