@@ -1,4 +1,4 @@
-"""Write the pages of all environments from what their tasks declare: docs/environments.md, and one in docs/environments/ for each.
+"""Write docs/environments.md, and a page for each environment in docs/environments/, from what the tasks declare.
 
 python scripts/document_environments.py             # also draws the pictures that are missing
 python scripts/document_environments.py --pictures  # draws all of them again
@@ -44,7 +44,9 @@ def pages() -> dict[Path, str]:
         if env_id.startswith("eqrl/") and task not in known:
             known.add(task)
             texts[env_id] = documentation(task)
-    environments = {DOCS / "environments" / f"{_name(env_id)}.md": _page(env_id, text) for env_id, text in texts.items()}
+    environments = {
+        DOCS / "environments" / f"{_name(env_id)}.md": _page(env_id, text) for env_id, text in texts.items()
+    }
     return {DOCS / "environments.md": _list(texts), **environments}
 
 

@@ -9,7 +9,10 @@ from sphinx.application import Sphinx
 
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)\s]+)\)")
 PAGE = GENERATED / "gallery.md"
-HEAD = "# Gallery\n\nAll figures of results. The page that each chapter links to has the numbers, and the script that made them.\n"
+HEAD = """# Gallery
+
+All figures of results. The page that each chapter links to has the numbers, and the script that made them.
+"""
 
 
 def gallery() -> str:

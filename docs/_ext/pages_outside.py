@@ -1,7 +1,7 @@
-"""Pages of the site that lie outside of docs/: the README is the first page, and results and the changelog are pages too.
+"""Pages of the site that lie outside of docs/: the README is the first page, results and the changelog are others.
 
-They are copied into ``docs/generated``, where Sphinx can see them. Links are written for GitHub, from file to file, and are led
-to the pages of the site here.
+They are copied into ``docs/generated``, where Sphinx can see them. Links are written for GitHub, from file to file;
+here they are led to the pages of the site.
 """
 
 import re
@@ -47,14 +47,14 @@ def with_links_of_the_site(text: str, file: Path, page: Path) -> str:
 
 
 def copy_pages(app: Sphinx) -> None:
-    """Write the pages that are copies; those that did not change keep their time, so Sphinx does not read them again."""
+    """Write the pages that are copies."""
     for file, page in pages().items():
         if page.is_relative_to(GENERATED):
             write(page, with_links_of_the_site(file.read_text(encoding="utf-8"), file, page))
 
 
 def write(page: Path, text: str) -> None:
-    """Write a generated page, unless it is there already."""
+    """Write a generated page. What did not change keeps its time, so that Sphinx does not read it again."""
     if not page.is_file() or page.read_text(encoding="utf-8") != text:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")

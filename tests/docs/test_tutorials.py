@@ -13,7 +13,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 
 
 def cells(page):
-    """The Python of a page, cell by cell, and what it shows as their outputs: the fence right below, None without one."""
+    """The Python of a page, cell by cell, and the output that it shows: the fence right below, None without one."""
     notebook = jupytext.read(page).cells
     for number, cell in enumerate(notebook):
         if cell.cell_type == "code":

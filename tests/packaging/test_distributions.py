@@ -1,4 +1,4 @@
-"""What `python -m build` makes: a source distribution that holds what tests need, and a wheel that works where it is installed."""
+"""What `python -m build` makes: a source distribution that holds what tests need, and a wheel that works installed."""
 
 import os
 import shutil
@@ -66,7 +66,15 @@ def test_the_source_distribution_holds_what_tests_need(project, built):
         names = {name.partition("/")[2] for name in archive.getnames()}
     files = {str(f.relative_to(project)) for folder in FOLDERS for f in (project / folder).rglob("*") if f.is_file()}
     assert files - names == set()
-    top = {"pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE"}
+    top = {
+        "pyproject.toml",
+        "constraints.txt",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "CITATION.cff",
+        "LICENSE",
+    }
     assert top - names == set()
 
 
