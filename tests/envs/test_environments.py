@@ -12,7 +12,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import eqrl
 from eqrl import check_environment
-from eqrl.symmetry import SymmetryError, about_gravity, representation_of
+from eqrl.symmetry import SO2, SymmetryError, about_gravity, representation_of
 
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
@@ -89,6 +89,15 @@ def test_pushing_with_contact_commutes_with_a_turn(kwargs):
     for action, state in zip(actions, states, strict=True):
         env.step(rep.transform(action, g))
         assert max(env.state_difference(env.transform_state(state, g), env.get_state()).values()) < 1e-8
+
+
+def test_a_stiff_joint_breaks_what_exchanges_legs_and_nothing_else():
+    env = gymnasium.make("eqrl/AntTarget-v0", breaking="joint", breaking_size=0.3)
+    with pytest.raises(SymmetryError, match="breaks under"):
+        check_environment(env)
+    check_environment(env, group=SO2)
+    with pytest.raises(ValueError, match="breaking='joint' needs a robot with actuated joints"):
+        gymnasium.make("eqrl/Sliding-v0", breaking="joint", breaking_size=0.3)
 
 
 @pytest.mark.parametrize("env_id", IDS)
