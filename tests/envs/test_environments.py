@@ -3,6 +3,7 @@
 import os
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -12,6 +13,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import eqrl
 from eqrl import check_environment
+from eqrl.envs.core.breaking import Breaking
 from eqrl.symmetry import SO2, SymmetryError, about_gravity, representation_of
 
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
@@ -97,7 +99,7 @@ def test_a_stiff_joint_breaks_what_exchanges_legs_and_nothing_else():
         check_environment(env)
     check_environment(env, group=SO2)
     with pytest.raises(ValueError, match="breaking='joint' needs a robot with actuated joints"):
-        gymnasium.make("eqrl/Sliding-v0", breaking="joint", breaking_size=0.3)
+        Breaking("joint", 0.3).stiffen(mujoco.MjModel.from_xml_string("<mujoco/>"))
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -108,8 +110,6 @@ def test_the_check_fails_on_a_broken_world(env_id, kind):
 
 
 def test_the_check_fails_on_a_pyramidal_cone():
-    import mujoco
-
     from eqrl.envs.core.simulation import Simulation
 
     env = gymnasium.make("eqrl/Push-v0").unwrapped
