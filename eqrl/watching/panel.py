@@ -74,7 +74,7 @@ class Panel(plugin.ViewerPlugin):  # type: ignore[misc]
             return
         imgui.SetNextWindowPos(imgui.Vec2(*_PLACE), int(imgui.Cond.FirstUseEver))
         imgui.SetNextWindowSize(imgui.Vec2(_WIDTH, 0.0), int(imgui.Cond.Always))
-        imgui.Begin("eqrl watch", flags=int(imgui.WindowFlags.NoCollapse))
+        imgui.Begin("eqrl watch", flags=int(imgui.WindowFlags.NoTitleBar))
         try:
             self._numbers(status)
             self._turns(status)
@@ -111,6 +111,7 @@ class Panel(plugin.ViewerPlugin):  # type: ignore[misc]
             imgui.Text("this environment cannot be turned")
 
     def _pushes(self, status: Status) -> None:
+        imgui.AlignTextToFramePadding()
         imgui.Text(f"push {status.pushed}")
         for name, degrees in _COMPASS:
             imgui.SameLine()

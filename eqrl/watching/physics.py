@@ -60,7 +60,8 @@ class TaskPhysics:
     def __init__(self, env: TaskEnv) -> None:
         self._env = env
         self._simulation = env.simulation
-        self._simulation.trace = self._trace = []
+        self._trace: list[Floats] = []
+        self._simulation.trace = self._trace
         self.model = env.model
         self.body = self._simulation.main_body
         goal = type(env.task).rotate_goal is not Task.rotate_goal
@@ -70,7 +71,8 @@ class TaskPhysics:
     @property
     def state(self) -> Floats:
         """As of :class:`Physics`."""
-        return self._simulation.batch.state[0].copy()
+        state: Floats = self._simulation.batch.state[0].copy()
+        return state
 
     @property
     def force(self) -> Floats:
