@@ -91,19 +91,22 @@ def run_command(runs: Sequence[str], options: Options, console: Console) -> None
 
         theatre = opened.enter_context(Theatre(listener, f"eqrl watch {' '.join(runs)}"))
         console.print(f"watch    {address(listener)}  (this machine alone; Ctrl-C ends)", markup=False, soft_wrap=True)
-        session = _session(runs, options, opened)
+        session = make_session(runs, options, opened)
         shown = " beside ".join(player.name for player in session.players)
         console.print(f"[bold]{escape(session.title)}[/] played by {escape(shown)}", soft_wrap=True)
         theatre.play(session)
 
 
-def _session(runs: Sequence[str], options: Options, opened: ExitStack) -> Session:
+def make_session(runs: Sequence[str], options: Options, opened: ExitStack) -> Session:
     """Load the agents and make an environment for each.
 
     Args:
         runs: one or two.
         options: as on the command line.
         opened: closes the environments.
+
+    Raises:
+        UsageError: for a run that cannot be loaded or does not fit.
     """
     from eqrl.envs.core.divergence import watched
     from eqrl.runs.environments import single
@@ -119,17 +122,20 @@ def _session(runs: Sequence[str], options: Options, opened: ExitStack) -> Sessio
     for other, trained in agents[1:]:
         _check_fit(other, trained, config)
     title, config = _member(config, options.member)
-    networks = [str(trained.network) for _, trained in agents]
-    names = (
-        networks
-        if len(set(networks)) == len(networks)
-        else [f"{n} of {Path(run).name}" for n, run in zip(networks, runs, strict=True)]
-    )
+    names = _names(runs, [str(trained.network) for _, trained in agents])
     players = []
     for name, (agent, _) in zip(names, agents, strict=True):
         env = opened.enter_context(single(config, {**config.env_kwargs, **config.eval_env_kwargs}))
         players.append(Player(name, agent, watched(env, "reset")))  # a diverged episode ends, and the next one starts
     return Session(title, players, options.rotations, options.seed)
+
+
+def _names(runs: Sequence[str], networks: Sequence[str]) -> list[str]:
+    """What to call the agents: their networks, and where these are equal their runs too."""
+    if len(set(networks)) == len(networks):
+        return list(networks)
+    names = [f"{network} of {Path(run).name}" for network, run in zip(networks, runs, strict=True)]
+    return names if len(set(names)) == len(names) else [names[0], f"{names[1]}, again"]
 
 
 def _load(run: str, options: Options) -> tuple[BaseAlgorithm, Config]:

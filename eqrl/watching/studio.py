@@ -14,6 +14,7 @@ import mujoco
 from mujoco.studio import launch_web, viewer_protocol
 
 from eqrl.arrays import Floats
+from eqrl.errors import UsageError
 from eqrl.watching.loopback import confined
 from eqrl.watching.panel import Panel, Relay, Shown
 from eqrl.watching.status import STATE, Request
@@ -29,15 +30,22 @@ _LATE_SECONDS = 0.25
 class Theatre:
     """MuJoCo Studio in a browser. It opens with an empty stage, so that a browser loads it while an agent is loaded.
 
+    A process can open one: a second MuJoCo Studio 4.0.0 crashes it, even after the first was closed.
+
     Args:
         listener: a listening socket, see :func:`eqrl.watching.listen`.
         title: of the page.
 
     Raises:
-        UsageError: if MuJoCo Studio cannot be kept from the network.
+        UsageError: if MuJoCo Studio cannot be kept from the network, or was open in this process before.
     """
 
+    _was_opened = False
+
     def __init__(self, listener: socket.socket, title: str) -> None:
+        if Theatre._was_opened:
+            raise UsageError("MuJoCo Studio opens once in a process; start another process to watch again")
+        Theatre._was_opened = True
         self._ask: Callable[[Request, float], None] | None = None
         with contextlib.ExitStack() as opened:
             bound = opened.enter_context(confined(listener))

@@ -1,6 +1,4 @@
-"""Untrained agents, which is what exactness is about, and the watching of them."""
-
-import os
+"""Untrained agents, which is what exactness is about."""
 
 import pytest
 
@@ -22,10 +20,3 @@ def runs(tmp_path_factory):
         "log_folder": str(tmp_path_factory.mktemp("runs")),
     }
     return {name: train(Config(network=name, **shared)).path for name in ("frame", "mlp")}
-
-
-def skip_or_fail(reason):
-    """Skip, or fail where what is missing has been installed, so that a skip cannot hide its loss."""
-    if os.environ.get("EQRL_REQUIRE_RENDERING") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
