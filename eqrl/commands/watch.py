@@ -1,20 +1,22 @@
 """``eqrl watch``: the agent of a run live in a browser, with a scene and a goal to turn, and a body to push."""
 
 # ruff: noqa: RUF009 (option() wraps dataclasses.field())
+# Imports within functions are in the order in which they are needed: the page first, the scene next, the agents last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gymnasium
 from rich.console import Console
 from rich.markup import escape
 
-from eqrl.commands.options import RUN, Parser, add_options
-from eqrl.errors import UsageError, suggestion
+from eqrl.commands.options import Parser, add_options
+from eqrl.errors import UsageError, one_line, suggestion
 from eqrl.runs.config import Config, convert_options, option
 from eqrl.runs.packages import import_packages
 from eqrl.watching.loopback import address, listen
@@ -22,9 +24,11 @@ from eqrl.watching.loopback import address, listen
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
+    from eqrl.watching.physics import Physics
     from eqrl.watching.session import Session
 
 _ABOUT = """Show the agent of a run live in a browser, or those of two runs on the same episodes."""
+_RUN = "folder that 'eqrl train' printed"
 _OTHER = "a second run, whose agent plays the same episodes beside the first one's"
 
 
@@ -62,7 +66,7 @@ class Options:
 def command(argv: Sequence[str], console: Console) -> int:
     """``eqrl watch``."""
     parser = Parser("eqrl watch", _ABOUT)
-    parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument("run", metavar="RUN", help=_RUN)
     parser.add_argument("other", metavar="OTHER_RUN", nargs="?", help=_OTHER)
     add_options(parser, Options)
     given = parser.read(argv)
@@ -91,43 +95,69 @@ def run_command(runs: Sequence[str], options: Options, console: Console) -> None
 
         theatre = opened.enter_context(Theatre(listener, f"eqrl watch {' '.join(runs)}"))
         console.print(f"watch    {address(listener)}  (this machine alone; Ctrl-C ends)", markup=False, soft_wrap=True)
-        session = make_session(runs, options, opened)
+        session = make_session(runs, options, opened, theatre.preview)
+        from eqrl.threads import simulating
+
         shown = " beside ".join(player.name for player in session.players)
         console.print(f"[bold]{escape(session.title)}[/] played by {escape(shown)}", soft_wrap=True)
-        theatre.play(session)
+        with simulating():
+            theatre.play(session)
 
 
-def make_session(runs: Sequence[str], options: Options, opened: ExitStack) -> Session:
+def make_session(
+    runs: Sequence[str],
+    options: Options,
+    opened: ExitStack,
+    preview: Callable[[Physics], None] = lambda physics: None,
+) -> Session:
     """Load the agents and make an environment for each.
 
     Args:
         runs: one or two.
         options: as on the command line.
         opened: closes the environments.
+        preview: gets the physics of the first environment, seconds before the agents are loaded.
 
     Raises:
         UsageError: for a run that cannot be loaded or does not fit.
     """
-    from eqrl.envs.core.divergence import watched
-    from eqrl.runs.environments import single
+    from eqrl.envs.registration import ENVIRONMENTS
+    from eqrl.runs.stored import find_checkpoint
+
+    agents = []
+    _, _, config = find_checkpoint(runs[0], options.checkpoint)
+    if options.env is not None or options.env_kwargs or config.env not in ENVIRONMENTS:
+        from eqrl.runs.transfer import in_environment
+
+        agents.append(_load(runs[0], options))
+        config = in_environment(*agents[0], options.env, options.env_kwargs)
+    title, played = _member(config, options.member)
+    envs = [_environment(played, opened) for _ in runs]
+    from eqrl.watching.physics import physics_of
+
+    envs[0].reset(seed=options.seed)
+    preview(physics_of(envs[0]))
+    agents += [_load(run, options) for run in runs[len(agents) :]]
+    for other, trained in agents[1:]:
+        _check_fit(other, trained, config)
     from eqrl.watching.player import Player
     from eqrl.watching.session import Session
 
-    agents = [_load(run, options) for run in runs]
-    model, config = agents[0]
-    if options.env is not None or options.env_kwargs:
-        from eqrl.runs.transfer import in_environment
-
-        config = in_environment(model, config, options.env, options.env_kwargs)
-    for other, trained in agents[1:]:
-        _check_fit(other, trained, config)
-    title, config = _member(config, options.member)
     names = _names(runs, [str(trained.network) for _, trained in agents])
-    players = []
-    for name, (agent, _) in zip(names, agents, strict=True):
-        env = opened.enter_context(single(config, {**config.env_kwargs, **config.eval_env_kwargs}))
-        players.append(Player(name, agent, watched(env, "reset")))  # a diverged episode ends, and the next one starts
+    players = [Player(name, agent, env) for name, (agent, _), env in zip(names, agents, envs, strict=True)]
     return Session(title, players, options.rotations, options.seed)
+
+
+def _environment(config: Config, opened: ExitStack) -> gymnasium.Env[Any, Any]:
+    """The environment of a configuration; if its physics diverges, the episode ends and the next one starts."""
+    from eqrl.envs.core.divergence import watched
+    from eqrl.runs.fleets import first_member
+
+    options = first_member(config.env, {**config.env_kwargs, **config.eval_env_kwargs})
+    with one_line(f"environment {config.env}"):
+        env = watched(gymnasium.make(config.env, **options), "reset")
+    opened.callback(env.close)
+    return env
 
 
 def _names(runs: Sequence[str], networks: Sequence[str]) -> list[str]:

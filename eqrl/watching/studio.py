@@ -21,6 +21,7 @@ from eqrl.watching.status import STATE, Request
 from eqrl.watching.view import Drawing
 
 if TYPE_CHECKING:
+    from eqrl.watching.physics import Physics
     from eqrl.watching.session import Session
 
 _FRAME_SECONDS = 1.0 / 60.0
@@ -57,6 +58,12 @@ class Theatre:
                 self._handle.is_running()  # raises what went wrong on the viewer's thread
             self._opened = opened.pop_all()
 
+    def preview(self, physics: Physics) -> None:
+        """Show a scene that does not move yet."""
+        self._handle.set_model(physics.model, data=mujoco.MjData(physics.model))
+        mujoco.mj_setState(physics.model, self._handle.data, physics.state, STATE)
+        self._handle.sync()
+
     def play(self, session: Session, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Play until the viewer is closed.
 
@@ -66,7 +73,8 @@ class Theatre:
         """
         self._ask = session.ask
         drawing = Drawing(session)
-        self._handle.set_model(session.model, data=mujoco.MjData(session.model))
+        if self._handle.model is not session.model:
+            self._handle.set_model(session.model, data=mujoco.MjData(session.model))
         self._show(session, drawing, session.states())
         start = time.monotonic()
         while self._handle.is_running() and goes_on():

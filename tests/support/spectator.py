@@ -20,17 +20,18 @@ from eqrl.watching.player import Player
 from eqrl.watching.session import Session
 
 PATIENCE = 120.0  # s; Chromium draws with the processor where there is no GPU
-SIZE = (900, 640)
+SIZE = (720, 560)
+MOVED = 200  # pixels
 PRESSED = ("+30##scene", "+30##goal", "away", "pause")
-SCENE = (slice(100, 520), slice(400, 880))  # rows and columns right of the panel
+SCENE = (slice(0, 380), slice(350, 720))  # rows and columns right of the panel
 
 
 class Spectator:
     """Looks at the page and presses buttons, on a thread of its own.
 
     Attributes:
-        moved: mean change of a pixel between two looks at the scene while the robot walks.
-        still: while time stands still.
+        moved: pixels that change between two looks at the scene while the robot walks.
+        still: the same while time stands still.
     """
 
     def __init__(self, url, buttons, asked):
@@ -42,22 +43,22 @@ class Spectator:
         try:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Browser(folder, SIZE) as browser:
                 browser.open(self._url)
-                self.moved = until(lambda: change(browser), lambda size: size > 1.0)
+                self.moved = until(lambda: change(browser), lambda size: size > MOVED)
                 for label in PRESSED:
                     x, y = until(lambda label=label: self._buttons.get(label), lambda at: at is not None)
                     before = len(self._asked)
                     browser.click(x, y)
                     until(lambda: len(self._asked), lambda now, before=before: now > before)
-                self.still = until(lambda: change(browser), lambda size: size < 0.1)
+                self.still = until(lambda: change(browser), lambda size: size < MOVED / 10)
         except BaseException as error:  # raised again where the test waits
             self.error = error
 
 
 def change(browser):
-    """Mean change of a pixel of the scene within a moment."""
+    """How many pixels of the scene become another colour within a moment; noise of the renderer does not count."""
     before = browser.picture()[SCENE].astype(np.int64)
     time.sleep(0.3)
-    return float(np.abs(browser.picture()[SCENE] - before).mean())
+    return int((np.abs(browser.picture()[SCENE] - before).max(axis=-1) > 30).sum())
 
 
 def until(look, enough):
