@@ -18,6 +18,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 
+from eqrl.agents.soft import priors_of
 from eqrl.checkpoint.manifest import DamagedCheckpointError
 from eqrl.checkpoint.values import DamagedValuesError, set_generator
 
@@ -43,6 +44,7 @@ def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
         "observations": {name: getattr(model, name, None) for name in _OBSERVATIONS},
         "episodes": _columns(model.ep_info_buffer or ()),
         "successes": np.asarray(list(model.ep_success_buffer or ())),
+        "priors": [{"name": prior.name, "state": prior.state()} for prior in priors_of(model)],
     }
 
 
@@ -67,8 +69,20 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         window = model._stats_window_size
         model.ep_info_buffer = deque(_rows(state["episodes"]), maxlen=window)
         model.ep_success_buffer = deque(_column(state["successes"]), maxlen=window)
+        _restore_priors(model, state.get("priors", []))
     except (LookupError, TypeError, AttributeError) as error:
         raise DamagedValuesError(f"the state of the training is damaged: {error!r}") from None
+
+
+def _restore_priors(model: BaseAlgorithm, states: list[Mapping[str, Any]]) -> None:
+    priors = priors_of(model)
+    if [prior.name for prior in priors] != [state["name"] for state in states]:
+        raise DamagedValuesError("the priors are not those of the run")
+    for prior, state in zip(priors, states, strict=True):
+        try:
+            prior.load_state(state["state"])
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise DamagedValuesError(f"the state of prior {prior.name!r} is damaged: {error!r}") from None
 
 
 def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _environment(config: Config, opened: ExitStack) -> gymnasium.Env[Any, Any]:
 
     options = first_member(config.env, {**config.env_kwargs, **config.eval_env_kwargs})
     with one_line(f"environment {config.env}"):
-        env = watched(gymnasium.make(config.env, **options), "reset")
+        env: gymnasium.Env[Any, Any] = watched(gymnasium.make(config.env, **options), "reset")
     opened.callback(env.close)
     return env
 

@@ -114,12 +114,17 @@ class Theatre:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what MuJoCo Studio prints: an address that is not the one it listens on, and who comes and goes."""
-    logger = logging.getLogger("WebServer")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Drop what MuJoCo Studio prints: an address that is not the one it listens on, and how browsers come and go.
+
+    It forgets tasks of closed connections, which asyncio reports as errors with a traceback.
+    """
+    loggers = [(logging.getLogger("WebServer"), logging.ERROR), (logging.getLogger("asyncio"), logging.CRITICAL)]
+    levels = [logger.level for logger, _ in loggers]
+    for logger, level in loggers:
+        logger.setLevel(level)
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             yield
     finally:
-        logger.setLevel(level)
+        for (logger, _), level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

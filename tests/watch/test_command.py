@@ -174,3 +174,10 @@ def test_equal_networks_are_told_apart_by_their_runs(runs):
     assert [p.name for p in session(runs["frame"], runs["mlp"]).players] == ["frame", "mlp"]
     names = [p.name for p in session(runs["frame"], runs["frame"]).players]
     assert names == ["frame of eqrl-AntTarget-v0_1", "frame of eqrl-AntTarget-v0_1, again"]
+
+
+def test_environments_of_others_are_watched(tmp_path):
+    run = train(Config(**{**SMALL, "env": "InvertedPendulum-v5", "network": "frame", "log_folder": str(tmp_path)})).path
+    played = session(run)
+    assert played.title == "InvertedPendulum-v5"
+    assert played.status().pushed == "cart"
