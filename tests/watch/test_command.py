@@ -106,7 +106,7 @@ def test_the_agents_play_and_interrupt_ends_it(watching):
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "eqrl: interrupted\n")
 
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_watched(runs, capsys):
 
 def test_a_folder_without_a_run(tmp_path):
     command = [sys.executable, "-m", "eqrl", "watch", str(tmp_path), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"eqrl: error: {tmp_path}")
     assert done.stderr.count("\n") == 1
@@ -177,7 +177,7 @@ def test_equal_networks_are_told_apart_by_their_runs(runs):
 
 
 def test_environments_of_others_are_watched(tmp_path):
-    run = train(Config(**{**SMALL, "env": "InvertedPendulum-v5", "network": "frame", "log_folder": str(tmp_path)})).path
+    run = train(Config(**{**SMALL, "env": "InvertedPendulum-v5", "network": "mlp", "log_folder": str(tmp_path)})).path
     played = session(run)
     assert played.title == "InvertedPendulum-v5"
     assert played.status().pushed == "cart"
