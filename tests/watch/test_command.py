@@ -181,3 +181,23 @@ def test_environments_of_others_are_watched(tmp_path):
     played = session(run)
     assert played.title == "InvertedPendulum-v5"
     assert played.status().pushed == "cart"
+
+
+def test_the_first_frame_does_not_wait_for_the_networks(runs):
+    program = f"""
+import sys
+from contextlib import ExitStack
+from eqrl.commands import watch
+class Enough(Exception): pass
+def preview(physics):
+    slow = [name for name in ("e3nn", "torch._dynamo", "eqrl.agents", "matplotlib") if name in sys.modules]
+    print(physics.model.nq, slow)
+    raise Enough
+try:
+    with ExitStack() as opened:
+        watch.make_session([{str(runs["frame"])!r}], watch.Options(), opened, preview)
+except Enough:
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert (done.stdout, done.stderr) == ("15 []\n", "")
