@@ -5,12 +5,14 @@ from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
+from eqrl.agents.soft.regulariser import Regulariser
 
 __all__ = [
     "PRIORS",
     "AlreadyExactWarning",
     "Augmentation",
     "MirrorLoss",
+    "Regulariser",
     "SymmetryPrior",
     "WithPriors",
     "make_prior",
