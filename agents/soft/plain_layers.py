@@ -19,7 +19,7 @@ from torch import nn
 from eqrl.agents.networks import Networks
 from eqrl.agents.soft.candidates import generated_by
 from eqrl.agents.soft.hidden import HiddenChannels, invariant, log_std_matrices, matrices, side_by_side
-from eqrl.agents.soft.projection import Action, Projections, Tensors
+from eqrl.agents.soft.projection import Action, Tensors
 from eqrl.agents.symmetric_policy import SymmetricPolicy
 from eqrl.nn.mlp import MLP
 from eqrl.symmetry import Group, Representation
@@ -28,7 +28,7 @@ Actions = Sequence[Action]  # one action for each candidate
 
 
 class PlainLayers:
-    """Makes projections for perceptrons of plain linear layers.
+    """Says how groups act around the parameters of perceptrons of plain linear layers.
 
     Args:
         candidates: finite groups; hidden layers carry regular representations of the group that they generate.
@@ -59,8 +59,8 @@ class PlainLayers:
             source = after
         return parts
 
-    def of(self, policy: BasePolicy) -> tuple[Projections, Projections]:
-        """Projections of actor and critic of a policy.
+    def of(self, policy: BasePolicy) -> tuple[list[Tensors], list[Tensors]]:
+        """The parameters of actor and critic of a policy.
 
         Raises:
             ValueError: if its networks are not plain perceptrons, or too narrow.
@@ -80,28 +80,28 @@ class PlainLayers:
             " looks at outputs, such as 'symmetry_loss'"
         )
 
-    def _of_mlp(self, policy: Any) -> tuple[Projections, Projections]:
+    def _of_mlp(self, policy: Any) -> tuple[list[Tensors], list[Tensors]]:
         """Of a policy of eqrl without symmetry."""
         if isinstance(policy, ActorCriticPolicy):
             actor = self.perceptron(linear_layers(policy.action_net), self.observation, self.action)
             actor.append(Tensors(policy.log_std, self._widths(policy.action_dist)))
             critic = self.perceptron(linear_layers(policy.value_net), self.observation, self.value)
-            return Projections(actor), Projections(critic)
+            return actor, critic
         target = self.action
         if isinstance(policy, SACPolicy):
             target = _sum(self.action, self._widths(policy.actor.action_dist))
         actor = self.perceptron(linear_layers(policy.actor.backbone), self.observation, target)
-        return Projections(actor), Projections(self._critics(policy))
+        return actor, self._critics(policy)
 
-    def _of_actor_critic(self, policy: Any) -> tuple[Projections, Projections]:
+    def _of_actor_critic(self, policy: Any) -> tuple[list[Tensors], list[Tensors]]:
         extractor = policy.mlp_extractor
         actor_layers = [*linear_layers(extractor.policy_net), policy.action_net]
         actor = self.perceptron(actor_layers, self.observation, self.action)
         actor.append(Tensors(policy.log_std, self.log_std))
         critic_layers = [*linear_layers(extractor.value_net), policy.value_net]
-        return Projections(actor), Projections(self.perceptron(critic_layers, self.observation, self.value))
+        return actor, self.perceptron(critic_layers, self.observation, self.value)
 
-    def _of_off_policy(self, policy: Any) -> tuple[Projections, Projections]:
+    def _of_off_policy(self, policy: Any) -> tuple[list[Tensors], list[Tensors]]:
         actor = policy.actor
         if isinstance(policy, SACPolicy):
             latent = linear_layers(actor.latent_pi)
@@ -110,7 +110,7 @@ class PlainLayers:
             parts += self.perceptron([actor.log_std], inside, self.log_std)
         else:
             parts = self.perceptron(linear_layers(actor.mu), self.observation, self.action)
-        return Projections(parts), Projections(self._critics(policy))
+        return parts, self._critics(policy)
 
     def _critics(self, policy: Any) -> list[Tensors]:
         both = _sum(self.observation, self.action)

@@ -16,6 +16,8 @@ import torch
 from scipy.sparse import block_diag, csr_array, kron
 from torch import Tensor, nn
 
+from eqrl.arrays import Floats, Ints
+
 Action = Sequence[csr_array]  # one matrix for each element of a group
 
 
@@ -53,77 +55,87 @@ class Projections:
         tensors: the parameters, with the same number of candidates each.
 
     Attributes:
+        projectors: of each candidate, on the vector of all parameters.
         fractions: for each candidate the part of all dimensions that it forbids, ``1 - rank(P) / N``.
     """
 
     def __init__(self, tensors: Sequence[Tensors]) -> None:
-        self._parameters = [part.parameter for part in tensors]
+        self.parameters = [part.parameter for part in tensors]
         count = len(tensors[0].left)
         self.projectors = [csr_array(block_diag([t.projector(j) for t in tensors], format="csr")) for j in range(count)]
         self.fractions = [1.0 - float(p.trace()) / p.shape[0] for p in self.projectors]
-        self._rows = [_Rows.of(p, self._parameters[0]) for p in self.projectors]
+        self._gathers = _Gathers.of(self.projectors).to(self.parameters[0])
 
     def __call__(self) -> Tensor:
         """Distances of the parameters as they are."""
-        device = self._parameters[0].device
-        if self._rows[0].index.device != device:
-            self._rows = [rows.to(device) for rows in self._rows]
-        distances: Tensor = _Distances.apply(torch.cat([p.flatten() for p in self._parameters]), self._rows)  # type: ignore[no-untyped-call]
+        if self._gathers.index.device != self.parameters[0].device:
+            self._gathers = self._gathers.to(self.parameters[0])
+        distances: Tensor = _Distances.apply(self._gathers, *self.parameters)  # type: ignore[no-untyped-call]
         return distances
 
     @torch.no_grad()
     def project(self, candidate: int) -> None:
         """Replace the parameters by their projections."""
-        flat = torch.cat([p.flatten() for p in self._parameters]).double().cpu().numpy()
+        flat = torch.cat([p.flatten() for p in self.parameters]).double().cpu().numpy()
         projected = torch.as_tensor(self.projectors[candidate] @ flat)
-        for parameter, part in zip(
-            self._parameters, projected.split([p.numel() for p in self._parameters]), strict=True
-        ):
+        for parameter, part in zip(self.parameters, projected.split([p.numel() for p in self.parameters]), strict=True):
             parameter.copy_(part.view_as(parameter))
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """A sparse matrix whose rows are padded to equal length: gathers are several times as fast as sparse products.
+class _Gathers:
+    """Sparse matrices whose rows are padded to equal length: gathers are fast everywhere, sparse products are not.
 
     Attributes:
-        index: columns of the entries, entry after entry, shape ``(length * N,)``, int32.
-        value: the entries, shape ``(length, N)``.
-        length: entries of a row.
+        index: columns of the entries, shape ``(lengths * N,)``, int32, where ``lengths`` is the sum of the lengths of a
+            row of each matrix.
+        value: the entries, shape ``(lengths, N)``.
+        sums: which of these belong to a matrix, shape ``(matrices, lengths)``.
     """
 
     index: Tensor
     value: Tensor
-    length: int
+    sums: Tensor
 
     @classmethod
-    def of(cls, matrix: csr_array, like: Tensor) -> _Rows:
-        n = matrix.shape[0]
-        counts = np.diff(matrix.indptr)
-        length = max(1, int(counts.max()))
-        rows = np.repeat(np.arange(n), counts)
-        places = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)
-        index = np.zeros((length, n), dtype=np.int32)
-        value = np.zeros((length, n))
-        index[places, rows], value[places, rows] = matrix.indices, matrix.data
-        device = like.device
-        return cls(torch.as_tensor(index.ravel(), device=device), torch.as_tensor(value).to(like), length)
+    def of(cls, matrices: Sequence[csr_array]) -> _Gathers:
+        padded = [_padded(matrix) for matrix in matrices]
+        index, value = (np.concatenate(parts) for parts in zip(*padded, strict=True))
+        sums = np.repeat(np.eye(len(padded)), [len(part) for part, _ in padded], axis=1)
+        return cls(torch.as_tensor(index.ravel()), torch.as_tensor(value), torch.as_tensor(sums))
 
-    def to(self, device: torch.device) -> _Rows:
-        return _Rows(self.index.to(device), self.value.to(device), self.length)
+    def to(self, like: Tensor) -> _Gathers:
+        return _Gathers(self.index.to(like.device), self.value.to(like), self.sums.to(like))
 
     def times(self, x: Tensor) -> Tensor:
-        return (x.index_select(0, self.index).view(self.length, -1) * self.value).sum(0)
+        """Products of all matrices with a vector, shape ``(matrices, N)``."""
+        return self.sums @ x.index_select(0, self.index).view_as(self.value).mul_(self.value)
+
+
+def _padded(matrix: csr_array) -> tuple[Ints, Floats]:
+    """Columns and entries, entry after entry of all rows, both of shape ``(length, N)``."""
+    counts = np.diff(matrix.indptr)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    places = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)
+    index = np.zeros((int(counts.max(initial=1)), len(counts)), dtype=np.int32)
+    value = np.zeros(index.shape)
+    index[places, rows], value[places, rows] = matrix.indices, matrix.data
+    return index, value
 
 
 class _Distances(torch.autograd.Function):
+    """One node for all parameters, because a chain of small ones costs more time than the arithmetic."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rows: Sequence[_Rows]) -> Tensor:
-        gaps = torch.stack([x - row.times(x) for row in rows])
+    def forward(ctx: Any, gathers: _Gathers, *parameters: Tensor) -> Tensor:
+        x = torch.cat([p.flatten() for p in parameters])
+        gaps = x - gathers.times(x)
         ctx.save_for_backward(gaps)
+        ctx.shapes = [p.shape for p in parameters]
         return 0.5 * gaps.square().sum(dim=1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (gaps,) = ctx.saved_tensors
-        return grad @ gaps, None
+        parts = (grad @ gaps).split([shape.numel() for shape in ctx.shapes])
+        return None, *(part.view(shape) for part, shape in zip(parts, ctx.shapes, strict=True))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
 
 from eqrl.agents.networks import GroupChoice
@@ -84,30 +85,33 @@ class Regulariser(SymmetryPrior):
         """
         self.candidates = chosen_candidates(self.orbit.group, self.choice, self.turns)
         self.rule = AdjustOnce([self.strength] * len(self.candidates), self.power)
-        self._networks: tuple[Projections, Projections] | None = None
-        self._distances = [[0.0] * len(self.candidates)] * 2
+        self._networks: list[Projections] = []
+        self._distances: list[list[float]] = []
         self._policy_steps = 0
         if isinstance(model.policy, SymmetricPolicy) and self.idle_on(model.policy):
             return
         observation, action = representation_of(model.observation_space), representation_of(model.action_space)
-        self._networks = PlainLayers(self.candidates, observation, action).of(model.policy)
+        actor, critic = PlainLayers(self.candidates, observation, action).of(model.policy)
+        # the critic's step comes in every gradient step; where actor and critic share it, one pass serves both
+        joint = isinstance(model, OnPolicyAlgorithm)
+        self._networks = [Projections(parts) for parts in ([critic + actor] if joint else [critic, actor])]
         self._distances = [self._normalised(network, network()) for network in self._networks]
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
         """See the base class."""
-        if self._networks is None:
+        if not self._networks:
             return None
         if self._policy_steps % _ERRORS_EVERY == 0:
             self._record_errors(mean, observations)
         self._policy_steps += 1
-        return self._term(0)
+        return self._term(1) if len(self._networks) == 2 else None
 
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class. Each gradient step of each algorithm is one of its critic, so these are counted."""
-        if self._networks is None:
+        if not self._networks:
             return None
-        term = self._term(1)
-        distances = [a + b for a, b in zip(*self._distances, strict=True)]
+        term = self._term(0)
+        distances = [sum(parts) for parts in zip(*self._distances, strict=True)]
         self.rule.see(distances, watching=self._time() >= 1.0 - _WINDOW, due=self._time() >= 1.0)
         for candidate, distance, strength in zip(self.candidates, distances, self.rule.strengths, strict=True):
             self.record_each(f"distance/{candidate}", distance)
@@ -125,7 +129,6 @@ class Regulariser(SymmetryPrior):
 
     # ------------------------------------------------------------------ internals
     def _term(self, network: int) -> Tensor:
-        assert self._networks is not None
         distances = self._networks[network]()
         self._distances[network] = self._normalised(self._networks[network], distances)
         return distances @ distances.new_tensor(self.rule.strengths)
