@@ -6,6 +6,7 @@ from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
 from eqrl.agents.soft.regulariser import Regulariser
+from eqrl.agents.soft.symmetry_loss import SymmetryLoss
 
 __all__ = [
     "PRIORS",
@@ -13,6 +14,7 @@ __all__ = [
     "Augmentation",
     "MirrorLoss",
     "Regulariser",
+    "SymmetryLoss",
     "SymmetryPrior",
     "WithPriors",
     "make_prior",

@@ -37,32 +37,40 @@ def candidate_groups(group: Group, turns: int = 4) -> tuple[Group, ...]:
     if group.connected == "SO3":
         about_x = Element(_X_AXIS @ turn.R @ _X_AXIS.mT)
         generators += [_named(about_x), _named(Element(_X_AXIS @ about_x.R @ _X_AXIS.mT))]
-    quarter = about_gravity(np.pi / 2.0)
-    for generator in group.finite:
-        generators.append(generator)
-        if group.connected != "1":
-            turned = quarter.compose(generator.element).compose(quarter.inverse())
-            generators.append(as_generator(f"turned {generator.name}", turned))
-    return _distinct(finite_group(generator.name, [generator]) for generator in generators)
+    return _distinct([*(finite_group(g.name, [g]) for g in generators), *_of_finite_part(group)])
 
 
-def chosen_candidates(group: Group, choice: Sequence[Group | str] | None, turns: int = 4) -> tuple[Group, ...]:
-    """The candidates that a user chose, all of them by default.
+def whole_candidates(group: Group) -> tuple[Group, ...]:
+    """The same with rotations as a whole: those about gravity, and those in space where a group has them."""
+    rotations = []
+    if group.connected != "1":
+        rotations.append(Group("rotation about gravity", "SO2"))
+    if group.connected == "SO3":
+        rotations.append(Group("rotation in space", "SO3"))
+    return _distinct([*rotations, *_of_finite_part(group)])
+
+
+def chosen_candidates(
+    group: Group, choice: Sequence[Group | str] | None, default: Sequence[Group], finite: bool = False
+) -> tuple[Group, ...]:
+    """The candidates that a user chose.
 
     Args:
         group: what an environment declares.
-        choice: names among :func:`candidate_groups`, or finite subgroups.
-        turns: order of the turns that stand for rotations.
+        choice: names among the default, or subgroups; None means the default.
+        default: candidates that have names.
+        finite: whether continuous groups are refused.
 
     Raises:
-        ValueError: for an unknown name, naming the closest one; a group that is continuous, trivial or no subgroup.
+        ValueError: for an unknown name, naming the closest one, and for a group that is trivial, no subgroup, or
+            continuous where it must not be.
     """
-    known = {candidate.name: candidate for candidate in candidate_groups(group, turns)}
     if choice is None:
-        return tuple(known.values())
+        return tuple(default)
+    known = {candidate.name: candidate for candidate in default}
     if isinstance(choice, str) or not choice:
         raise ValueError(f"candidates={choice!r} is not a list of candidates; known are {list(known)}")
-    return tuple(_checked(candidate, known, group) for candidate in choice)
+    return tuple(_checked(candidate, known, group, finite) for candidate in choice)
 
 
 def generated_by(candidates: Sequence[Group]) -> Group:
@@ -86,6 +94,17 @@ def _named(element: Element) -> Generator:
     return as_generator(named.name, element)
 
 
+def _of_finite_part(group: Group) -> list[Group]:
+    quarter = about_gravity(np.pi / 2.0)
+    generators = []
+    for generator in group.finite:
+        generators.append(generator)
+        if group.connected != "1":
+            turned = quarter.compose(generator.element).compose(quarter.inverse())
+            generators.append(as_generator(f"turned {generator.name}", turned))
+    return [finite_group(generator.name, [generator]) for generator in generators]
+
+
 def _distinct(groups: Iterable[Group]) -> tuple[Group, ...]:
     distinct: list[Group] = []
     for group in groups:
@@ -94,14 +113,14 @@ def _distinct(groups: Iterable[Group]) -> tuple[Group, ...]:
     return tuple(distinct)
 
 
-def _checked(candidate: Group | str, known: dict[str, Group], group: Group) -> Group:
+def _checked(candidate: Group | str, known: dict[str, Group], group: Group, finite: bool) -> Group:
     if isinstance(candidate, str):
         if candidate not in known:
             raise ValueError(f"unknown candidate {candidate!r}; {suggestion(candidate, known)}")
         return known[candidate]
     if not isinstance(candidate, Group):
         raise ValueError(f"candidate {candidate!r} is neither the name of a candidate nor a Group")
-    if candidate.order is None:
+    if finite and candidate.order is None:
         raise ValueError(f"candidate {candidate} is continuous; give a finite subgroup, such as its quarter turns")
     if not candidate.generators:
         raise ValueError(f"candidate {candidate} is trivial, so nothing can break it; leave it out")

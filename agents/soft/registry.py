@@ -10,6 +10,7 @@ from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.agents.soft.regulariser import Regulariser
+from eqrl.agents.soft.symmetry_loss import SymmetryLoss
 from eqrl.errors import suggestion
 
 PRIORS: Mapping[str, type[SymmetryPrior]] = {
@@ -18,6 +19,7 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
         MirrorLoss,
         Augmentation,
         Regulariser,
+        SymmetryLoss,
     )
 }
 

@@ -11,7 +11,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
 
 from eqrl.agents.networks import GroupChoice
-from eqrl.agents.soft.candidates import chosen_candidates
+from eqrl.agents.soft.candidates import candidate_groups, chosen_candidates
 from eqrl.agents.soft.consistency import joined
 from eqrl.agents.soft.plain_layers import PlainLayers
 from eqrl.agents.soft.prior import SymmetryPrior, weight
@@ -42,7 +42,7 @@ class Regulariser(SymmetryPrior):
 
     The published code counts epochs; here the adjustment comes at a fraction of the run, after watching for the last
     tenth of the time until then. It has one network and one distance for each group; here that of actor and critic is
-    their sum.
+    their sum. It adds the term in every step; here every second step adds it twice, which halves its cost.
 
     Args:
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
@@ -53,6 +53,7 @@ class Regulariser(SymmetryPrior):
         power: p of the published rule.
         adjust_at: fraction of the run's steps after which strengths adapt, or from 1 on a number of gradient steps.
         codimension: whether distances are divided by the part of all dimensions that the group forbids.
+        every: gradient steps between two terms, each of which has as many times the weight.
 
     Raises:
         ValueError: for an option out of its range.
@@ -69,6 +70,7 @@ class Regulariser(SymmetryPrior):
         power: float = 2.0,
         adjust_at: float = 0.2,
         codimension: bool = False,
+        every: int = 2,
     ) -> None:
         super().__init__(group, strength)
         self.choice = candidates
@@ -76,6 +78,9 @@ class Regulariser(SymmetryPrior):
         self.power = weight("power", power)
         self.adjust_at = weight("adjust_at", adjust_at)
         self.codimension = codimension
+        if every < 1:
+            raise ValueError(f"every={every} is not a number of gradient steps; give at least 1")
+        self.every = every
 
     def bind(self, model: BaseAlgorithm) -> None:
         """See the base class.
@@ -83,11 +88,13 @@ class Regulariser(SymmetryPrior):
         Raises:
             ValueError: if the policy is not one of plain layers that are wide enough.
         """
-        self.candidates = chosen_candidates(self.orbit.group, self.choice, self.turns)
+        self.candidates = chosen_candidates(
+            self.orbit.group, self.choice, candidate_groups(self.orbit.group, self.turns), finite=True
+        )
         self.rule = AdjustOnce([self.strength] * len(self.candidates), self.power)
         self._networks: list[Projections] = []
         self._distances: list[list[float]] = []
-        self._policy_steps = 0
+        self._policy_steps = self._critic_steps = 0
         if isinstance(model.policy, SymmetricPolicy) and self.idle_on(model.policy):
             return
         observation, action = representation_of(model.observation_space), representation_of(model.action_space)
@@ -104,11 +111,13 @@ class Regulariser(SymmetryPrior):
         if self._policy_steps % _ERRORS_EVERY == 0:
             self._record_errors(mean, observations)
         self._policy_steps += 1
-        return self._term(1) if len(self._networks) == 2 else None
+        separate = len(self._networks) == 2
+        return self._term(1) if separate and self._policy_steps % self.every == 0 else None
 
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class. Each gradient step of each algorithm is one of its critic, so these are counted."""
-        if not self._networks:
+        self._critic_steps += 1
+        if not self._networks or self._critic_steps % self.every:
             return None
         term = self._term(0)
         distances = [sum(parts) for parts in zip(*self._distances, strict=True)]
@@ -120,18 +129,20 @@ class Regulariser(SymmetryPrior):
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
-        return {**self.rule.state(), "distances": self._distances, "policy_steps": self._policy_steps}
+        steps = {"policy_steps": self._policy_steps, "critic_steps": self._critic_steps}
+        return {**self.rule.state(), **steps, "distances": self._distances}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See the base class."""
         self.rule.load_state(state)
-        self._distances, self._policy_steps = list(state["distances"]), int(state["policy_steps"])
+        self._distances = list(state["distances"])
+        self._policy_steps, self._critic_steps = int(state["policy_steps"]), int(state["critic_steps"])
 
     # ------------------------------------------------------------------ internals
     def _term(self, network: int) -> Tensor:
         distances = self._networks[network]()
         self._distances[network] = self._normalised(self._networks[network], distances)
-        return distances @ distances.new_tensor(self.rule.strengths)
+        return distances @ distances.new_tensor([self.every * strength for strength in self.rule.strengths])
 
     def _normalised(self, network: Projections, distances: Tensor) -> list[float]:
         plain: list[float] = distances.tolist()
@@ -142,7 +153,7 @@ class Regulariser(SymmetryPrior):
         if self.adjust_at == 0.0:
             return 1.0
         assert self.model is not None
-        done = 1.0 - self.model._current_progress_remaining if self.adjust_at < 1.0 else float(self.rule.updates)
+        done = 1.0 - self.model._current_progress_remaining if self.adjust_at < 1.0 else float(self._critic_steps)
         return done / self.adjust_at
 
     @torch.no_grad()

@@ -58,17 +58,19 @@ def test_candidates():
 
 
 def test_choices_are_checked():
-    assert [c.order for c in chosen_candidates(O2, ["mirror y -> -y"])] == [2]
+    assert [c.order for c in chosen_candidates(O2, ["mirror y -> -y"], candidate_groups(O2))] == [2]
     with pytest.raises(ValueError, match="did you mean 'mirror y -> -y'"):
-        chosen_candidates(O2, ["miror y -> -y"])
+        chosen_candidates(O2, ["miror y -> -y"], candidate_groups(O2))
     with pytest.raises(ValueError, match="SO2 is continuous"):
-        chosen_candidates(O2, [SO2])
+        chosen_candidates(O2, [SO2], (), finite=True)
     with pytest.raises(ValueError, match="not a subgroup of SO2"):
-        chosen_candidates(SO2, [candidate_groups(O2)[1]])
+        chosen_candidates(SO2, [candidate_groups(O2)[1]], ())
     with pytest.raises(ValueError, match="turns=1"):
         make_prior("regulariser", turns=1).attach(stock(PPO))
     with pytest.raises(ValueError, match="power=-1 is not a weight"):
         make_prior("regulariser", power=-1)
+    with pytest.raises(ValueError, match="every=0"):
+        make_prior("regulariser", every=0)
     with pytest.raises(ValueError, match="4 channels is too narrow for the 8 elements"):
         Regulariser().attach(stock(PPO, widths=(4,)))
 
@@ -247,7 +249,7 @@ def mirror_strength(model, group):
     joints = EntitySet("joints", ("joint",) * 17)
     angles, direction = Field("angles", "1x0e", entities="joints"), Field("direction", "1x1o", horizontal=True)
     rep = Representation((angles, direction), (joints,), group)
-    candidates = chosen_candidates(group, ["half turn about z", "sagittal mirror"], turns=2)
+    candidates = chosen_candidates(group, ["half turn about z", "sagittal mirror"], candidate_groups(group, turns=2))
     x, y = passive_accelerations(model, 1500)
     size = y.square().mean(0)
     mirrored = rep.matrix(group.finite[0].element).abs().float() @ size
@@ -301,7 +303,7 @@ def test_adjustment_comes_once_in_a_run(adjust_at):
     prior = attached(model, strength=0.1, adjust_at=adjust_at)
     model.learn(512)
     assert prior.state()["adjusted"]
-    assert prior.state()["updates"] == 64
+    assert prior.state()["critic_steps"] == 64
     assert max(prior.rule.strengths) == pytest.approx(0.1)
     assert min(prior.rule.strengths) < 0.1
     logged = model.logger.name_to_value
