@@ -19,12 +19,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from eqrl.agents.soft.refinement import Candidate
 from eqrl.arrays import Floats
 from eqrl.proof.declarations import declared_world
-from eqrl.proof.worlds import Step, SymmetricWorld, random_episode, step_from
+from eqrl.proof.worlds import Step, SymmetricWorld, play, random_episode, step_from
 from eqrl.symmetry import Element, Representation, representation_of
 
 Tension = Callable[[Candidate], float]
 
 _NOTHING = 1e-9
+_STEADY = 1e-3
 _WARM_UP = 20  # random steps before a state, at most
 _FEATURES = 256
 _RIDGE = 1e-3
@@ -35,8 +36,8 @@ class SimulatorTension:
     """``|T(g s, g a) - g T(s, a)|`` and ``|r(g s, g a) - r(s, a)|`` after one step, relative to what a step changes.
 
     The first is the root mean square over states, relative to that of the change of the state, of the part of the state
-    where it is largest; the second is relative to the spread of rewards. Their sum is returned. Ends of episodes that
-    differ count with their fraction.
+    where it is largest; the second is relative to the change of the reward from one step to the next. Their sum is
+    returned. Ends of episodes that differ count with their fraction.
 
     Args:
         world: an environment that can be set to a state, as for ``eqrl.proof.check_environment``. It is reset.
@@ -50,11 +51,15 @@ class SimulatorTension:
         self._seed = seed
         self._world.action_space.seed(seed)
         warm_ups = np.random.default_rng(seed).integers(_WARM_UP, size=states)
-        episodes = [random_episode(self._world, seed + i, int(steps), 1) for i, steps in enumerate(warm_ups)]
-        self._cases = [(e.start, e.actions[0], step_from(self._world, e.start, e.actions[0])) for e in episodes]
+        episodes = [random_episode(self._world, seed + i, int(steps), 2) for i, steps in enumerate(warm_ups)]
+        traces = [play(self._world, episode.start, episode.actions) for episode in episodes]
+        self._cases = [(e.start, e.actions[0], trace[1]) for e, trace in zip(episodes, traces, strict=True)]
         moved = [self._world.state_difference(start, after.state) for start, _, after in self._cases]
         self._moved = {part: _root_mean_square([m[part] for m in moved]) for part in moved[0]}
-        self._reward_spread = float(np.std([after.reward for _, _, after in self._cases]))
+        changes = [trace[-1].reward - trace[1].reward for trace in traces]
+        rewards = [after.reward for _, _, after in self._cases]
+        # rounding of a reward that hardly changes is no violation
+        self._reward_scale = max(_root_mean_square(changes), _STEADY * _root_mean_square(rewards)) + _NOTHING
 
     def __call__(self, candidate: Candidate) -> float:
         """The tension of a candidate, from one of its elements in each state; the same whenever it is asked."""
@@ -68,7 +73,7 @@ class SimulatorTension:
         states = max(
             _root_mean_square([gap[part] for gap in gaps]) / (moved + _NOTHING) for part, moved in self._moved.items()
         )
-        return states + _root_mean_square(rewards) / (self._reward_spread + _NOTHING) + float(np.mean(ends))
+        return states + _root_mean_square(rewards) / self._reward_scale + float(np.mean(ends))
 
     def _image(self, state: Any, action: Any, g: Element) -> Step:
         turned = self._actions.transform(np.asarray(action, dtype=np.float64), g)
@@ -96,9 +101,9 @@ class DataTension:
     """The residual of transformed transitions beyond that of the logged ones, where no state can be set.
 
     One half of the transitions fits reward and change of observation as functions of observation and action, linear in
-    random features: the temporal differences of these quantities for a discount of zero. On the other half, and on its
+    random features: temporal differences for a discount of zero. On the other half, and on its
     image under a candidate, the residuals are compared. ``sqrt(max(0, mse' - mse) / variance)`` of the field where it
-    is largest is returned. A discount above zero would add the critic's own error. No network of the agent is used, since
+    is largest is returned, after two standard errors of the difference are taken off. A discount above zero would add the critic's own error. No network of the agent is used, since
     those that a loss made consistent would confirm whatever they were taught.
 
     Data can only tell about what they hold: where the image of the visited states is not visited, a true symmetry looks
@@ -129,7 +134,7 @@ class DataTension:
         self._weights = np.linalg.solve(gram, features.T @ targets[:half])
         self._test = Transitions(*(array[half:] for array in vars(self._data).values()))
         self._variance = targets.var(axis=0)
-        self._residual = self._squares(inputs[half:], targets[half:])
+        self._squares_here = self._squares(inputs[half:], targets[half:])
 
     def __call__(self, candidate: Candidate) -> float:
         """The tension of a candidate."""
@@ -146,17 +151,23 @@ class DataTension:
                 )
             )
         moved = Transitions(*(np.concatenate(parts) for parts in zip(*(vars(i).values() for i in images), strict=True)))
-        excess = self._squares(self._inputs(moved), self._targets(moved)) - self._residual
+        excess = self._squares(self._inputs(moved), self._targets(moved)) - self._squares_here
         parts = [*self._observation.slices.values(), slice(self._observation.dim, self._observation.dim + 1)]
         varying = [part for part in parts if self._variance[part].sum() > _NOTHING]
-        return max((float(np.sqrt(max(0.0, excess[p].sum()) / self._variance[p].sum())) for p in varying), default=0.0)
+        return max((self._relative(excess[:, p].sum(axis=1), self._variance[p].sum()) for p in varying), default=0.0)
+
+    @staticmethod
+    def _relative(excess: Floats, variance: float) -> float:
+        sure = excess.mean() - 2.0 * excess.std() / np.sqrt(len(excess))
+        return float(np.sqrt(max(0.0, sure) / variance))
 
     def _features(self, inputs: Floats) -> Floats:
         x = (inputs - self._centre) / self._scale
         return np.concatenate([np.tanh(x @ self._directions + self._offsets), x, np.ones((len(x), 1))], axis=1)
 
     def _squares(self, inputs: Floats, targets: Floats) -> Floats:
-        squares: Floats = np.square(self._features(inputs) @ self._weights - targets).mean(axis=0)
+        """Squared residuals of every target, shape ``(n, dim + 1)``."""
+        squares: Floats = np.square(self._features(inputs) @ self._weights - targets)
         return squares
 
     @staticmethod
