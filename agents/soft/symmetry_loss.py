@@ -325,7 +325,9 @@ class _Images:
     def some(self, observations: Tensor) -> tuple[_Pair, _Batch]:
         """Some of the elements, each for a part of the observations of equal size; what is left over is dropped."""
         parts = min(_TOGETHER, len(observations))
-        index = torch.as_tensor(np.random.choice(_DRAWN, parts, replace=False), device=observations.device)
+        # elements lie in the order of their candidates, so that evenly spaced ones meet each as often as it weighs
+        spacing = _DRAWN // parts
+        index = torch.arange(parts, device=observations.device) * spacing + int(np.random.randint(spacing))
         pair = _Pair(*(matrices.pick(index, observations.dtype) for matrices in (self.pair.turned, self.pair.other)))
         plain = observations[: len(observations) // parts * parts]
         return pair, _Batch(plain, pair.turned.observe(plain), pair.other.observe(plain))

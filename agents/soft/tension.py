@@ -101,10 +101,10 @@ class DataTension:
     """The residual of transformed transitions beyond that of the logged ones, where no state can be set.
 
     One half of the transitions fits reward and change of observation as functions of observation and action, linear in
-    random features: temporal differences for a discount of zero. On the other half, and on its
-    image under a candidate, the residuals are compared. ``sqrt(max(0, mse' - mse) / variance)`` of the field where it
-    is largest is returned, after two standard errors of the difference are taken off. A discount above zero would add the critic's own error. No network of the agent is used, since
-    those that a loss made consistent would confirm whatever they were taught.
+    random features: temporal differences for a discount of zero. On the other half, and on its image under a candidate,
+    the squared residuals are compared. The root of their mean excess relative to the variance is returned, less two
+    standard errors, of the field where it is largest. A discount above zero would add the critic's own error. No
+    network of the agent is used, since those that a loss made consistent would confirm whatever they were taught.
 
     Data can only tell about what they hold: where the image of the visited states is not visited, a true symmetry looks
     violated; what never changes cannot refute anything.
@@ -185,7 +185,7 @@ def fresh_world(env: VecEnv | None) -> gymnasium.Env[Any, Any] | None:
         spec = env.get_attr("spec", 0)[0] if env is not None else None
         if spec is None:
             return None
-        world = gymnasium.make(spec, disable_env_checker=True)
+        world = gymnasium.make(spec.id, disable_env_checker=True, **spec.kwargs)
         return world if isinstance(declared_world(world), SymmetricWorld) else None
     except (AttributeError, TypeError, gymnasium.error.Error):  # not one of Gymnasium's, or untyped inside
         return None
