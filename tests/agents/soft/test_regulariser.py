@@ -116,14 +116,13 @@ def test_projected_networks_commute(algorithm):
         turned, turned_actions = orbit.observations(observations, g), orbit.actions(actions, g)
         policy = model.policy
         if algorithm is PPO:
-            here, there = policy.get_distribution(observations), policy.get_distribution(turned)
-            values, images = policy.predict_values(observations), policy.predict_values(turned)
-            mean, image = here.distribution.mean, there.distribution.mean
-            assert torch.allclose(here.log_prob(actions), there.log_prob(turned_actions), atol=1e-5)
+            values, log_prob, _ = policy.evaluate_actions(observations, actions)
+            images, turned_log_prob, _ = policy.evaluate_actions(turned, turned_actions)
+            assert torch.allclose(log_prob, turned_log_prob, atol=1e-5)
         else:
             values = torch.cat(policy.critic(observations, actions), 1)
             images = torch.cat(policy.critic(turned, turned_actions), 1)
-            mean, image = (policy._predict(o, deterministic=True) for o in (observations, turned))
+        mean, image = (policy._predict(o, deterministic=True) for o in (observations, turned))
         assert torch.allclose(values, images, atol=1e-5)
         assert torch.allclose(orbit.actions(mean, g), image, atol=1e-5)
 
