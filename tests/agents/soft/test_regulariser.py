@@ -140,7 +140,7 @@ def test_gradient():
     for j, P in enumerate(network.projectors):
         distance = network()[j]
         gap = flat - torch.as_tensor(P @ flat.numpy())
-        assert float(distance) == pytest.approx(0.5 * float(gap.square().sum()))
+        assert float(distance.detach()) == pytest.approx(0.5 * float(gap.square().sum()))
         gradient = torch.autograd.grad(distance, list(net.parameters()))
         assert torch.allclose(torch.cat([g.flatten() for g in gradient]), gap, atol=1e-12)
         assert network.fractions[j] == pytest.approx(1.0 - np.linalg.matrix_rank(P.toarray()) / len(flat))
