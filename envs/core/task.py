@@ -218,6 +218,13 @@ class Task(ABC):
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward, success and termination after a step; may update the task's variables."""
 
+    def fit_model(self, sim: World) -> None:
+        """Write into ``sim.model`` what the task's variables say about one simulation's own model; default: nothing.
+
+        It runs whenever the variables are drawn, set or restored, so that they tell all of the model that may differ,
+        such as a drawn friction. What it writes must follow from the variables and ``self.model`` alone.
+        """
+
     def after_reset(self, sim: World) -> None:
         """Fill variables that derive from the reset state (after scene and goal rotations); default: nothing."""
 

@@ -71,7 +71,7 @@ def runner(robot: Any, *, parity: Any = "repaired", integrator: Any = "published
     """
     if isinstance(robot, str) and robot in sgrl.NAMES:
         return _published(robot, parity, integrator)
-    return _loaded(load(robot), integrator)
+    return stranger(load(robot), integrator)
 
 
 def _published(name: str, parity: Any, integrator: Any) -> Runner:
@@ -91,7 +91,13 @@ def _published(name: str, parity: Any, integrator: Any) -> Runner:
     )
 
 
-def _loaded(robot: Robot, integrator: str) -> Runner:
+def stranger(robot: Robot, integrator: Any = "published") -> Runner:
+    """A robot that nobody published rules for: they follow from how it stands.
+
+    Args:
+        robot: alone on flat ground; its integrator is changed as asked.
+        integrator: as of :func:`runner`.
+    """
     if integrator == "implicitfast":
         robot.spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     return Runner(
