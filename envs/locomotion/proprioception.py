@@ -13,7 +13,7 @@ from eqrl.envs.core import World
 from eqrl.envs.robots.limbs import Limbs
 from eqrl.envs.robots.servos import Servos, driven
 from eqrl.envs.robots.standing import feet
-from eqrl.symmetry import EntitySet, Group
+from eqrl.symmetry import EntitySet
 
 TRUNK = EntitySet("trunk", ("axis",) * 3)
 _TOUCHING = 1.0  # N

@@ -24,7 +24,7 @@ from eqrl.envs.core import (
     sector,
 )
 from eqrl.envs.locomotion.gait_rewards import TERMS, gait_rewards, weights
-from eqrl.envs.locomotion.proprioception import Motion, Proprioception
+from eqrl.envs.locomotion.proprioception import Proprioception
 from eqrl.envs.locomotion.runners import stranger
 from eqrl.envs.robots.limbs import limbs_of
 from eqrl.envs.robots.loading import RobotWarning, load
