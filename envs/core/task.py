@@ -191,6 +191,10 @@ class Task(ABC):
         sets = tuple(e for e in self.entities if e.name in self.members)
         return StateLayout.of(self.model, self.group, entities=sets, members=self.members, reflections=self.reflections)
 
+    def symmetry_in_words(self) -> tuple[str, ...]:
+        """What whoever trains on it shall read about its symmetry, one line each; default: nothing."""
+        return ()
+
     def break_symmetry(self) -> None:
         """Change the compiled model as ``breaking`` asks."""
         self.asymmetry.apply_to_model(self.model)

@@ -16,6 +16,7 @@ from eqrl.envs.locomotion.runners import runner
 from eqrl.envs.locomotion.tokens import PublishedTokens, Tokens, TypedTokens
 from eqrl.envs.robots.limbs import in_order_of_the_model, limbs_of
 from eqrl.envs.robots.loading import RobotWarning
+from eqrl.envs.robots.mirror_images import symmetry_in_words
 from eqrl.symmetry import SO2, Element, Field, Group
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -135,6 +136,10 @@ class Run(Task):
     def group(self) -> Group:
         """Rotations about gravity, and the robot's mirror."""
         return self._group
+
+    def symmetry_in_words(self) -> tuple[str, ...]:
+        """What the mirror exchanges."""
+        return symmetry_in_words(self.model, self.limbs)
 
     def state_layout(self) -> StateLayout:
         """The robot's joints."""

@@ -28,6 +28,7 @@ from eqrl.envs.locomotion.proprioception import Proprioception
 from eqrl.envs.locomotion.runners import stranger
 from eqrl.envs.robots.limbs import limbs_of
 from eqrl.envs.robots.loading import RobotWarning, load
+from eqrl.envs.robots.mirror_images import symmetry_in_words
 from eqrl.symmetry import Element, Field, Group
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -54,8 +55,9 @@ class Velocity(Task):
 
     ## Starting state
     The pose in which the robot stands, in any heading, with noise. All that is random in an episode is drawn here:
-    commands, pushes, friction and the trunk's mass, from distributions that a mirror leaves as they are (`command_sector`
-    aside). Then the whole scene turns by `scene_rotation` degrees and the commanded direction alone by `goal_rotation`.
+    commands, pushes, friction and the trunk's mass, from distributions that a mirror leaves as they are, unless
+    `command_sector` is one-sided. Then the whole scene turns by `scene_rotation` degrees and the commanded directions
+    alone by `goal_rotation`.
 
     ## Episode end
     Terminated when the trunk is below half of its standing height or tilts by 1.35 rad. Truncated after 500 steps. An
@@ -86,7 +88,7 @@ class Velocity(Task):
     push_time = number(4.0, "between pushes; 0 for none", "s")
     friction = factors((0.5, 1.25), "range of factors of all friction")
     mass = factors((0.9, 1.1), "range of factors of the trunk's mass")
-    stride = number(0.25, "time in the air above which a step pays", "s")
+    stride = number(0.1, "time in the air above which a step pays", "s")
     linear_tolerance = number(0.25, "mean error of a success", "m/s")
     yaw_tolerance = number(0.25, "mean error of a success", "rad/s")
     weights = weights("weights of reward terms that shall differ, by name")
@@ -142,6 +144,10 @@ class Velocity(Task):
     def group(self) -> Group:
         """Rotations about gravity, and the robot's mirror."""
         return self._group
+
+    def symmetry_in_words(self) -> tuple[str, ...]:
+        """What the mirror exchanges."""
+        return symmetry_in_words(self.model, self.limbs)
 
     def state_layout(self) -> StateLayout:
         """The robot's joints."""

@@ -12,6 +12,7 @@ from eqrl.envs.locomotion.velocity import Velocity
 from eqrl.envs.robots import catalogue
 from eqrl.envs.robots.derived import derivation_of
 from eqrl.envs.robots.loading import RobotWarning, load
+from eqrl.envs.robots.mirror_images import images_of_joints
 from eqrl.proof import check_environment
 
 HEXAPOD = Path(__file__).parent / "hexapod.xml"
@@ -32,13 +33,10 @@ def test_it_stands_and_is_its_own_mirror_image_once_it_is_repaired(name):
     env = TaskEnv(Velocity, robot=name, symmetrise=True, contacts="feet")
     task = env.unwrapped.task
     assert task.group.has_mirrors
-    joints = np.asarray(dict(task.group.finite[0].h)["joints"])
-    names = [task.model.joint(j).name for j in range(1, task.model.njnt)]
-    for k, joint in enumerate(names):  # left goes to right, what is in the middle to itself
-        image = names[int(np.abs(joints[:, k]).argmax())]
-        swapped = {"FL": "FR", "FR": "FL", "RL": "RR", "RR": "RL", "left": "right", "right": "left"}
+    swapped = {"FL": "FR", "FR": "FL", "RL": "RR", "RR": "RL", "left": "right", "right": "left"}
+    for joint, image in images_of_joints(task.model, task.limbs).items():  # what is in the middle goes to itself
         side, _, rest = joint.partition("_")
-        assert image == f"{swapped.get(side, side)}_{rest}"
+        assert image.lstrip("-") == f"{swapped.get(side, side)}_{rest}"
     for report in check_environment(env, steps=20, episodes=1):
         assert report.error < 1e-8
     simulation = Simulation(task, 1)
@@ -75,8 +73,8 @@ def menagerie(tmp_path, monkeypatch):
     shutil.copy(HEXAPOD, home / "hexapod.xml")
     (home / "hexapod_mjx.xml").write_text(HEXAPOD.read_text().replace('kp="25"', 'kp="30"'))
     (home / "scene.xml").write_text(
-        '<mujoco><include file="hexapod.xml"/><worldbody><geom name="ground" type="plane" size="0 0 1" conaffinity="1"/></worldbody>'
-        "</mujoco>"
+        '<mujoco><include file="hexapod.xml"/><worldbody><geom name="ground" type="plane" size="0 0 1"'
+        ' conaffinity="1"/></worldbody></mujoco>'
     )
     monkeypatch.setenv(catalogue.MENAGERIE_ROOT, str(tmp_path))
     return tmp_path
