@@ -57,21 +57,21 @@ class Runner:
     mirrored: bool = False
 
 
-def runner(robot: Any, *, parity: Any = "repaired", integrator: Any = "published") -> Runner:
+def runner(robot: Any, *, parity: Any = "repaired", integrator: Any = "published", symmetrise: bool = False) -> Runner:
     """The robot that a user names.
 
     Args:
-        robot: a name of ours, the path of an MJCF or URDF file, or an ``MjSpec``; see
-            :func:`eqrl.envs.robots.loading.load`.
+        robot: a name, the path of an MJCF or URDF file, or an ``MjSpec``; see :func:`eqrl.envs.robots.loading.load`.
         parity: ``"repaired"`` or ``"published"``, of 3D-SGRL's robots, see :func:`eqrl.envs.robots.sgrl.build`.
         integrator: ``"published"``, the model's own, or ``"implicitfast"``.
+        symmetrise: of other robots, whether symmetries that they nearly have are made exact.
 
     Raises:
         ValueError: in one line, for what cannot run.
     """
     if isinstance(robot, str) and robot in sgrl.NAMES:
         return _published(robot, parity, integrator)
-    return stranger(load(robot), integrator)
+    return stranger(load(robot, symmetrise=symmetrise), integrator)
 
 
 def _published(name: str, parity: Any, integrator: Any) -> Runner:

@@ -97,7 +97,8 @@ def _prepared(
     floor, added = _put_on_floor(spec, _floor(spec))
     remarks += _without_others(spec, base.name, floor) + added
     if servos:
-        remarks += make_servos(spec)
+        made = make_servos(spec)
+        remarks += made if name not in NAMES else []  # ours are no strangers' work that was changed
     model = spec.compile()
     pose = np.concatenate([start[str(model.joint(j).name)] for j in range(model.njnt)])
     if contacts == "feet":
