@@ -1,7 +1,8 @@
 """Rewards of walking as it is told: those of Legged Gym (Rudin et al., CoRL 2021), which most robots learn from.
 
 Weights are the published ones, and terms are multiplied with the control step as there. Torques count relative to the
-largest ones, so that robots of any size pay alike.
+largest ones, so that robots of any size pay alike. A fall costs something, as in MuJoCo Playground: without that, a
+policy that looks less than a second ahead lunges in the commanded direction.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eqrl.arrays import Floats
+from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import Argument
 from eqrl.envs.locomotion.proprioception import Motion
 from eqrl.errors import suggestion
@@ -26,6 +27,7 @@ WEIGHTS: Mapping[str, float] = {
     "acceleration": -2.5e-7,
     "change": -0.01,
     "air": 1.0,
+    "fall": -1.0,
 }
 _WIDTH = 0.25  # of the errors, (m/s)^2 and (rad/s)^2
 TERMS: Mapping[str, str] = {
@@ -38,7 +40,8 @@ TERMS: Mapping[str, str] = {
     "acceleration": "`-2.5e-7 sum(q''^2) dt` of the joints, rad/s^2",
     "change": "`-0.01 sum(d^2) dt` of the change d of the action",
     "air": "`1.0 sum(s - stride) dt` over feet that land after s seconds, unless the command is to stand",
-    "floor": "what the others lack to 0, so that no step pays less",
+    "floor": "what these lack to 0, so that no step pays less",
+    "fall": "-1.0 for a fall",
 }
 
 
@@ -68,6 +71,7 @@ def gait_rewards(
     acceleration: Floats,
     change: Floats,
     air: Floats,
+    fallen: Bools,
 ) -> dict[str, Floats]:
     """All terms, ``(n,)`` each.
 
@@ -80,6 +84,7 @@ def gait_rewards(
         acceleration: of the joints, rad/s^2, ``(n, joints)``.
         change: of the action, ``(n, servos)``.
         air: seconds that landing feet were longer in the air than a stride, ``(n,)``.
+        fallen: which robots fell, ``(n,)``.
     """
     error, yaw_error = errors
     spin, gravity = motion.spin, motion.gravity
@@ -95,5 +100,5 @@ def gait_rewards(
         "air": air,
     }
     paid = {name: weights[name] * dt * value for name, value in terms.items()}
-    total = np.sum(list(paid.values()), axis=0)
-    return {**paid, "floor": np.maximum(-total, 0.0)}
+    total = sum(paid.values())  # term by term, as the reward is added up, so that the floor is exactly 0
+    return {**paid, "floor": np.maximum(-total, 0.0), "fall": weights["fall"] * fallen}

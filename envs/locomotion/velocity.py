@@ -184,6 +184,7 @@ class Velocity(Task):
     # ------------------------------------------------------------------ steps
     def control(self, world: World, action: Floats) -> None:
         """Set the servos' targets; push where it is time to."""
+        world.data.actuator_force, world.data.sensordata  # noqa: B018  # what only a step computes is bound before it
         self.senses.hold(world, self.action_scale * np.clip(action, -1.0, 1.0))
         due, which = self._turn_of(world, self.push_time)
         if due.any():
@@ -207,23 +208,26 @@ class Velocity(Task):
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Follow the command, smoothly; falling ends the episode."""
+        # what the step itself computed comes first, before anything else is bound and computed anew
+        touching, torque = self.senses.touches(world), world.data.actuator_force / self._torque
         variables, motion = world.variables, self.senses.motion(world)
         command, turn = self._command(world)
         error = np.hypot(motion.velocity[:, 0] - command[:, 0], motion.velocity[:, 1] - command[:, 1])
         yaw_error = np.abs(motion.spin[:, 2] - turn)
         effort, rate = np.clip(action, -1.0, 1.0), self.senses.speeds(world)
-        touching = self.senses.touches(world)
         landed = (touching | (variables.touched > 0)) & (variables.in_air > 0)  # a foot may bounce for one step
         airborne = variables.in_air + self.dt
+        fallen = self.rules.fallen(world, self.limbs)
         rewards = gait_rewards(
             self.weights,
             self.dt,
             errors=(error, yaw_error),
             motion=motion,
-            torque=world.data.actuator_force / self._torque,
+            torque=torque,
             acceleration=(rate - variables.rate) / self.dt,
             change=effort - variables.action,
             air=((airborne - self.stride) * landed).sum(axis=1) * (np.hypot(command[:, 0], command[:, 1]) > 0.1),
+            fallen=fallen,
         )
         variables.in_air = np.where(touching | (variables.touched > 0), 0.0, airborne)
         variables.touched, variables.rate, variables.action = touching, rate, effort
@@ -232,7 +236,6 @@ class Velocity(Task):
         variables.linear_error += error
         variables.yaw_error += yaw_error
         linear, yaw = variables.linear_error / variables.steps, variables.yaw_error / variables.steps
-        fallen = self.rules.fallen(world, self.limbs)
         close = (linear <= self.linear_tolerance) & (yaw <= self.yaw_tolerance)
         return Outcome(
             rewards,
