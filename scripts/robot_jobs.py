@@ -102,7 +102,7 @@ def finish(job: Job, logs: Path) -> float:
         else:
             command = ["train", "--algo", "ppo", "--env", ENV, "--env-kwargs", f"robot:{job.robot}"]
             command += [*METHODS[job.method], "-n", str(job.steps), "--seed", str(job.seed), "-f", str(job.home(logs))]
-            command += ["--eval-freq", str(max(job.steps // _EVALUATIONS, 1)), "--eval-episodes", "20"]
+            command += ["--eval-freq", str(max(job.steps // _EVALUATIONS, 4096)), "--eval-episodes", "20"]
             command += ["--rotations", "0", "--num-threads", "1"]
         call(command, job.home(logs) / "train.log")
         trained.touch()

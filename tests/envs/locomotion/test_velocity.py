@@ -193,9 +193,9 @@ def test_each_simulation_has_the_friction_and_mass_that_were_drawn_for_it():
 
 # ---------------------------------------------------------------------- rewards and ends
 def test_rewards_are_the_published_ones():
-    simulation, rng = started(n=2, warm_up=0, push_time=0.0)
+    simulation, rng = started(n=2, warm_up=1, push_time=0.0)
     task, world = simulation.task, simulation.world
-    dt, last, before = task.dt, np.zeros((2, 18)), np.zeros((2, 18))
+    dt, last, before = task.dt, world.variables.action.copy(), world.variables.rate.copy()
     for _ in range(25):
         command, turn = task._command(world)
         command, turn = command.copy(), turn.copy()
@@ -221,7 +221,8 @@ def test_rewards_are_the_published_ones():
             }
             for name, value in expected.items():
                 assert outcome.rewards[name][i] == pytest.approx(dt * value, abs=1e-9), name
-            assert outcome.reward[i] >= -1e-12
+            assert outcome.reward[i] >= -1e-12 - outcome.terminated[i]
+            assert outcome.rewards["fall"][i] == -float(outcome.terminated[i])
         last, before = clipped, rate
     assert set(outcome.rewards) == {*WEIGHTS, "floor"}
 
