@@ -123,17 +123,25 @@ def angle(default: float, description: str) -> Argument[float]:
 
 def lengths(default: tuple[float, float], description: str) -> Argument[tuple[float, float]]:
     """A range of lengths in metres."""
+    return _range(default, description, "lengths in metres", "m")
 
+
+def factors(default: tuple[float, float], description: str) -> Argument[tuple[float, float]]:
+    """A range of factors."""
+    return _range(default, description, "factors")
+
+
+def _range(default: tuple[float, float], description: str, what: str, unit: str = "") -> Argument[tuple[float, float]]:
     def read(name: str, value: Any) -> tuple[float, float]:
         try:
             low, high = (float(v) for v in value)
         except (TypeError, ValueError):
             low, high = np.nan, np.nan
         if not 0.0 < low <= high < np.inf:
-            raise ValueError(f"{name}={value!r} must be two lengths in metres with 0 < low <= high, such as (0.5, 1.0)")
+            raise ValueError(f"{name}={value!r} must be two {what} with 0 < low <= high, such as (0.5, 1.0)")
         return (low, high)
 
-    return Argument(default, read, description, "m")
+    return Argument(default, read, description, unit)
 
 
 def sector(description: str) -> Argument[tuple[float, float]]:

@@ -101,6 +101,7 @@ class Simulation:
         self.trace: list[Floats] | None = None
         self.watch = BatchWatch(self.batch)
         self.elapsed = np.zeros(n, dtype=np.int64)
+        self._own_models = type(task).fit_model is not Task.fit_model
         self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
 
     # ------------------------------------------------------------------ episodes
@@ -143,6 +144,7 @@ class Simulation:
             if angles["goal_rotation"] % 360.0 != 0.0:
                 self.task.rotate_goal(self.world[i], about_gravity(np.deg2rad(angles["goal_rotation"])))
         self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body)
+        self._fit_models(ids)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
         for i in ids.tolist():
             self.task.after_reset(self.world[i])
@@ -255,6 +257,7 @@ class Simulation:
         """Write a typed state and bring everything derived up to date."""
         ids = np.arange(self.n) if ids is None else ids
         self._write(state, ids)
+        self._fit_models(ids)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
 
     def state_dict(self) -> dict[str, Any]:
@@ -282,6 +285,7 @@ class Simulation:
             here[...] = state[name]
         for rng, saved in zip(self.rngs, state["random"], strict=True):
             rng.bit_generator.state = saved.bit_generator.state  # in place: the environment holds it too
+        self._fit_models(np.arange(self.n))
         self.batch.forward(stage=_POSITIONS_AND_VELOCITIES)
 
     def transform(self, state: State, g: Element) -> State:
@@ -319,6 +323,13 @@ class Simulation:
         data.time[ids] = np.reshape(state.time, data.time[ids].shape)
         self.world.variable_array[ids] = state.variables
         self.elapsed[ids] = state.elapsed
+
+    def _fit_models(self, ids: NDArray[np.int64]) -> None:
+        """Bring the models of some simulations in line with the task's variables, and what MuJoCo derives from them."""
+        if self._own_models:
+            for i in ids.tolist():
+                self.task.fit_model(self.world[i])
+            self.batch.set_const(ids)
 
 
 def per_simulation(name: str, value: ArrayLike, n: int) -> Floats:

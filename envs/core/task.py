@@ -194,6 +194,10 @@ class Task(ABC):
         sets = tuple(e for e in self.entities if e.name in self.members)
         return StateLayout.of(self.model, self.group, entities=sets, members=self.members, reflections=self.reflections)
 
+    def symmetry_in_words(self) -> tuple[str, ...]:
+        """What whoever trains on it shall read about its symmetry, one line each; default: nothing."""
+        return ()
+
     def break_symmetry(self) -> None:
         """Change the compiled model as ``breaking`` asks."""
         self.asymmetry.apply_to_model(self.model)
@@ -220,6 +224,13 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward, success and termination after a step; may update the task's variables."""
+
+    def fit_model(self, sim: World) -> None:
+        """Write into ``sim.model`` what the task's variables say about one simulation's own model; default: nothing.
+
+        It runs whenever the variables are drawn, set or restored, so that they tell all of the model that may differ,
+        such as a drawn friction. What it writes must follow from the variables and ``self.model`` alone.
+        """
 
     def after_reset(self, sim: World) -> None:
         """Fill variables that derive from the reset state (after scene and goal rotations); default: nothing."""

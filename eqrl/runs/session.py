@@ -111,6 +111,8 @@ class Session:
         )
         since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.restored else ""
         self._say(f"run      {self._name}{since}")
+        for word, line in zip(("symmetry", "mirror"), _symmetry_of(self.model), strict=False):
+            self._say(f"{word:<8} {escape(line)}")
         if self.inexact:
             self._say(
                 "note     after an interruption it will go on with new episodes, not to the bit:"
@@ -297,6 +299,16 @@ class Session:
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _symmetry_of(model: BaseAlgorithm) -> tuple[str, ...]:
+    """What a robot's task says about its symmetry; the first one's of a fleet."""
+    env: Any = model.get_env()
+    simulation = getattr(env.unwrapped, "simulation", None)
+    if simulation is None:
+        return ()
+    lines: tuple[str, ...] = simulation.at(0)[0].task.symmetry_in_words()
+    return lines
 
 
 def _in_words(result: ZeroShot) -> str:
