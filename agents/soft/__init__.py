@@ -5,13 +5,17 @@ from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
+from eqrl.agents.soft.residual import ResidualPathway
+from eqrl.agents.soft.thresholded import Thresholded
 
 __all__ = [
     "PRIORS",
     "AlreadyExactWarning",
     "Augmentation",
     "MirrorLoss",
+    "ResidualPathway",
     "SymmetryPrior",
+    "Thresholded",
     "WithPriors",
     "make_prior",
     "priors_of",
