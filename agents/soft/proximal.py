@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-_STEPS = 20
+_STEPS = 50
 _CLOSE = 1e-6
 
 
@@ -25,6 +25,8 @@ def proximal_step(part: Sequence[Tensor], optimizer: Optimizer, threshold: float
         optimizer: an Adam, or another optimizer, for which ``h`` is 1.
         threshold: learning rate times strength.
     """
+    if threshold == 0.0:
+        return
     w = torch.cat([parameter.flatten() for parameter in part])
     h = torch.cat([_metric(parameter, optimizer).flatten() for parameter in part])
     force = h * w
@@ -37,22 +39,23 @@ def proximal_step(part: Sequence[Tensor], optimizer: Optimizer, threshold: float
         parameter.copy_(values.view_as(parameter))
 
 
-def _norm(force: Tensor, h: Tensor, threshold: float) -> Tensor:
-    """The norm of the minimiser, by Newton's method on ``1 / ||force / (h norm + threshold)|| = 1``.
+def _norm(force: Tensor, h: Tensor, threshold: float) -> float:
+    """The norm of the minimiser: where ``size = ||force / (h norm + threshold)||`` is 1.
 
-    It is exact after one step where all ``h`` are equal.
+    Newton's method on ``1 / size``, which is exact after one step where all ``h`` are equal, within a bracket.
     """
-    norm = force.new_zeros(())
+    low, high, norm = 0.0, float((force / h).norm()), 0.0
     for _ in range(_STEPS):
         scaled = h * norm + threshold
         unit = force / scaled
-        size = unit.norm()
-        slope = (unit.square() * h / scaled).sum() / size**3  # of 1 / size
-        step = (1.0 - 1.0 / size) / slope
-        norm = (norm + step).clamp_min(0.0)
-        if bool(step.abs() <= _CLOSE * norm):
+        size = float(unit.norm())
+        low, high = (norm, high) if size > 1.0 else (low, norm)
+        nearer = norm + (size - 1.0) * size**2 / float((unit.square() * h / scaled).sum())
+        nearer = nearer if low < nearer < high else 0.5 * (low + high)
+        if abs(nearer - norm) <= _CLOSE * nearer:
             break
-    return norm
+        norm = nearer
+    return nearer
 
 
 def _metric(parameter: Tensor, optimizer: Optimizer) -> Tensor:
