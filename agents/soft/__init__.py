@@ -2,6 +2,7 @@
 
 from eqrl.agents.soft.algorithm import WithPriors, priors_of
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.gated import TaughtGate
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
@@ -15,6 +16,7 @@ __all__ = [
     "MirrorLoss",
     "ResidualPathway",
     "SymmetryPrior",
+    "TaughtGate",
     "Thresholded",
     "WithPriors",
     "make_prior",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.gated import TaughtGate
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.agents.soft.residual import ResidualPathway
@@ -20,6 +21,7 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
         Augmentation,
         ResidualPathway,
         Thresholded,
+        TaughtGate,
     )
 }
 

@@ -31,6 +31,7 @@ class SoftBackbone(Backbone):
 
     Attributes:
         exact: the exact pathway.
+        exact_kwargs: its own options.
         soft_group: the group of the exact pathway.
     """
 
@@ -61,7 +62,8 @@ class SoftBackbone(Backbone):
         """
         super().__init__(in_rep, out_rep, TRIVIAL, **common)
         kind = exact_kind(exact, in_rep.group if group is None else group)
-        self.exact = kind(in_rep, out_rep, group, **{**common, **(exact_kwargs or {})})
+        self.exact_kwargs = dict(exact_kwargs or {})
+        self.exact = kind(in_rep, out_rep, group, **{**common, **self.exact_kwargs})
         self.soft_group = self.exact.group
 
     @classmethod
