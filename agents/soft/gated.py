@@ -16,10 +16,10 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import mse_loss
 
 from eqrl.agents.networks import GroupChoice
-from eqrl.agents.soft.one_step import OneStepModels
+from eqrl.agents.soft.one_step import OneStepModels, held_out
 from eqrl.agents.soft.pathways import actor_and_critic
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.nn import Gated
@@ -30,9 +30,10 @@ _MINIBATCH = 256
 class TaughtGate(SymmetryPrior):
     """Exact where the world is, free where it is broken.
 
-    Two models predict the change of the observation and the reward of each transition. Where the exact one is worse
-    than the free one, the gates of actor and critic open: those of states and actions for Q-functions, those of states,
-    which are means over actions, for actors and values. PPO's gates learn from each rollout before PPO does, those of
+    Two models predict the change of the observation and the reward of each transition. The gates of actor and critic
+    learn how much worse the exact one is than the free one, on a quarter of the transitions, from which the models do
+    not learn: gates of states and actions for Q-functions, gates of states, which are means over actions, for actors
+    and values. PPO's gates learn from each rollout before PPO does, those of
     SAC and TD3 from the minibatches of the replay buffer. Attach it before an augmentation, whose transformed
     transitions hide what is broken.
 
@@ -41,7 +42,7 @@ class TaughtGate(SymmetryPrior):
         strength: disagreement of the two models, in standard deviations of what they predict, up to which the exact one
             is believed.
         learning_rate: of the models and of all gates.
-        hidden: widths of the hidden layers of the models and of their gate.
+        hidden: widths of the hidden layers of the models.
         epochs: passes over a rollout of PPO.
 
     Raises:
@@ -82,7 +83,7 @@ class TaughtGate(SymmetryPrior):
             networks.observation, networks.observation_and_action, gated[0], self.hidden, self.strength
         ).to(model.device)
         self.parameters = [*self.models.parameters(), *(p for net in gated for p in net.gate_net.parameters())]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=self.learning_rate)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=self.learning_rate, fused=True)
 
     # ------------------------------------------------------------------ where transitions come from
     def before_update(self) -> None:
@@ -126,16 +127,19 @@ class TaughtGate(SymmetryPrior):
         """
         with torch.no_grad():
             states, later, pairs = self._inputs(observations, next_observations, actions)
+        held = held_out(_seen(observations))
+        if not held.any():
+            return
         with torch.enable_grad():
-            lesson = self.models(pairs, states, later, rewards)
-            inputs = [(net, states) for net in self.actor]
-            inputs += [(net, states if self.on_policy else pairs) for net in self.critic]
-            logits = [net.gate_logits(x) for net, x in inputs]
-            imitation = [binary_cross_entropy_with_logits(each, lesson.gate) for each in logits]
-            torch.stack([lesson.loss, *imitation]).sum().backward()  # type: ignore[no-untyped-call]
+            lesson = self.models(pairs, states, later, rewards, held)
+            losses = [lesson.loss]
+            for nets, x in ((self.actor, states), (self.critic, states if self.on_policy else pairs)):
+                inputs = x[held]
+                losses += [mse_loss(net.evidence(inputs), lesson.evidence[held]) for net in nets]
+            torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.optimizer.zero_grad()  # the optimizers of the policy shall see no gradient of a gate
-        self.record("gate", float(lesson.gate.mean()))
+        self.record("evidence", float(lesson.evidence[held].mean()))
         self.record("exact_error", float(lesson.exact_error))
         self.record("free_error", float(lesson.free_error))
 
@@ -178,6 +182,15 @@ def _in_units(actions: Tensor, space: spaces.Box) -> Tensor:
     finite = low.isfinite() & high.isfinite()
     scaled = 2.0 * (actions - low) / (high - low) - 1.0
     return torch.where(finite, scaled.clamp(-1.0, 1.0), actions)
+
+
+def _seen(observations: Any) -> Tensor:
+    """What was observed, shape ``(B, n)``; goals, which hindsight changes, are left out."""
+    if isinstance(observations, dict):
+        parts = [value for key, value in sorted(observations.items()) if key != "desired_goal"]
+        observations = torch.cat([part.flatten(1) for part in parts], dim=1)
+    seen: Tensor = observations.float()
+    return seen
 
 
 def _rows(part: Any, rows: Tensor) -> Any:

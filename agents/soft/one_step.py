@@ -1,4 +1,4 @@
-"""Two models of one step, an exact and a free one, and a gate that finds out where the exact one is wrong."""
+"""Two models of one step, an exact and a free one, which tell where the exact one is wrong."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
 from eqrl.agents.normalization import RunningNorm
 from eqrl.nn import MLP, Gated, Padding, build, cleared
-from eqrl.nn.gated import gate_network
 from eqrl.symmetry import Field, Representation
+
+_TINY = 1e-12
 
 
 class Lesson(NamedTuple):
     """What a minibatch of transitions teaches.
 
     Attributes:
-        loss: to be minimised by the models and by their gate.
-        gate: the gate, shape ``(B, 1)``, without gradient.
-        exact_error: mean square error of the exact model, in units of the variance of what it predicts.
-        free_error: that of the free model.
+        loss: of the models, on transitions that are not held out.
+        evidence: ``(E - F - t) / (E + F + t)`` for the square errors E of the exact and F of the free model, shape
+            ``(B, 1)``.
+        exact_error: mean of E over transitions that are held out.
+        free_error: mean of F over these.
     """
 
     loss: Tensor
-    gate: Tensor
+    evidence: Tensor
     exact_error: Tensor
     free_error: Tensor
 
@@ -35,21 +36,16 @@ class Lesson(NamedTuple):
 class OneStepModels(nn.Module):
     """Predictions of the change of the features and of the reward, from features and action.
 
-    Both models learn from the same transitions by least squares. The gate makes the mixture of their predictions best,
-    at a price for leaving the exact one:
-
-        ``|| y - exact(x) - gate(x) (free(x) - exact(x)) ||^2 + tolerance^2 gate(x)``
-
-    With ``d`` for the disagreement, its optimum is ``<y - exact, d> / ||d||^2 - tolerance^2 / (2 ||d||^2)`` within 0 and
-    1. So it is 0 where the models agree to within ``0.7 tolerance``, and where the free model has not learnt enough to
-    be better; it is close to 1 where they disagree by much more and the free model is right. Noise of the transitions
-    has no effect on the mean. Predictions are in units of their standard deviation, pooled over orbits.
+    Both models learn from the same transitions by least squares, in units of standard deviations that are pooled over
+    orbits. Some transitions are held out. On these, the mean of ``(E - F - t) / (E + F + t)``, with ``t =
+    tolerance^2``, is negative where the exact model is as good as the free one, and positive where it is worse by more
+    than the tolerance. Noise adds the same to both errors, and the quotient bounds what a single transition says.
 
     Args:
         observation: representation of the features.
         in_rep: representation of features and action.
         like: a gated network of the policy, whose exact pathway the exact model has.
-        hidden: widths of the hidden layers of both models and of the gate.
+        hidden: widths of the hidden layers of both models.
         tolerance: disagreement that counts as none, in standard deviations.
     """
 
@@ -71,14 +67,15 @@ class OneStepModels(nn.Module):
         out_rep = Representation(fields, entities, observation.group)
         self.exact = build(like.exact.label, in_rep, out_rep, like.soft_group, hidden=hidden, **like.exact_kwargs)
         self.free = MLP(in_rep, out_rep, hidden=hidden)
-        self.gate = gate_network(in_rep.dim, hidden)
         unmasked = tuple(replace(field, mask=None) for field in fields)
         self.norm = RunningNorm(Representation(unmasked, entities, observation.group), like.soft_group)
         self.padding = Padding.of(out_rep, in_rep)
         where = [torch.arange(observation.dim)[observation.slices[field.name]] for field in known]
         self.register_buffer("changing", torch.cat(where), persistent=False)
 
-    def forward(self, x: Tensor, features: Tensor, next_features: Tensor, rewards: Tensor) -> Lesson:
+    def forward(
+        self, x: Tensor, features: Tensor, next_features: Tensor, rewards: Tensor, held_out: Tensor
+    ) -> Lesson:
         """Learn from transitions.
 
         Args:
@@ -86,6 +83,7 @@ class OneStepModels(nn.Module):
             features: shape ``(B, observation.dim)``.
             next_features: those after the step.
             rewards: shape ``(B, 1)``.
+            held_out: which transitions the models do not learn from, shape ``(B,)``, bool.
         """
         y = torch.cat([(next_features - features).index_select(1, self.changing), rewards], dim=1)
         if self.padding is not None:
@@ -93,11 +91,19 @@ class OneStepModels(nn.Module):
         self.norm.collect(y)
         self.norm.commit()
         y = self.norm(y)
-        exact, free, gate = self.exact(x), self.free(x), self.gate(x).sigmoid()
-        exact_error, free_error = mse_loss(exact, y), mse_loss(free, y)
-        disagreement, residual = (free - exact).detach(), (y - exact).detach()
-        price = self.tolerance**2 * gate.mean()
-        missed = (residual - gate * disagreement).square().sum(1).mean()
-        return Lesson(
-            exact_error + free_error + missed + price, gate.detach(), exact_error.detach(), free_error.detach()
-        )
+        exact, free = ((model(x) - y).square().sum(1) for model in (self.exact, self.free))
+        loss = torch.where(held_out, 0.0, exact + free).mean() / y.shape[1]
+        exact, free, price = exact.detach(), free.detach(), self.tolerance**2
+        evidence = (exact - free - price) / (exact + free + price).clamp_min(_TINY)
+        return Lesson(loss, evidence[:, None], exact[held_out].mean(), free[held_out].mean())
+
+
+def held_out(values: Tensor) -> Tensor:
+    """A quarter of some rows, shape ``(B, n)`` float32, that depends on the contents of each row alone.
+
+    A transition so stays held out in every minibatch, wherever a buffer stores it.
+    """
+    bits = values.contiguous().view(torch.int32).long()
+    # odd factors mix the bits of different columns; the middle bits of the sum depend on all lower ones
+    factors = torch.arange(1, 2 * values.shape[1], 2, device=values.device) * 0x9E3779B1
+    return ((bits * factors).sum(1) >> 29) % 4 == 0

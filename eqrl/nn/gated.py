@@ -11,7 +11,6 @@ is not. No gradient of the mixture reaches the gate; :class:`eqrl.agents.soft.Ga
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
 from typing import Any, ClassVar, Unpack
 
 import torch
@@ -62,21 +61,30 @@ class Gated(SoftBackbone):
         """
         super().__init__(in_rep, out_rep, group, exact=exact, exact_kwargs=exact_kwargs, **common)
         self.free = MLP(in_rep, out_rep, **common)
-        self.gate_net = gate_network(in_rep.dim, gate_hidden)
+        self.gate_net = perceptron(in_rep.dim, gate_hidden, 1, "relu", 0.0)
+        last = self.gate_net[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.constant_(last.bias, INITIAL_GATE / 2.0)
 
     def compute(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
-        gate = self.gate_net(x).sigmoid().detach()
-        return torch.lerp(self.exact(x), self.free(x), gate)
+        return torch.lerp(self.exact(x), self.free(x), _opened(self.gate_net(x)).detach())
 
-    def gate_logits(self, x: Tensor) -> Tensor:
-        """The gate before its sigmoid, shape ``(B, 1)``, for inputs of shape ``(B, in_rep.dim)``."""
-        logits: Tensor = self.gate_net(x if self._padding_in is None else cleared(x, self._padding_in.valid(x)))
-        return logits
+    def evidence(self, x: Tensor) -> Tensor:
+        """What the gate has learnt: how much worse an exact model of the world is than a free one.
+
+        Args:
+            x: inputs, shape ``(B, in_rep.dim)``.
+
+        Returns:
+            Estimates of ``(E - F) / (E + F)`` for their square errors E and F, shape ``(B, 1)``.
+        """
+        evidence: Tensor = self.gate_net(x if self._padding_in is None else cleared(x, self._padding_in.valid(x)))
+        return evidence
 
     def gate(self, x: Tensor) -> Tensor:
         """The gate, shape ``(B, 1)``: 0 where the exact network decides alone, 1 where the free one does."""
-        return self.gate_logits(x).sigmoid()
+        return _opened(self.evidence(x))
 
     def free_parameters(self) -> Sequence[nn.Parameter]:
         """Parameters of the free network."""
@@ -87,10 +95,6 @@ class Gated(SoftBackbone):
         return []
 
 
-def gate_network(n_in: int, hidden: Sequence[int]) -> nn.Sequential:
-    """A perceptron whose one output is the logit of ``INITIAL_GATE`` for all inputs at first."""
-    net = perceptron(n_in, hidden, 1, "relu", 0.0)
-    last = net[-1]
-    assert isinstance(last, nn.Linear)
-    nn.init.constant_(last.bias, log(INITIAL_GATE / (1.0 - INITIAL_GATE)))
-    return net
+def _opened(evidence: Tensor) -> Tensor:
+    """Closed while the exact model is no worse, open once its square error is three times that of the free one."""
+    return (2.0 * evidence).clamp(0.0, 1.0)
