@@ -36,8 +36,10 @@ class Lesson(NamedTuple):
 class OneStepModels(nn.Module):
     """Predictions of the change of the features and of the reward, from features and action.
 
-    Both models learn from the same transitions by least squares, in units of standard deviations that are pooled over
-    orbits. Some transitions are held out. On these, the mean of ``(E - F - t) / (E + F + t)``, with ``t =
+    Both models learn from the same transitions, in units of standard deviations that are pooled over orbits. They
+    minimise distances, not squares, except below the tolerance: the exact model then follows the majority of an orbit
+    and is right at the images of a place where the world is broken, instead of a little wrong at all of them. Of two
+    images, neither is the majority, and both count as broken. Some transitions are held out. On these, the mean of ``(E - F - t) / (E + F + t)``, with ``t =
     tolerance^2``, is negative where the exact model is as good as the free one, and positive where it is worse by more
     than the tolerance. Noise adds the same to both errors, and the quotient bounds what a single transition says.
 
@@ -92,10 +94,16 @@ class OneStepModels(nn.Module):
         self.norm.commit()
         y = self.norm(y)
         exact, free = ((model(x) - y).square().sum(1) for model in (self.exact, self.free))
-        loss = torch.where(held_out, 0.0, exact + free).mean() / y.shape[1]
-        exact, free, price = exact.detach(), free.detach(), self.tolerance**2
-        evidence = (exact - free - price) / (exact + free + price).clamp_min(_TINY)
-        return Lesson(loss, evidence[:, None], exact[held_out].mean(), free[held_out].mean())
+        price = max(self.tolerance**2, _TINY)
+        distances = (exact + price).sqrt() + (free + price).sqrt()
+        exact, free = exact.detach(), free.detach()
+        evidence = (exact - free - price) / (exact + free + price)
+        return Lesson(
+            torch.where(held_out, 0.0, distances).mean(),
+            evidence[:, None],
+            exact[held_out].mean(),
+            free[held_out].mean(),
+        )
 
 
 def held_out(values: Tensor) -> Tensor:
