@@ -75,9 +75,7 @@ class OneStepModels(nn.Module):
         where = [torch.arange(observation.dim)[observation.slices[field.name]] for field in known]
         self.register_buffer("changing", torch.cat(where), persistent=False)
 
-    def forward(
-        self, x: Tensor, features: Tensor, next_features: Tensor, rewards: Tensor, held_out: Tensor
-    ) -> Lesson:
+    def forward(self, x: Tensor, features: Tensor, next_features: Tensor, rewards: Tensor, held_out: Tensor) -> Lesson:
         """Learn from transitions.
 
         Args:

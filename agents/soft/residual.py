@@ -36,9 +36,7 @@ class ResidualPathway(SymmetryPrior):
     name: ClassVar[str] = "residual"
     network: ClassVar[str | None] = Residual.label
 
-    def __init__(
-        self, group: GroupChoice | None = None, strength: float = 1e-6, exact_strength: float = 1e-6
-    ) -> None:
+    def __init__(self, group: GroupChoice | None = None, strength: float = 1e-6, exact_strength: float = 1e-6) -> None:
         super().__init__(group, strength)
         self.exact_strength = weight("exact_strength", exact_strength)
 
@@ -59,7 +57,7 @@ class ResidualPathway(SymmetryPrior):
         return self._decay(self.critic)
 
     def after_update(self) -> None:
-        """Log the share of the free pathway in the weights."""
+        """Log the share of what breaks the symmetry in the weights."""
         self.record("free_share", free_share([*self.actor, *self.critic]))
 
     def _decay(self, networks: Sequence[Residual]) -> Tensor | None:
@@ -77,8 +75,8 @@ class ResidualPathway(SymmetryPrior):
 
 @torch.no_grad()
 def free_share(networks: Sequence[Residual]) -> float:
-    """``||W_free|| / (||W_free|| + ||W_exact||)`` over the parts whose vanishing makes a network exact."""
-    free = [parameter for net in networks for part in net.free_parts() for parameter in part]
+    """``||B|| / (||B|| + ||W_exact||)``, where B are the free weights without what is equivariant about them."""
+    breaking = [tensor for net in networks for tensor in net.breaking()]
     exact = [parameter for net in networks for parameter in net.exact_parameters()]
-    a, b = (float(torch.stack([p.square().sum() for p in some]).sum().sqrt()) for some in (free, exact))
+    a, b = (float(torch.stack([p.square().sum() for p in some]).sum().sqrt()) for some in (breaking, exact))
     return a / (a + b) if a + b > 0.0 else 0.0

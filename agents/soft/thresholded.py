@@ -9,7 +9,8 @@ Gradient steps approach that zero slowly. A proximal step reaches it; that use o
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
@@ -26,7 +27,7 @@ class Thresholded(SymmetryPrior):
     """``strength * sum of ||W_free||`` over the layers of network ``residual``, by a proximal step after each step.
 
     A layer whose free weights the loss does not want by more than ``strength``, the norm of the gradient with respect
-    to them, gets weights of exactly zero. Where a whole mlp is the free pathway, this concerns its last layer.
+    to them, gets weights of exactly zero. What is equivariant about free weights moves to the exact ones first. Where a whole mlp is the free pathway, this concerns its last layer.
 
     Args:
         group: a subgroup of the environment's group; the network's exact pathway decides what is favoured.
@@ -48,21 +49,23 @@ class Thresholded(SymmetryPrior):
         Raises:
             ValueError: if no network of the policy is a ``residual`` one.
         """
-        networks = [net for part in actor_and_critic(model, Residual, self.name) for net in part]
-        self.parts = [part for net in networks for part in net.free_parts()]
+        self.networks = [net for part in actor_and_critic(model, Residual, self.name) for net in part]
 
     def after_step(self, optimizer: Optimizer) -> None:
         """Shrink the free weights that the optimizer has moved."""
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        for part in self.parts:
-            if (group := groups.get(id(part[0]))) is not None:
-                proximal_step(part, optimizer, group["lr"] * self.strength)
+        for net in self.networks:
+            parts = net.free_parts()
+            if (group := groups.get(id(parts[0][0]))) is not None:
+                net.absorb()
+                for part in parts:
+                    proximal_step(part, optimizer, group["lr"] * self.strength)
 
     def after_update(self) -> None:
         """Log the share of layers that are exact."""
-        self.record("exact_layers", sum(map(_vanishes, self.parts)) / len(self.parts))
+        parts = [part for net in self.networks for part in net.free_parts()]
+        self.record("exact_layers", sum(map(_vanishes, parts)) / len(parts))
 
 
-def _vanishes(part: Any) -> bool:
-    parameter: nn.Parameter
+def _vanishes(part: Sequence[nn.Parameter]) -> bool:
     return not any(bool(parameter.any()) for parameter in part)

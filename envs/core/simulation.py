@@ -166,9 +166,7 @@ class Simulation:
         self.watch.remember()
         if self.task.asymmetry.local:
             position = self.task.place_in_wind(self.world)
-            self.task.asymmetry.apply_to_forces(
-                self.task.model, self.world.data.xfrc_applied, self.main_body, position
-            )
+            self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body, position)
         self.task.control(self.world, action)
 
     def advance(self) -> None:

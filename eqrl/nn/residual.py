@@ -7,7 +7,7 @@ departure. Other groups have no such layers here, so whole networks are added, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
 import torch
@@ -27,6 +27,8 @@ FREE_SCALE = 1e-3  # of initial free weights, relative to the equivariant ones (
 class Softened(Tied):
     """An equivariant linear layer plus a free one of the same shape."""
 
+    bias: nn.Parameter
+
     def __init__(self, exact: Tied) -> None:
         """Initialise the free weights like the equivariant ones, times ``FREE_SCALE``, and the free biases by zero."""
         super().__init__()
@@ -40,8 +42,42 @@ class Softened(Tied):
     def dense(self) -> tuple[Tensor, Tensor | None]:
         """Dense weights ``(out, in)`` and biases ``(out,)``."""
         weight, bias = self.exact.dense()
-        assert self.bias is not None
         return weight + self.weight, self.bias if bias is None else bias + self.bias
+
+    @torch.no_grad()
+    def absorb(self) -> None:
+        """Move the equivariant part of the free weights to the equivariant ones; the layer stays the same map."""
+        for exact, free, weights, part in self._equivariant():
+            exact += weights
+            free -= part
+
+    @torch.no_grad()
+    def breaking(self) -> list[Tensor]:
+        """The part of the free weights, and of the free biases, that is not equivariant."""
+        parts = {id(free): part for _, free, _, part in self._equivariant()}
+        return [free - parts[id(free)] if id(free) in parts else free.clone() for free in (self.weight, self.bias)]
+
+    def _equivariant(self) -> Iterator[tuple[nn.Parameter, nn.Parameter, Tensor, Tensor]]:
+        """Equivariant and free parameters, the least-squares fit of the former to the latter, and its dense form.
+
+        Tied layers are linear in their weights, ``W = A w``, with ``A^T A`` a multiple of the identity where ``A^T W``
+        lies. So the fit is a multiple of ``A^T W``, which backpropagation gives.
+        """
+        for i, (exact, free) in enumerate(((self.exact.weight, self.weight), (self.exact.bias, self.bias))):
+            if exact is None:
+                continue
+            with torch.enable_grad():
+                dense = self.exact.dense()[i]
+                assert dense is not None
+                (fit,) = torch.autograd.grad(dense, exact, free.detach())
+            before = exact.detach().clone()
+            exact.copy_(fit)
+            part = self.exact.dense()[i]
+            assert part is not None
+            exact.copy_(before)
+            size = part.square().sum()
+            factor = fit.square().sum() / size if size > 0.0 else size
+            yield exact, free, factor * fit, factor * part
 
 
 class Residual(SoftBackbone):
@@ -97,7 +133,21 @@ class Residual(SoftBackbone):
 
     def free_parts(self) -> Sequence[Sequence[nn.Parameter]]:
         """Free weights and biases of each layer; of an mlp those of its last layer, through which all else passes."""
-        owner = self.exact if self.free is None else self.free
-        kind = Softened if self.free is None else nn.Linear
-        layers = [module for module in owner.modules() if isinstance(module, kind)]
-        return [list(layer.parameters(recurse=False)) for layer in (layers if self.free is None else layers[-1:])]
+        if self.free is not None:
+            *_, last = (module for module in self.free.modules() if isinstance(module, nn.Linear))
+            return [list(last.parameters())]
+        return [[layer.weight, layer.bias] for layer in self._softened()]
+
+    def absorb(self) -> None:
+        """Leave to the free weights of layers only what breaks the symmetry; the network stays the same map."""
+        for layer in self._softened():
+            layer.absorb()
+
+    def breaking(self) -> list[Tensor]:
+        """Free weights and biases of ``free_parts``, without what is equivariant about them."""
+        if self.free is not None:
+            return [parameter.detach() for part in self.free_parts() for parameter in part]
+        return [tensor for layer in self._softened() for tensor in layer.breaking()]
+
+    def _softened(self) -> list[Softened]:
+        return [module for module in self.exact.modules() if isinstance(module, Softened)]

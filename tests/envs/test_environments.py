@@ -1,7 +1,6 @@
 """One parametrised suite over every environment: conformance, symmetry of the world, determinism, forms."""
 
 import os
-
 from dataclasses import replace
 
 import gymnasium
