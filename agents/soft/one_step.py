@@ -21,10 +21,9 @@ class Lesson(NamedTuple):
 
     Attributes:
         loss: of the models, on transitions that are not held out.
-        evidence: ``(E - F - t) / (E + F + t)`` for the square errors E of the exact and F of the free model, shape
-            ``(B, 1)``.
-        exact_error: mean of E over transitions that are held out.
-        free_error: mean of F over these.
+        evidence: :func:`evidence_of` the square errors, shape ``(B, 1)``.
+        exact_error: mean square error of the exact model on transitions that are held out.
+        free_error: that of the free model.
     """
 
     loss: Tensor
@@ -39,9 +38,11 @@ class OneStepModels(nn.Module):
     Both models learn from the same transitions, in units of standard deviations that are pooled over orbits. They
     minimise distances, not squares, except below the tolerance: the exact model then follows the majority of an orbit
     and is right at the images of a place where the world is broken, instead of a little wrong at all of them. Of two
-    images, neither is the majority, and both count as broken. Some transitions are held out. On these, the mean of ``(E - F - t) / (E + F + t)``, with ``t =
-    tolerance^2``, is negative where the exact model is as good as the free one, and positive where it is worse by more
-    than the tolerance. Noise adds the same to both errors, and the quotient bounds what a single transition says.
+    images, neither is the majority, and both count as broken.
+
+    Some transitions are held out. On these, the mean of :func:`evidence_of` the square errors is negative where the
+    exact model is as good as the free one, and positive where it is worse by more than the tolerance. Noise adds the
+    same to both errors, and the quotient bounds what a single transition says.
 
     Args:
         observation: representation of the features.
@@ -95,13 +96,18 @@ class OneStepModels(nn.Module):
         price = max(self.tolerance**2, _TINY)
         distances = (exact + price).sqrt() + (free + price).sqrt()
         exact, free = exact.detach(), free.detach()
-        evidence = (exact - free - price) / (exact + free + price)
+        evidence = evidence_of(exact, free, price)
         return Lesson(
             torch.where(held_out, 0.0, distances).mean(),
             evidence[:, None],
             exact[held_out].mean(),
             free[held_out].mean(),
         )
+
+
+def evidence_of(exact: Tensor, free: Tensor, price: float) -> Tensor:
+    """``(E - F - t) / (E + F + t)`` for square errors E of an exact and F of a free model, and the price t."""
+    return (exact - free - price) / (exact + free + price)
 
 
 def held_out(values: Tensor) -> Tensor:

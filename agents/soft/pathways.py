@@ -24,12 +24,9 @@ def actor_and_critic(model: BaseAlgorithm, kind: type[Kind], prior: str) -> tupl
         ValueError: if there is none, naming the option that gives one.
     """
     policy: Any = model.policy
-    parts = (
-        (policy.action_net, policy.value_net) if isinstance(model, OnPolicyAlgorithm) else (policy.actor, policy.critic)
-    )
-    actor, critic = (
-        [module for module in part.modules() if isinstance(module, kind)] if part else [] for part in parts
-    )
+    names = ("action_net", "value_net") if isinstance(model, OnPolicyAlgorithm) else ("actor", "critic")
+    parts = [getattr(policy, name) for name in names]  # a network that serves both is the actor's
+    actor, critic = ([net for net in part.modules() if isinstance(net, kind)] if part else [] for part in parts)
     if not actor and not critic:
         name = type(policy).__name__ if not hasattr(policy, "networks") else f"network {policy.networks.network!r}"
         raise ValueError(

@@ -1,7 +1,7 @@
 """Soft symmetry with a threshold: a group lasso on free weights, which makes layers exact to the bit or leaves them.
 
-With ``W = P V + u (I - P) V'`` and weight decay on ``u`` and ``V'``, the symmetry of the loss under a change of the sign
-of both collapses them together (Ziyin, "Symmetry induces structure and constraint of learning", arXiv 2309.16932). The
+With ``W = P V + u (I - P) V'`` and weight decay on ``u`` and ``V'``, the symmetry of the loss under a change of sign of
+both collapses them together (Ziyin, "Symmetry induces structure and constraint of learning", arXiv 2309.16932). The
 minimum over all ``u V' = M`` of ``(u^2 + ||V'||^2) / 2`` is ``||M||``, so the decay is a group lasso: at its optimum a
 layer is exactly equivariant if and only if the gradient with respect to its free weights is at most the strength.
 Gradient steps approach that zero slowly. A proximal step reaches it; that use of the paper's idea is ours.
@@ -27,7 +27,8 @@ class Thresholded(SymmetryPrior):
     """``strength * sum of ||W_free||`` over the layers of network ``residual``, by a proximal step after each step.
 
     A layer whose free weights the loss does not want by more than ``strength``, the norm of the gradient with respect
-    to them, gets weights of exactly zero. What is equivariant about free weights moves to the exact ones first. Where a whole mlp is the free pathway, this concerns its last layer.
+    to them, gets weights of exactly zero. What is equivariant about free weights moves to the exact ones first. Where a
+    whole mlp is the free pathway, its last layer is the one that counts.
 
     Args:
         group: a subgroup of the environment's group; the network's exact pathway decides what is favoured.

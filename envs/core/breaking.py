@@ -17,7 +17,7 @@ class Breaking:
 
     Attributes:
         kind: ``"none"``; ``"gravity"``: gravity tilts towards +x by ``size`` radians; ``"wind"``: a steady force along
-            +x of ``size`` times the weight of the main body; ``"patch"``: the same wind, in one patch of the plane only.
+            +x of ``size`` times the weight of the main body; ``"patch"``: the same wind, in one patch of the plane.
         size: how much, 0 breaks nothing.
         patch: centre x, y and radius of the patch, m, in coordinates that the task chooses.
     """

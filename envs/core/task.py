@@ -197,7 +197,7 @@ class Task(ABC):
         self.asymmetry.apply_to_model(self.model)
 
     def place_in_wind(self, world: World) -> Floats:
-        """Where the main body is, in the coordinates of ``breaking_patch``, shape ``(n, 2)``; by default the world's."""
+        """Where the main body is, in the coordinates of ``breaking_patch``, ``(n, 2)``; by default the world's."""
         position: Floats = world.bodies[self.main_body].position[:, :2]
         return position
 

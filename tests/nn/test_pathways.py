@@ -79,5 +79,5 @@ def test_refusals():
         build("gated", observation(SO2), action(SO2), exact="vektor")
     with pytest.raises(ValueError, match="exact='mlp' is no exact backbone"):
         build("residual", observation(SO2), action(SO2), exact="mlp")
-    with pytest.raises(ValueError, match="'frame'.*about_gravity"):
+    with pytest.raises(ValueError, match=r"'frame'.*about_gravity"):
         build("residual", observation(SO2), action(SO2), O3)

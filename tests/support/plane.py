@@ -52,7 +52,7 @@ class Plane(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         x, v = self.state[:2], self.state[2:]
         v = 0.8 * v + 0.2 * np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
-        v = v + [self.wind * in_patch(x, self.patch), 0.0]
+        v[0] += self.wind * in_patch(x, self.patch)
         x = x + 0.3 * v
         self.state, self.clock = np.concatenate([x, v]), self.clock + 1
         reward = abs(float(v[1])) if self.race else -float(np.linalg.norm(x))

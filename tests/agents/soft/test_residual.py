@@ -1,4 +1,4 @@
-"""Residual pathways and thresholds: free weights are used where a task needs them, and exactly zero where it does not."""
+"""Residual pathways and thresholds: free weights serve a task that needs them, and are exactly zero in others."""
 
 from __future__ import annotations
 
@@ -137,6 +137,6 @@ def test_a_policy_of_a_symmetric_world_becomes_exact():
         bool(p.any()) for net in (model.policy.action_net, model.policy.value_net) for p in net.free_parameters()
     )
     with pytest.raises(
-        ValueError, match="works on the pathways of network 'residual', and this policy has .*--network"
+        ValueError, match=r"works on the pathways of network 'residual', and this policy has .*--network"
     ):
         make_prior("residual").attach(PPO("MlpPolicy", Plane(C4), n_steps=64))
