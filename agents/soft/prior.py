@@ -41,6 +41,7 @@ class SymmetryPrior:
     """
 
     name: ClassVar[str]
+    network: ClassVar[str | None] = None  # the network that the prior needs; None for any
 
     def __init__(self, group: GroupChoice | None = None, strength: float = 1.0) -> None:
         self.group = group

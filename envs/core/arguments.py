@@ -144,6 +144,21 @@ def _range(default: tuple[float, float], description: str, what: str, unit: str 
     return Argument(default, read, description, unit)
 
 
+def disc(default: tuple[float, float, float], description: str) -> Argument[tuple[float, float, float]]:
+    """A disc of the plane: x and y of its centre, and its radius."""
+
+    def read(name: str, value: Any) -> tuple[float, float, float]:
+        try:
+            x, y, radius = (float(v) for v in value)
+        except (TypeError, ValueError):
+            x, y, radius = np.nan, np.nan, np.nan
+        if not (np.isfinite([x, y]).all() and 0.0 < radius < np.inf):
+            raise ValueError(f"{name}={value!r} must be x, y and a radius > 0 in metres, such as (2.0, 0.0, 1.5)")
+        return (x, y, radius)
+
+    return Argument(default, read, f"{description}, `(x, y, radius)`", "m")
+
+
 def sector(description: str) -> Argument[tuple[float, float]]:
     """Directions about the vertical axis: ``"uniform"``, or lowest and highest angle in degrees.
 

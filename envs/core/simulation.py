@@ -143,7 +143,8 @@ class Simulation:
                 self._write(self.transform(self.get_state(np.array([i])), turn), np.array([i]))
             if angles["goal_rotation"] % 360.0 != 0.0:
                 self.task.rotate_goal(self.world[i], about_gravity(np.deg2rad(angles["goal_rotation"])))
-        self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body)
+        if not self.task.asymmetry.local:
+            self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body)
         self._fit_models(ids)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
         for i in ids.tolist():
@@ -168,6 +169,9 @@ class Simulation:
         if action.shape != (self.n, *self.task.action_space.shape):
             raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.task.action_space.shape)}")
         self.watch.remember()
+        if self.task.asymmetry.local:
+            position = self.task.place_in_wind(self.world)
+            self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body, position)
         self.task.control(self.world, action)
 
     def advance(self) -> None:

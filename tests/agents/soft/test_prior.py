@@ -20,6 +20,8 @@ from eqrl.agents import (
     Augmentation,
     BreaksSymmetryError,
     EquivariantPolicy,
+    EquivariantSACPolicy,
+    EquivariantTD3Policy,
     MirrorLoss,
     MirrorLossPPO,
     make_prior,
@@ -39,10 +41,18 @@ SMALL = {
     TD3: {"buffer_size": 2000, "learning_starts": 30, "batch_size": 32, **FAST},
 }
 
+POLICIES = {PPO: EquivariantPolicy, SAC: EquivariantSACPolicy, TD3: EquivariantTD3Policy}
 
-def make(algorithm, env=PointMass, policy="MlpPolicy"):
-    options = {"net_arch": [16]} if policy == "MlpPolicy" else {"network_kwargs": {"hidden": (16,)}}
+
+def make(algorithm, env=PointMass, policy="MlpPolicy", **policy_kwargs):
+    options = {"net_arch": [16]} if policy == "MlpPolicy" else {"network_kwargs": {"hidden": (16,)}, **policy_kwargs}
     return algorithm(policy, DummyVecEnv([env] * 2), policy_kwargs=options, **SMALL[algorithm])
+
+
+def make_for(prior, algorithm):
+    """A model with a stock policy, or with the network that the prior needs."""
+    network = PRIORS[prior].network
+    return make(algorithm) if network is None else make(algorithm, PointMass, POLICIES[algorithm], network=network)
 
 
 def parameters(model):
@@ -53,8 +63,8 @@ def parameters(model):
 @pytest.mark.parametrize("algorithm", SMALL)
 def test_one_line(algorithm, name):
     """Every member attaches to every algorithm, changes what is learnt and logs under its name."""
-    stock = make(algorithm).learn(128)
-    model = make_prior(name).attach(make(algorithm))
+    stock = make_for(name, algorithm).learn(128)
+    model = make_prior(name).attach(make_for(name, algorithm))
     assert isinstance(model, algorithm)
     assert type(model).__name__ == algorithm.__name__
     assert [prior.name for prior in priors_of(model)] == [name]
@@ -135,7 +145,7 @@ def config(folder, algo: str, name: str) -> Config:
     return Config(
         env="tests/Point-v0",
         algo=algo,
-        network="mlp",
+        network=PRIORS[name].network or "mlp" if name in PRIORS else "mlp",
         prior=[name],
         hyperparams=hyperparams[algo],
         num_threads=1,
