@@ -2,6 +2,7 @@
 
 from eqrl.agents.soft.algorithm import WithPriors, priors_of
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.constrained import ConstrainedAugmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
@@ -10,6 +11,7 @@ __all__ = [
     "PRIORS",
     "AlreadyExactWarning",
     "Augmentation",
+    "ConstrainedAugmentation",
     "MirrorLoss",
     "SymmetryPrior",
     "WithPriors",

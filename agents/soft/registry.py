@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.constrained import ConstrainedAugmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.errors import suggestion
@@ -16,6 +17,7 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
     for prior in (
         MirrorLoss,
         Augmentation,
+        ConstrainedAugmentation,
     )
 }
 
