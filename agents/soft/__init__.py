@@ -4,6 +4,7 @@ from eqrl.agents.soft.algorithm import WithPriors, priors_of
 from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.constrained import ConstrainedAugmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
 
@@ -13,6 +14,7 @@ __all__ = [
     "Augmentation",
     "ConstrainedAugmentation",
     "MirrorLoss",
+    "OrbitAdvantage",
     "SymmetryPrior",
     "WithPriors",
     "make_prior",

@@ -9,6 +9,7 @@ from typing import Any
 from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.constrained import ConstrainedAugmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.errors import suggestion
 
@@ -18,6 +19,7 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
         MirrorLoss,
         Augmentation,
         ConstrainedAugmentation,
+        OrbitAdvantage,
     )
 }
 
