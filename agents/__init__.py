@@ -4,6 +4,7 @@ from eqrl.agents.augmentation import RandomRotation
 from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.mirror_loss import MirrorLossPPO, MirrorLossSAC, MirrorLossTD3, WithMirrorLoss
 from eqrl.agents.noise import BallNoise
+from eqrl.agents.orbit_starts import OrbitStarts
 from eqrl.agents.ppo_policy import EquivariantPolicy
 from eqrl.agents.presets import preset
 from eqrl.agents.replay_buffers import SymmetricDictReplayBuffer, SymmetricHerReplayBuffer, SymmetricReplayBuffer
@@ -11,7 +12,18 @@ from eqrl.agents.reward_statistics import StatisticsByMember
 from eqrl.agents.rollout_buffers import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios
 from eqrl.agents.sac_policy import EquivariantSACPolicy
 from eqrl.agents.schedules import KLAdaptiveLR, StdSchedule
-from eqrl.agents.soft import PRIORS, AlreadyExactWarning, Augmentation, MirrorLoss, SymmetryPrior, make_prior, priors_of
+from eqrl.agents.soft import (
+    PRIORS,
+    AlreadyExactWarning,
+    Augmentation,
+    ConstrainedAugmentation,
+    Distil,
+    MirrorLoss,
+    OrbitAdvantage,
+    SymmetryPrior,
+    make_prior,
+    priors_of,
+)
 from eqrl.agents.td3_policy import EquivariantTD3Policy
 from eqrl.agents.tqc_policy import EquivariantTQCPolicy
 
@@ -21,6 +33,8 @@ __all__ = [
     "Augmentation",
     "BallNoise",
     "BreaksSymmetryError",
+    "ConstrainedAugmentation",
+    "Distil",
     "EquivariantPolicy",
     "EquivariantSACPolicy",
     "EquivariantTD3Policy",
@@ -30,6 +44,8 @@ __all__ = [
     "MirrorLossPPO",
     "MirrorLossSAC",
     "MirrorLossTD3",
+    "OrbitAdvantage",
+    "OrbitStarts",
     "RandomRotation",
     "StatisticsByMember",
     "StdSchedule",

@@ -3,6 +3,7 @@
 from eqrl.agents.soft.algorithm import WithPriors, priors_of
 from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.constrained import ConstrainedAugmentation
+from eqrl.agents.soft.distil import Distil
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
@@ -13,6 +14,7 @@ __all__ = [
     "AlreadyExactWarning",
     "Augmentation",
     "ConstrainedAugmentation",
+    "Distil",
     "MirrorLoss",
     "OrbitAdvantage",
     "SymmetryPrior",

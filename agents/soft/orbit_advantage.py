@@ -102,6 +102,13 @@ class OrbitAdvantage(SymmetryPrior):
         """See the base class."""
         self._lowest, self._highest = float(state["lowest"]), float(state["highest"])
 
+    def _refuse_one(self) -> None:
+        assert self.model is not None
+        if self.model.n_envs < 2:
+            raise ValueError(
+                f"prior {self.name!r} compares environments, and there is one; give more, such as n_envs=8"
+            )
+
     def _insert(self, model: BaseAlgorithm) -> None:
         if model.env is None:
             raise ValueError(f"prior {self.name!r} turns the first states of an environment; give the model one")

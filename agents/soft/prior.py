@@ -89,11 +89,14 @@ class SymmetryPrior:
     def bind(self, model: BaseAlgorithm) -> None:
         """Prepare for a model; ``self.orbit`` is there already, ``self.model`` is not."""
 
-    def find_models(self, load: Callable[[str], BaseAlgorithm]) -> None:
-        """Replace names of runs among the options by their models; called once, before a training begins.
+    def prepare(self, load: Callable[[str], BaseAlgorithm]) -> None:
+        """Called once before the training of a run begins.
+
+        Args:
+            load: loads the model of a run, for options that name one.
 
         Raises:
-            ValueError: if one does not fit.
+            ValueError: if something does not fit, before any work is lost.
         """
 
     def before_learning(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.constrained import ConstrainedAugmentation
+from eqrl.agents.soft.distil import Distil
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import SymmetryPrior
@@ -19,6 +20,7 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
         MirrorLoss,
         Augmentation,
         ConstrainedAugmentation,
+        Distil,
         OrbitAdvantage,
     )
 }

@@ -40,6 +40,9 @@ SMALL = {
 }
 
 
+QUICK = {"distil": {"samples": 64, "steps": 20, "pull": 1.0}}  # options of priors that would otherwise take long
+
+
 def make(algorithm, env=PointMass, policy="MlpPolicy"):
     options = {"net_arch": [16]} if policy == "MlpPolicy" else {"network_kwargs": {"hidden": (16,)}}
     return algorithm(policy, DummyVecEnv([env] * 2), policy_kwargs=options, **SMALL[algorithm])
@@ -58,7 +61,7 @@ def test_one_line(algorithm, name):
             make_prior(name).attach(make(algorithm))
         return
     stock = make(algorithm).learn(128)
-    model = make_prior(name).attach(make(algorithm))
+    model = make_prior(name, **QUICK.get(name, {})).attach(make(algorithm))
     assert isinstance(model, algorithm)
     assert type(model).__name__ == algorithm.__name__
     assert [prior.name for prior in priors_of(model)] == [name]
@@ -164,7 +167,8 @@ RUNS = [
 @pytest.mark.parametrize(("algo", "name"), RUNS)
 def test_exact_resume(tmp_path, algo, name):
     """A run that was killed after a checkpoint goes on with the same bits, and so do its priors."""
-    whole = train(config(tmp_path, algo, name))
+    options = ",".join(f"{key}:{value}" for key, value in QUICK.get(name, {}).items())
+    whole = train(config(tmp_path, algo, f"{name}:{{{options}}}" if options else name))
     run = shutil.copytree(whole.path, tmp_path / "again")
     checkpoints = RunFolder(run).checkpoints
     for step in [step for step in checkpoints.steps() if step > 512]:
