@@ -47,14 +47,14 @@ class OrbitStarts(VecEnvWrapper):
         _check_states(venv)
         self.group, self.size = group, size
         self._seed = seed
-        self.episodes = np.zeros(self.num_envs, dtype=np.int64)
+        self.episodes = np.full(self.num_envs, -1)  # the first reset begins number 0
         self.finished: dict[tuple[int, int], dict[int, tuple[float, float]]] = {}
         self._returns = np.zeros(self.num_envs)
 
     def reset(self) -> VecEnvObs:
         """Start all groups anew."""
         observations = self.venv.reset()
-        self.episodes[:] = self.episodes.max(initial=-1) + 1  # no episode is counted as one that was left unfinished
+        self.episodes[:] = self.episodes.max() + 1  # no episode is counted as one that was left unfinished
         self.finished.clear()
         self._returns[:] = 0.0
         return self._started(observations, np.arange(self.num_envs))
