@@ -105,12 +105,13 @@ class OrbitStarts(VecEnvWrapper):
         for j, k, i, total, success in state["finished"]:
             self.finished.setdefault((int(j), int(k)), {})[int(i)] = float(total), float(success)
 
-    def _started(self, observations: Any, which: NDArray[np.intp]) -> Any:
+    def _started(self, observations: VecEnvObs, which: NDArray[np.intp]) -> VecEnvObs:
         """Put environments into the first states of their episodes; returns all observations."""
         seeds, elements = zip(*(self._start(int(i)) for i in which), strict=True)
         fresh = _restart(self.venv, which.tolist(), seeds, elements)
         if isinstance(observations, dict):
             return {key: _with_rows(rows, which, fresh[key]) for key, rows in observations.items()}
+        assert isinstance(observations, np.ndarray)  # SB3's wrappers support no tuples
         return _with_rows(observations, which, fresh)
 
     def _start(self, i: int) -> tuple[int, Element]:

@@ -30,4 +30,5 @@ def asymmetric_advantages(
     root = np.sqrt(group_mean)
     hard, easy = 0.5 * z / (root + _SMALL), 0.5 * z / (1.0 - root + _SMALL)
     mixed = (1.0 - overall_mean) * easy + overall_mean * hard
-    return np.where(mixed > 0.0, min(1.0, overall_mean / alpha) * mixed, mixed)
+    advantages: NDArray[np.float64] = np.where(mixed > 0.0, min(1.0, overall_mean / alpha) * mixed, mixed)
+    return advantages

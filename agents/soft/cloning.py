@@ -50,7 +50,8 @@ def most_likely(policy: Any) -> Function:
         return lambda x: policy.get_distribution(x).mode()
     if hasattr(policy.actor, "action_log_prob"):
         return lambda x: policy.actor(x, True)
-    return policy.actor  # type: ignore[no-any-return]
+    actor: Function = policy.actor
+    return actor
 
 
 def random_teacher(model: BaseAlgorithm, group: Group) -> BasePolicy:
@@ -73,7 +74,8 @@ def lesson(teacher: BaseAlgorithm | BasePolicy, model: BaseAlgorithm, samples: i
     """Let a teacher act in the environment of a model, which starts anew afterwards."""
     env, policy = model.env, model.policy
     assert isinstance(env, VecEnv)
-    seen, done = [env.reset()], []
+    seen: list[Any] = [env.reset()]
+    done = []
     for _ in range(math.ceil(samples / env.num_envs)):
         actions, _ = teacher.predict(seen[-1], deterministic=False)
         done.append(actions)

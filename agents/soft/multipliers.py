@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+_SMALLEST = 1e-30  # a clean loss of 0 is possible, if the loss that is compared with it is 0 as well
+
 
 class Multipliers:
     """Those of constraints ``loss_i <= epsilon * clean loss``, where the clean loss is a running mean.
@@ -42,7 +44,7 @@ class Multipliers:
         """
         share = 0.0 if math.isnan(self.clean) else self.smoothing
         self.clean = clean if share == 0.0 else share * self.clean + (1.0 - share) * clean
-        violation = loss / max(self.clean, np.finfo(np.float32).tiny) - self.epsilon
+        violation = loss / max(self.clean, _SMALLEST) - self.epsilon
         self.values[i] = max(0.0, self.values[i] + self.step * violation)
         return float(self.values[i])
 
