@@ -150,7 +150,7 @@ class OrbitAdvantage(SymmetryPrior):
     def _scores(self, finished: Mapping[int, tuple[float, float]]) -> NDArray[np.float64]:
         totals, successes = np.array(list(finished.values())).T
         if np.isfinite(successes).all():
-            return successes
+            return np.asarray(successes)
         return np.asarray((totals - self._lowest) / max(self._highest - self._lowest, 1e-12))
 
     def _log_spread(self) -> None:
