@@ -8,6 +8,7 @@ It is evidence in one direction only, since violations within the slack stay uns
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class ConstrainedAugmentation(SymmetryPrior):
         states: proposals of a chain. One is uniform augmentation; more come closer to the elements of highest loss.
         dual_step: rate of the multipliers for each gradient step.
         smoothing: share of the old mean in the running mean of a clean loss, below 1.
+        share: fraction of each minibatch that is transformed, above 0 and at most 1; the cost grows with it.
 
     Attributes:
         sampled: by the name of a candidate, the elements that its last gradient step drew for the policy and the value.
@@ -73,6 +75,7 @@ class ConstrainedAugmentation(SymmetryPrior):
         states: int = 2,
         dual_step: float = 1e-3,
         smoothing: float = 0.99,
+        share: float = 0.25,
     ) -> None:
         super().__init__(group, strength)
         self.candidates = candidates
@@ -80,10 +83,13 @@ class ConstrainedAugmentation(SymmetryPrior):
         self.states = states
         self.dual_step = weight("dual_step", dual_step)
         self.smoothing = weight("smoothing", smoothing)
+        self.share = weight("share", share)
         if self.epsilon < 1.0:
             raise ValueError(f"epsilon={epsilon} asks for less than the clean loss; give at least 1")
         if self.smoothing >= 1.0:
             raise ValueError(f"smoothing={smoothing} never forgets; give a number below 1, such as 0.99")
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"share={share} is no fraction of a minibatch; give a number above 0 and at most 1")
         if isinstance(states, bool) or not isinstance(states, int) or states < 1:
             raise ValueError(f"states={states!r} is no length of a chain; give a whole number of at least 1")
 
@@ -116,11 +122,11 @@ class ConstrainedAugmentation(SymmetryPrior):
         """See the base class."""
         proposals = self._proposed(observations)
         with torch.no_grad():
-            here, there = _split(mean(joined([observations, proposals.observations])), self.states)
+            here, there = _split(mean(joined([proposals.sources, proposals.observations])), self.states)
             labels = proposals.orbit.actions(here, proposals.elements)
             valid = _valid(proposals.orbit, proposals.observations, self.states)
             losses = _mean_square(there - labels, valid)
-            clean = float((self._samples.actions - here).square().mean())
+            clean = float((self._samples.actions[: len(here)] - here).square().mean())
             chosen = metropolis_hastings(losses)[-1], torch.arange(len(here))
             multiplier = self._ascend("policy", proposals, chosen, clean + float(losses[chosen].mean()), clean)
         if multiplier == 0.0:
@@ -131,11 +137,12 @@ class ConstrainedAugmentation(SymmetryPrior):
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class."""
         proposals = self._proposed(observations)
-        target = self._targets.of(self._samples)
+        n = length(proposals.sources)
+        target, actions = self._targets.of(self._samples)[:n], None if actions is None else actions[:n]
         turned = None if actions is None else proposals.orbit.actions(actions, proposals.elements)
         with torch.no_grad():
             both = [] if actions is None or turned is None else [torch.cat([actions, turned.flatten(0, 1)])]
-            values = _joint(value(joined([observations, proposals.observations]), *both))
+            values = _joint(value(joined([proposals.sources, proposals.observations]), *both))
             here, there = _split(values, self.states)
             losses = (there - target).square().mean(-1)
             clean = float((here - target).square().mean())
@@ -166,10 +173,11 @@ class ConstrainedAugmentation(SymmetryPrior):
     def _proposed(self, observations: Any) -> _Proposals:
         """Proposals for a minibatch, which the policy and the values share."""
         if self._proposals is None or self._proposals.of is not observations:
-            orbit, n = self.orbits[self._turn], length(observations)
+            orbit, n = self.orbits[self._turn], math.ceil(self.share * length(observations))
+            sources = _first(observations, n)
             elements = orbit.draw(self.states * n).reshape(self.states, n)
-            images = _flat(orbit.observations(observations, elements))
-            self._proposals = _Proposals(observations, orbit, elements, images)
+            images = _flat(orbit.observations(sources, elements))
+            self._proposals = _Proposals(observations, sources, orbit, elements, images)
         return self._proposals
 
     def _ascend(self, role: str, proposals: _Proposals, chosen: Any, loss: float, clean: float) -> float:
@@ -180,16 +188,18 @@ class ConstrainedAugmentation(SymmetryPrior):
 
 @dataclass(frozen=True)
 class _Proposals:
-    """Images of a minibatch of B observations.
+    """Images of observations.
 
     Attributes:
-        of: the observations.
+        of: the minibatch.
+        sources: the first B of it, which SB3 has shuffled.
         orbit: the candidate's action.
         elements: batch shape ``(states, B)``.
         observations: the images, behind each other, ``states * B`` of them.
     """
 
     of: Any
+    sources: Any
     orbit: Orbit
     elements: Element
     observations: Any
@@ -205,6 +215,10 @@ def _split(outputs: Tensor, states: int) -> tuple[Tensor, Tensor]:
     """Outputs at observations, shape ``(B, d)``, and at their images, ``(states, B, d)``."""
     here, *there = outputs.chunk(1 + states)
     return here, torch.stack(there)
+
+
+def _first(observations: Any, n: int) -> Any:
+    return {key: x[:n] for key, x in observations.items()} if isinstance(observations, dict) else observations[:n]
 
 
 def _flat(observations: Any) -> Any:

@@ -100,7 +100,7 @@ def multipliers():
     }
     result = {}
     for name, reward in worlds.items():
-        prior = ConstrainedAugmentation(epsilon=1.5, dual_step=1e-2)
+        prior = ConstrainedAugmentation(epsilon=1.5, dual_step=1e-2, share=1.0)
         prior.attach(model_in(O2))
         fit(prior, reward)
         result[name] = values_of(prior)
@@ -120,7 +120,7 @@ def test_the_multiplier_of_a_planted_decoy_is_far_larger(multipliers):
 
 def angles(states: int) -> tuple[np.ndarray, float]:
     """Angles that are sampled for ``V = x^2``, which half turns keep, and the mean loss there."""
-    prior = ConstrainedAugmentation(SO2, states=states)
+    prior = ConstrainedAugmentation(SO2, states=states, share=1.0)
     prior.attach(model_in(SO2))
     np.random.seed(0)
     torch.manual_seed(0)
@@ -183,6 +183,7 @@ def test_refusals():
     for options, message in (
         ({"epsilon": 0.5}, "less than the clean loss"),
         ({"states": 0}, "no length of a chain"),
+        ({"share": 1.5}, "no fraction of a minibatch"),
         ({"smoothing": 1.0}, "never forgets"),
         ({"dual_step": -1.0}, "dual_step=-1.0 is not a weight"),
     ):
