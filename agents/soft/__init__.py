@@ -2,8 +2,11 @@
 
 from eqrl.agents.soft.algorithm import WithPriors, priors_of
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.constrained import ConstrainedAugmentation
+from eqrl.agents.soft.distil import Distil
 from eqrl.agents.soft.gated import TaughtGate
 from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
 from eqrl.agents.soft.regulariser import Regulariser
@@ -15,7 +18,10 @@ __all__ = [
     "PRIORS",
     "AlreadyExactWarning",
     "Augmentation",
+    "ConstrainedAugmentation",
+    "Distil",
     "MirrorLoss",
+    "OrbitAdvantage",
     "Regulariser",
     "ResidualPathway",
     "SymmetryLoss",

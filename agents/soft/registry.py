@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.constrained import ConstrainedAugmentation
+from eqrl.agents.soft.distil import Distil
 from eqrl.agents.soft.gated import TaughtGate
 from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.agents.soft.regulariser import Regulariser
 from eqrl.agents.soft.residual import ResidualPathway
@@ -26,6 +29,9 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
         ResidualPathway,
         Thresholded,
         TaughtGate,
+        ConstrainedAugmentation,
+        Distil,
+        OrbitAdvantage,
     )
 }
 

@@ -16,8 +16,9 @@ from rich.markup import escape
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from eqrl.agents import priors_of
 from eqrl.checkpoint import rehearse
-from eqrl.errors import UsageError
+from eqrl.errors import UsageError, one_line
 from eqrl.files.lock import locked
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import DEFAULT_JOB, Config, merged
@@ -30,6 +31,7 @@ from eqrl.runs.packages import refuse_imports
 from eqrl.runs.refusals import RefusedInTraining
 from eqrl.runs.resolution import resolve
 from eqrl.runs.session import Run, Session
+from eqrl.runs.stored_models import load_run
 from eqrl.runs.values import plain
 from eqrl.versions import different_versions
 
@@ -115,6 +117,9 @@ def begin(config: Config, console: Console, folder: RunFolder | None = None) -> 
     _use_threads(config)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
+    with one_line("option 'prior'"):
+        for prior in priors_of(model):
+            prior.prepare(lambda run: load_run(run)[0])
     _check_turning(config)
     with closing(env), closing(_evaluation_env(config)) as eval_env:
         if folder is not None:
