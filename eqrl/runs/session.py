@@ -35,6 +35,7 @@ from eqrl.runs.schedules import schedule_callbacks
 from eqrl.runs.summary import readme
 from eqrl.runs.zero_shot import evaluate_model, write_json
 from eqrl.threads import ShareCores, simulating
+from eqrl.tracking import Tracker
 from eqrl.versions import versions
 
 _PATIENCE = 5.0  # seconds between attempts to write the last checkpoint to a full disk
@@ -246,6 +247,9 @@ class Session:
             name = f"{self.config.algo}_{self.folder.path.name}"
             board_folder = self.folder.board(Path(board), name) if board else self.folder.path / "tensorboard"
             writers.append(Forgiving(Board(board_folder, since), "the TensorBoard log"))
+        if self.config.track != "off":
+            name = f"{self.config.algo}_{self.folder.path.name}"
+            writers.append(Tracker(self.config.track, self.folder.path, name, self.config.to_dict()))
         return Logger(str(self.folder.path), writers)
 
     def _zero_shot(self, metrics: dict[str, float]) -> ZeroShot | None:
