@@ -24,7 +24,7 @@ from eqrl.errors import UsageError
 from eqrl.evaluation.figures import plot_zero_shot, sector_width
 from eqrl.evaluation.protocol import ZeroShot
 from eqrl.guards import Guard
-from eqrl.runs.callbacks import Checkpoints, Equivariance, Evaluate
+from eqrl.runs.callbacks import Checkpoints, Equivariance, Evaluate, Watch
 from eqrl.runs.config import Config
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.interrupt import StopOnSignal, StoppedBySignal
@@ -68,7 +68,7 @@ class Session:
     """A training session, from a start or a resume to its end.
 
     ``inexact`` is the reason why a resumed run will not be the same to the bit, if there is one; ``restored`` holds the
-    contents of the checkpoint besides the model, and is None for a new run.
+    contents of the checkpoint besides the model, and is None for a new run. ``watch`` sees the evaluations.
     """
 
     config: Config
@@ -78,6 +78,7 @@ class Session:
     console: Console
     inexact: str | None = None
     restored: dict[str, Any] | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         """Set up the store, the callbacks and the guard."""
@@ -87,7 +88,7 @@ class Session:
         self._learning = False
         self._begin = time.monotonic()
         table = self.folder.path / "evaluations.csv"
-        self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
+        self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock, self.watch)
         self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
         self.guard = Guard(config.env, self.folder.path, self._last)
         if self.restored:

@@ -19,6 +19,7 @@ class TrackioRun:
     def __init__(self, description: Description) -> None:
         import trackio
 
+        self._trackio = trackio
         self.identity = description.identity or f"{description.name}_{secrets.token_hex(3)}"
         self._run = trackio.init(
             project=PROJECT,
@@ -36,4 +37,4 @@ class TrackioRun:
 
     def close(self) -> None:
         """Write what waits, and end the run."""
-        self._run.finish()
+        self._trackio.finish()  # of the module, which would end the run of a closed training again at exit

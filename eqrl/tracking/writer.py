@@ -10,14 +10,13 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import KVWriter, filter_excluded_keys
 
-from eqrl.errors import UsageError
+from eqrl.errors import import_extra
 from eqrl.files.atomic import write_whole
 from eqrl.rng import preserved_rng
 from eqrl.tracking.tracked_run import Description, TrackedRun
@@ -37,11 +36,8 @@ def check_tracker(name: str) -> None:
     Raises:
         UsageError: if it is not installed; the message names the extra.
     """
-    try:
-        with _apart():
-            import_module(name)
-    except ImportError as error:
-        raise UsageError(f"tracker {name!r} cannot be imported ({error}); pip install 'eqrl[{name}]'") from None
+    with _apart():
+        import_extra(name, f"--track {name}", name)
 
 
 class Tracker(KVWriter):
