@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from eqrl.errors import UsageError, suggestion
 from eqrl.runs.algorithms import known_hyperparams
 from eqrl.runs.config import merged
-from eqrl.runs.values import ConversionError, convert, plain
+from eqrl.runs.values import ConversionError, convert, parse, plain
 
 # options of ``eqrl train`` that may be searched; all other keys are arguments of the algorithm
 _OPTIONS = ("network", "group", "policy_kwargs", "augment", "mirror_loss", "n_envs", "env_kwargs")
@@ -143,12 +143,14 @@ def _dimension(name: str, entry: Any, where: str) -> Dimension:
         raise UsageError(f"{where}: {values!r} is not a list; {_EXAMPLE}")
     if kind in _BOUNDS:
         values = _bounds(kind, values, where)
+    else:  # YAML reads 1e-4, without a point, as text
+        values = [parse(value) if isinstance(value, str) else value for value in values]
     return Dimension(name, kind, tuple(values), form)
 
 
 def _bounds(kind: str, values: list[Any], where: str) -> list[float]:
     try:
-        numbers = [convert(value, float) for value in values]  # YAML reads 1e-4, without a point, as text
+        numbers = [convert(value, float) for value in values]
     except ConversionError:
         numbers = []
     if len(numbers) != 2 or not numbers[0] < numbers[1]:

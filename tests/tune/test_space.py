@@ -76,6 +76,6 @@ def test_an_override_replaces_an_entry_or_removes_it():
     ],
 )
 def test_mistakes(content, words):
-    with pytest.raises(UsageError, match="^search space here") as error:
+    with pytest.raises(UsageError, match=r"^search space here") as error:
         Space.read(content, "ppo", "here")
     assert all(word in str(error.value) for word in words), error.value

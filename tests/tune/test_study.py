@@ -97,7 +97,7 @@ def test_another_study_in_the_folder_is_refused(tmp_path, options, words):
 def test_another_space_is_refused(tmp_path):
     study(tmp_path)
     space = Space.read({"learning_rate": {"log": [1e-4, 1e-1]}}, "ppo", "here")
-    with pytest.raises(UsageError, match="space.learning_rate.log is .*--study"):
+    with pytest.raises(UsageError, match=r"space\.learning_rate\.log is .*--study"):
         Study(tmp_path, Setup(REACH, space, startup_trials=2))
 
 
@@ -119,5 +119,5 @@ def test_a_line_that_a_kill_cut_off_is_removed(tmp_path):
 def test_a_damaged_journal_is_one_line(tmp_path):
     study(tmp_path)
     (tmp_path / "journal.log").write_text("nonsense\nnonsense\n")
-    with pytest.raises(UsageError, match="journal.log is damaged"):
+    with pytest.raises(UsageError, match=r"journal\.log is damaged"):
         study(tmp_path)

@@ -1,4 +1,4 @@
-"""``eqrl tune`` from end to end: trials are training runs, a killed one goes on, and the best becomes a configuration."""
+"""``eqrl tune`` from end to end: trials are training runs, killed ones go on, the best becomes a configuration."""
 
 import os
 import subprocess
@@ -74,10 +74,8 @@ def test_one_that_diverges_is_bad_and_the_next_goes_on(tmp_path):
     pytest.importorskip("optuna")
     Path("space.yaml").write_text("learning_rate: {choice: [1e+30, 1e-3]}\n")
     assert tune("--trials", 4, "--seed", 1) == 0
-    found = {
-        trial.params["learning_rate"]: trial.state.name for trial in trials(tmp_path / "logs/tune/ppo_tests-Point-v0")
-    }
-    assert found == {1e30: "PRUNED", 1e-3: "COMPLETE"}
+    done = trials(tmp_path / "logs/tune/ppo_tests-Point-v0")
+    assert {trial.params["learning_rate"]: trial.state.name for trial in done} == {1e30: "PRUNED", 1e-3: "COMPLETE"}
 
 
 CHILD = """
