@@ -14,8 +14,8 @@ from eqrl.hub import pull
 from eqrl.runs.config import convert_options, option
 from eqrl.runs.packages import import_packages
 
-_ABOUT = """Download a run from a model hub. Its files are compared with their checksums and loaded before the folder is moved
-in place, and nothing in them is executed. Needs eqrl[hub]."""
+_ABOUT = """Download a run from a model hub. Its files are compared with their checksums and loaded before the folder
+is moved in place, and nothing in them is executed. Needs eqrl[hub]."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,8 @@ def command(argv: Sequence[str], console: Console) -> int:
 
     done = pull(repo, options.to, revision=options.revision, endpoint=options.endpoint, say=say)
     config = done.config
-    say(
-        f"run      {done.path}  ({config.env} with {config.algo}, network {config.network}; commit {done.revision[:12]})"
-    )
+    say(f"run      {done.path}  ({config.env} with {config.algo}, network {config.network})")
+    say(f"commit   {done.revision}")
     if done.left_out:
         say(f"left     {', '.join(done.left_out)}: not part of a run")
     say(f"evaluate eqrl evaluate {done.path}")

@@ -13,7 +13,6 @@ import yaml
 from eqrl.errors import UsageError
 from eqrl.runs.config import STOCK_POLICY, Config
 from eqrl.runs.summary import headline
-from eqrl.versions import versions
 
 # numbers of result.json that a card shows, and what they are
 _NUMBERS: Mapping[str, str] = {
@@ -24,14 +23,16 @@ _NUMBERS: Mapping[str, str] = {
     "equivariance_error": "measured equivariance error of the deployed policy",
 }
 _METRICS = {"return": "mean_reward", "success": "success_rate"}  # names on the hub
+_PACKAGES = ("eqrl", "torch", "stable-baselines3", "gymnasium", "mujoco")
 
 
-def card(repo: str, config: Config, result_file: Path) -> str:
+def card(repo: str, config: Config, versions: Mapping[str, str], result_file: Path) -> str:
     """The text of a model card.
 
     Args:
         repo: the repository, ``owner/name``.
         config: the run's configuration.
+        versions: of the packages that it was trained with.
         result_file: the run's ``result.json``; without it, the card says that the training has not ended.
 
     Raises:
@@ -39,10 +40,10 @@ def card(repo: str, config: Config, result_file: Path) -> str:
     """
     numbers = _numbers(result_file)
     title, _, about = headline(config)
-    name = repo.split("/")[-1]
+    folder = repo.split("/")[-1]
     lines = [
         "---",
-        yaml.safe_dump(_metadata(name, config, numbers), sort_keys=False).rstrip(),
+        yaml.safe_dump(_metadata(folder, config, numbers), sort_keys=False).rstrip(),
         "---",
         "",
         title,
@@ -58,12 +59,12 @@ def card(repo: str, config: Config, result_file: Path) -> str:
         "```bash",
         "pip install 'eqrl[hub]'",
         f"eqrl pull {repo}",
-        f"eqrl evaluate {name}",
+        f"eqrl evaluate {folder}",
         "```",
         "",
-        "`eqrl pull` downloads numbers and options, compares them with their checksums and runs nothing that is in them.",
+        "`eqrl pull` downloads numbers and options, compares them with their checksums and executes nothing.",
         "",
-        "Trained with " + ", ".join(f"{package} {version}" for package, version in sorted(versions().items())) + ".",
+        "Trained with " + ", ".join(f"{name} {versions[name]}" for name in _PACKAGES if name in versions) + ".",
         "",
     ]
     return "\n".join(lines)

@@ -56,8 +56,8 @@ def pull(
         say: told what is about to be downloaded.
 
     Raises:
-        UsageError: if the folder exists, the hub refuses, or it is no run or a damaged one. The package of a third-party
-            environment must have been imported before.
+        UsageError: if the folder exists, the hub refuses, or it is no run or a damaged one. The package of a
+            third-party environment must have been imported before.
     """
     target = Path(to or repo.split("/")[-1])
     if target.exists() or target.is_symlink():

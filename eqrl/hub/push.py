@@ -53,8 +53,9 @@ def push(
     """
     folder = RunFolder.open(run)
     files = files_to_push(folder, replay)
-    config = folder.config()
-    text = card(repo, config, folder.result_file).encode()
+    checkpoint, manifest = folder.checkpoint("last")
+    config = folder.stored_config(checkpoint, manifest)
+    text = card(repo, config, manifest.versions, folder.result_file).encode()
     sizes = {CARD: len(text), **{name: path.stat().st_size for name, path in files.items()}}
     with hub(repo, endpoint) as api:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -65,6 +66,6 @@ def push(
         content: dict[str, bytes | str] = {CARD: text, **{name: str(path) for name, path in files.items()}}
         changes = [CommitOperationAdd(name, source) for name, source in content.items()]
         changes += [CommitOperationDelete(name) for name in there if name not in sizes]
-        steps = folder.checkpoints.steps()[0]
-        api.create_commit(repo, changes, commit_message=message or f"{config.algo} on {config.env}, {steps:,} steps")
+        usual = f"{config.algo} on {config.env}, {manifest.step:,} steps"
+        api.create_commit(repo, changes, commit_message=message or usual)
     return Pushed(url, sizes)
