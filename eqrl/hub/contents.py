@@ -10,8 +10,10 @@ from eqrl.files.atomic import is_plain_file
 from eqrl.runs.folder import RunFolder
 
 CARD = "README.md"
-_TOP = ("config.yaml", "versions.txt", "progress.csv", "evaluations.csv")
-_TOP += ("result.json", "zero_shot.json", "zero_shot.png")
+_TOP = (
+    *("config.yaml", "versions.txt", "progress.csv", "evaluations.csv"),
+    *("result.json", "zero_shot.json", "zero_shot.png"),
+)
 _CHECKPOINT = r"checkpoints/(step|best)_\d{12}/[a-z0-9_]+\.(safetensors|npz|json)"
 _KNOWN = re.compile(
     "|".join([*map(re.escape, (*_TOP, CARD)), r"checkpoints/(latest|best)", _CHECKPOINT, r"replay/[a-z0-9_]+\.npz"])

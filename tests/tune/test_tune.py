@@ -115,10 +115,10 @@ def test_a_killed_study_goes_on_in_two_processes(tmp_path):
         ]
         return subprocess.Popen([sys.executable, "-c", CHILD, how, *argv], env=env)
 
-    assert child("killed", "study").wait(timeout=120) == -9
+    assert child("killed", "study").wait(timeout=600) == -9
     assert [trial.state.name for trial in trials(tmp_path / "study")] == ["RUNNING"]
     both = [child("whole", "study") for _ in range(2)]
-    assert [process.wait(timeout=180) for process in both] == [0, 0]
+    assert [process.wait(timeout=600) for process in both] == [0, 0]
 
     done = trials(tmp_path / "study")
     assert sorted(trial.state.name for trial in done) == ["COMPLETE"] * 3 + ["FAIL"]
