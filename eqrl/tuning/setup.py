@@ -65,17 +65,13 @@ class Setup:
         """Write the setup into the folder of a new study, or compare it with that of an older one.
 
         Raises:
-            UsageError: if the folder holds another study, with all differences; or if it cannot be written.
+            UsageError: if the folder holds another study, with all differences.
+            OSError: if it cannot be written.
         """
         here = self._content()
         if not (folder / FILE).exists():
             text = "# What this study tunes; eqrl tune compares it when it goes on.\n"
-            try:
-                write_whole(folder / FILE, text + yaml.safe_dump(here, sort_keys=False))
-            except OSError as error:
-                raise UsageError(
-                    f"study {folder} cannot be written ({error.strerror}); choose another --study"
-                ) from None
+            write_whole(folder / FILE, text + yaml.safe_dump(here, sort_keys=False))
             return
         there = read_plain_file(folder / FILE, "study")
         if differences := list(_differences(there if isinstance(there, Mapping) else {}, here)):

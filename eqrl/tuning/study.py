@@ -80,14 +80,14 @@ class Study:
     def __init__(self, folder: Path, setup: Setup) -> None:
         self._optuna: Any = import_extra("optuna", "eqrl tune", "tune")
         self.folder, self.setup = folder, setup
+        self._lock = FileLock(folder / "lock")
         try:
             (folder / "trials").mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                setup.keep(folder)
+                self._study = self._open(folder / "journal.log")
         except OSError as error:
             raise UsageError(f"study {folder} cannot be written ({error.strerror}); choose another --study") from None
-        self._lock = FileLock(folder / "lock")
-        with self._lock:
-            setup.keep(folder)
-            self._study = self._open(folder / "journal.log")
 
     def _open(self, journal: Path) -> Any:
         optuna = self._optuna

@@ -75,9 +75,22 @@ def _rehearse(setup: Setup) -> int:
 class _Session:
     study: Study
     console: Console
+    _goes_well: bool = False  # whether the trial before could be run
 
     def run(self, trials: int) -> Tuned:
-        """Run trials until the study has enough, or a signal arrives."""
+        """Run trials until the study has enough, or a signal arrives.
+
+        Raises:
+            UsageError: if the first trial cannot be run, or two in a row: it is not their options, or all of them.
+        """
+        try:
+            return self._run(trials)
+        except OSError as error:
+            raise UsageError(
+                f"study {self.study.folder} cannot be written ({error.strerror or error}); the same command goes on"
+            ) from None
+
+    def _run(self, trials: int) -> Tuned:
         self._say(f"study    {self.study.folder}")
         while True:
             with self.study.next(trials) as proposal:
@@ -116,12 +129,15 @@ class _Session:
             self._tell(proposal, f"diverged ({error.finding.text})")
         except UsageError as error:
             study.fail(proposal, str(error))
-            if not study.counts["complete"] + study.counts["pruned"]:
+            if not self._goes_well:
                 raise
+            self._goes_well = False
             self._tell(proposal, f"failed ({error})")
+            return False
         else:
             study.complete(proposal, value)
             self._tell(proposal, f"{setup.objective} {value:.4g}")
+        self._goes_well = True
         return False
 
     def _tell(self, proposal: Proposal, end: str) -> None:

@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typed_env
 import yaml
 
 from eqrl.commands import main
+from eqrl.errors import UsageError
 from eqrl.runs.config import Config, read_config_file
 from eqrl.runs.logs import read_rows
+from eqrl.tuning.trials import value_of
 
 typed_env.register()
 SMALL = "--env tests/Point-v0 -n 1024 --n-envs 4 --eval-freq 256 --eval-episodes 2 --num-threads 1"
@@ -76,6 +79,31 @@ def test_one_that_diverges_is_bad_and_the_next_goes_on(tmp_path):
     assert tune("--trials", 4, "--seed", 1) == 0
     done = trials(tmp_path / "logs/tune/ppo_tests-Point-v0")
     assert {trial.params["learning_rate"]: trial.state.name for trial in done} == {1e30: "PRUNED", 1e-3: "COMPLETE"}
+
+
+def test_one_that_cannot_be_run_fails_and_two_in_a_row_stop_the_study(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    ends = iter([1.0, UsageError("too large"), 2.0, UsageError("no room"), UsageError("still no room")])
+
+    def run_trial(config, trial, column):
+        end = next(ends)
+        if isinstance(end, UsageError):
+            raise end
+        return SimpleNamespace(interrupted=False, end=end)
+
+    monkeypatch.setattr("eqrl.tuning.tune.run_trial", run_trial)
+    monkeypatch.setattr("eqrl.tuning.tune.result_of", lambda run, column: run.end)
+    assert tune("--trials", 9) == 2
+    out, err = capsys.readouterr()
+    assert "trial 1   failed (too large)" in out
+    assert err == "eqrl: error: still no room\n"
+    states = [trial.state.name for trial in trials(tmp_path / "logs/tune/ppo_tests-Point-v0")]
+    assert states == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "FAIL"]
+
+
+def test_a_number_that_the_environment_does_not_report():
+    with pytest.raises(UsageError, match="reports no success_rate; give --objective return"):
+        value_of({"success_rate": float("nan")}, "success_rate")
 
 
 CHILD = """
