@@ -2,7 +2,7 @@
 
 from eqrl.agents.augmentation import RandomRotation
 from eqrl.agents.errors import BreaksSymmetryError
-from eqrl.agents.mirror_loss import MirrorLoss, MirrorLossPPO, MirrorLossSAC, MirrorLossTD3, OffPolicyMirrorLoss
+from eqrl.agents.mirror_loss import MirrorLossPPO, MirrorLossSAC, MirrorLossTD3, WithMirrorLoss
 from eqrl.agents.noise import BallNoise
 from eqrl.agents.ppo_policy import EquivariantPolicy
 from eqrl.agents.presets import preset
@@ -11,10 +11,14 @@ from eqrl.agents.reward_statistics import StatisticsByMember
 from eqrl.agents.rollout_buffers import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios
 from eqrl.agents.sac_policy import EquivariantSACPolicy
 from eqrl.agents.schedules import KLAdaptiveLR, StdSchedule
+from eqrl.agents.soft import PRIORS, AlreadyExactWarning, Augmentation, MirrorLoss, SymmetryPrior, make_prior, priors_of
 from eqrl.agents.td3_policy import EquivariantTD3Policy
 from eqrl.agents.tqc_policy import EquivariantTQCPolicy
 
 __all__ = [
+    "PRIORS",
+    "AlreadyExactWarning",
+    "Augmentation",
     "BallNoise",
     "BreaksSymmetryError",
     "EquivariantPolicy",
@@ -26,7 +30,6 @@ __all__ = [
     "MirrorLossPPO",
     "MirrorLossSAC",
     "MirrorLossTD3",
-    "OffPolicyMirrorLoss",
     "RandomRotation",
     "StatisticsByMember",
     "StdSchedule",
@@ -35,6 +38,10 @@ __all__ = [
     "SymmetricHerReplayBuffer",
     "SymmetricReplayBuffer",
     "SymmetricRolloutBuffer",
+    "SymmetryPrior",
+    "WithMirrorLoss",
     "first_ratios",
+    "make_prior",
     "preset",
+    "priors_of",
 ]

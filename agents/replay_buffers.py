@@ -88,7 +88,7 @@ class SymmetricReplayBuffer(ReplayBuffer):
                 self.orbit,
                 super().sample(batch_size, env),
                 self.orbit.draw(batch_size),
-                _coins(self.probability, batch_size),
+                coins(self.probability, batch_size),
             )
         elements = self.orbit.group.elements()
         order = len(elements.R)
@@ -150,7 +150,8 @@ def picked(samples: Any, rows: Tensor) -> Any:
     return type(samples)(*map(pick, samples))
 
 
-def _coins(probability: float, n: int) -> Tensor | None:
+def coins(probability: float, n: int) -> Tensor | None:
+    """Which of ``n`` samples to transform, shape ``(n,)``, bool; None if all."""
     return None if probability == 1.0 else torch.as_tensor(np.random.random(n) < probability)
 
 

@@ -43,6 +43,7 @@ def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
         "observations": {name: getattr(model, name, None) for name in _OBSERVATIONS},
         "episodes": _columns(model.ep_info_buffer or ()),
         "successes": np.asarray(list(model.ep_success_buffer or ())),
+        "priors": [{"name": prior.name, "state": prior.state()} for prior in _priors(model)],
     }
 
 
@@ -67,8 +68,27 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         window = model._stats_window_size
         model.ep_info_buffer = deque(_rows(state["episodes"]), maxlen=window)
         model.ep_success_buffer = deque(_column(state["successes"]), maxlen=window)
+        _restore_priors(model, state.get("priors", []))
     except (LookupError, TypeError, AttributeError) as error:
         raise DamagedValuesError(f"the state of the training is damaged: {error!r}") from None
+
+
+def _priors(model: BaseAlgorithm) -> Any:
+    # networks take seconds to import, and who only looks for a checkpoint needs none
+    from eqrl.agents.soft import priors_of
+
+    return priors_of(model)
+
+
+def _restore_priors(model: BaseAlgorithm, states: list[Mapping[str, Any]]) -> None:
+    priors = _priors(model)
+    if [prior.name for prior in priors] != [state["name"] for state in states]:
+        raise DamagedValuesError("the priors are not those of the run")
+    for prior, state in zip(priors, states, strict=True):
+        try:
+            prior.load_state(state["state"])
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise DamagedValuesError(f"the state of prior {prior.name!r} is damaged: {error!r}") from None
 
 
 def capture_randomness(model: BaseAlgorithm) -> dict[str, Any]:

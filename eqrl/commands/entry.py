@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "train an agent and evaluate it on rotated worlds",
     "tune": "search for hyperparameters with Optuna",
     "evaluate": "play a run's agent on the same episodes under every rotation",
+    "watch": "show a run's agent live in a browser: turn the scene, turn the goal, push the robot",
     "export": "write a run's policy as an ONNX or torch.export file",
     "check": "derive the symmetry of a model or environment and prove it on the simulator",
     "push": "upload a run to a model hub",

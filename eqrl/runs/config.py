@@ -85,6 +85,12 @@ class Config:
         "weight of a loss that pulls the policy towards the symmetry (the mirror loss baseline)",
         metavar="COEF",
     )
+    prior: list[str] | None = option(
+        None,
+        "policy",
+        "soft symmetry priors, for instance mirror_loss or 'regulariser:{strength:0.3}'",
+        metavar="NAME[:{K:V}]",
+    )
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
     n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
     vec_env: Literal["auto", "dummy"] = option(

@@ -131,7 +131,7 @@ def check_render_mode(options: Mapping[str, Any]) -> None:
 
 
 def _needs_types(config: Config) -> bool:
-    return config.network != STOCK_POLICY or config.augment or config.mirror_loss > 0.0
+    return config.network != STOCK_POLICY or config.augment or config.mirror_loss > 0.0 or bool(config.prior)
 
 
 def _single(

@@ -15,19 +15,17 @@ from eqrl.agents import (
     EquivariantPolicy,
     EquivariantSACPolicy,
     EquivariantTD3Policy,
-    MirrorLossPPO,
-    MirrorLossSAC,
-    MirrorLossTD3,
+    SymmetryPrior,
+    make_prior,
 )
 from eqrl.agents.stock_options import activation_named
 from eqrl.errors import UsageError, one_line, suggestion
 from eqrl.runs.algorithms import ALGORITHMS
 from eqrl.runs.config import STOCK_POLICY, Config
 from eqrl.runs.hyperparams import algorithm_arguments
-from eqrl.runs.values import fitting
+from eqrl.runs.values import ConversionError, fitting, parse_name
 
 _POLICIES: Mapping[str, Any] = {"ppo": EquivariantPolicy, "sac": EquivariantSACPolicy, "td3": EquivariantTD3Policy}
-_WITH_MIRROR_LOSS: Mapping[str, Any] = {"ppo": MirrorLossPPO, "sac": MirrorLossSAC, "td3": MirrorLossTD3}
 _WIDEST = 16_384
 
 
@@ -55,10 +53,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
         kwargs = {"network": config.network, "group": config.group, **kwargs}
     _refuse_huge(kwargs, "policy_kwargs")
     hyperparams = algorithm_arguments(config, env)
-    if config.mirror_loss > 0.0:
-        algorithm = _WITH_MIRROR_LOSS[config.algo]
-        hyperparams["mirror_coef"] = config.mirror_loss
-        hyperparams["mirror_group"] = None if config.group in ("auto", "full") else config.group
+    priors = _priors(config)
     try:
         torch.empty(0, device="cpu" if config.device == "auto" else config.device)
     except (RuntimeError, AssertionError) as error:
@@ -67,10 +62,25 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
         ) from None
     with one_line(f"{config.algo} with network {config.network} on {config.env}"):
         model = algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
+        for prior in priors:
+            prior.attach(model)
     # a rollout buffer that evaluates the policy needs a reference to it
     if (bind := getattr(getattr(model, "rollout_buffer", None), "bind", None)) is not None:
         bind(model.policy)
     return model
+
+
+def _priors(config: Config) -> list[SymmetryPrior]:
+    """The priors of a run, for the group of the policy if they name none."""
+    try:
+        named = list(map(parse_name, config.prior or ()))
+    except ConversionError as error:
+        raise UsageError(f"option 'prior': {error}") from None
+    if config.mirror_loss > 0.0:
+        named.insert(0, ("mirror_loss", {"strength": config.mirror_loss}))
+    group = {} if config.group in ("auto", "full") else {"group": config.group}
+    with one_line("option 'prior'"):
+        return [make_prior(name, **{**group, **options}) for name, options in named]
 
 
 def _named_activation(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def headline(config: Config) -> list[str]:
         + (f", options {config.env_kwargs}" if config.env_kwargs else "")
         + (", training episodes turned at random" if config.augment else "")
         + (f", mirror loss of weight {config.mirror_loss:g}" if config.mirror_loss else "")
+        + (f", priors {', '.join(config.prior)}" if config.prior else "")
         + ".",
     ]
 

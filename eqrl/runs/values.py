@@ -58,6 +58,20 @@ def parse_pair(text: str) -> tuple[str, Any]:
     return text[:cut].strip(), parse(text[cut + 1 :])
 
 
+def parse_name(text: str) -> tuple[str, dict[str, Any]]:
+    """Read ``name`` or ``name:{key:value}``.
+
+    Raises:
+        ConversionError: if what follows the name is no mapping.
+    """
+    if ":" not in text:
+        return text.strip(), {}
+    name, options = parse_pair(text)
+    if not isinstance(options, dict):
+        raise ConversionError(f"expected {name}:{{key:value}}, got {text!r}")
+    return name, options
+
+
 def plain(value: Any) -> Any:
     """The same value made of dicts, lists, numbers and text only, which YAML and JSON return unchanged."""
     if isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from eqrl.runs.config import merged
 from eqrl.runs.values import ConversionError, convert, parse, plain
 
 # options of ``eqrl train`` that may be searched; all other keys are arguments of the algorithm
-_OPTIONS = ("network", "group", "policy_kwargs", "augment", "mirror_loss", "n_envs", "env_kwargs")
+_OPTIONS = ("network", "group", "policy_kwargs", "augment", "mirror_loss", "prior", "n_envs", "env_kwargs")
 _BOUNDS = ("range", "log", "integers")
 _KINDS = (*_BOUNDS, "choice")
 _EXAMPLE = "give for instance {log: [1.0e-4, 1.0e-2]} or {choice: [16, 32]}"

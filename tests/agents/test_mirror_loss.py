@@ -65,12 +65,13 @@ def record_of(model, steps):
 
 
 # ------------------------------------------------------------------ exact policies
+@pytest.mark.filterwarnings("ignore::eqrl.agents.AlreadyExactWarning")
 @pytest.mark.parametrize("env", [PointMass, Reach])
 @pytest.mark.parametrize("algorithm", ALGOS)
 def test_zero_for_equivariant_policies(algorithm, env):
     model = make(algorithm, env, EXACT[algorithm], mirror_value_coef=1.0)
     record = record_of(model, 80)
-    for name in ("train/mirror_loss", "train/mirror_value_loss"):
+    for name in ("symmetry/mirror_loss/policy", "symmetry/mirror_loss/value"):
         assert len(record[name]) >= 1
         assert max(record[name]) < 1e-9, name
 
@@ -78,8 +79,8 @@ def test_zero_for_equivariant_policies(algorithm, env):
 @pytest.mark.parametrize("algorithm", ALGOS)
 def test_not_zero_for_ordinary_networks(algorithm):
     record = record_of(make(algorithm, PointMass, mirror_value_coef=1.0), 80)
-    assert min(record["train/mirror_loss"]) > 1e-9
-    assert min(record["train/mirror_value_loss"]) > 1e-9
+    assert min(record["symmetry/mirror_loss/policy"]) > 1e-9
+    assert min(record["symmetry/mirror_loss/value"]) > 1e-9
 
 
 # ------------------------------------------------------------------ the gradient
@@ -160,7 +161,7 @@ def test_a_wrong_map_cannot_hide():
     for wrong in (False, True):
         env = lambda w=wrong: Plane(MIRROR_Y, wrong=w, race=True)  # noqa: E731
         model = make(MirrorLossPPO, env, mirror_coef=10.0, learning_rate=3e-3)
-        loss[wrong] = record_of(model, 8000)["train/mirror_loss"][-1]
+        loss[wrong] = record_of(model, 8000)["symmetry/mirror_loss/policy"][-1]
         measured[wrong] = behaviour(model, env())
     assert max(loss.values()) < 5e-3
     assert measured[False].error < 0.3

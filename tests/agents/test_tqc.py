@@ -12,7 +12,7 @@ from stable_baselines3 import HerReplayBuffer
 from toy_envs import PointMass, Reach, Walker
 
 from eqrl import check_policy
-from eqrl.agents import EquivariantTQCPolicy, OffPolicyMirrorLoss, SymmetricReplayBuffer
+from eqrl.agents import EquivariantTQCPolicy, SymmetricReplayBuffer, WithMirrorLoss
 from eqrl.proof.check_policy import transform_observation
 from eqrl.symmetry.errors import SymmetryError
 
@@ -66,10 +66,11 @@ def test_save_and_load(tqc, tmp_path):
         assert loaded.critic.n_quantiles == 5
 
 
+@pytest.mark.filterwarnings("ignore::eqrl.agents.AlreadyExactWarning")
 def test_baselines(tqc):
     """The mirror loss works with TQC's critic, and the buffer keeps the batch size that TQC relies on."""
 
-    class MirrorLossTQC(OffPolicyMirrorLoss, tqc):
+    class MirrorLossTQC(WithMirrorLoss, tqc):
         pass
 
     for policy, kwargs in ((EquivariantTQCPolicy, SMALL), ("MlpPolicy", {"net_arch": [16]})):
@@ -83,5 +84,5 @@ def test_baselines(tqc):
             **{**OPTIONS, "batch_size": 18},
         )
         model.learn(80, log_interval=None)
-        losses = [model.logger.name_to_value[f"train/mirror_{name}"] for name in ("loss", "value_loss")]
+        losses = [model.logger.name_to_value[f"symmetry/mirror_loss/{name}"] for name in ("policy", "value")]
         assert (max(losses) < 1e-9) == (policy is EquivariantTQCPolicy)

@@ -158,7 +158,7 @@ def test_outputs_over_sets_that_are_not_in_the_input():
     assert torch.equal(y["light"][:, :4], y["light"][:, 4:8])
 
 
-def test_points_and_targets_without_an_order_send_to_each_other():
+def test_targets_without_an_order_send_to_the_points_that_they_may_belong_to():
     points = EntitySet("points", ("point",) * 5, exchangeable=True)
     targets = EntitySet("targets", ("target",) * 5, exchangeable=True)
     hands = EntitySet("effectors", ("effector",), exchangeable=True)
@@ -167,7 +167,7 @@ def test_points_and_targets_without_an_order_send_to_each_other():
     )
     in_rep = Representation(fields, (points, targets, hands), O2)
     net = shaken(in_rep, Representation((Field("yaw", "1x0o", "effectors"),), (hands,), O2), O2)
-    assert net.graph.matches == (("points", "targets"), ("targets", "points"))
+    assert net.graph.matches == (("points", "targets"),)
     assert error(net, O2) < 1e-10
     # the hubs of two squares with one centre cannot tell how one is turned against the other
     shape = torch.cat([polygon(4, 4), torch.zeros(1, 2, dtype=torch.float64)])

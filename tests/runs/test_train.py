@@ -357,7 +357,7 @@ def test_baselines_that_learn_the_symmetry(tmp_path, algo, hyperparams, kind):
     assert run.model.mirror_coef == 0.5
     assert type(getattr(run.model, kind)).__name__ == next(v for k, v in hyperparams.items() if k.endswith("class"))
     assert "mirror loss of weight 0.5" in (run.path / "README.md").read_text()
-    assert "train/mirror_loss" in (run.path / "progress.csv").read_text()
+    assert "symmetry/mirror_loss/policy" in (run.path / "progress.csv").read_text()
     loaded, _ = load_run(run.path)
     x = np.ones((3, 2), np.float32)
     assert np.array_equal(loaded.predict(x, deterministic=True)[0], run.model.predict(x, deterministic=True)[0])

@@ -80,29 +80,53 @@ def complete(receivers: Places, senders: Places, scales: Sequence[float], *, its
 
 
 def nearest(places: Places, count: int, scales: Sequence[float]) -> Edges:
-    """Edges from the nearest neighbours of each node, with weights that vanish where neighbours change.
-
-    The weight of the j-th neighbour is 1 - d_j / d_(count + 1), over one plus the sum of all weights. On an outline
-    with equal distances between its points, rounding errors decide which of several equally distant nodes belong to the
-    neighbours; these have no weight, so that the network stays equivariant and continuous.
+    """Edges from the nearest neighbours of each node, as :func:`closest` weighs them.
 
     Args:
         places: where the nodes are, with positions.
         count: number of neighbours; where there are fewer other nodes, all of them send and count fully.
         scales: as for :func:`complete`.
     """
-    assert places.position is not None
-    spots = places.position if places.height is None else torch.cat([places.position, places.height])
+    return closest(places, places, count, scales, itself=False)
+
+
+def matching(receivers: Places, senders: Places, count: int, scales: Sequence[float]) -> Edges:
+    """Edges from the senders that would be closest to each receiver if both sets had the same centre.
+
+    An outline that has to be turned onto another one sees by how much: these are the pairs of the iterative closest
+    point method (Besl and McKay, 1992). Where nothing tells who is close, every node sends to every other.
+    """
+    if receivers.position is None or senders.position is None:
+        return complete(receivers, senders, scales)
+    return closest(_centred(receivers), _centred(senders), count, scales)
+
+
+def closest(receivers: Places, senders: Places, count: int, scales: Sequence[float], *, itself: bool = True) -> Edges:
+    """Edges from the closest senders of each receiver, with weights that vanish where these change.
+
+    The weight of the j-th one is 1 - d_j / d_(count + 1), over one plus the sum of all weights. On an outline with
+    equal distances between its points, rounding errors decide which of several equally distant nodes are among the
+    closest; these have no weight, so that the network stays equivariant and continuous.
+
+    Args:
+        receivers: where the receivers are, with positions.
+        senders: where the senders are, with positions.
+        count: number of senders; where there are fewer, all of them send and count fully.
+        scales: as for :func:`complete`.
+        itself: whether a node sends to itself; False for edges within a set.
+    """
+    ends, spots = _spots(receivers), _spots(senders)
     n = spots.shape[1]
     with torch.no_grad():
-        square = (spots.unsqueeze(1) - spots.unsqueeze(2)).square().sum(0)
-        never = torch.eye(n, dtype=torch.bool, device=square.device).unsqueeze(2)
-        if places.real is not None:
-            never = never | (places.real < 0.5)
-        square = torch.where(never, _FAR, square)
+        square = (spots.unsqueeze(1) - ends.unsqueeze(2)).square().sum(0)
+        if not itself:
+            never = torch.eye(n, dtype=torch.bool, device=square.device).unsqueeze(2)
+            square = torch.where(never, _FAR, square)
+        if senders.real is not None:
+            square = torch.where(senders.real < 0.5, _FAR, square)
         chosen = square.topk(min(count + 1, n), dim=1, largest=False, sorted=True).indices
         there = square.gather(1, chosen) < 0.5 * _FAR
-    apart = _chosen(spots, chosen) - spots.unsqueeze(2)
+    apart = _chosen(spots, chosen) - ends.unsqueeze(2)
     distance = length(apart)[0]
     weight = there[:, :count].to(distance)
     if chosen.shape[1] > count:
@@ -110,9 +134,22 @@ def nearest(places: Places, count: int, scales: Sequence[float]) -> Edges:
         weight = torch.where(there[:, count:], weight * (1.0 - ratio), weight)
     weight = weight / (1.0 + weight.sum(1, keepdim=True))
     apart = apart[:, :, :count]
-    heights = None if places.height is None else apart[-1:]
+    heights = apart[-1:] if receivers.height is not None and senders.height is not None else None
     direction, invariants = _measured(apart if heights is None else apart[:-1], heights, scales)
     return Edges(direction, invariants, weight, chosen[:, :count])
+
+
+def _spots(places: Places) -> Tensor:
+    assert places.position is not None
+    return places.position if places.height is None else torch.cat([places.position, places.height])
+
+
+def _centred(places: Places) -> Places:
+    """The same nodes around their centre, which is horizontal in the plane: heights stay."""
+    centre = middle(places).position
+    assert places.position is not None
+    assert centre is not None
+    return places._replace(position=places.position - centre)
 
 
 def middle(places: Places) -> Places:

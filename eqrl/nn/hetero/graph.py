@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from eqrl.symmetry import Representation
@@ -46,9 +47,11 @@ class Graph:
 
     @property
     def matches(self) -> tuple[tuple[str, str], ...]:
-        """Receiver and sender of complete edges in the first step, such as points and targets without an order."""
-        objects = [name for name in self.inner if name not in self.effectors]
-        return tuple((a, b) for a in objects for b in objects if a != b)
+        """Receiver and sender of edges before the first step, such as points and targets without an order.
+
+        Of two objects, the one that is declared first receives.
+        """
+        return tuple(combinations([name for name in self.inner if name not in self.effectors], 2))
 
     @property
     def outer(self) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eqrl.nn.constants import ExactModule
-from eqrl.nn.hetero.edges import Edges, Places, complete, edge_invariants, middle, nearest
+from eqrl.nn.hetero.edges import Edges, Places, complete, edge_invariants, matching, middle, nearest
 from eqrl.nn.hetero.geometry import Algebra
 from eqrl.nn.hetero.graph import Graph
 from eqrl.nn.hetero.inputs import Inputs
@@ -47,8 +47,9 @@ class Settings:
 class Steps(ExactModule):
     """Embeddings of all nodes, and messages within objects, then to the effectors.
 
-    Objects whose points and targets are separate sets match them before the first step, by messages between all of
-    them. In the second step, edges from an object's points also know its hub, and the hub sends a message of its own.
+    Objects whose points and targets are separate sets match them before the first step, by messages from the targets
+    that are closest once both have the same centre. In the second step, edges from an object's points also know its
+    hub, and the hub sends a message of its own.
     """
 
     def __init__(self, graph: Graph, rep: Representation, counts: Mapping[str, Counts], settings: Settings) -> None:
@@ -149,7 +150,7 @@ class Steps(ExactModule):
         """Messages between different objects, before those within each."""
         received: dict[str, list[State]] = {}
         for k, (receiver, sender) in enumerate(self.graph.matches):
-            edges = complete(places[receiver], places[sender], self.settings.scales)
+            edges = matching(places[receiver], places[sender], self.settings.neighbours, self.settings.scales)
             message = self.match_messages[k](states[receiver], states[sender], edges, kind=k)
             received.setdefault(receiver, []).append(message)
         self._update(self.match_updates, states, received)

@@ -1,0 +1,18 @@
+"""Soft symmetry: priors that pull ordinary networks of SB3's algorithms towards a symmetry, and know when to let go."""
+
+from eqrl.agents.soft.algorithm import WithPriors, priors_of
+from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
+from eqrl.agents.soft.registry import PRIORS, make_prior
+
+__all__ = [
+    "PRIORS",
+    "AlreadyExactWarning",
+    "Augmentation",
+    "MirrorLoss",
+    "SymmetryPrior",
+    "WithPriors",
+    "make_prior",
+    "priors_of",
+]

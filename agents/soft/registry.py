@@ -1,0 +1,39 @@
+"""Priors by name, for the command line. A new prior is one file and one line here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.prior import SymmetryPrior
+from eqrl.errors import suggestion
+
+PRIORS: Mapping[str, type[SymmetryPrior]] = {
+    prior.name: prior
+    for prior in (
+        MirrorLoss,
+        Augmentation,
+    )
+}
+
+
+def make_prior(name: str, **options: Any) -> SymmetryPrior:
+    """A prior by its name.
+
+    Args:
+        name: a key of ``PRIORS``.
+        options: its arguments.
+
+    Raises:
+        ValueError: for an unknown name or option, naming the closest one, or a value that does not fit.
+    """
+    if name not in PRIORS:
+        raise ValueError(f"unknown prior {name!r}; {suggestion(name, PRIORS)}")
+    known = set(inspect.signature(PRIORS[name].__init__).parameters) - {"self"}
+    for option in options:
+        if option not in known:
+            raise ValueError(f"prior {name!r} has no option {option!r}; {suggestion(option, known)}")
+    return PRIORS[name](**options)

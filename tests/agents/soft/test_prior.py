@@ -1,0 +1,182 @@
+"""Priors: attach in one line, add to SB3's loss, are saved and resumed to the bit, and can be combined."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import typed_env
+from plane import C4, Plane
+from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from toy_envs import PointMass, Walker
+
+from eqrl.agents import (
+    PRIORS,
+    AlreadyExactWarning,
+    Augmentation,
+    BreaksSymmetryError,
+    EquivariantPolicy,
+    MirrorLoss,
+    MirrorLossPPO,
+    make_prior,
+    priors_of,
+)
+from eqrl.checkpoint.values import pack
+from eqrl.errors import UsageError
+from eqrl.runs.config import Config
+from eqrl.runs.folder import RunFolder
+from eqrl.train import resume, train
+
+typed_env.register()
+FAST = {"seed": 0, "device": "cpu"}
+SMALL = {
+    PPO: {"n_steps": 32, "batch_size": 32, "n_epochs": 2, **FAST},
+    SAC: {"buffer_size": 2000, "learning_starts": 30, "batch_size": 32, **FAST},
+    TD3: {"buffer_size": 2000, "learning_starts": 30, "batch_size": 32, **FAST},
+}
+
+
+def make(algorithm, env=PointMass, policy="MlpPolicy"):
+    options = {"net_arch": [16]} if policy == "MlpPolicy" else {"network_kwargs": {"hidden": (16,)}}
+    return algorithm(policy, DummyVecEnv([env] * 2), policy_kwargs=options, **SMALL[algorithm])
+
+
+def parameters(model):
+    return torch.cat([p.detach().flatten() for p in model.policy.parameters()])
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("algorithm", SMALL)
+def test_one_line(algorithm, name):
+    """Every member attaches to every algorithm, changes what is learnt and logs under its name."""
+    stock = make(algorithm).learn(128)
+    model = make_prior(name).attach(make(algorithm))
+    assert isinstance(model, algorithm)
+    assert type(model).__name__ == algorithm.__name__
+    assert [prior.name for prior in priors_of(model)] == [name]
+    model.learn(128)
+    assert not torch.equal(parameters(model), parameters(stock))
+    file = io.BytesIO()
+    model.save(file)
+    file.seek(0)
+    loaded = algorithm.load(file, env=model.env, device="cpu")
+    assert not priors_of(loaded)
+    assert torch.equal(parameters(loaded), parameters(model))
+
+
+def test_a_prior_is_the_algorithm_with_a_mirror_loss():
+    """Attached or built in, the same bits."""
+    attached = MirrorLoss(strength=0.5, value_strength=0.2).attach(make(PPO)).learn(128)
+    built_in = MirrorLossPPO(
+        "MlpPolicy",
+        DummyVecEnv([PointMass] * 2),
+        mirror_coef=0.5,
+        mirror_value_coef=0.2,
+        policy_kwargs={"net_arch": [16]},
+        **SMALL[PPO],
+    ).learn(128)
+    assert torch.equal(parameters(attached), parameters(built_in))
+
+
+def test_combined():
+    """Two priors act together, in the order in which they were attached."""
+    model = make(PPO, lambda: Plane(C4))
+    MirrorLoss(strength=0.5).attach(model)
+    Augmentation().attach(model)
+    model.learn(128)
+    one = MirrorLoss(strength=0.5).attach(make(PPO, lambda: Plane(C4))).learn(128)
+    assert not torch.equal(parameters(model), parameters(one))
+    assert [prior.name for prior in priors_of(model)] == ["mirror_loss", "augmentation"]
+
+
+def test_strength_zero_is_the_stock_algorithm():
+    """A finite group draws no random numbers, so not a bit changes."""
+    ours = MirrorLoss(strength=0.0).attach(make(PPO, lambda: Plane(C4))).learn(128)
+    assert torch.equal(parameters(ours), parameters(make(PPO, lambda: Plane(C4)).learn(128)))
+
+
+def test_already_exact():
+    """A remark, no error."""
+    with pytest.warns(AlreadyExactWarning, match="'frame' is exact for O2"):
+        MirrorLoss().attach(make(PPO, policy=EquivariantPolicy))
+
+
+def test_refusals():
+    """Each error names the argument and the fix."""
+    with pytest.raises(ValueError, match="'miror_loss'; did you mean 'mirror_loss'"):
+        make_prior("miror_loss")
+    with pytest.raises(ValueError, match="no option 'strenght'; did you mean 'strength'"):
+        make_prior("mirror_loss", strenght=1)
+    for value in (-1.0, np.nan, np.inf, "much"):
+        with pytest.raises(ValueError, match=r"strength=.* is not a weight"):
+            make_prior("mirror_loss", strength=value)
+    with pytest.raises(ValueError, match="fraction"):
+        Augmentation(strength=1.5)
+    with pytest.raises(ValueError, match="SO3 is not a subgroup of O2"):
+        MirrorLoss("SO3").attach(make(PPO))
+    prior = MirrorLoss()
+    model = prior.attach(make(PPO, Walker))
+    with pytest.raises(ValueError, match="attached to a model already"):
+        prior.attach(make(PPO, Walker))
+    with pytest.raises(BreaksSymmetryError, match="norm_obs=False"):
+        model.set_env(VecNormalize(DummyVecEnv([Walker])))
+
+
+# ------------------------------------------------------------------ runs
+def config(folder, algo: str, name: str) -> Config:
+    hyperparams = {
+        "ppo": {"n_steps": 32, "batch_size": 64},
+        "sac": {"learning_starts": 64, "batch_size": 32, "train_freq": 8, "gradient_steps": 4},
+    }
+    return Config(
+        env="tests/Point-v0",
+        algo=algo,
+        network="mlp",
+        prior=[name],
+        hyperparams=hyperparams[algo],
+        num_threads=1,
+        log_folder=str(folder),
+        n_timesteps=768,
+        n_envs=4,
+        rotations=0,
+        eval_freq=0,
+        save_freq=256,
+        keep_checkpoints=0,
+    )
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_exact_resume(tmp_path, algo, name):
+    """A run that was killed after a checkpoint goes on with the same bits, and so do its priors."""
+    whole = train(config(tmp_path, algo, name))
+    run = shutil.copytree(whole.path, tmp_path / "again")
+    checkpoints = RunFolder(run).checkpoints
+    for step in [step for step in checkpoints.steps() if step > 512]:
+        shutil.rmtree(checkpoints.at(step))
+    (run / "result.json").unlink()
+    again = resume(run)
+    assert again.model.num_timesteps == whole.model.num_timesteps
+    assert torch.equal(parameters(whole.model), parameters(again.model))
+    (one,), (other,) = priors_of(whole.model), priors_of(again.model)
+    assert pack(one.state(), (arrays := {})) == pack(other.state(), (others := {}))
+    assert all(np.array_equal(arrays[key], others[key]) for key in arrays)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("mirror_los", "unknown prior 'mirror_los'; did you mean 'mirror_loss'"),
+        ("mirror_loss:{strength:-1}", "strength=-1 is not a weight"),
+        ("mirror_loss:3", "expected mirror_loss:"),
+        ("mirror_loss:{group:SO9}", "unknown group 'SO9'"),
+    ],
+)
+def test_priors_of_a_run_are_refused_before_it_begins(tmp_path, words, message):
+    with pytest.raises(UsageError, match=message):
+        train(config(tmp_path, "ppo", words))
+    assert not list(tmp_path.iterdir())
