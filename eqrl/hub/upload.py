@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eqrl.hub.access import hub
 from eqrl.hub.card import card
@@ -64,7 +65,7 @@ def push(
         url = str(api.create_repo(repo, private=private, exist_ok=True))
         there = [name for name in api.list_repo_files(repo) if belongs(name)]
         content: dict[str, bytes | str] = {CARD: text, **{name: str(path) for name, path in files.items()}}
-        changes = [CommitOperationAdd(name, source) for name, source in content.items()]
+        changes: list[Any] = [CommitOperationAdd(name, source) for name, source in content.items()]
         changes += [CommitOperationDelete(name) for name in there if name not in sizes]
         usual = f"{config.algo} on {config.env}, {manifest.step:,} steps"
         api.create_commit(repo, changes, commit_message=message or usual)
