@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def reverse_annealing(
     if min(joint.sum(0).min(), joint.sum(1).min()) <= 0.0:
         raise ValueError("joint has an input or an output that never occurs; leave its row or column out")
     betas = list(betas)
-    if not betas or betas[-1] <= 0.0 or any(a <= b for a, b in zip(betas[:-1], betas[1:], strict=True)):
+    if not betas or betas[-1] <= 0.0 or any(a <= b for a, b in pairwise(betas)):
         raise ValueError(f"betas have to fall and to be positive; got {betas}")
     kappa = np.eye(joint.size) if start is None else start
     results = []

@@ -64,8 +64,8 @@ def discover(
         world: Any = target.unwrapped
         if not is_mujoco_env(world):
             raise TypeError(
-                f"{type(world).__name__} has neither a MuJoCo model nor typed spaces and a state that can be set; record"
-                " transitions of it, and use discover_in_data"
+                f"{type(world).__name__} has neither a MuJoCo model nor typed spaces and a state that can be set;"
+                " record transitions of it, and use discover_in_data"
             )
         skip = int(getattr(world, "frame_skip", 1))
         found = derive(world.model)

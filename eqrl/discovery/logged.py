@@ -7,7 +7,7 @@ subtracted, and is the limit of what can be seen. Where the data never were, not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from eqrl.errors import UsageError
 
 _FEWEST = 200
 _FEWEST_COVERED = 30
-_BLIND = 0.5
+_BLIND = 0.8
 _UNCHANGED = 1e-9
 
 
@@ -79,7 +79,7 @@ class LoggedEvidence:
         covered = self._model.covers(moved)
         share = float(covered.mean())
         if covered.sum() < _FEWEST_COVERED:
-            reason = f"there are data near {share:.0%} of the transformed transitions only; record more of the world"
+            reason = f"only {share:.0%} of the transformed transitions have data nearby; record more of the world"
             return Measurement(np.nan, "", np.nan, 0.0, int(covered.sum()), None, np.nan, share, reason)
         if not self._parts:
             reason = "the fitted model predicts nothing well enough; record more transitions"
@@ -112,7 +112,7 @@ class LoggedEvidence:
 
     def _errors(self) -> Floats:
         rows = self._model.held_out
-        return self._model.predict(self._inputs[rows]) - self._outcomes[rows]
+        return np.asarray(self._model.predict(self._inputs[rows]) - self._outcomes[rows])
 
     def _lengths(self, x: Floats, floor: float | None = None) -> dict[str, Floats]:
         """Lengths of the parts of outcomes, each scaled to size 1 in the data."""

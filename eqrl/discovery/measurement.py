@@ -11,6 +11,7 @@ from eqrl.arrays import Floats
 
 _RESAMPLES = 400
 _UNCHANGED = 1e-6
+_DIM = 0.25
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ def measured(gaps: Gaps, accept: float, *, coverage: float = 1.0, seed: int = 0)
     # what fails says more than what is merely large
     worst_part = int(excess[0].argmax() if excess.any() else residuals[0].argmax())
     holds = not excess.any()
+    # a part that is seen too dimly to be cleared: more broken than is accepted, less than the noise
+    dim = (residuals[0] > accept) & (limits[0] > _DIM)
+    unclear = holds and bool(dim.any())
+    if unclear:
+        worst_part = int(np.where(dim, residuals[0], -1.0).argmax())
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1.0 / n), size=_RESAMPLES).astype(np.float64) / n
     again, limits_again = _ratios(drawn @ np.stack([size, noise, change]))
@@ -90,9 +96,10 @@ def measured(gaps: Gaps, accept: float, *, coverage: float = 1.0, seed: int = 0)
         worst=float(np.sqrt(np.quantile(np.clip(size - noise, 0.0, None)[:, worst_part], 0.95) / scale)),
         confidence=_share(int(agreeing)),
         transitions=n,
-        holds=holds,
+        holds=None if unclear else holds,
         limit=float(limits[0, worst_part]),
         coverage=coverage,
+        reason=f"{names[worst_part]} differs, by no more than the noise of {limits[0, worst_part]:.2f}" * unclear,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist, pdist
 
-from eqrl.arrays import Floats
+from eqrl.arrays import Floats, Ints
 
 _MOST = 1_200
+_FOR_CHOICE = 500
 _BLOCKS = 24
 _LENGTHS = (1.0, 2.0, 4.0, 8.0)
 _RIDGES = (1e-8, 1e-5, 1e-3, 1e-1)
@@ -19,8 +21,8 @@ _NEAR = 0.95
 class OneStepModel:
     """Kernel ridge regression with a linear part, from state and action to what happens.
 
-    Length scale and ridge are chosen on transitions that were not fitted. Training and held-out transitions come from
-    different stretches of the log, because neighbours in time are alike.
+    Length scale and ridge of each output are chosen on transitions that were not fitted. Training and held-out
+    transitions come from different stretches of the log, because neighbours in time are alike.
 
     Args:
         inputs: ``(N, d)``.
@@ -41,27 +43,37 @@ class OneStepModel:
         # what hardly varies in the data must not be moved at all
         self._shift, self._scale = inputs[training].mean(0), np.maximum(spread, 1e-3 * max(float(spread.max()), 1e-12))
         self._points = (inputs[training] - self._shift) / self._scale
-        self._length = self._typical = float(np.median(pdist(self._points[:400]))) or 1.0
-        fitting = stretch[training] % 4 != 2
-        best = np.inf
-        for factor in _LENGTHS:
-            K = self._kernel(self._points, self._points, factor * self._typical)
-            for ridge in _RIDGES:
-                weights = _solve(K[np.ix_(fitting, fitting)], outputs[training][fitting], ridge)
-                error = float(((K[np.ix_(~fitting, fitting)] @ weights - outputs[training][~fitting]) ** 2).mean())
-                if error < best:
-                    best, chosen = error, (factor * self._typical, ridge)
-        self._length = chosen[0]
-        self._weights = _solve(self._kernel(self._points, self._points, self._length), outputs[training], chosen[1])
+        self._typical = float(np.median(pdist(self._points[:400]))) or 1.0
+        some = np.sort(rng.permutation(len(training))[:_FOR_CHOICE])
+        fitting = stretch[training[some]] % 4 != 2
+        wanted = outputs[training[some]]
+        choices = [(factor * self._typical, ridge) for factor in _LENGTHS for ridge in _RIDGES]
+        errors = []
+        for length, ridge in choices:
+            K = self._kernel(self._points[some], self._points[some], length)
+            weights = _solve(K[np.ix_(fitting, fitting)], wanted[fitting], ridge)
+            errors.append(((K[np.ix_(~fitting, fitting)] @ weights - wanted[~fitting]) ** 2).mean(axis=0))
+        best = np.argmin(errors, axis=0)
+        # (length, outputs, weights) of every choice that is the best one for some outputs
+        self._fits: list[tuple[float, Ints, Floats]] = []
+        for choice in np.unique(best):
+            length, ridge = choices[choice]
+            columns = np.flatnonzero(best == choice)
+            K = self._kernel(self._points, self._points, length)
+            self._fits.append((length, columns, _solve(K, outputs[training][:, columns], ridge)))
+        self._width = outputs.shape[1]
         self._tree = cKDTree(self._points)
         self._reach = float(np.quantile(self._distance(inputs[self.held_out]), _NEAR))
 
     def predict(self, inputs: Floats) -> Floats:
         """What happens, ``(n, m)``."""
         points = (inputs - self._shift) / self._scale
-        return np.asarray(self._kernel(points, self._points, self._length) @ self._weights)
+        predicted = np.empty((len(inputs), self._width))
+        for length, columns, weights in self._fits:
+            predicted[:, columns] = self._kernel(points, self._points, length) @ weights
+        return predicted
 
-    def covers(self, inputs: Floats) -> np.ndarray:
+    def covers(self, inputs: Floats) -> NDArray[np.bool_]:
         """Whether the model was fitted nearby: no farther than for 95 % of the held-out transitions, ``(n,)``."""
         return np.asarray(self._distance(inputs) <= self._reach)
 

@@ -111,9 +111,10 @@ class Transitions:
         """
         known = [f.name for f in fields(cls)]
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if not hasattr(file, "files"):
-                    raise UsageError(f"file {path}: it holds one array; save several with numpy.savez(path, ...)")
+            file: Any = np.load(path, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise UsageError(f"file {path}: it holds one array; save several with numpy.savez(path, ...)")
+            with file:
                 there = list(file.files)
                 for name in REQUIRED:
                     if name not in there:

@@ -100,13 +100,13 @@ class Grid:
     # ------------------------------------------------------------------ the group
     @cached_property
     def group(self) -> list[tuple[Ints, Ints]]:
-        """The elements of D4, the identity first: where they take cells and actions, index arrays ``(S,)``, ``(4,)``."""
+        """The elements of D4, the identity first: images of cells and of actions, ``(S,)`` and ``(4,)``."""
         matrices = [np.linalg.matrix_power(_QUARTER, k) @ m for m in (np.eye(2, dtype=int), _MIRROR) for k in range(4)]
         elements = []
         for matrix in matrices:
             cells = np.array([self._index(c) for c in self.cells @ matrix.T])
             moves = _ACTIONS @ matrix.T
-            elements.append((cells, np.array([int((_ACTIONS == m).all(1).argmax()) for m in moves])))
+            elements.append((cells, np.array([int((m == _ACTIONS).all(1).argmax()) for m in moves])))
         return elements
 
     def on_pairs(self, element: tuple[Ints, Ints]) -> Ints:

@@ -22,9 +22,9 @@ def episodes_to_optimum(
 ) -> int | None:
     """Play optimistic episodes until the greedy policy is optimal from every cell, and remains so for a while.
 
-    After each episode ``Q_h = clip(r + mu_h + optimism * sigma)`` is computed backwards, where mu and sigma are mean and
-    standard deviation of the kernel regression of ``V_{h+1}(s')`` and of rewards on all pairs seen so far (Yang et al.
-    2020, Algorithm 1). Episodes start in a random cell.
+    After each episode ``Q_h = clip(mu_h + optimism * sigma)`` is computed backwards, where mu and sigma are mean and
+    standard deviation of the kernel regression of ``r + V_{h+1}(s')`` on all pairs seen so far (Yang et al. 2020,
+    Algorithm 1). Episodes start in a random cell.
 
     Args:
         grid: the process.
