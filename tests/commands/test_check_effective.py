@@ -40,8 +40,8 @@ def test_of_a_model(tmp_path, capsys):
     ]  # fmt: skip
     assert (numbers["group"], numbers["order"]) == ("C2", 2)
     kinds = {c["name"]: (c["kind"], c["holds"]) for c in numbers["candidates"]}
-    assert kinds["sagittal mirror"] == ("morphology", True)
-    assert kinds["sagittal mirror, slide reversed"] == ("decoy", False)
+    assert kinds["frontal mirror"] == ("morphology", True)
+    assert kinds["frontal mirror, slide reversed"] == ("decoy", False)
     shown = capsys.readouterr().out
     assert "effective group C2" in shown
     assert "yes" in shown
