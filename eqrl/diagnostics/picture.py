@@ -97,6 +97,7 @@ def _draw_rest(axis: Any, diagnosis: Diagnosis) -> None:
         n = diagnosis.noether
         words = "falls" if n.holds else "does not fall"
         axis.set_title(
-            f"angular momentum: {n.changes[-1]:.0e} lost at {1e3 * n.timesteps[-1]:.2g} ms,\n{words} as dt^{n.order:.1f}",
+            f"angular momentum: {n.changes[-1]:.0e} lost at {1e3 * n.timesteps[-1]:.2g} ms,\n"
+            f"{words} as dt^{n.order:.1f}",
             fontsize=8,
         )

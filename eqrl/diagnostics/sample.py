@@ -63,7 +63,8 @@ class Sample:
     Attributes:
         observations: as the policy takes them.
         actions: what was done, in the algorithm's units, ``(B, A)``.
-        targets: what the value should be: returns, or one-step targets, ``(B, 1)``.
+        targets: what the value is pulled to where gradients are compared: returns, one-step targets, or rewards alone,
+            ``(B, 1)``.
     """
 
     observations: Observations
@@ -124,7 +125,10 @@ def recall(model: BaseAlgorithm, n: int) -> Sample | None:
         buffer: Any = model.rollout_buffer
         if not buffer.full:
             return None
-        observations, actions, targets = (_spread(x, n) for x in (buffer.observations, buffer.actions, buffer.returns))
+        # SB3 joins the axes of steps and environments when it draws the first minibatch
+        axes = 1 if buffer.generator_ready else 2
+        parts = buffer.observations, buffer.actions, buffer.returns
+        observations, actions, targets = (_spread(x, n, axes) for x in parts)
     else:
         assert isinstance(model, OffPolicyAlgorithm)
         buffer = model.replay_buffer
@@ -143,11 +147,11 @@ def _rows(x: Any, rows: Any) -> Any:
     return {k: v[rows] for k, v in x.items()} if isinstance(x, dict) else x[rows]
 
 
-def _spread(x: Any, n: int) -> Any:
-    """``n`` evenly spaced rows of an array ``(steps, envs, ...)``, or of a dict of these."""
+def _spread(x: Any, n: int, axes: int = 2) -> Any:
+    """``n`` evenly spaced rows of an array whose first axes are steps and environments, or of a dict of these."""
     if isinstance(x, dict):
-        return {key: _spread(value, n) for key, value in x.items()}
-    flat = x.reshape(-1, *x.shape[2:]) if x.ndim > 1 else x
+        return {key: _spread(value, n, axes) for key, value in x.items()}
+    flat = x.reshape(-1, *x.shape[axes:])
     return flat[np.linspace(0, len(flat) - 1, min(n, len(flat))).astype(int)]
 
 
