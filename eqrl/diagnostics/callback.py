@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from eqrl.diagnostics.coherence import coherence
+from eqrl.diagnostics.coherence import coherence, gradients
 from eqrl.diagnostics.diagnosis import QUANTITIES
 from eqrl.diagnostics.function_error import function_errors
 from eqrl.diagnostics.parity import parity_energy, parts_of
@@ -76,16 +76,17 @@ class SymmetryDiagnostics(BaseCallback):
         if sample is None:
             return False
         functions, record = Functions(self.model), self.logger.record
+        some = sample[slice(self.gradients)]
+        here = {what: gradients(functions, some, what) for what in QUANTITIES}
         for candidate in self.candidates:
             errors = function_errors(functions, sample, self.spaces, candidate.element)
             for what in QUANTITIES:
                 key = f"diagnostics/{what} {candidate.name}"
-                of_gradients = coherence(functions, sample, self.spaces, candidate.element, what, most=self.gradients)
+                g = candidate.element
+                of_gradients = coherence(functions, some, self.spaces, g, what, here=here[what])
                 record(f"{key}/error", errors[what])
                 record(f"{key}/coherence", of_gradients.orbit)
-                record(
-                    f"{key}/saliency", saliency_equivariance(functions, sample, self.spaces, candidate.element, what)
-                )
+                record(f"{key}/saliency", saliency_equivariance(functions, sample, self.spaces, g, what))
                 record(f"diagnostics/{what}/coherence of random pairs", of_gradients.random)
         if self.spaces.group.finite:
             signal = sample.actions.double().cpu().numpy()

@@ -44,7 +44,7 @@ def coherence(
     g: Element,
     what: str,
     *,
-    most: int = 32,
+    here: Tensor | None = None,
     damping: float = 1e-3,
 ) -> Coherence:
     """Coherence of the gradients of a simple loss under an element.
@@ -54,16 +54,16 @@ def coherence(
 
     Args:
         functions: of the policy.
-        sample: where to look.
+        sample: where to look; each costs a backward pass, and so does its image.
         spaces: how observations and actions turn.
         g: the element.
         what: ``"actor"`` or ``"value"``.
-        most: number of samples; one backward pass each, and one for each image.
+        here: :func:`gradients` of the sample, where they are known already.
         damping: of the Gauss-Newton matrix, relative to its mean eigenvalue on the gradients' span.
     """
-    some = sample[:most]
-    turned = Sample(spaces.observations(some.observations, g), spaces.actions(some.actions, g), some.targets)
-    here, there = gradients(functions, some, what), gradients(functions, turned, what)
+    turned = Sample(spaces.observations(sample.observations, g), spaces.actions(sample.actions, g), sample.targets)
+    here = gradients(functions, sample, what) if here is None else here
+    there = gradients(functions, turned, what)
     plain = cosines(here, there)
     metric = cosines(*metric_products(here, there, damping))
     return Coherence(*plain, *metric)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.diagnostics.coherence import Coherence, coherence
+from eqrl.diagnostics.coherence import Coherence, coherence, gradients
 from eqrl.diagnostics.function_error import function_errors
 from eqrl.diagnostics.noether import Noether
 from eqrl.diagnostics.parity import parity_energy, parts_of
@@ -25,6 +25,7 @@ from eqrl.symmetry import Element
 QUANTITIES = ("actor", "value")
 _EXACT_ERROR, _EXACT_COHERENCE = 1e-4, 1e-4
 _FITTED = 0.1
+_GRADIENTS = 32
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def diagnose_model(
     spaces, functions = Spaces(model), Functions(model)
     tried = candidates_of_group(spaces.group) if candidates is None else candidates
     residuals = {} if world is None else {t.name: t.measured for t in world.tried}
+    some = sample[slice(_GRADIENTS)]
+    here = {what: gradients(functions, some, what) for what in QUANTITIES}
     results = []
     for candidate in tried:
         g = candidate.element
@@ -130,7 +133,7 @@ def diagnose_model(
                 candidate.name,
                 candidate.kind,
                 function_errors(functions, sample, spaces, g),
-                {what: coherence(functions, sample, spaces, g, what) for what in QUANTITIES},
+                {what: coherence(functions, some, spaces, g, what, here=here[what]) for what in QUANTITIES},
                 {what: saliency_equivariance(functions, sample, spaces, g, what) for what in QUANTITIES},
                 None if of_world is None else of_world.residual,
                 None if of_world is None else of_world.holds,
