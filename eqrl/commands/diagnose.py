@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,9 @@ def run_command(run: str, options: Options, console: Console) -> Diagnosis:
     model, config = load_with_config(run, options.checkpoint, options.device, options.config, options.trusted)
     config = config.replace(num_threads=options.num_threads or config.num_threads)
     config = in_environment(model, config, options.env, options.env_kwargs)
-    line = lambda text: console.print(text, soft_wrap=True)  # noqa: E731
-    line(f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})")
+    console.print(
+        f"[bold]{config.env}[/] played by {escape(str(run))} ({config.algo}, {config.network})", soft_wrap=True
+    )
     diagnosis, remarks = _diagnose(model, config, options.samples, options.accept, options.seed)
     _print(diagnosis, console)
     for remark in remarks:
@@ -211,7 +213,7 @@ def _print(diagnosis: Diagnosis, console: Console) -> None:
             )
     if diagnosis.candidates:
         print_table(console, table)
-    line = lambda text: console.print(text, markup=False, soft_wrap=True)  # noqa: E731
+    line = partial(console.print, markup=False, soft_wrap=True)
     if diagnosis.parity:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in diagnosis.parity.items())
         line(f"actions  {shares}")

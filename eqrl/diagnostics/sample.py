@@ -92,7 +92,7 @@ def play(model: BaseAlgorithm, env: VecEnv, n: int) -> Sample:
     """
     functions = Functions(model)
     rows: list[tuple[Any, ...]] = []
-    observations = env.reset()
+    observations: Any = env.reset()
     while len(rows) * env.num_envs < n:
         actions = np.asarray(model.predict(observations, deterministic=False)[0])
         following, rewards, dones, _ = env.step(actions)
@@ -138,9 +138,8 @@ def recall(model: BaseAlgorithm, n: int) -> Sample | None:
         last = np.arange(buffer.pos - steps, buffer.pos) % max(buffer.size(), 1)
         observations, actions = (_spread(_rows(x, last), n) for x in (buffer.observations, buffer.actions))
         targets = _spread(buffer.rewards[last], n)
-    device = policy.device
-    as_tensor = lambda x: torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device)  # noqa: E731
-    return Sample(policy.obs_to_tensor(observations)[0], as_tensor(actions), as_tensor(targets).reshape(-1, 1))
+    done, goals = (torch.as_tensor(x, dtype=torch.float32, device=policy.device) for x in (actions, targets))
+    return Sample(policy.obs_to_tensor(observations)[0], done, goals.reshape(-1, 1))
 
 
 def _rows(x: Any, rows: Any) -> Any:
