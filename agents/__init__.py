@@ -11,7 +11,17 @@ from eqrl.agents.reward_statistics import StatisticsByMember
 from eqrl.agents.rollout_buffers import SymmetricDictRolloutBuffer, SymmetricRolloutBuffer, first_ratios
 from eqrl.agents.sac_policy import EquivariantSACPolicy
 from eqrl.agents.schedules import KLAdaptiveLR, StdSchedule
-from eqrl.agents.soft import PRIORS, AlreadyExactWarning, Augmentation, MirrorLoss, SymmetryPrior, make_prior, priors_of
+from eqrl.agents.soft import (
+    PRIORS,
+    AlreadyExactWarning,
+    Augmentation,
+    MirrorLoss,
+    Regulariser,
+    SymmetryLoss,
+    SymmetryPrior,
+    make_prior,
+    priors_of,
+)
 from eqrl.agents.td3_policy import EquivariantTD3Policy
 from eqrl.agents.tqc_policy import EquivariantTQCPolicy
 
@@ -31,6 +41,7 @@ __all__ = [
     "MirrorLossSAC",
     "MirrorLossTD3",
     "RandomRotation",
+    "Regulariser",
     "StatisticsByMember",
     "StdSchedule",
     "SymmetricDictReplayBuffer",
@@ -38,6 +49,7 @@ __all__ = [
     "SymmetricHerReplayBuffer",
     "SymmetricReplayBuffer",
     "SymmetricRolloutBuffer",
+    "SymmetryLoss",
     "SymmetryPrior",
     "WithMirrorLoss",
     "first_ratios",

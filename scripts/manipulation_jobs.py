@@ -33,7 +33,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     # exact for nothing
     "transformer": ("--network", "transformer", "--group", "1", "--policy-kwargs", "network_kwargs:{hidden:[64,64]}"),
     "mlp": ("--network", "mlp"),
-    "mlp + augmentation": ("--network", "mlp", "--hyperparams", "rollout_buffer_class:SymmetricRolloutBuffer"),
+    "mlp + augmentation": ("--network", "mlp", "--prior", "augmentation"),
 }
 _BASELINES = ("heading", "mlp", "mlp + augmentation", "transformer", "homogeneous", "vector")
 
@@ -134,15 +134,18 @@ def finish(job: Job, logs: Path) -> float:
     return time.monotonic() - start
 
 
+def command_of(job: Job, logs: Path) -> list[str]:
+    """The command that begins a training."""
+    task = job.task
+    command = ["train", "--algo", task.algo, "--env", task.env, *METHODS[job.method], "-n", str(task.steps)]
+    command += [*(("--env-kwargs", *task.env_kwargs) if task.env_kwargs else ()), "--seed", str(job.seed)]
+    command += ["-f", str(job.home(logs)), "--rotations", "0", "--num-threads", "1"]
+    return [*command, "--eval-freq", str(max(task.steps // 15, 1)), "--eval-episodes", "20"]
+
+
 def _train(job: Job, logs: Path) -> None:
-    task, run = job.task, job.run(logs)
-    if run is not None:
-        command = ["train", "--resume", str(run)]
-    else:
-        command = ["train", "--algo", task.algo, "--env", task.env, *METHODS[job.method], "-n", str(task.steps)]
-        command += [*(("--env-kwargs", *task.env_kwargs) if task.env_kwargs else ()), "--seed", str(job.seed)]
-        command += ["-f", str(job.home(logs)), "--rotations", "0", "--num-threads", "1"]
-        command += ["--eval-freq", str(max(task.steps // 15, 1)), "--eval-episodes", "20"]
+    run = job.run(logs)
+    command = command_of(job, logs) if run is None else ["train", "--resume", str(run)]
     call(command, job.home(logs) / "train.log")
     (job.home(logs) / "trained").touch()
 

@@ -5,12 +5,16 @@ from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
 from eqrl.agents.soft.registry import PRIORS, make_prior
+from eqrl.agents.soft.regulariser import Regulariser
+from eqrl.agents.soft.symmetry_loss import SymmetryLoss
 
 __all__ = [
     "PRIORS",
     "AlreadyExactWarning",
     "Augmentation",
     "MirrorLoss",
+    "Regulariser",
+    "SymmetryLoss",
     "SymmetryPrior",
     "WithPriors",
     "make_prior",

@@ -132,6 +132,11 @@ class SymmetryPrior:
         assert self.model is not None
         self.model.logger.record_mean(f"symmetry/{self.name}/{key}", float(value))
 
+    def record_each(self, key: str, value: float) -> None:
+        """The same for one of several things of a kind, whose names are too long for the table on the screen."""
+        assert self.model is not None
+        self.model.logger.record_mean(f"symmetry/{self.name}/{key}", float(value), exclude="stdout")
+
 
 def weight(name: str, value: float) -> float:
     """A finite number of at least 0.

@@ -9,6 +9,8 @@ from typing import Any
 from eqrl.agents.soft.augmentation import Augmentation
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.prior import SymmetryPrior
+from eqrl.agents.soft.regulariser import Regulariser
+from eqrl.agents.soft.symmetry_loss import SymmetryLoss
 from eqrl.errors import suggestion
 
 PRIORS: Mapping[str, type[SymmetryPrior]] = {
@@ -16,6 +18,8 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
     for prior in (
         MirrorLoss,
         Augmentation,
+        Regulariser,
+        SymmetryLoss,
     )
 }
 

@@ -1,7 +1,7 @@
 """What every environment is made of: tasks, their batch of simulations, and how its state turns."""
 
 from eqrl.envs.core.arguments import Argument, angle, choice, lengths, named, number, sector, whole
-from eqrl.envs.core.documentation import documentation, page
+from eqrl.envs.core.documentation import documentation
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.rendering import add_marker
 from eqrl.envs.core.task import Outcome, Task
@@ -20,7 +20,6 @@ __all__ = [
     "lengths",
     "named",
     "number",
-    "page",
     "sector",
     "whole",
 ]

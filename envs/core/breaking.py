@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = ("none", "gravity", "wind")
+KINDS = ("none", "gravity", "wind", "joint")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Breaking:
 
     Attributes:
         kind: ``"none"``; ``"gravity"``: gravity tilts towards +x by ``size`` radians; ``"wind"``: a steady force along
-            +x of ``size`` times the weight of the main body.
+            +x of ``size`` times the weight of the main body; ``"joint"``: a spring at the joint of the first actuator,
+            which needs ``size`` times the actuator's greatest torque for each radian.
         size: how much, 0 breaks nothing.
     """
 
@@ -36,6 +37,19 @@ class Breaking:
         if self.kind == "gravity":
             g = float(np.linalg.norm(model.opt.gravity))
             model.opt.gravity[:] = g * np.array([np.sin(self.size), 0.0, -np.cos(self.size)])
+
+    def stiffen(self, model: mujoco.MjModel) -> None:
+        """Stiffen a joint of a compiled model.
+
+        Raises:
+            ValueError: if no joint has an actuator.
+        """
+        if self.kind != "joint":
+            return
+        if not model.nu or model.actuator_trntype[0] != mujoco.mjtTrn.mjTRN_JOINT:
+            raise ValueError("breaking='joint' needs a robot with actuated joints; use 'gravity' or 'wind'")
+        greatest = float(np.abs(model.actuator_gear[0, 0] * model.actuator_ctrlrange[0]).max())
+        model.jnt_stiffness[model.actuator_trnid[0, 0]] += self.size * greatest
 
     def apply_to_floating_model(self, model: mujoco.MjModel, weight: float = 0.0) -> None:
         """The same for a model whose bodies are compensated for upright gravity: they feel the difference.

@@ -29,17 +29,6 @@ _SHARED = {
     "on_divergence": ('"stop"', 'when the physics diverges: an error; or `"reset"` to end the episode', ""),
 }
 
-_SECTION, _SUBSECTION = "\n## ", "\n### "
-_HEAD = """# Environments
-
-Each is written once for a batch of simulations on `mujoco.batch` and comes as `gymnasium.make(id)`,
-`gymnasium.make_vec(id)` and `eqrl.make_vec(id, n_envs)` with the same bits. `scene_rotation` turns the whole scene,
-`goal_rotation` the goal alone; `breaking` with `breaking_size` breaks the symmetry by a known amount.
-[A new environment](new_environment.md) takes sixty lines.
-
-This page is made from what the tasks declare, by `python scripts/document_environments.py`.
-"""
-
 
 class Declared(Protocol):
     """What a task's class declares, as far as documentation follows from it."""
@@ -71,21 +60,6 @@ def documentation(task: type[Declared]) -> str:
     """The documentation of a task with all tables; those of fields that follow from its arguments are as by default."""
     complete = hasattr(task, "observation")
     return (task.__doc__ or "") if complete else with_tables(task())
-
-
-def page(texts: Mapping[str, str], others: str = "") -> str:
-    """One page of documentation.
-
-    Args:
-        texts: documentation of each task, by the id of its environment.
-        others: what to say about further ids of these tasks.
-    """
-    rows = [
-        f"| [`{env_id}`](#{env_id.lower().replace('/', '')}) | {text.splitlines()[0].rstrip('.')} |"
-        for env_id, text in texts.items()
-    ]
-    chapters = [f"## {env_id}\n\n{text.replace(_SECTION, _SUBSECTION)}" for env_id, text in texts.items()]
-    return "\n".join([_HEAD, "| id | task |", "|---|---|", *rows, "", *([others] if others else []), *chapters])
 
 
 def _actions(task: Declared) -> str:

@@ -66,6 +66,8 @@ class Simulation:
         divergences: how many diverged simulations were given up.
         first_member: index of its first simulation among all environments that are stepped together, for messages.
         name: what messages call it, where it is one of several.
+        trace: a list to which every physics step adds the integration states, ``(n, size)``, for who shows the motion
+            between control steps; None for none. The bits of the simulation do not depend on it.
     """
 
     member_names: tuple[str, ...] = ()
@@ -96,6 +98,7 @@ class Simulation:
         self.divergences = 0
         self.first_member = 0
         self.name = ""
+        self.trace: list[Floats] | None = None
         self.watch = BatchWatch(self.batch)
         self.elapsed = np.zeros(n, dtype=np.int64)
         self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
@@ -167,7 +170,12 @@ class Simulation:
 
     def advance(self) -> None:
         """Second part: the physics alone, which leaves Python's interpreter lock to others."""
-        self.batch.step(nstep=self.task.frame_skip, stage=_POSITIONS_AND_VELOCITIES)
+        if self.trace is None:
+            self.batch.step(nstep=self.task.frame_skip, stage=_POSITIONS_AND_VELOCITIES)
+            return
+        for _ in range(self.task.frame_skip):
+            self.batch.step(nstep=1, stage=_POSITIONS_AND_VELOCITIES)
+            self.trace.append(self.batch.state.copy())
 
     def outcome(self, action: Floats) -> Outcome:
         """Third part: what the step meant."""

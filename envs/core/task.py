@@ -122,7 +122,9 @@ class Task(ABC):
 
     breaking = choice(*KINDS, description="what breaks the symmetry of the world")
     breaking_size = number(
-        0.0, "by how much: gravity tilts by so many rad; wind blows along +x with so many weights of the main body"
+        0.0,
+        "by how much: gravity tilts by so many rad; wind blows along +x with so many weights of the main body; the"
+        " first actuated joint is stiffened by so many torques of its actuator a rad",
     )
 
     model: mujoco.MjModel
@@ -156,6 +158,7 @@ class Task(ABC):
         self.asymmetry = Breaking(self.breaking, self.breaking_size)
         self.model = self.build().compile()
         self.break_symmetry()
+        self.asymmetry.stiffen(self.model)
         self.layout = self.state_layout()
         self.variable_representation = self._typed(self.variables)
         self.action_space = TypedBox(self._typed(self.action), -1.0, 1.0)

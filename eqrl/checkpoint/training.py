@@ -18,7 +18,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 
-from eqrl.agents.soft import priors_of
 from eqrl.checkpoint.manifest import DamagedCheckpointError
 from eqrl.checkpoint.values import DamagedValuesError, set_generator
 
@@ -44,7 +43,7 @@ def capture_training(model: BaseAlgorithm) -> dict[str, Any]:
         "observations": {name: getattr(model, name, None) for name in _OBSERVATIONS},
         "episodes": _columns(model.ep_info_buffer or ()),
         "successes": np.asarray(list(model.ep_success_buffer or ())),
-        "priors": [{"name": prior.name, "state": prior.state()} for prior in priors_of(model)],
+        "priors": [{"name": prior.name, "state": prior.state()} for prior in _priors(model)],
     }
 
 
@@ -74,8 +73,15 @@ def restore_training(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         raise DamagedValuesError(f"the state of the training is damaged: {error!r}") from None
 
 
+def _priors(model: BaseAlgorithm) -> Any:
+    # networks take seconds to import, and who only looks for a checkpoint needs none
+    from eqrl.agents.soft import priors_of
+
+    return priors_of(model)
+
+
 def _restore_priors(model: BaseAlgorithm, states: list[Mapping[str, Any]]) -> None:
-    priors = priors_of(model)
+    priors = _priors(model)
     if [prior.name for prior in priors] != [state["name"] for state in states]:
         raise DamagedValuesError("the priors are not those of the run")
     for prior, state in zip(priors, states, strict=True):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.checkpoint.contents import is_checkpoint, load_checkpoint
+from eqrl.checkpoint.contents import load_checkpoint
 from eqrl.checkpoint.manifest import DamagedCheckpointError, Manifest
 from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
-from eqrl.runs.folder import RunFolder
 from eqrl.runs.models import make_model
+from eqrl.runs.stored import find_checkpoint
 
 
 def load_run(
@@ -34,13 +34,7 @@ def load_run(
     """
     path = Path(path)
     while True:
-        if is_checkpoint(path):
-            checkpoint_folder, manifest = path, Manifest.read(path)
-            config = Config.from_dict(manifest.config, str(checkpoint_folder))
-        else:
-            folder = RunFolder.open(path)
-            checkpoint_folder, manifest = folder.checkpoint(checkpoint)
-            config = folder.stored_config(checkpoint_folder, manifest)
+        checkpoint_folder, manifest, config = find_checkpoint(path, checkpoint)
         try:
             return _loaded(checkpoint_folder, manifest, config, device)
         except DamagedCheckpointError:

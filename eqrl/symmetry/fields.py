@@ -7,7 +7,7 @@ from dataclasses import field as attribute
 from functools import cached_property
 from typing import Literal
 
-from eqrl.symmetry.irreps import e3nn
+from eqrl.symmetry.irreps import parse_irreps
 
 Role = Literal["", "heading", "goal", "position", "parent", "mask"]
 WORLD = "world"
@@ -87,24 +87,24 @@ class Field:
     description: str = attribute(default="", compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse irreps that e3nn cannot parse, and ``horizontal`` for anything but vectors."""
+        """Refuse what are no irreps, and ``horizontal`` for anything but vectors."""
         try:
-            parsed = e3nn().Irreps(self.irreps)
-        except (ValueError, AssertionError) as error:
+            parsed = parse_irreps(self.irreps)
+        except ValueError as error:
             raise ValueError(
                 f"field {self.name!r}: {self.irreps!r} are not irreps; write for instance '2x0e + 1x1o'"
             ) from error
-        if parsed.dim == 0:
+        if not parsed:
             raise ValueError(f"field {self.name!r}: irreps {self.irreps!r} are empty; leave the field out instead")
         if self.mask is not None and self.entities is None:
             raise ValueError(f"field {self.name!r} has mask {self.mask!r} and so needs an entity set, entities=...")
-        if self.horizontal and any(ir.l != 1 for _, ir in parsed):
+        if self.horizontal and any(degree != 1 for degree, _ in parsed):
             raise ValueError(f"field {self.name!r}: horizontal applies to vectors (1o, 1e) only, got {self.irreps!r}")
 
     @cached_property
     def copies(self) -> tuple[tuple[int, int], ...]:
         """(l, parity) of every irrep of one entity, with multiplicities written out."""
-        return tuple((ir.l, ir.p) for mul, ir in e3nn().Irreps(self.irreps) for _ in range(mul))
+        return parse_irreps(self.irreps)
 
     @cached_property
     def width(self) -> int:

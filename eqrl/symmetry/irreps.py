@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+_TERM = re.compile(r"((?P<copies>\d+)\s*x\s*)?(?P<degree>\d+)(?P<parity>[eoy])", re.ASCII)
+
 
 def e3nn() -> Any:
     """The module ``e3nn.o3``, imported when it is needed."""
-    # the import takes as long as that of torch, and deriving or proving the symmetry of a model needs no irreps
+    # the import takes as long as that of torch, and environments need none of its matrices up to vectors
     from e3nn import o3
 
     return o3
+
+
+@cache
+def parse_irreps(text: str) -> tuple[tuple[int, int], ...]:
+    """(l, parity) of every irrep, with multiplicities written out.
+
+    Args:
+        text: such as ``"2x0e + 1o"``, as e3nn writes it; ``y`` is the parity of spherical harmonics.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    copies: list[tuple[int, int]] = []
+    for term in text.split("+") if text.strip() else ():
+        parts = _TERM.fullmatch(term.strip())
+        if parts is None:
+            raise ValueError(f"{term.strip()!r} is no irrep")
+        degree = int(parts["degree"])
+        parity = {"e": 1, "o": -1, "y": (-1) ** degree}[parts["parity"]]
+        copies += [(degree, parity)] * int(parts["copies"] or 1)
+    return tuple(copies)
 
 
 def irreps_matrix(copies: Sequence[tuple[int, int]], R: Tensor, horizontal: bool) -> Tensor:

@@ -1,9 +1,11 @@
-"""Documentation follows from declarations, and the committed page is the one that they give."""
+"""Documentation follows from declarations, and the committed pages are those that they give."""
 
+import os
 import re
 import sys
 from pathlib import Path
 
+import imageio.v3 as imageio
 import pytest
 from ids import IDS
 
@@ -15,13 +17,48 @@ ROOT = Path(__file__).parents[2]
 TASKS = {env_id: task_class(eqrl.ENVIRONMENTS[env_id].task) for env_id in IDS}
 
 
-def test_the_committed_page_is_current(monkeypatch):
+@pytest.fixture
+def script(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     sys.modules.pop("document_environments", None)
     import document_environments
 
-    page = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
-    assert page == document_environments.environments_page(), "run: python scripts/document_environments.py"
+    return document_environments
+
+
+def test_the_committed_pages_are_current(script):
+    pages = script.pages()
+    assert set(pages) == {ROOT / "docs" / "environments.md", *(ROOT / "docs" / "environments").glob("*.md")}
+    for page, text in pages.items():
+        assert page.read_text(encoding="utf-8") == text, "run: python scripts/document_environments.py"
+
+
+def test_each_environment_has_a_small_picture_and_no_other_is_there(script):
+    names = {page.stem for page in script.pages() if page.parent.name == "environments"}
+    pictures = {file.stem: file.stat().st_size for file in script.PICTURES.iterdir()}
+    assert set(pictures) == names, "run: python scripts/document_environments.py"
+    assert max(pictures.values()) <= 40_000
+
+
+def test_a_page_without_a_picture_says_so(script, monkeypatch, tmp_path):
+    monkeypatch.setattr(script, "PICTURES", tmp_path)
+    for page, text in script.pages().items():
+        assert ("There is no picture" in text) == (page.parent.name == "environments")
+        assert "pictures/" not in text
+
+
+def test_a_picture_shows_the_scene(script, tmp_path):
+    file = tmp_path / "pictures" / "Reach-v0.jpg"
+    try:
+        script.draw("eqrl/Reach-v0", file)
+    except RuntimeError as error:
+        if os.environ.get("EQRL_REQUIRE_RENDERING") == "1":
+            raise
+        pytest.skip(str(error))
+    picture = imageio.imread(file).astype(int)
+    assert picture.shape == (script.HEIGHT, script.WIDTH, 3)
+    red = (picture[..., 0] > 100 + picture[..., 1]) & (picture[..., 0] > 100 + picture[..., 2])
+    assert red.any(), "the goal is a red ball"
 
 
 @pytest.mark.parametrize("env_id", TASKS)

@@ -3,6 +3,7 @@
 import os
 
 import gymnasium
+import mujoco
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -12,7 +13,8 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import eqrl
 from eqrl import check_environment
-from eqrl.symmetry import SymmetryError, about_gravity, representation_of
+from eqrl.envs.core.breaking import Breaking
+from eqrl.symmetry import SO2, SymmetryError, about_gravity, representation_of
 
 KINDS = [(env_id, {}) for env_id in IDS] + [("eqrl/Push-v0", {"shape": s}) for s in ("L", "bar", "plus")] + [
     ("eqrl/Push-v0", {"reward_type": "dense", "effector_start": "around"}),
@@ -91,6 +93,15 @@ def test_pushing_with_contact_commutes_with_a_turn(kwargs):
         assert max(env.state_difference(env.transform_state(state, g), env.get_state()).values()) < 1e-8
 
 
+def test_a_stiff_joint_breaks_what_exchanges_legs_and_nothing_else():
+    env = gymnasium.make("eqrl/AntTarget-v0", breaking="joint", breaking_size=0.3)
+    with pytest.raises(SymmetryError, match="breaks under"):
+        check_environment(env)
+    check_environment(env, group=SO2)
+    with pytest.raises(ValueError, match="breaking='joint' needs a robot with actuated joints"):
+        Breaking("joint", 0.3).stiffen(mujoco.MjModel.from_xml_string("<mujoco/>"))
+
+
 @pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.parametrize("kind", ["gravity", "wind"])
 def test_the_check_fails_on_a_broken_world(env_id, kind):
@@ -99,8 +110,6 @@ def test_the_check_fails_on_a_broken_world(env_id, kind):
 
 
 def test_the_check_fails_on_a_pyramidal_cone():
-    import mujoco
-
     from eqrl.envs.core.simulation import Simulation
 
     env = gymnasium.make("eqrl/Push-v0").unwrapped

@@ -26,6 +26,7 @@ from eqrl.symmetry import (
     orbits,
     representation_of,
 )
+from eqrl.symmetry.irreps import parse_irreps
 
 LEGS = EntitySet("legs", ("leg",) * 4)
 RICH = (
@@ -52,6 +53,17 @@ def test_transform_is_a_homomorphism(group):
     torch.testing.assert_close(
         matrix @ matrix.mT, torch.eye(rep.dim, dtype=torch.float64).expand_as(matrix), atol=1e-12, rtol=0
     )
+
+
+@pytest.mark.parametrize("text", ["1o", "2x0e + 1x1o", " 3 x 2e+0o", "0x1e", "", "12x10o", "2x1y + 1x2y", "1x1o+1x1o"])
+def test_irreps_are_read_as_e3nn_reads_them(text):
+    assert parse_irreps(text) == tuple((ir.l, ir.p) for count, ir in o3.Irreps(text) for _ in range(count))
+
+
+@pytest.mark.parametrize("text", ["1z", "1", "o", "-1x1o", "1x1o +", "1x-1o", "1x1o 1x1e", "1.5x1o", "x1o", "1x1oo"])
+def test_what_are_no_irreps_is_refused(text):
+    with pytest.raises(ValueError, match="is no irrep"):
+        parse_irreps(text)
 
 
 def test_irreps_agree_with_e3nn():

@@ -8,10 +8,13 @@ import pytest
 
 import eqrl
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
+ELSEWHERE = ("generated", "tutorials")  # copies; and test_tutorials.py
 FENCE = re.compile(r"```python\n(.*?)```", flags=re.S)
 PAGES = {
-    str(page.relative_to(DOCS)): FENCE.findall(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))
+    str(page.relative_to(DOCS)): FENCE.findall(page.read_text(encoding="utf-8"))
+    for page in sorted(DOCS.rglob("*.md"))
+    if page.relative_to(DOCS).parts[0] not in ELSEWHERE
 }
 # long trainings are cut short, and nothing else is changed
 STEPS = re.compile(r"\.learn\((\d[\d_]*)")

@@ -1,0 +1,69 @@
+"""Worlds whose symmetry is broken by a known amount: which prior is worth using, and when.
+
+    python scripts/benchmark_breaking.py                              # everything that is missing
+    python scripts/benchmark_breaking.py --worlds exact wind-0.5      # some worlds
+    python scripts/benchmark_breaking.py --methods exact none gated   # some methods
+    python scripts/benchmark_breaking.py --report                     # train nothing, write the report
+    python scripts/benchmark_breaking.py --list                       # what is there, and what is missing
+
+Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. All methods have the
+same preset and budget; none is tuned. Results go to ``results/breaking``, run folders stay in ``logs/breaking``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from breaking_jobs import METHODS, WORLDS, Job, curve, finish, jobs_of, result
+from breaking_report import write_report
+from zero_shot_jobs import work_through
+
+
+def main() -> None:
+    """Run what is missing, then write the report from all finished runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--worlds", nargs="+", choices=WORLDS, default=list(WORLDS), metavar="WORLD", help=", ".join(WORLDS)
+    )
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD", help=", ".join(METHODS)
+    )
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
+    parser.add_argument("--logs", type=Path, default=Path("logs/breaking"))
+    parser.add_argument("--out", type=Path, default=Path("results/breaking"))
+    parser.add_argument("--list", action="store_true", help="only say what is there")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: 4,096 steps of each job, its own folders")
+    options = parser.parse_args()
+    worlds = [WORLDS[name] for name in options.worlds]
+    jobs = [job for world in worlds for job in jobs_of(world, tuple(options.methods), options.seeds)]
+    jobs.sort(key=lambda job: job.seed)  # an early stop leaves whole comparisons
+    if options.quick:
+        options.logs = options.logs / "quick"
+        options.out = options.logs / "report"
+        jobs = [job.shortened(4096) for job in jobs]
+    idle = options.list or options.report
+    failures = [] if idle else work_through(jobs, options.jobs, partial(finish, logs=options.logs))
+    for job in jobs:
+        print(f"{job.name:<48} {_state(job, options.logs)}")
+    complete = [job for job in jobs if job.complete(options.logs)]
+    if complete and not options.list:
+        write_report(complete, options.logs, options.out)
+        print(f"report of {len(complete)} of {len(jobs)} runs: {options.out}/README.md")
+    if failures:
+        sys.exit("\n".join(failures))
+
+
+def _state(job: Job, logs: Path) -> str:
+    if job.complete(logs):
+        return f"success {result(job, logs)['success']:.2f}"
+    rows = curve(job, logs)
+    return f"{rows[-1]['timesteps']:,.0f} of {job.task.steps:,} steps" if rows else "missing"
+
+
+if __name__ == "__main__":
+    main()

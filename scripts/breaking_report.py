@@ -1,0 +1,124 @@
+"""The report of the breaking benchmark: success against the size of the breaking, and strengths against the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from breaking_jobs import KINDS, METHODS, Job, curve, result
+from scipy.stats import spearmanr
+from zero_shot_tables import write_csv
+
+from eqrl.evaluation import PALETTE, figure, save_figure
+from eqrl.versions import versions_text
+
+Row = dict[str, Any]
+_TEXT = """# Broken symmetry
+
+Written by `scripts/benchmark_breaking.py`. PPO of Stable-Baselines3, one thread a run; all methods have the same preset
+and budget, and none is tuned. *Success* is that of the deterministic policy over goals in all directions of the world
+as it is, a mean over seeds; brackets hold the least and the greatest seed where there are several.
+"""
+
+
+def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
+    """Write tables, curves and raw numbers of finished runs."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [_row(job, logs) for job in jobs]
+    points = [{**_key(job), **point} for job in jobs for point in curve(job, logs)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    write_csv(out / "runs.csv", [{name: row.get(name) for name in names} for row in rows])
+    write_csv(out / "curves.csv", points)
+    (out / "env.txt").write_text(
+        f"{versions_text()}\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a run\n",
+        encoding="utf-8",
+    )
+    (out / "runs.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    sections = [_TEXT]
+    for kind in KINDS:
+        of_kind = [row for row in rows if row["kind"] in (kind, "none")]
+        if any(row["kind"] == kind for row in of_kind):
+            sections += [_table(kind, of_kind), _picture(kind, of_kind, out)]
+    sections.append(_strengths(rows))
+    (out / "README.md").write_text("\n".join(sections), encoding="utf-8")
+
+
+def _key(job: Job) -> Row:
+    return {
+        "world": job.task.name,
+        "kind": job.task.kind,
+        "size": job.task.size,
+        "method": job.method,
+        "seed": job.seed,
+    }
+
+
+def _row(job: Job, logs: Path) -> Row:
+    return {**_key(job), "steps": job.task.steps, "seconds": curve(job, logs)[-1]["seconds"], **result(job, logs)}
+
+
+def _of(rows: Sequence[Row], **key: Any) -> list[Row]:
+    return [row for row in rows if all(row[name] == value for name, value in key.items())]
+
+
+def _table(kind: str, rows: Sequence[Row]) -> str:
+    sizes = sorted({row["size"] for row in rows})
+    lines = [f"## {kind}\n", f"| method | {' | '.join(f'{s:g}' for s in sizes)} |", f"|---|{'---|' * len(sizes)}"]
+    for method in METHODS:
+        if of_method := _of(rows, method=method):
+            cells = [_cell([row["success"] for row in _of(of_method, size=size)]) for size in sizes]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    spread = f" [{min(values):.2f}, {max(values):.2f}]" if len(values) > 1 else ""
+    return f"{float(np.mean(values)):.2f}{spread}"
+
+
+def _picture(kind: str, rows: Sequence[Row], out: Path) -> str:
+    """Success against the size of the breaking, a line for each method."""
+    drawing, axes = figure(columns=1, size=5.4)
+    axis = axes[0, 0]
+    for i, method in enumerate(METHODS):
+        of_method = _of(rows, method=method)
+        sizes = sorted({row["size"] for row in of_method})
+        means = [np.mean([row["success"] for row in _of(of_method, size=size)]) for size in sizes]
+        if sizes:
+            axis.plot(sizes, means, "o-", color=PALETTE[i % len(PALETTE)], linewidth=1.6, markersize=4, label=method)
+    axis.set_xscale("symlog", linthresh=0.02)
+    axis.set(ylim=(-0.02, 1.02), xlabel=f"size of the breaking by {kind}", ylabel="success in all directions")
+    axis.spines[["top", "right"]].set_visible(False)
+    drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    save_figure(drawing, out / f"{kind}.png")
+    return f"![{kind}]({kind}.png)\n"
+
+
+def _strengths(rows: Sequence[Row]) -> str:
+    """How well what a prior learnt ranks the true sizes of global breaking: Spearman's coefficient."""
+    lines = [
+        "## What the priors learnt of the world\n",
+        "Spearman's rank correlation of a logged value with the true size, over the worlds of one kind, for every value"
+        " that a prior reports and that is not the same everywhere.\n",
+        "| kind | method | value | correlation | runs |",
+        "|---|---|---|---|---|",
+    ]
+    names = sorted({name for row in rows for name in row if name.startswith("symmetry/")})
+    for kind in KINDS:
+        for method in METHODS:
+            of_method = [row for row in rows if row["method"] == method and row["kind"] in (kind, "none")]
+            for name in names:
+                pairs = [(row["size"], row[name]) for row in of_method if row.get(name) is not None]
+                if len({size for size, _ in pairs}) >= 3 and len({value for _, value in pairs}) > 1:
+                    rank = spearmanr(*zip(*pairs, strict=True)).statistic
+                    lines.append(
+                        f"| {kind} | {method} | {name.removeprefix('symmetry/')} | {rank:.2f} | {len(pairs)} |"
+                    )
+    return "\n".join(lines) + "\n"
