@@ -125,7 +125,7 @@ def effective_group(target: str | Path | None = None, **options: Any) -> Effecti
         if chosen.from_data is not None:
             if target is not None:
                 raise UsageError(f"--from-data takes no TARGET; did you mean --env {target}?")
-            log = Transitions.load(chosen.from_data)
+            log = Transitions.read(chosen.from_data)
             with one_line(f"file {chosen.from_data}"):
                 return EffectiveReport(chosen.from_data, discover_in_data(log, _typed_spaces(chosen), **common))
         if target is None:

@@ -103,7 +103,7 @@ class Transitions:
         return len(self.rewards)
 
     @classmethod
-    def load(cls, path: str | Path) -> Transitions:
+    def read(cls, path: str | Path) -> Transitions:
         """Read a file. Nothing in it is executed.
 
         Raises:

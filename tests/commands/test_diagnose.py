@@ -30,7 +30,7 @@ def test_files(runs, tmp_path, capsys):
     assert first["name"] == "rotation about gravity"
     assert first["actor"]["verdict"] == first["value"]["verdict"] == "exact"
     assert first["world"]["holds"] is True
-    assert first["world"]["residual"] < 1e-8
+    assert first["world"]["residual"] < 1e-6  # rewards are in single precision
     assert numbers["samples"] == 32
     assert numbers["noether"] is None  # nothing floats
     assert picture.read_bytes().startswith(b"\x89PNG")

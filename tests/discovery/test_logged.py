@@ -37,7 +37,7 @@ def test_wind_leaves_only_its_mirror(logs):
 def test_maps_in_the_file_are_enough(logs, tmp_path):
     path = tmp_path / "log.npz"
     logs[0.2].save(path)
-    again = Transitions.load(path)
+    again = Transitions.read(path)
     np.testing.assert_array_equal(again.observations, logs[0.2].observations)
     assert list(again.names) == [name for name, _ in C4.generators]
     found = discover_in_data(again)
@@ -114,18 +114,18 @@ GOOD = {
 def test_bad_files_are_refused_in_one_line(change, words, tmp_path):
     arrays = {k: v for k, v in {**GOOD, **change}.items() if v is not None}
     with pytest.raises(UsageError, match=words):
-        Transitions.load(save(tmp_path / "log.npz", **arrays))
+        Transitions.read(save(tmp_path / "log.npz", **arrays))
 
 
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
-        Transitions.load(tmp_path / "log.npz")
+        Transitions.read(tmp_path / "log.npz")
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(UsageError, match="plain arrays"):
-        Transitions.load(tmp_path / "text.npz")
+        Transitions.read(tmp_path / "text.npz")
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(UsageError, match="one array"):
-        Transitions.load(tmp_path / "one.npy")
+        Transitions.read(tmp_path / "one.npy")
     with pytest.raises(UsageError, match=r"use \.npz"):
         Transitions(**GOOD).save(tmp_path / "log.csv")
 
