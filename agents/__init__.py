@@ -4,6 +4,7 @@ from eqrl.agents.augmentation import RandomRotation
 from eqrl.agents.errors import BreaksSymmetryError
 from eqrl.agents.mirror_loss import MirrorLossPPO, MirrorLossSAC, MirrorLossTD3, WithMirrorLoss
 from eqrl.agents.noise import BallNoise
+from eqrl.agents.orbit_starts import OrbitStarts
 from eqrl.agents.ppo_policy import EquivariantPolicy
 from eqrl.agents.presets import preset
 from eqrl.agents.replay_buffers import SymmetricDictReplayBuffer, SymmetricHerReplayBuffer, SymmetricReplayBuffer
@@ -15,10 +16,16 @@ from eqrl.agents.soft import (
     PRIORS,
     AlreadyExactWarning,
     Augmentation,
+    ConstrainedAugmentation,
+    Distil,
     MirrorLoss,
+    OrbitAdvantage,
     Regulariser,
+    ResidualPathway,
     SymmetryLoss,
     SymmetryPrior,
+    TaughtGate,
+    Thresholded,
     make_prior,
     priors_of,
 )
@@ -31,6 +38,8 @@ __all__ = [
     "Augmentation",
     "BallNoise",
     "BreaksSymmetryError",
+    "ConstrainedAugmentation",
+    "Distil",
     "EquivariantPolicy",
     "EquivariantSACPolicy",
     "EquivariantTD3Policy",
@@ -40,8 +49,11 @@ __all__ = [
     "MirrorLossPPO",
     "MirrorLossSAC",
     "MirrorLossTD3",
+    "OrbitAdvantage",
+    "OrbitStarts",
     "RandomRotation",
     "Regulariser",
+    "ResidualPathway",
     "StatisticsByMember",
     "StdSchedule",
     "SymmetricDictReplayBuffer",
@@ -51,6 +63,8 @@ __all__ = [
     "SymmetricRolloutBuffer",
     "SymmetryLoss",
     "SymmetryPrior",
+    "TaughtGate",
+    "Thresholded",
     "WithMirrorLoss",
     "first_ratios",
     "make_prior",

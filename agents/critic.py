@@ -75,11 +75,11 @@ class EquivariantCritic(BaseModel):
         """Values of all Q-functions as one tensor, shape ``(n_critics, B, outputs)``."""
         in_actor_loss = self._in_actor_loss(actions)
         features = self.features_extractor(obs) if in_actor_loss else features_in_step(self, obs)
-        return self.ensemble(self._input(features, actions), constant=in_actor_loss)
+        return self.ensemble(self.inputs(features, actions), constant=in_actor_loss)
 
     def q1_forward(self, obs: PyTorchObs, actions: Tensor) -> Tensor:
         """Value of the first Q-function alone, shape ``(B, 1)``."""
-        x = self._input(self.features_extractor(obs), actions)
+        x = self.inputs(self.features_extractor(obs), actions)
         with constants(self.q_networks[:1] if self._in_actor_loss(actions) else []):
             value: Tensor = self.q_networks[0](x)
         return value
@@ -87,7 +87,8 @@ class EquivariantCritic(BaseModel):
     def _in_actor_loss(self, actions: Tensor) -> bool:
         return self.training and actions.grad_fn is not None
 
-    def _input(self, features: Tensor, actions: Tensor) -> Tensor:
+    def inputs(self, features: Tensor, actions: Tensor) -> Tensor:
+        """Inputs of the Q-networks, for features and actions in units of their bounds, shape ``(B, in_rep.dim)``."""
         if self.padding is not None:
             # padded entries may be nonzero, for instance after TD3 has added noise to its target actions
             actions = cleared(actions, self.padding.valid(features))

@@ -17,7 +17,7 @@ from eqrl.agents.output_gain import take_last_layer
 from eqrl.errors import suggestion
 from eqrl.nn import BACKBONES, Backbone, Padding, build
 from eqrl.nn.mlp import MLP
-from eqrl.symmetry import GROUPS, Field, Group, Representation, family, mask_index
+from eqrl.symmetry import GROUPS, TRIVIAL, Field, Group, Representation, family, mask_index
 from eqrl.symmetry.bounds import check_padding
 
 GroupChoice = Group | str
@@ -34,8 +34,8 @@ class Networks:
         network_kwargs: options of the actor's backbone, such as ``hidden``.
         critic_network: backbone of the critic.
         critic_kwargs: options of the critic's backbone.
-        actor_group: group that the actor commutes with.
-        critic_group: group under which the critic is invariant.
+        actor_group: group that the actor, or its exact pathway, commutes with.
+        critic_group: group under which the critic, or its exact pathway, is invariant.
         shared: whether one network serves actor and value, see :meth:`actor_and_value`.
     """
 
@@ -73,8 +73,13 @@ class Networks:
 
     @property
     def group(self) -> Group:
-        """The group that the policy as a whole commutes with."""
-        return self.groups[0]
+        """The group that the policy as a whole commutes with, whatever its weights."""
+        return self.groups[0] if self.guarantees else TRIVIAL
+
+    @property
+    def guarantees(self) -> bool:
+        """Whether neither network has a free pathway, which may break the symmetry."""
+        return all(name not in BACKBONES or BACKBONES[name].guarantees for name in (self.network, self.critic_network))
 
     @property
     def widest_group(self) -> Group:
@@ -147,7 +152,8 @@ class Networks:
         critic = ("critic", self.critic_network, self.critic_kwargs, self.critic_group)
         parts = [("actor and critic", *actor[1:])] if self.shared else [actor, critic]
         return "\n".join(
-            f"{part + ': ':<8}{_call(name, options)}, commutes with {group}{_exchange(name, options, self.observation)}"
+            f"{part + ': ':<8}{_call(name, options)}, {_promise(name, group)}"
+            f"{_exchange(name, options, self.observation)}"
             for part, name, options, group in parts
         )
 
@@ -201,6 +207,13 @@ def choose_networks(
 def _call(network: str, options: Mapping[str, Any]) -> str:
     """A network with its options, as text."""
     return f"{network}({', '.join(f'{name}={value}' for name, value in options.items())})"
+
+
+def _promise(network: str, group: Group) -> str:
+    """What a network commutes with, in words."""
+    if network in BACKBONES and not BACKBONES[network].guarantees:
+        return f"whose exact pathway commutes with {group} and whose free one with nothing"
+    return f"commutes with {group}"
 
 
 def _exchange(network: str, options: Mapping[str, Any], observation: Representation) -> str:

@@ -132,7 +132,7 @@ class SymmetricPolicy(BasePolicy):
 
     def _refuse_rewritten_environment(self) -> None:
         algorithm = calling_algorithm(self)
-        if algorithm is not None and algorithm.env is not None and self.group.generators:
+        if algorithm is not None and algorithm.env is not None and self.networks.widest_group.generators:
             refuse_rewritten(algorithm.env)
 
     @classmethod
@@ -152,7 +152,7 @@ class SymmetricPolicy(BasePolicy):
 
     @property
     def group(self) -> Group:
-        """The group that the policy as a whole commutes with."""
+        """The group that the policy as a whole commutes with, whatever its weights."""
         return self.networks.group
 
     def describe(self) -> str:

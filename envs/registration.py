@@ -102,6 +102,7 @@ def register_all() -> None:
         max_episode_steps=100,
     )
     register("eqrl/TeamReach-v0", "eqrl.envs.locomotion.team_reach:TeamReach", max_episode_steps=1000)
+    register("eqrl/Velocity-v0", "eqrl.envs.locomotion.velocity:Velocity", max_episode_steps=500)
     register("eqrl/Run-v0", RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"reward": "progress"})
     for robot in ROBOTS:
         register(sgrl_id(robot), RUN, max_episode_steps=MAX_EPISODE_STEPS, kwargs={"robot": robot})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -35,6 +37,23 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"choose from {', '.join(words)}" if words else "there are none"
+
+
+def import_extra(module: str, what: str, extra: str) -> ModuleType:
+    """Import a package that an extra installs.
+
+    Args:
+        module: the package.
+        what: what needs it, the subject of the error message.
+        extra: the extra of eqrl that installs it.
+
+    Raises:
+        UsageError: if it cannot be imported; the message names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f"{what} needs {module} ({error}); pip install 'eqrl[{extra}]'") from None
 
 
 def known_arguments(*owners: Any) -> set[str]:

@@ -23,7 +23,8 @@ HEAD = """# Environments
 
 Each is written once for a batch of simulations on `mujoco.batch` and comes as `gymnasium.make(id)`,
 `gymnasium.make_vec(id)` and `eqrl.make_vec(id, n_envs)` with the same bits. `scene_rotation` turns the whole scene,
-`goal_rotation` the goal alone; `breaking` with `breaking_size` breaks the symmetry by a known amount.
+`goal_rotation` the goal alone; `breaking` with `breaking_size` breaks the symmetry by a known amount, everywhere or,
+as `"patch"`, in `breaking_patch` alone.
 [A new environment](new_environment.md) takes sixty lines.
 
 These pages are made from what the tasks declare, by `python scripts/document_environments.py`.

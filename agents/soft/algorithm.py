@@ -35,6 +35,11 @@ class WithPriors(BaseAlgorithm):
         refuse_rewritten(wrapped)
         super().set_env(wrapped, force_reset)
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+        for prior in self.priors:
+            prior.before_learning()
+        return super()._setup_learn(*args, **kwargs)
+
     def train(self, *args: Any, **kwargs: Any) -> None:
         """SB3's ``train``, with the terms of the priors in its loss."""
         for prior in self.priors:
@@ -87,6 +92,8 @@ def _hooks(model: WithPriors) -> Iterator[Any]:
         optimizers = [policy.actor.optimizer, policy.critic.optimizer]
     for optimizer in optimizers:
         yield _after_steps(optimizer, model.priors)
+    for prior in model.priors:
+        yield from prior.contexts()
 
 
 def _of_ppo(priors: list[SymmetryPrior], policy: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -28,8 +29,9 @@ class AlreadyExactWarning(UserWarning):
 class SymmetryPrior:
     """Base of all priors. ``Prior(...).attach(model)`` is all that a user writes.
 
-    A subclass overrides what it needs of ``bind``, ``policy_term``, ``value_term``, ``samples``, ``before_update``,
-    ``after_step``, ``after_update`` and ``state``. Terms are added to the loss of SB3's ``train`` with their weights.
+    A subclass overrides what it needs of ``bind``, ``before_learning``, ``policy_term``, ``value_term``, ``samples``,
+    ``before_update``, ``after_step``, ``after_update``, ``contexts`` and ``state``. Terms are added to the loss of
+    SB3's ``train`` with their weights.
     What adapts is kept in ``state``, which checkpoints restore to the bit.
 
     Args:
@@ -41,6 +43,8 @@ class SymmetryPrior:
     """
 
     name: ClassVar[str]
+    network: ClassVar[str | None] = None  # the network that the prior needs; None for any
+    algorithms: ClassVar[tuple[type[BaseAlgorithm], ...]] = (BaseAlgorithm,)  # those that it is made for
 
     def __init__(self, group: GroupChoice | None = None, strength: float = 1.0) -> None:
         self.group = group
@@ -56,10 +60,17 @@ class SymmetryPrior:
             UntypedSpaceError: if a space is not typed.
             BreaksSymmetryError: if observations are normalised outside the policy, or the group does not keep the box
                 of actions.
-            ValueError: for a group that the environment does not declare, or if the prior is attached already.
+            ValueError: for a group that the environment does not declare, an algorithm that the prior is not made for,
+                or if the prior is attached already.
         """
         if self.model is not None:
             raise ValueError(f"prior {self.name!r} is attached to a model already; make a new one")
+        if not isinstance(model, self.algorithms):
+            known = " and ".join(algorithm.__name__ for algorithm in self.algorithms)
+            raise ValueError(
+                f"prior {self.name!r} works with {known}, not with {type(model).__name__}; choose another prior or"
+                " algorithm"
+            )
         if model.env is not None:
             refuse_rewritten(model.env)
         self.orbit = Orbit(model.observation_space, model.action_space, self.group)
@@ -78,6 +89,19 @@ class SymmetryPrior:
     # ------------------------------------------------------------------ what members override
     def bind(self, model: BaseAlgorithm) -> None:
         """Prepare for a model; ``self.orbit`` is there already, ``self.model`` is not."""
+
+    def prepare(self, load: Callable[[str], BaseAlgorithm]) -> None:
+        """Called once before the training of a run begins.
+
+        Args:
+            load: loads the model of a run, for options that name one.
+
+        Raises:
+            ValueError: if something does not fit, before any work is lost.
+        """
+
+    def before_learning(self) -> None:
+        """Called at the beginning of each ``learn``, before the environment is reset."""
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
         """Term of the policy's loss, with its weight; called in each gradient step of the policy.
@@ -110,6 +134,10 @@ class SymmetryPrior:
 
     def after_update(self) -> None:
         """Called after each ``train`` of the algorithm."""
+
+    def contexts(self) -> Iterable[AbstractContextManager[Any]]:
+        """Contexts in which the algorithm's ``train`` runs."""
+        return ()
 
     def state(self) -> dict[str, Any]:
         """Everything that changes in training, as numbers, strings, NumPy arrays, and lists and dicts of them."""

@@ -7,10 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from eqrl.agents.soft.augmentation import Augmentation
+from eqrl.agents.soft.constrained import ConstrainedAugmentation
+from eqrl.agents.soft.distil import Distil
+from eqrl.agents.soft.gated import TaughtGate
 from eqrl.agents.soft.mirror_loss import MirrorLoss
+from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.agents.soft.regulariser import Regulariser
+from eqrl.agents.soft.residual import ResidualPathway
 from eqrl.agents.soft.symmetry_loss import SymmetryLoss
+from eqrl.agents.soft.thresholded import Thresholded
 from eqrl.errors import suggestion
 
 PRIORS: Mapping[str, type[SymmetryPrior]] = {
@@ -20,6 +26,12 @@ PRIORS: Mapping[str, type[SymmetryPrior]] = {
         Augmentation,
         Regulariser,
         SymmetryLoss,
+        ResidualPathway,
+        Thresholded,
+        TaughtGate,
+        ConstrainedAugmentation,
+        Distil,
+        OrbitAdvantage,
     )
 }
 

@@ -1,6 +1,18 @@
 """What every environment is made of: tasks, their batch of simulations, and how its state turns."""
 
-from eqrl.envs.core.arguments import Argument, angle, choice, lengths, named, number, sector, whole
+from eqrl.envs.core.arguments import (
+    Argument,
+    angle,
+    anything,
+    choice,
+    factors,
+    flag,
+    lengths,
+    named,
+    number,
+    sector,
+    whole,
+)
 from eqrl.envs.core.documentation import documentation
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.rendering import add_marker
@@ -15,8 +27,11 @@ __all__ = [
     "World",
     "add_marker",
     "angle",
+    "anything",
     "choice",
     "documentation",
+    "factors",
+    "flag",
     "lengths",
     "named",
     "number",

@@ -123,17 +123,40 @@ def angle(default: float, description: str) -> Argument[float]:
 
 def lengths(default: tuple[float, float], description: str) -> Argument[tuple[float, float]]:
     """A range of lengths in metres."""
+    return _range(default, description, "lengths in metres", "m")
 
+
+def factors(default: tuple[float, float], description: str) -> Argument[tuple[float, float]]:
+    """A range of factors."""
+    return _range(default, description, "factors")
+
+
+def _range(default: tuple[float, float], description: str, what: str, unit: str = "") -> Argument[tuple[float, float]]:
     def read(name: str, value: Any) -> tuple[float, float]:
         try:
             low, high = (float(v) for v in value)
         except (TypeError, ValueError):
             low, high = np.nan, np.nan
         if not 0.0 < low <= high < np.inf:
-            raise ValueError(f"{name}={value!r} must be two lengths in metres with 0 < low <= high, such as (0.5, 1.0)")
+            raise ValueError(f"{name}={value!r} must be two {what} with 0 < low <= high, such as (0.5, 1.0)")
         return (low, high)
 
-    return Argument(default, read, description, "m")
+    return Argument(default, read, description, unit)
+
+
+def disc(default: tuple[float, float, float], description: str) -> Argument[tuple[float, float, float]]:
+    """A disc of the plane: x and y of its centre, and its radius."""
+
+    def read(name: str, value: Any) -> tuple[float, float, float]:
+        try:
+            x, y, radius = (float(v) for v in value)
+        except (TypeError, ValueError):
+            x, y, radius = np.nan, np.nan, np.nan
+        if not (np.isfinite([x, y]).all() and 0.0 < radius < np.inf):
+            raise ValueError(f"{name}={value!r} must be x, y and a radius > 0 in metres, such as (2.0, 0.0, 1.5)")
+        return (x, y, radius)
+
+    return Argument(default, read, f"{description}, `(x, y, radius)`", "m")
 
 
 def sector(description: str) -> Argument[tuple[float, float]]:

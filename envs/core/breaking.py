@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = ("none", "gravity", "wind", "joint")
+KINDS = ("none", "gravity", "wind", "patch", "joint")
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,16 @@ class Breaking:
 
     Attributes:
         kind: ``"none"``; ``"gravity"``: gravity tilts towards +x by ``size`` radians; ``"wind"``: a steady force along
-            +x of ``size`` times the weight of the main body; ``"joint"``: a spring at the joint of the first actuator,
-            which needs ``size`` times the actuator's greatest torque for each radian.
+            +x of ``size`` times the weight of the main body; ``"patch"``: the same wind, in one patch of the plane;
+            ``"joint"``: a spring at the joint of the first actuator, which needs ``size`` times the actuator's greatest
+            torque for each radian.
         size: how much, 0 breaks nothing.
+        patch: centre x, y and radius of the patch, m, in coordinates that the task chooses.
     """
 
     kind: str = "none"
     size: float = 0.0
+    patch: tuple[float, float, float] = (2.0, 0.0, 1.5)
 
     def __post_init__(self) -> None:
         """Refuse unknown kinds and sizes that are not numbers."""
@@ -63,8 +66,28 @@ class Breaking:
             model.body_gravcomp[:] = 0.0
             model.opt.gravity[:] = g * np.array([np.sin(self.size), 0.0, 1.0 - weight - np.cos(self.size)])
 
-    def apply_to_forces(self, model: mujoco.MjModel, xfrc: NDArray[np.float64], body: int) -> None:
-        """Write the wind into the external wrenches, shape ``(n, nbody, 6)``."""
-        if self.kind == "wind":
+    @property
+    def local(self) -> bool:
+        """Whether it depends on where the main body is."""
+        return self.kind == "patch"
+
+    def apply_to_forces(
+        self, model: mujoco.MjModel, xfrc: NDArray[np.float64], body: int, position: NDArray[np.float64] | None = None
+    ) -> None:
+        """Write the wind into the external wrenches, shape ``(n, nbody, 6)``.
+
+        Args:
+            model: the compiled model.
+            xfrc: the wrenches.
+            body: index of the main body.
+            position: where it is in the coordinates of the patch, shape ``(n, 2)``; a local wind needs it.
+        """
+        if self.kind in ("wind", "patch"):
             weight = float(model.body_subtreemass[body] * np.linalg.norm(model.opt.gravity))
-            xfrc[:, body, 0] = self.size * (weight if weight > 0 else 9.81 * float(model.body_subtreemass[body]))
+            force = self.size * (weight if weight > 0 else 9.81 * float(model.body_subtreemass[body]))
+            xfrc[:, body, 0] = force if position is None else force * self._blows(position)
+
+    def _blows(self, position: NDArray[np.float64]) -> NDArray[np.bool_]:
+        x, y, radius = self.patch
+        inside: NDArray[np.bool_] = (position[:, 0] - x) ** 2 + (position[:, 1] - y) ** 2 < radius**2
+        return inside

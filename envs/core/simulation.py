@@ -101,6 +101,7 @@ class Simulation:
         self.trace: list[Floats] | None = None
         self.watch = BatchWatch(self.batch)
         self.elapsed = np.zeros(n, dtype=np.int64)
+        self._own_models = type(task).fit_model is not Task.fit_model
         self.rngs: list[np.random.Generator] = [seeding.np_random(None)[0] for _ in range(n)]
 
     # ------------------------------------------------------------------ episodes
@@ -142,7 +143,9 @@ class Simulation:
                 self._write(self.transform(self.get_state(np.array([i])), turn), np.array([i]))
             if angles["goal_rotation"] % 360.0 != 0.0:
                 self.task.rotate_goal(self.world[i], about_gravity(np.deg2rad(angles["goal_rotation"])))
-        self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body)
+        if not self.task.asymmetry.local:
+            self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body)
+        self._fit_models(ids)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
         for i in ids.tolist():
             self.task.after_reset(self.world[i])
@@ -166,6 +169,9 @@ class Simulation:
         if action.shape != (self.n, *self.task.action_space.shape):
             raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.task.action_space.shape)}")
         self.watch.remember()
+        if self.task.asymmetry.local:
+            position = self.task.place_in_wind(self.world)
+            self.task.asymmetry.apply_to_forces(self.task.model, self.world.data.xfrc_applied, self.main_body, position)
         self.task.control(self.world, action)
 
     def advance(self) -> None:
@@ -255,6 +261,7 @@ class Simulation:
         """Write a typed state and bring everything derived up to date."""
         ids = np.arange(self.n) if ids is None else ids
         self._write(state, ids)
+        self._fit_models(ids)
         self.batch.forward(ids, stage=_POSITIONS_AND_VELOCITIES)
 
     def state_dict(self) -> dict[str, Any]:
@@ -282,6 +289,7 @@ class Simulation:
             here[...] = state[name]
         for rng, saved in zip(self.rngs, state["random"], strict=True):
             rng.bit_generator.state = saved.bit_generator.state  # in place: the environment holds it too
+        self._fit_models(np.arange(self.n))
         self.batch.forward(stage=_POSITIONS_AND_VELOCITIES)
 
     def transform(self, state: State, g: Element) -> State:
@@ -319,6 +327,13 @@ class Simulation:
         data.time[ids] = np.reshape(state.time, data.time[ids].shape)
         self.world.variable_array[ids] = state.variables
         self.elapsed[ids] = state.elapsed
+
+    def _fit_models(self, ids: NDArray[np.int64]) -> None:
+        """Bring the models of some simulations in line with the task's variables, and what MuJoCo derives from them."""
+        if self._own_models:
+            for i in ids.tolist():
+                self.task.fit_model(self.world[i])
+            self.batch.set_const(ids)
 
 
 def per_simulation(name: str, value: ArrayLike, n: int) -> Floats:

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from eqrl.arrays import Bools, Floats
-from eqrl.envs.core.arguments import Argument, choice, number
+from eqrl.envs.core.arguments import Argument, choice, disc, number
 from eqrl.envs.core.breaking import KINDS, Breaking
 from eqrl.envs.core.coordinates import Reflection
 from eqrl.envs.core.documentation import with_tables
@@ -104,7 +104,7 @@ class Task(ABC):
         variable_representation: how the task's own state turns.
         observation_space: typed box, or a dict of typed boxes.
         action_space: typed box.
-        asymmetry: what the arguments ``breaking`` and ``breaking_size`` ask for.
+        asymmetry: what the arguments ``breaking``, ``breaking_size`` and ``breaking_patch`` ask for.
     """
 
     # what follows from the arguments, build() sets on the task itself
@@ -126,6 +126,7 @@ class Task(ABC):
         "by how much: gravity tilts by so many rad; wind blows along +x with so many weights of the main body; the"
         " first actuated joint is stiffened by so many torques of its actuator a rad",
     )
+    breaking_patch = disc((2.0, 0.0, 1.5), 'where the wind of `"patch"` blows')
 
     model: mujoco.MjModel
     layout: StateLayout
@@ -155,7 +156,7 @@ class Task(ABC):
                 raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
         for name, argument in declared.items():
             setattr(self, name, argument.value(arguments.get(name, argument.default)))
-        self.asymmetry = Breaking(self.breaking, self.breaking_size)
+        self.asymmetry = Breaking(self.breaking, self.breaking_size, self.breaking_patch)
         self.model = self.build().compile()
         self.break_symmetry()
         self.asymmetry.stiffen(self.model)
@@ -194,9 +195,18 @@ class Task(ABC):
         sets = tuple(e for e in self.entities if e.name in self.members)
         return StateLayout.of(self.model, self.group, entities=sets, members=self.members, reflections=self.reflections)
 
+    def symmetry_in_words(self) -> tuple[str, ...]:
+        """What whoever trains on it shall read about its symmetry, one line each; default: nothing."""
+        return ()
+
     def break_symmetry(self) -> None:
         """Change the compiled model as ``breaking`` asks."""
         self.asymmetry.apply_to_model(self.model)
+
+    def place_in_wind(self, world: World) -> Floats:
+        """Where the main body is, in the coordinates of ``breaking_patch``, ``(n, 2)``; by default the world's."""
+        position: Floats = world.bodies[self.main_body].position[:, :2]
+        return position
 
     # ------------------------------------------------------------------ episodes
     @abstractmethod
@@ -220,6 +230,13 @@ class Task(ABC):
     @abstractmethod
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward, success and termination after a step; may update the task's variables."""
+
+    def fit_model(self, sim: World) -> None:
+        """Write into ``sim.model`` what the task's variables say about one simulation's own model; default: nothing.
+
+        It runs whenever the variables are drawn, set or restored, so that they tell all of the model that may differ,
+        such as a drawn friction. What it writes must follow from the variables and ``self.model`` alone.
+        """
 
     def after_reset(self, sim: World) -> None:
         """Fill variables that derive from the reset state (after scene and goal rotations); default: nothing."""

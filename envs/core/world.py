@@ -26,6 +26,8 @@ class World:
     Attributes:
         data: fields of MuJoCo's ``MjData``, such as ``world.data.ctrl`` or ``world.data.site_xpos``, bound when first
             read.
+        model: fields of MuJoCo's ``MjModel`` in which simulations may differ, such as ``world.model.geom_friction``, of
+            shape ``(n, *)``; only :meth:`Task.fit_model` may write them.
         positions: joint positions by the names that the task's layout gives them, such as ``world.positions.hip``.
         velocities: joint velocities, likewise.
         bodies: bodies by their names in the model, such as ``world.bodies.torso``; see :class:`Body`.
@@ -36,6 +38,7 @@ class World:
         self._typed = (model, layout, variables)
         self._single: dict[int, World] = {}
         self.data = Data(batch)
+        self.model = Model(batch)
         self._fill(np.zeros((batch.nsim, variables.dim)))
 
     def _fill(self, variables: Floats) -> None:
@@ -52,6 +55,7 @@ class World:
             world = self._single[i] = object.__new__(World)
             world._typed = self._typed
             world.data = Row(self.data, i)
+            world.model = ModelRow(self.model, i)
             world._fill(self.variable_array[i])
         return self._single[i]
 
@@ -92,6 +96,41 @@ class Row(Data):
         row = getattr(self._data, name)[self._i : self._i + 1]
         self.__dict__[name] = row.reshape(row.shape[1:])
         return self.__dict__[name]
+
+
+class Model:
+    """Fields of MuJoCo's model, one value a simulation."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_batch" not in self.__dict__:
+            raise AttributeError(name)
+        try:
+            array = self._batch.expand(name)
+        except ValueError:
+            from mujoco.batch import MODEL_FIELDS
+
+            raise AttributeError(f"MuJoCo's model has no {name!r}; {suggestion(name, MODEL_FIELDS)}") from None
+        self.__dict__[name] = array
+        return array
+
+
+class ModelRow(Model):
+    """The model of one simulation."""
+
+    def __init__(self, model: Model, i: int) -> None:
+        self._batch = model._batch
+        self._model = model
+        self._i = i
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_i" not in self.__dict__:
+            raise AttributeError(name)
+        row = getattr(self._model, name)[self._i]
+        self.__dict__[name] = row
+        return row
 
 
 class Body(Views):

@@ -15,6 +15,7 @@ from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
 from eqrl.envs.core.task import Task
 from eqrl.envs.forms.episodes import advance
+from eqrl.symmetry import Element
 
 Indices = None | int | Iterable[int]
 
@@ -94,6 +95,28 @@ class TaskVecEnv(VecEnv):
         self._seeds = [int(s) for s in seed]
         return self._seeds
 
+    def restart(self, which: NDArray[np.int64], seeds: Sequence[int], elements: Element) -> Observation:
+        """Start new episodes of some environments, each from a state that is turned.
+
+        Args:
+            which: the environments, shape ``(m,)``.
+            seeds: seeds of their first states.
+            elements: by which the states are turned, batch shape ``(m,)``.
+
+        Returns:
+            Their first observations.
+        """
+        of = dict(zip(which.tolist(), seeds, strict=True))
+        self.simulation.seed([of.get(i) for i in range(self.num_envs)])
+        self.simulation.reset(which)
+        # a simulation at a time, because parts of its state need not broadcast over elements
+        for k, i in enumerate(which.tolist()):
+            simulation, row = self.simulation.at(i)
+            ids = np.array([row])
+            simulation.set_state(simulation.transform(simulation.get_state(ids), elements[k]), ids)
+        self._last = self.simulation.observe()
+        return _row(self._last, which)
+
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Keep the actions for :meth:`step_wait`."""
         self._actions = actions
@@ -158,7 +181,7 @@ class TaskVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def _row(observation: Observation, i: int) -> Any:
+def _row(observation: Observation, i: int | NDArray[np.int64]) -> Any:
     if isinstance(observation, dict):
         return {k: v[i] for k, v in observation.items()}
     return observation[i]

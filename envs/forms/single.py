@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from eqrl.envs.core.breaking import Breaking
 from eqrl.envs.core.infos import info_rows
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, asked_mode, check_render_mode
 from eqrl.envs.core.simulation import Simulation, State
@@ -149,11 +150,13 @@ class TaskEnv(gymnasium.Env[Any, Any]):
 
         Args:
             model: a changed copy of the model.
-            forces: whether constant external forces (wind) go on.
+            forces: whether external forces (wind) go on.
         """
         twin = copy.copy(self)
         twin.task = copy.copy(self.task)
         twin.task.model = model
+        if not forces:
+            twin.task.asymmetry = Breaking()
         twin.simulation = Simulation(twin.task, 1, 1)
         if forces:
             twin.simulation.world.data.xfrc_applied[:] = self.simulation.world.data.xfrc_applied

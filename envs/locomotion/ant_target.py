@@ -26,6 +26,9 @@ class AntTarget(Task):
     Symmetry group: SO(2) about gravity, extended by the dihedral group D4 of the body (exchange of legs by quarter
     turns; mirrors, each together with its exchange of legs).
 
+    With `breaking="patch"`, wind blows only where the torso, as seen from the target, is in `breaking_patch`: the
+    observation then tells where the world is broken.
+
     ## Starting state
     Torso at the origin, 0.55 m high, heading drawn from `heading`; joint angles at mid-range plus uniform noise, joint
     velocities Gaussian, both of size `reset_noise`; target at a distance from `target_distance` in a direction from
@@ -118,6 +121,11 @@ class AntTarget(Task):
         """Turn the target about the torso."""
         torso = sim.bodies.torso.position
         sim.variables.target = torso + g.R.numpy() @ (sim.variables.target - torso)
+
+    def place_in_wind(self, world: World) -> Floats:
+        """The torso as seen from the target: what is observed tells whether it stands in the wind."""
+        offset: Floats = (world.bodies.torso.position - world.variables.target)[:, :2]
+        return offset
 
     def control(self, world: World, action: Floats) -> None:
         """Actions are joint torques in units of the gear; the model clips them to [-1, 1]."""

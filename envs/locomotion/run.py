@@ -10,12 +10,25 @@ import mujoco
 import numpy as np
 
 from eqrl.arrays import Floats
-from eqrl.envs.core import Outcome, StateLayout, Task, World, add_marker, choice, lengths, number, sector
-from eqrl.envs.core.arguments import anything, whole
+from eqrl.envs.core import (
+    Outcome,
+    StateLayout,
+    Task,
+    World,
+    add_marker,
+    anything,
+    choice,
+    flag,
+    lengths,
+    number,
+    sector,
+)
+from eqrl.envs.core.arguments import whole
 from eqrl.envs.locomotion.runners import runner
 from eqrl.envs.locomotion.tokens import PublishedTokens, Tokens, TypedTokens
 from eqrl.envs.robots.limbs import in_order_of_the_model, limbs_of
 from eqrl.envs.robots.loading import RobotWarning
+from eqrl.envs.robots.mirror_images import symmetry_in_words
 from eqrl.symmetry import SO2, Element, Field, Group
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -79,7 +92,9 @@ class Run(Task):
         "targets_reached": "in this episode",
     }
 
-    robot = anything(ROBOT, "a name of ours, such as `humanoid_9_full`, a path of an MJCF or URDF file, or an `MjSpec`")
+    robot = anything(
+        ROBOT, "a name, such as `humanoid_9_full` or `go2`, a path of an MJCF or URDF file, or an `MjSpec`"
+    )
     target = choice("direction", "points", description="what the robot is asked for: a direction")
     target_distance = lengths((10.0, 20.0), "range of distances of target points")
     target_sector = sector("directions of targets")
@@ -92,12 +107,15 @@ class Run(Task):
     symmetry = choice(
         "robot", "rotations", description="what the spaces declare: all of the robot's symmetry; rotations alone"
     )
+    symmetrise = flag(False, "whether symmetries that a robot of others nearly has are made exact")
     slots = whole(0, "number of limb slots, 0 for as many as there are limbs")
     control_weight = number(1e-3, "weight of the reward term")
 
     def build(self) -> mujoco.MjSpec:
         """The robot on a plane; limbs, slots and fields follow from it."""
-        self.runner = robot = runner(self.robot, parity=self.parity, integrator=self.integrator)
+        self.runner = robot = runner(
+            self.robot, parity=self.parity, integrator=self.integrator, symmetrise=self.symmetrise
+        )
         for remark in robot.remarks:
             warnings.warn(RobotWarning(f"robot {robot.name}: {remark}"), stacklevel=2)
         self.frame_skip, self.main_body, self.rules = robot.frame_skip, robot.base, robot.rules
@@ -135,6 +153,10 @@ class Run(Task):
     def group(self) -> Group:
         """Rotations about gravity, and the robot's mirror."""
         return self._group
+
+    def symmetry_in_words(self) -> tuple[str, ...]:
+        """What the mirror exchanges."""
+        return symmetry_in_words(self.model, self.limbs)
 
     def state_layout(self) -> StateLayout:
         """The robot's joints."""

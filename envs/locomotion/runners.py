@@ -57,21 +57,21 @@ class Runner:
     mirrored: bool = False
 
 
-def runner(robot: Any, *, parity: Any = "repaired", integrator: Any = "published") -> Runner:
+def runner(robot: Any, *, parity: Any = "repaired", integrator: Any = "published", symmetrise: bool = False) -> Runner:
     """The robot that a user names.
 
     Args:
-        robot: a name of ours, the path of an MJCF or URDF file, or an ``MjSpec``; see
-            :func:`eqrl.envs.robots.loading.load`.
+        robot: a name, the path of an MJCF or URDF file, or an ``MjSpec``; see :func:`eqrl.envs.robots.loading.load`.
         parity: ``"repaired"`` or ``"published"``, of 3D-SGRL's robots, see :func:`eqrl.envs.robots.sgrl.build`.
         integrator: ``"published"``, the model's own, or ``"implicitfast"``.
+        symmetrise: of other robots, whether symmetries that they nearly have are made exact.
 
     Raises:
         ValueError: in one line, for what cannot run.
     """
     if isinstance(robot, str) and robot in sgrl.NAMES:
         return _published(robot, parity, integrator)
-    return _loaded(load(robot), integrator)
+    return stranger(load(robot, symmetrise=symmetrise), integrator)
 
 
 def _published(name: str, parity: Any, integrator: Any) -> Runner:
@@ -91,7 +91,13 @@ def _published(name: str, parity: Any, integrator: Any) -> Runner:
     )
 
 
-def _loaded(robot: Robot, integrator: str) -> Runner:
+def stranger(robot: Robot, integrator: Any = "published") -> Runner:
+    """A robot that nobody published rules for: they follow from how it stands.
+
+    Args:
+        robot: alone on flat ground; its integrator is changed as asked.
+        integrator: as of :func:`runner`.
+    """
     if integrator == "implicitfast":
         robot.spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     return Runner(

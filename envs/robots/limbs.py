@@ -93,11 +93,21 @@ class Limbs:
 
         Rotations about gravity, and the sagittal mirror together with the exchange of limbs if the robot has one.
         """
-        if self.mirror is None or self.derived is None:
+        if self.mirror is None:
             return SO2
         exchange = np.eye(slots)
         exchange[:, : self.count] = np.eye(slots)[:, self.mirror]
-        generator = Generator.of("sagittal mirror", self.derived.R, {**dict(self.derived.h), "limbs": exchange})
+        return self.group_on({"limbs": exchange})
+
+    def group_on(self, sets: Mapping[str, Floats]) -> Group:
+        """The symmetry of this robot on flat ground, which acts on more entity sets.
+
+        Args:
+            sets: what its mirror does to each set, a signed permutation or, to a frame, an orthogonal matrix.
+        """
+        if self.derived is None:
+            return SO2
+        generator = Generator.of("sagittal mirror", self.derived.R, {**dict(self.derived.h), **sets})
         return Group("O2", "SO2", (generator,))
 
 

@@ -1,4 +1,4 @@
-"""Anyone's robot, made ready to run: from an MJCF or URDF file, an ``MjSpec``, or one of ours by name."""
+"""Anyone's robot, made ready to run: from an MJCF or URDF file, an ``MjSpec``, or by name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import mujoco
 import numpy as np
 
 from eqrl.arrays import Floats
-from eqrl.envs.robots import quadruped, sgrl
+from eqrl.envs.robots import catalogue, quadruped, sgrl
 from eqrl.envs.robots.derived import derivation_of
 from eqrl.envs.robots.drives import FORGOTTEN, Drive, drives_of, joints_of
+from eqrl.envs.robots.repair import feet_alone, symmetric
+from eqrl.envs.robots.servos import make_servos
 from eqrl.envs.robots.standing import pose_of, standing_height
 from eqrl.envs.scenes.floor import add_floor, add_light, add_sky, look_at
 from eqrl.errors import suggestion
@@ -53,14 +55,21 @@ class Robot:
     remarks: tuple[str, ...]
 
 
-def load(robot: str | Path | mujoco.MjSpec) -> Robot:
+def load(
+    robot: str | Path | mujoco.MjSpec, *, servos: bool = False, symmetrise: bool = False, contacts: str = "all"
+) -> Robot:
     """Make a robot ready to run.
 
     What stands around it is left out, and so are its cameras and sensors, which nobody reads. The friction cone becomes
     elliptic; actuators lose what gives them a state.
 
     Args:
-        robot: path of an MJCF or URDF file, an ``MjSpec``, which stays as it is, or a name in ``NAMES``.
+        robot: path of an MJCF or URDF file, an ``MjSpec``, which stays as it is, a name in ``NAMES`` or
+            :data:`eqrl.envs.robots.catalogue.NAMES`, or one of the menagerie, see
+            :func:`eqrl.envs.robots.catalogue.in_menagerie`.
+        servos: whether actuators become position servos where they are none.
+        symmetrise: whether the symmetries that it nearly has, and that keep its pose, are made exact.
+        contacts: ``"all"``, or ``"feet"`` to let nothing but what it stands on touch the floor.
 
     Raises:
         ValueError: in one line that names what is wrong and how to repair it.
@@ -69,12 +78,14 @@ def load(robot: str | Path | mujoco.MjSpec) -> Robot:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated attributes: whoever trains a robot may not be its author
-            return _prepared(name, spec, remarks)
+            return _prepared(name, spec, remarks, servos, symmetrise, contacts)
     except ValueError as error:
         raise ValueError(f"robot {name}: {' '.join(str(error).split())}") from None
 
 
-def _prepared(name: str, spec: mujoco.MjSpec, remarks: list[str]) -> Robot:
+def _prepared(
+    name: str, spec: mujoco.MjSpec, remarks: list[str], servos: bool, symmetrise: bool, contacts: str
+) -> Robot:
     _name_parts(spec)
     scene = spec.compile()
     base = _base(spec, scene)
@@ -85,9 +96,18 @@ def _prepared(name: str, spec: mujoco.MjSpec, remarks: list[str]) -> Robot:
     remarks += _physics(spec)
     floor, added = _put_on_floor(spec, _floor(spec))
     remarks += _without_others(spec, base.name, floor) + added
+    if servos:
+        made = make_servos(spec)
+        remarks += made if name not in NAMES else []  # ours are no strangers' work that was changed
+    model = spec.compile()
+    pose = np.concatenate([start[str(model.joint(j).name)] for j in range(model.njnt)])
+    if contacts == "feet":
+        remarks += feet_alone(spec, pose, str(base.name), floor)
+    if symmetrise:
+        spec, averaged = symmetric(spec, pose)
+        base, remarks = spec.body(base.name), remarks + averaged
     model = spec.compile()
     drives = drives_of(model)
-    pose = np.concatenate([start[str(model.joint(j).name)] for j in range(model.njnt)])
     height = standing_height(model, pose, model.body(base.name).id, model.geom(floor).id)
     pose[:3] = 0.0, 0.0, height
     _place(spec, base, pose)
@@ -109,15 +129,20 @@ def _read(robot: str | Path | mujoco.MjSpec) -> tuple[str, mujoco.MjSpec, list[s
         return text, quadruped.build(60.0, mujoco.mjtIntegrator.mjINT_RK4, 0.01), []
     if text in sgrl.NAMES:
         return text, sgrl.build(text), []
+    if text in catalogue.NAMES:
+        return text, catalogue.published(text), []
     path = Path(text)
+    if not path.is_file() and not path.suffix and (known := catalogue.in_menagerie(text)):
+        path = known
     if not path.is_file():
         if path.suffix or path.name != text:
             raise ValueError(f"robot {text}: there is no such file")
-        raise ValueError(f"robot {text}: it is neither a file nor one of ours; {suggestion(text, NAMES)}")
+        everything = (*catalogue.NAMES, *NAMES)
+        raise ValueError(f"robot {text}: it is neither a file nor one of ours; {suggestion(text, everything)}")
     if path.suffix.lower() == ".mjb":
         raise ValueError(f"robot {text}: a compiled model cannot be edited; give the MJCF that it was made from")
     try:
-        spec = mujoco.MjSpec.from_file(text)
+        spec = mujoco.MjSpec.from_file(str(path))
         return text, spec, _driven(spec) if _is_urdf(path) else []
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"robot {text}: {' '.join(str(error).split())}") from None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import mujoco
 import numpy as np
 
 from eqrl.arrays import Floats
 
 _GEOM = mujoco.mjtGeom
+_SOLE = 0.03  # of the standing height
 _MOVABLE = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
 
@@ -55,6 +58,23 @@ def pose_of(model: mujoco.MjModel) -> tuple[Floats, tuple[str, ...]]:
     return qpos, tuple(moved)
 
 
+def add_pose(spec: mujoco.MjSpec, name: str, angles: Mapping[str, float]) -> None:
+    """Make a pose the first keyframe of a model, and its only one.
+
+    Args:
+        spec: the model; it is changed.
+        name: of the keyframe.
+        angles: of hinges by their names; the others stay as they are by default.
+    """
+    for key in list(spec.keys):
+        spec.delete(key)
+    model = spec.compile()
+    qpos = np.array(model.qpos0)
+    for joint, angle in angles.items():
+        qpos[model.jnt_qposadr[model.joint(joint).id]] = angle
+    spec.add_key(name=name, qpos=qpos)
+
+
 def standing_height(model: mujoco.MjModel, qpos: Floats, base: int, floor: int) -> float:
     """Height of a body's frame above the floor when the lowest geom below it touches the floor.
 
@@ -67,6 +87,25 @@ def standing_height(model: mujoco.MjModel, qpos: Floats, base: int, floor: int) 
     Raises:
         ValueError: if none of its geoms can touch the floor.
     """
+    data, low = _lowest_points(model, qpos, base, floor)
+    return float(data.xpos[base, 2]) - min(low.values())
+
+
+def feet(model: mujoco.MjModel, qpos: Floats, base: int, floor: int) -> list[int]:
+    """The geoms that a robot stands on: those that end within 3 % of its height above the lowest one.
+
+    Arguments and errors as of :func:`standing_height`.
+    """
+    data, low = _lowest_points(model, qpos, base, floor)
+    ground = min(low.values())
+    sole = ground + _SOLE * (float(data.xpos[base, 2]) - ground)
+    return [geom for geom, height in low.items() if height <= sole]
+
+
+def _lowest_points(
+    model: mujoco.MjModel, qpos: Floats, base: int, floor: int
+) -> tuple[mujoco.MjData, dict[int, float]]:
+    """A robot in a pose, and the height of the lowest point of each of its geoms that can touch the floor."""
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
     mujoco.mj_kinematics(model, data)
@@ -76,4 +115,4 @@ def standing_height(model: mujoco.MjModel, qpos: Floats, base: int, floor: int) 
     solid = np.flatnonzero((touches != 0) & (model.body_rootid[model.geom_bodyid] == base))
     if not len(solid):
         raise ValueError("none of its geoms touches the floor; give some contype and conaffinity 1")
-    return float(data.xpos[base, 2]) - min(lowest_point(model, data, int(g)) for g in solid)
+    return data, {int(g): lowest_point(model, data, int(g)) for g in solid}

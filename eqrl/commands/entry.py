@@ -1,4 +1,4 @@
-"""The command line: ``eqrl train``, ``evaluate``, ``watch``, ``diagnose``, ``export`` and ``check``.
+"""The command line: ``eqrl train``, ``eqrl tune``, ``eqrl evaluate`` and the others in :data:`COMMANDS`.
 
 An error that the user can repair is one line on stderr, with exit code 2. Other exit codes: 1, a check failed; 3, a
 guard stopped a training whose numbers were no longer finite; 75, a signal stopped a training, which has saved
@@ -27,11 +27,14 @@ _PYTHONS_OWN = warnings.showwarning
 # each name is a module of this package with a function ``command``
 COMMANDS: Mapping[str, str] = {
     "train": "train an agent and evaluate it on rotated worlds",
+    "tune": "search for hyperparameters with Optuna",
     "evaluate": "play a run's agent on the same episodes under every rotation",
     "watch": "show a run's agent live in a browser: turn the scene, turn the goal, push the robot",
     "diagnose": "tell what of a run's symmetry is exact, fitted or broken",
     "export": "write a run's policy as an ONNX or torch.export file",
     "check": "derive the symmetry of a model or environment and prove it on the simulator",
+    "push": "upload a run to a model hub",
+    "pull": "download a run from a model hub, and check it",
 }
 _USAGE = """usage: eqrl COMMAND [options]
 

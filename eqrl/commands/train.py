@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -48,13 +49,7 @@ def command(argv: Sequence[str], console: Console) -> int:
 
         changes = {name: getattr(checked, name) for name in given}
         return RESUME_ME if resume(run, console, **changes).interrupted else 0
-    stored = read_config_file(file) if file else {}
-    if stored.get("gym_packages") and "gym_packages" not in given:
-        from eqrl.runs.packages import refuse_imports
-
-        refuse_imports(Config.from_dict({"gym_packages": stored["gym_packages"]}, file).gym_packages, file)
-    default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
-    config = Config.from_dict(merged(default, stored, given), "the command line")
+    config = Config.from_dict(given_options(given, file), "the command line")
     from eqrl.runs.folder import unfinished
     from eqrl.runs.resolution import resolve
     from eqrl.runs.training import begin, resume
@@ -69,3 +64,22 @@ def command(argv: Sequence[str], console: Console) -> int:
         )
         return RESUME_ME if resume(interrupted[-1], console).interrupted else 0
     return RESUME_ME if begin(config, console).interrupted else 0
+
+
+def given_options(given: Mapping[str, Any], file: str | None) -> dict[str, Any]:
+    """The options of a training: those of the command line, of a file, and of the default job if neither names a job.
+
+    Args:
+        given: options of the command line.
+        file: a configuration file, if there is one.
+
+    Raises:
+        UsageError: if the file cannot be read, or asks to import packages.
+    """
+    stored = read_config_file(file) if file else {}
+    if stored.get("gym_packages") and "gym_packages" not in given:
+        from eqrl.runs.packages import refuse_imports
+
+        refuse_imports(Config.from_dict({"gym_packages": stored["gym_packages"]}, str(file)).gym_packages, str(file))
+    default = {} if {"algo", "env", "env_kwargs"} & {*stored, *given} else DEFAULT_JOB
+    return merged(default, stored, given)

@@ -9,8 +9,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.errors import UsageError
 from eqrl.loading.archive import load_archive
-from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import Config
+from eqrl.runs.stored_models import load_run
 
 _ZIP, _PICKLE = b"PK", b"\x80"
 # file types that hold something other than a model, and what to do with them

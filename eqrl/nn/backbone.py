@@ -49,6 +49,8 @@ class Backbone(ExactModule):
         exchanges: whether the network commutes with every exchange of entities in exchangeable sets and does not depend
             on the number of slots, unless an option says otherwise. Networks with separate weights for each slot do
             not.
+        guarantees: whether the network commutes with ``group`` for all weights. Where it does not, ``default_group`` is
+            that of its exact pathway (:mod:`eqrl.nn.pathways`).
         takes_positions: whether the network itself takes differences of fields with role ``"position"``. Policies then
             pass them on in the units of the environment, neither normalised nor relative to an achieved goal.
     """
@@ -56,6 +58,7 @@ class Backbone(ExactModule):
     label: ClassVar[str] = "backbone"
     stacks: ClassVar[bool] = False
     exchanges: ClassVar[bool] = False
+    guarantees: ClassVar[bool] = True
     takes_positions: ClassVar[bool] = False
     default_hidden: ClassVar[tuple[int, ...]] = (256, 256)
     default_activation: ClassVar[Activation] = "relu"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import ceil, sqrt
 from typing import Any, Self
@@ -62,6 +62,10 @@ class FinitePerceptron(nn.Module):
         # a plain attribute: neither a parameter nor a buffer, and cheap to read
         self._dense: list[tuple[Tensor, Tensor | None]] | None = None
         self.register_load_state_dict_post_hook(_renew)  # type: ignore[no-untyped-call]
+
+    def replace(self, change: Callable[[Tied], Tied]) -> None:
+        """Put in the place of each layer what a function makes of it."""
+        self.layers = nn.ModuleList(change(layer) for layer in self._tied())
 
     @property
     def frozen(self) -> bool:

@@ -7,19 +7,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from eqrl.nn.backbone import Backbone
-from eqrl.nn.frame import Frame, Goal, Heading
-from eqrl.nn.hetero import Hetero
+from eqrl.nn.gated import Gated
 from eqrl.nn.mlp import MLP
-from eqrl.nn.regular import Regular
-from eqrl.nn.steerable import Steerable
-from eqrl.nn.transformer import SubequivariantTransformer, Transformer
-from eqrl.nn.vector import Vector
+from eqrl.nn.pathways import EXACT
+from eqrl.nn.residual import Residual
 from eqrl.symmetry import Group, Representation
 
-BACKBONES: Mapping[str, type[Backbone]] = {
-    kind.label: kind
-    for kind in (MLP, Frame, Heading, Goal, Vector, Steerable, Regular, Transformer, SubequivariantTransformer, Hetero)
-}
+BACKBONES: Mapping[str, type[Backbone]] = {MLP.label: MLP, **EXACT, Residual.label: Residual, Gated.label: Gated}
 
 
 def build(

@@ -25,6 +25,7 @@ from eqrl.nn.sharing import priority, shared
 from eqrl.nn.stabilizer import proposals, stabilizer
 from eqrl.nn.turn import Turn
 from eqrl.symmetry import Group, Representation
+from eqrl.symmetry.representation import WORLD
 
 
 class Regular(Backbone):
@@ -72,7 +73,8 @@ class Regular(Backbone):
         if eps <= 0:
             raise ValueError(f"eps must be positive, got {eps}")
         self.eps = eps
-        self.turns = self.group.connected == "SO2"
+        # rotations that move nothing of it, such as what a robot sees in its own frame, need no frame
+        self.turns = self.group.connected == "SO2" and (_has_world_vectors(in_rep) or _has_world_vectors(out_rep))
         self.anchors = chosen_anchors(anchors, anchor_fields(in_rep), self.label)
         maps, self.ranks = proposals(in_rep, self.group, anchor_starts(in_rep, self.anchors) if self.turns else ())
         self.register_constant("anchor_maps", maps)
@@ -125,3 +127,7 @@ class Regular(Backbone):
     def _in_frame(self, x: Tensor, u: Tensor) -> Tensor:
         """Evaluate the perceptron in frames with cosine and sine ``u``, shape ``(B, 2)``."""
         return self.turn_out.back(self.net(self.turn_in.away(x, u)), u)
+
+
+def _has_world_vectors(rep: Representation) -> bool:
+    return any(block.degree > 0 and block.frame == WORLD for block in rep.blocks())

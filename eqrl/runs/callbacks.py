@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from eqrl.runs.interrupt import StopOnSignal, StoppedBySignal
 from eqrl.runs.logs import table_text
 from eqrl.symmetry import TRIVIAL, Group, representation_of
 
+Watch = Callable[[Sequence[Mapping[str, float]]], None]
 _EVALUATION_SEED = 20_000
 RETRY_SECONDS = 10.0  # delay after a checkpoint that could not be written
 
@@ -65,6 +66,7 @@ class Evaluate(Every):
         table: the CSV file.
         keep_best: called with the row of an evaluation that is better than all before.
         clock: returns the seconds of training so far.
+        watch: called after each evaluation with the rows of all so far; what it raises ends the training.
     """
 
     def __init__(
@@ -74,9 +76,11 @@ class Evaluate(Every):
         table: Path,
         keep_best: Callable[[Mapping[str, float]], None],
         clock: Callable[[], float],
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(steps)
         self.env = env
+        self.watch = watch
         self.table = table
         self.keep_best = keep_best
         self.clock = clock
@@ -125,6 +129,8 @@ class Evaluate(Every):
         self.write_table()
         if best:
             self.keep_best(row)
+        if self.watch:
+            self.watch(self.rows)
 
     def write_table(self) -> None:
         """Write the CSV file."""

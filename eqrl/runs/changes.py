@@ -22,6 +22,7 @@ MAY_CHANGE = (
     "on_divergence",
     "log_folder",
     "tensorboard_log",
+    "track",
 )
 
 

@@ -126,6 +126,9 @@ class Config:
     tensorboard_log: str | None = option(
         None, "files", "folder for TensorBoard (default: in the run folder; off: none)", "-tb", metavar="FOLDER"
     )
+    track: Literal["off", "trackio", "wandb", "mlflow"] = option(
+        "off", "files", "tracker that gets all logged numbers too; each is an extra of the same name"
+    )
     save_freq: int | None = option(
         None,
         "files",

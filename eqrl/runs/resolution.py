@@ -14,6 +14,7 @@ from eqrl.runs.config import STOCK_POLICY, Config
 from eqrl.runs.environments import check_environment_id, check_render_mode, is_typed, single, typed_env
 from eqrl.runs.packages import import_packages
 from eqrl.symmetry import TRIVIAL, representation_of
+from eqrl.tracking import check_tracker
 
 _FALLBACK: Mapping[str, Any] = {"n_timesteps": 1_000_000, "n_envs": 1, "network": "frame"}
 
@@ -25,6 +26,8 @@ def resolve(config: Config) -> Config:
         UsageError: if the environment or the network is unknown.
     """
     import_packages(config.gym_packages)
+    if config.track != "off":
+        check_tracker(config.track)
     check_environment_id(config.env)
     with one_line(f"preset of {config.algo} on {config.env}"):
         preset = _as_options(preset_of(config.algo, config.env))

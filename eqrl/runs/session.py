@@ -24,7 +24,7 @@ from eqrl.errors import UsageError
 from eqrl.evaluation.figures import plot_zero_shot, sector_width
 from eqrl.evaluation.protocol import ZeroShot
 from eqrl.guards import Guard
-from eqrl.runs.callbacks import Checkpoints, Equivariance, Evaluate
+from eqrl.runs.callbacks import Checkpoints, Equivariance, Evaluate, Watch
 from eqrl.runs.config import Config
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.interrupt import StopOnSignal, StoppedBySignal
@@ -35,6 +35,7 @@ from eqrl.runs.schedules import schedule_callbacks
 from eqrl.runs.summary import readme
 from eqrl.runs.zero_shot import evaluate_model, write_json
 from eqrl.threads import ShareCores, simulating
+from eqrl.tracking import Tracker
 from eqrl.versions import versions
 
 _PATIENCE = 5.0  # seconds between attempts to write the last checkpoint to a full disk
@@ -67,7 +68,7 @@ class Session:
     """A training session, from a start or a resume to its end.
 
     ``inexact`` is the reason why a resumed run will not be the same to the bit, if there is one; ``restored`` holds the
-    contents of the checkpoint besides the model, and is None for a new run.
+    contents of the checkpoint besides the model, and is None for a new run. ``watch`` sees the evaluations.
     """
 
     config: Config
@@ -77,6 +78,7 @@ class Session:
     console: Console
     inexact: str | None = None
     restored: dict[str, Any] | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         """Set up the store, the callbacks and the guard."""
@@ -86,7 +88,7 @@ class Session:
         self._learning = False
         self._begin = time.monotonic()
         table = self.folder.path / "evaluations.csv"
-        self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock)
+        self.evaluate = Evaluate(self.eval_env, config.eval_freq or 0, table, self._save_best, self._clock, self.watch)
         self.equivariance = Equivariance(max((config.n_timesteps or 0) // 50, 1))
         self.guard = Guard(config.env, self.folder.path, self._last)
         if self.restored:
@@ -111,6 +113,8 @@ class Session:
         )
         since = f"  (goes on after {self.model.num_timesteps:,} steps)" if self.restored else ""
         self._say(f"run      {self._name}{since}")
+        for word, line in zip(("symmetry", "mirror"), _symmetry_of(self.model), strict=False):
+            self._say(f"{word:<8} {escape(line)}")
         if self.inexact:
             self._say(
                 "note     after an interruption it will go on with new episodes, not to the bit:"
@@ -246,6 +250,9 @@ class Session:
             name = f"{self.config.algo}_{self.folder.path.name}"
             board_folder = self.folder.board(Path(board), name) if board else self.folder.path / "tensorboard"
             writers.append(Forgiving(Board(board_folder, since), "the TensorBoard log"))
+        if self.config.track != "off":
+            name = f"{self.config.algo}_{self.folder.path.name}"
+            writers.append(Tracker(self.config.track, self.folder.path, name, self.config.to_dict()))
         return Logger(str(self.folder.path), writers)
 
     def _zero_shot(self, metrics: dict[str, float]) -> ZeroShot | None:
@@ -297,6 +304,16 @@ class Session:
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _symmetry_of(model: BaseAlgorithm) -> tuple[str, ...]:
+    """What a robot's task says about its symmetry; the first one's of a fleet."""
+    env: Any = model.get_env()
+    simulation = getattr(env.unwrapped, "simulation", None)
+    if simulation is None:
+        return ()
+    lines: tuple[str, ...] = simulation.at(0)[0].task.symmetry_in_words()
+    return lines
 
 
 def _in_words(result: ZeroShot) -> str:

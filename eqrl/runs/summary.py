@@ -28,16 +28,8 @@ def readme(
     folder: RunFolder, config: Config, metrics: Mapping[str, float] | None = None, result: ZeroShot | None = None
 ) -> str:
     """The text of the README in Markdown: what the run is, how it ended and how to use it."""
-    policy = "Stable-Baselines3's stock policy" if config.network == "MlpPolicy" else f"network `{config.network}`"
     lines = [
-        f"# {config.algo} on {config.env}, {policy}, seed {config.seed}",
-        "",
-        f"{config.n_timesteps:,} steps in {config.n_envs} environments"
-        + (f", options {config.env_kwargs}" if config.env_kwargs else "")
-        + (", training episodes turned at random" if config.augment else "")
-        + (f", mirror loss of weight {config.mirror_loss:g}" if config.mirror_loss else "")
-        + (f", priors {', '.join(config.prior)}" if config.prior else "")
-        + ".",
+        *headline(config),
         "",
         "## Result",
         "",
@@ -62,6 +54,21 @@ def readme(
         _FILES,
     ]
     return "\n".join(lines)
+
+
+def headline(config: Config) -> list[str]:
+    """The title of a run, an empty line, and a sentence on its training."""
+    policy = "Stable-Baselines3's stock policy" if config.network == "MlpPolicy" else f"network `{config.network}`"
+    return [
+        f"# {config.algo} on {config.env}, {policy}, seed {config.seed}",
+        "",
+        f"{config.n_timesteps:,} steps in {config.n_envs} environments"
+        + (f", options {config.env_kwargs}" if config.env_kwargs else "")
+        + (", training episodes turned at random" if config.augment else "")
+        + (f", mirror loss of weight {config.mirror_loss:g}" if config.mirror_loss else "")
+        + (f", priors {', '.join(config.prior)}" if config.prior else "")
+        + ".",
+    ]
 
 
 def _result(metrics: Mapping[str, float] | None, result: ZeroShot | None) -> list[str]:

@@ -16,9 +16,11 @@ from rich.markup import escape
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from eqrl.agents import priors_of
 from eqrl.checkpoint import rehearse
-from eqrl.errors import UsageError
+from eqrl.errors import UsageError, one_line
 from eqrl.files.lock import locked
+from eqrl.runs.callbacks import Watch
 from eqrl.runs.changes import forbidden_changes
 from eqrl.runs.config import DEFAULT_JOB, Config, merged
 from eqrl.runs.environments import make_env, turnable
@@ -30,6 +32,7 @@ from eqrl.runs.packages import refuse_imports
 from eqrl.runs.refusals import RefusedInTraining
 from eqrl.runs.resolution import resolve
 from eqrl.runs.session import Run, Session
+from eqrl.runs.stored_models import load_run
 from eqrl.runs.values import plain
 from eqrl.versions import different_versions
 
@@ -52,7 +55,7 @@ def train(config: Config | None = None, console: Console | None = None) -> Run:
     return begin(config, console or Console(quiet=True))
 
 
-def resume(path: str | Path, console: Console | None = None, **changes: Any) -> Run:
+def resume(path: str | Path, console: Console | None = None, watch: Watch | None = None, **changes: Any) -> Run:
     """Resume a run in its folder, from its newest undamaged checkpoint.
 
     On a CPU, with the same versions and number of threads, the result is the same to the bit as that of a run that was
@@ -61,6 +64,7 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
     Args:
         path: the run folder.
         console: where progress is printed.
+        watch: sees the evaluations, see :class:`eqrl.runs.callbacks.Evaluate`.
         changes: options of the run. Some may differ from those it began with, such as a larger ``n_timesteps``.
 
     Raises:
@@ -78,7 +82,7 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             written = folder.written_config()
             if "gym_packages" not in changes:
                 refuse_imports(written.gym_packages, f"the configuration of {path}")
-            return begin(resolve(_changed(path, written, changes)), console, folder)
+            return begin(resolve(_changed(path, written, changes)), console, folder, watch)
         checkpoint, manifest = store.newest(complete=True)
         stored = folder.stored_config(checkpoint, manifest)
         if "gym_packages" not in changes:
@@ -96,18 +100,19 @@ def resume(path: str | Path, console: Console | None = None, **changes: Any) -> 
             folder.result_file.unlink(missing_ok=True)
             if config != stored:
                 folder.write_config(config)
-            session = Session(config, folder, model, eval_env, console, manifest.inexact, restored)
+            session = Session(config, folder, model, eval_env, console, manifest.inexact, restored, watch)
             session.store.log.entries = store.log.entries
             return session.run()
 
 
-def begin(config: Config, console: Console, folder: RunFolder | None = None) -> Run:
+def begin(config: Config, console: Console, folder: RunFolder | None = None, watch: Watch | None = None) -> Run:
     """Train from the beginning.
 
     Args:
         config: a resolved configuration.
         console: where progress is printed.
         folder: the folder of a run that was killed before its first checkpoint; by default a new one.
+        watch: sees the evaluations, see :class:`eqrl.runs.callbacks.Evaluate`.
 
     Raises:
         UsageError: as :func:`train`.
@@ -115,15 +120,18 @@ def begin(config: Config, console: Console, folder: RunFolder | None = None) -> 
     _use_threads(config)
     env = make_env(config, seed=config.seed)
     model = make_model(config, env)
+    with one_line("option 'prior'"):
+        for prior in priors_of(model):
+            prior.prepare(lambda run: load_run(run)[0])
     _check_turning(config)
     with closing(env), closing(_evaluation_env(config)) as eval_env:
         if folder is not None:
-            return Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+            return Session(config, folder, model, eval_env, console, _inexact(config, env), watch=watch).run()
         folder = RunFolder.create(config)  # only here, after everything that does not fit has been refused
         try:
             with locked(folder.path):
                 folder.describe(config)
-                return Session(config, folder, model, eval_env, console, _inexact(config, env)).run()
+                return Session(config, folder, model, eval_env, console, _inexact(config, env), watch=watch).run()
         except RefusedInTraining:
             shutil.rmtree(folder.path)  # nothing has been trained, and the same command would go on with it
             raise

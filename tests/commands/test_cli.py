@@ -7,8 +7,8 @@ import pytest
 import typed_env
 
 from eqrl.commands import main
-from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import DEFAULT_JOB
+from eqrl.runs.stored_models import load_run
 
 typed_env.register()
 

@@ -21,7 +21,8 @@ class Declares(Task):
 
 
 def test_own_arguments_come_first_and_the_signature_follows():
-    assert list(Declares.arguments) == ["kind", "size", "wide", "where", "thing", "breaking", "breaking_size"]
+    common = ["breaking", "breaking_size", "breaking_patch"]
+    assert list(Declares.arguments) == ["kind", "size", "wide", "where", "thing", *common]
     assert list(inspect.signature(Push).parameters)[:3] == ["reward_type", "view", "goal_distance"]
     assert inspect.signature(AntTarget).parameters["target_distance"].default == (2.0, 5.0)
 
@@ -35,6 +36,7 @@ def test_own_arguments_come_first_and_the_signature_follows():
         ("where", "uniform", (-np.pi, np.pi)),
         ("where", (-90, 90), (-np.pi / 2, np.pi / 2)),
         ("thing", "two", 2),
+        ("breaking_patch", (1, 0, 2), (1.0, 0.0, 2.0)),
     ],
 )
 def test_values_are_read_as_the_task_computes_with_them(name, given, read):
@@ -48,6 +50,7 @@ def test_values_are_read_as_the_task_computes_with_them(name, given, read):
         ("size", 0.4, "size=0.4 must be a finite number >= 0.5"),
         ("wide", -1, "wide=-1 must be"),
         ("where", (1, 500), "where=.* 360 degrees"),
+        ("breaking_patch", (1, 0, 0), r"breaking_patch=\(1, 0, 0\) must be x, y and a radius > 0"),
         ("thing", 1, "thing=1 is not known; use one of 'one', 'two'"),
     ],
 )

@@ -132,13 +132,16 @@ def test_constants_survive_float32():
     assert error(net.float().double(), C6) < EXACT
 
 
+NOTHING = dict.fromkeys(("mlp", "residual", "gated"), TRIVIAL)  # what networks with a free pathway guarantee
+
+
 def test_default_groups():
     ant_in, ant_out = observation(ANT, legs=True), action(ANT, legs=True)
     for name in BACKBONES:
         net = build(name, ant_in, ant_out, hidden=(8,)).double()
-        assert net.group == {"mlp": TRIVIAL, "regular": ANT}.get(name, SO2)
+        assert net.group == {**NOTHING, "regular": ANT}.get(name, SO2)
         assert error(net, net.group) < EXACT
     space = Representation((Field("goal", "1x1o", role="goal"), Field("h", "1x1o", role="heading")), (), SO3)
     groups = {name: build(name, space, space, hidden=(8,)).group for name in BACKBONES if name != "hetero"}
     about_gravity = dict.fromkeys(("frame", "heading", "goal", "regular", "transformer", "set"), SO2)
-    assert groups == {"mlp": TRIVIAL, **about_gravity, "vector": SO3, "steerable": SO3}
+    assert groups == {**NOTHING, **about_gravity, "vector": SO3, "steerable": SO3}

@@ -10,12 +10,12 @@ import typed_env
 
 from eqrl.commands import main
 from eqrl.errors import UsageError
-from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import Config, merged
 from eqrl.runs.environments import make_env
 from eqrl.runs.models import make_model
 from eqrl.runs.refusals import refused
 from eqrl.runs.resolution import resolve
+from eqrl.runs.stored_models import load_run
 
 SMALL = "--no-progress --rotations 0 --eval-freq 0 --num-threads 1 --new"
 BASE = {

@@ -21,12 +21,12 @@ from eqrl.checkpoint import CheckpointWarning
 from eqrl.commands import main
 from eqrl.errors import UsageError
 from eqrl.files.lock import RunIsTakenError, is_taken, locked
-from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import Config
 from eqrl.runs.folder import RunFolder, unfinished
 from eqrl.runs.interrupt import StopOnSignal
 from eqrl.runs.logs import Table, read_rows
 from eqrl.runs.session import Session
+from eqrl.runs.stored_models import load_run
 from eqrl.train import resume, train
 
 typed_env.register()
@@ -355,10 +355,10 @@ def test_a_signal_at_the_end_loses_nothing(tmp_path, capsys, monkeypatch, moment
 
 
 def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, monkeypatch, recwarn):
-    from eqrl.loading import run_folders
+    from eqrl.runs import stored_models
 
     run = train(config(tmp_path)).path
-    original, calls = run_folders.load_checkpoint, []
+    original, calls = stored_models.load_checkpoint, []
 
     def late(model, checkpoint, manifest):
         calls.append(checkpoint)
@@ -366,7 +366,7 @@ def test_a_checkpoint_that_the_training_deletes_meanwhile_is_no_error(tmp_path, 
             shutil.rmtree(checkpoint)
         original(model, checkpoint, manifest)
 
-    monkeypatch.setattr(run_folders, "load_checkpoint", late)
+    monkeypatch.setattr(stored_models, "load_checkpoint", late)
     assert load_run(run)[0].num_timesteps == 768
     assert not [w for w in recwarn if issubclass(w.category, CheckpointWarning)]
 

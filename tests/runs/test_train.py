@@ -16,12 +16,12 @@ import eqrl
 from eqrl.checkpoint import load_checkpoint
 from eqrl.commands import main
 from eqrl.errors import UsageError
-from eqrl.loading.run_folders import load_run
 from eqrl.runs.config import DEFAULT_JOB, Config
 from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.models import make_model
 from eqrl.runs.resolution import resolve
+from eqrl.runs.stored_models import load_run
 from eqrl.train import resume, train
 
 typed_env.register()

@@ -23,14 +23,25 @@ class Plane(gymnasium.Env[Any, Any]):
             sign.
         race: whether it shall be fast.
         length: steps of an episode.
+        patch: centre x, y and radius of the patch in which wind blows along +x.
+        wind: what it adds to the velocity in a step.
     """
 
-    def __init__(self, group: Group = MIRROR_Y, wrong: bool = False, race: bool = False, length: int = 30) -> None:
+    def __init__(
+        self,
+        group: Group = MIRROR_Y,
+        wrong: bool = False,
+        race: bool = False,
+        length: int = 30,
+        patch: tuple[float, float, float] = (0.5, 0.3, 0.4),
+        wind: float = 0.0,
+    ) -> None:
         fields = (Field("position", "1x1o", horizontal=True), Field("velocity", "1x1o", horizontal=True))
         force = Field("force", "2x0e") if wrong else Field("force", "1x1o", horizontal=True)
         self.observation_space = TypedBox(Representation(fields, group=group))
         self.action_space = TypedBox(Representation((force,), group=group), -1.0, 1.0)
         self.race, self.length = race, length
+        self.patch, self.wind = patch, wind
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -41,6 +52,7 @@ class Plane(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         x, v = self.state[:2], self.state[2:]
         v = 0.8 * v + 0.2 * np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        v[0] += self.wind * in_patch(x, self.patch)
         x = x + 0.3 * v
         self.state, self.clock = np.concatenate([x, v]), self.clock + 1
         reward = abs(float(v[1])) if self.race else -float(np.linalg.norm(x))
@@ -68,3 +80,8 @@ class Plane(gymnasium.Env[Any, Any]):
 
     def contacts(self) -> int:
         return 1
+
+
+def in_patch(position: Any, patch: tuple[float, float, float]) -> Any:
+    """Whether positions, shape ``(..., 2)``, lie in a patch."""
+    return np.hypot(position[..., 0] - patch[0], position[..., 1] - patch[1]) < patch[2]

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from eqrl.symmetry import O2, SO2, EntitySet, Field, Generator, Group, Representation, TypedBox
+from eqrl.symmetry import O2, SO2, Element, EntitySet, Field, Generator, Group, Representation, TypedBox
 
 Array = NDArray[np.float32]
 
@@ -42,6 +42,19 @@ class PointMass(gymnasium.Env[Array, Array]):
         self.x = self.x + 0.3 * self.v
         reward = -float(np.linalg.norm(self.goal - self.x))
         return self._observe(), reward, False, self.clock >= self.length, {}
+
+    # ------------------------------------------------------------------ what turning its state takes
+    def get_state(self) -> Any:
+        return self.x.copy(), self.v.copy(), self.goal.copy()
+
+    def set_state(self, state: Any) -> None:
+        self.x, self.v, self.goal = state
+
+    def transform_state(self, state: Any, g: Element) -> Any:
+        return tuple(g.R.numpy() @ vector for vector in state)
+
+    def observe(self) -> Array:
+        return self._observe()
 
     def _observe(self) -> Array:
         return np.concatenate([self.x[2:], self.goal - self.x, self.v, self.goal[:2]]).astype(np.float32)

@@ -38,6 +38,18 @@ class Point(gymnasium.Env):
         distance = float(np.linalg.norm(self.x))
         return observed, -distance, False, self.time >= 20, {"is_success": distance < 0.2}
 
+    def get_state(self):
+        return self.x.copy()
+
+    def set_state(self, state):
+        self.x = state
+
+    def transform_state(self, state, g):
+        return g.R.numpy()[:2, :2] @ state
+
+    def observe(self):
+        return self.x.astype(np.float32)
+
 
 def register():
     if "tests/Point-v0" not in gymnasium.registry:

@@ -20,6 +20,8 @@ from eqrl.agents import (
     Augmentation,
     BreaksSymmetryError,
     EquivariantPolicy,
+    EquivariantSACPolicy,
+    EquivariantTD3Policy,
     MirrorLoss,
     MirrorLossPPO,
     make_prior,
@@ -39,10 +41,21 @@ SMALL = {
     TD3: {"buffer_size": 2000, "learning_starts": 30, "batch_size": 32, **FAST},
 }
 
+POLICIES = {PPO: EquivariantPolicy, SAC: EquivariantSACPolicy, TD3: EquivariantTD3Policy}
 
-def make(algorithm, env=PointMass, policy="MlpPolicy"):
-    options = {"net_arch": [16]} if policy == "MlpPolicy" else {"network_kwargs": {"hidden": (16,)}}
+
+QUICK = {"distil": {"samples": 64, "steps": 20, "pull": 1.0}}  # options of priors that would otherwise take long
+
+
+def make(algorithm, env=PointMass, policy="MlpPolicy", **policy_kwargs):
+    options = {"net_arch": [16]} if policy == "MlpPolicy" else {"network_kwargs": {"hidden": (16,)}, **policy_kwargs}
     return algorithm(policy, DummyVecEnv([env] * 2), policy_kwargs=options, **SMALL[algorithm])
+
+
+def make_for(prior, algorithm):
+    """A model with a stock policy, or with the network that the prior needs."""
+    network = PRIORS[prior].network
+    return make(algorithm) if network is None else make(algorithm, PointMass, POLICIES[algorithm], network=network)
 
 
 def parameters(model):
@@ -53,8 +66,12 @@ def parameters(model):
 @pytest.mark.parametrize("algorithm", SMALL)
 def test_one_line(algorithm, name):
     """Every member attaches to every algorithm, changes what is learnt and logs under its name."""
-    stock = make(algorithm).learn(128)
-    model = make_prior(name).attach(make(algorithm))
+    if not issubclass(algorithm, PRIORS[name].algorithms):
+        with pytest.raises(ValueError, match=f"'{name}' works with PPO, not with {algorithm.__name__}"):
+            make_prior(name).attach(make(algorithm))
+        return
+    stock = make_for(name, algorithm).learn(128)
+    model = make_prior(name, **QUICK.get(name, {})).attach(make_for(name, algorithm))
     assert isinstance(model, algorithm)
     assert type(model).__name__ == algorithm.__name__
     assert [prior.name for prior in priors_of(model)] == [name]
@@ -135,7 +152,7 @@ def config(folder, algo: str, name: str) -> Config:
     return Config(
         env="tests/Point-v0",
         algo=algo,
-        network="mlp",
+        network=PRIORS[name].network or "mlp" if name in PRIORS else "mlp",
         prior=[name],
         hyperparams=hyperparams[algo],
         num_threads=1,
@@ -149,11 +166,19 @@ def config(folder, algo: str, name: str) -> Config:
     )
 
 
-@pytest.mark.parametrize("name", PRIORS)
-@pytest.mark.parametrize("algo", ["ppo", "sac"])
+RUNS = [
+    (algo, name)
+    for algo, kind in (("ppo", PPO), ("sac", SAC))
+    for name, prior in PRIORS.items()
+    if issubclass(kind, prior.algorithms)
+]
+
+
+@pytest.mark.parametrize(("algo", "name"), RUNS)
 def test_exact_resume(tmp_path, algo, name):
     """A run that was killed after a checkpoint goes on with the same bits, and so do its priors."""
-    whole = train(config(tmp_path, algo, name))
+    options = ",".join(f"{key}:{value}" for key, value in QUICK.get(name, {}).items())
+    whole = train(config(tmp_path, algo, f"{name}:{{{options}}}" if options else name))
     run = shutil.copytree(whole.path, tmp_path / "again")
     checkpoints = RunFolder(run).checkpoints
     for step in [step for step in checkpoints.steps() if step > 512]:

@@ -1,0 +1,153 @@
+"""Residual pathway priors (Finzi, Benton and Wilson, arXiv 2112.01388): equivariant weights plus small free ones.
+
+For a finite group, every layer of the perceptron of ``regular`` has both, ``W = P W_eq + W_free``. Its nonlinearity
+commutes with the group as it is; the published network has gated nonlinearities and residual gates, which is a
+departure. Other groups have no such layers here, so whole networks are added, an exact one and an mlp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from eqrl.nn.backbone import BackboneOptions
+from eqrl.nn.mlp import MLP
+from eqrl.nn.pathways import SoftBackbone
+from eqrl.nn.perceptron import linear
+from eqrl.nn.regular import Regular
+from eqrl.nn.tied import Tied
+from eqrl.symmetry import Group, Representation
+
+FREE_SCALE = 1e-3  # of initial free weights, relative to the equivariant ones (published)
+
+
+class Softened(Tied):
+    """An equivariant linear layer plus a free one of the same shape."""
+
+    bias: nn.Parameter
+
+    def __init__(self, exact: Tied) -> None:
+        """Initialise the free weights like the equivariant ones, times ``FREE_SCALE``, and the free biases by zero."""
+        super().__init__()
+        self.exact = exact
+        with torch.no_grad():
+            dense, _ = exact.dense()
+            gain = float(torch.linalg.matrix_norm(dense, 2)) if dense.numel() else 0.0
+        start = linear(dense.shape[1], dense.shape[0], FREE_SCALE * gain)
+        self.weight, self.bias = start.weight, start.bias
+
+    def dense(self) -> tuple[Tensor, Tensor | None]:
+        """Dense weights ``(out, in)`` and biases ``(out,)``."""
+        weight, bias = self.exact.dense()
+        return weight + self.weight, self.bias if bias is None else bias + self.bias
+
+    @torch.no_grad()
+    def absorb(self) -> None:
+        """Move the equivariant part of the free weights to the equivariant ones; the layer stays the same map."""
+        for exact, free, weights, part in self._equivariant():
+            exact += weights
+            free -= part
+
+    @torch.no_grad()
+    def breaking(self) -> list[Tensor]:
+        """The part of the free weights, and of the free biases, that is not equivariant."""
+        parts = {id(free): part for _, free, _, part in self._equivariant()}
+        return [free - parts[id(free)] if id(free) in parts else free.clone() for free in (self.weight, self.bias)]
+
+    def _equivariant(self) -> Iterator[tuple[nn.Parameter, nn.Parameter, Tensor, Tensor]]:
+        """Equivariant and free parameters, the least-squares fit of the former to the latter, and its dense form.
+
+        Tied layers are linear in their weights, ``W = A w``, with ``A^T A`` a multiple of the identity where ``A^T W``
+        lies. So the fit is a multiple of ``A^T W``, which backpropagation gives.
+        """
+        for i, (exact, free) in enumerate(((self.exact.weight, self.weight), (self.exact.bias, self.bias))):
+            if exact is None:
+                continue
+            with torch.enable_grad():
+                dense = self.exact.dense()[i]
+                assert dense is not None
+                (fit,) = torch.autograd.grad(dense, exact, free.detach())
+            before = exact.detach().clone()
+            exact.copy_(fit)
+            part = self.exact.dense()[i]
+            assert part is not None
+            exact.copy_(before)
+            size = part.square().sum()
+            factor = fit.square().sum() / size if size > 0.0 else size
+            yield exact, free, factor * fit, factor * part
+
+
+class Residual(SoftBackbone):
+    """An exact network plus a free one that starts at (nearly) zero.
+
+    With a finite group and without the option ``exact``, each layer has equivariant and free weights. Otherwise an mlp
+    whose last layer starts at zero is added to an exact network.
+    """
+
+    label: ClassVar[str] = "residual"
+
+    def __init__(
+        self,
+        in_rep: Representation,
+        out_rep: Representation,
+        group: Group | None = None,
+        *,
+        exact: str | None = None,
+        exact_kwargs: Mapping[str, Any] | None = None,
+        **common: Unpack[BackboneOptions],
+    ) -> None:
+        """Build both pathways.
+
+        Args:
+            in_rep: representation of the input.
+            out_rep: representation of the output.
+            group: group of the exact pathway; None means the largest one that it honours cheaply.
+            exact: backbone of the exact pathway, beside an mlp; None means free weights in each layer of ``"regular"``
+                for a finite group, else ``"frame"`` beside an mlp.
+            exact_kwargs: further options of that backbone, such as ``anchors``.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; both pathways take them.
+
+        Raises:
+            ValueError: if the backbone of the exact pathway is unknown, or refuses the group or an option.
+        """
+        super().__init__(in_rep, out_rep, group, exact=exact, exact_kwargs=exact_kwargs, **common)
+        self.free: MLP | None = None
+        if exact is None and isinstance(self.exact, Regular) and not self.exact.turns:
+            self.exact.net.replace(Softened)
+        else:
+            self.free = MLP(in_rep, out_rep, **{**common, "output_gain": 0.0})
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
+        y: Tensor = self.exact(x)
+        return y if self.free is None else y + self.free(x)
+
+    def free_parameters(self) -> Sequence[nn.Parameter]:
+        """Parameters of the free pathway."""
+        if self.free is not None:
+            return list(self.free.parameters())
+        return [parameter for part in self.free_parts() for parameter in part]
+
+    def free_parts(self) -> Sequence[Sequence[nn.Parameter]]:
+        """Free weights and biases of each layer; of an mlp those of its last layer, through which all else passes."""
+        if self.free is not None:
+            *_, last = (module for module in self.free.modules() if isinstance(module, nn.Linear))
+            return [list(last.parameters())]
+        return [[layer.weight, layer.bias] for layer in self._softened()]
+
+    def absorb(self) -> None:
+        """Leave to the free weights of layers only what breaks the symmetry; the network stays the same map."""
+        for layer in self._softened():
+            layer.absorb()
+
+    def breaking(self) -> list[Tensor]:
+        """Free weights and biases of ``free_parts``, without what is equivariant about them."""
+        if self.free is not None:
+            return [parameter.detach() for part in self.free_parts() for parameter in part]
+        return [tensor for layer in self._softened() for tensor in layer.breaking()]
+
+    def _softened(self) -> list[Softened]:
+        return [module for module in self.exact.modules() if isinstance(module, Softened)]

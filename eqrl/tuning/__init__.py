@@ -1,0 +1,4 @@
+"""The search for hyperparameters: search spaces, studies that survive their processes, and trials.
+
+A trial is an ordinary training run. Optuna, an extra, proposes its options and stops those that fall behind.
+"""
