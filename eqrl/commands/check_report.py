@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -139,7 +139,14 @@ def _table(verdicts: Verdicts) -> Table:
     return table
 
 
-def write_json(report: Report, path: str | Path, **extra: Any) -> None:
+class Writable(Protocol):
+    """A report that can be written."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written."""
+
+
+def write_json(report: Writable, path: str | Path, **extra: Any) -> None:
     """Write a report atomically."""
     write_whole(Path(path), json.dumps({**report.to_json(), **extra}, indent=2, allow_nan=False) + "\n")
 

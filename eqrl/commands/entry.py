@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "tune": "search for hyperparameters with Optuna",
     "evaluate": "play a run's agent on the same episodes under every rotation",
     "watch": "show a run's agent live in a browser: turn the scene, turn the goal, push the robot",
+    "diagnose": "tell what of a run's symmetry is exact, fitted or broken",
     "export": "write a run's policy as an ONNX or torch.export file",
     "check": "derive the symmetry of a model or environment and prove it on the simulator",
     "push": "upload a run to a model hub",

@@ -117,7 +117,7 @@ def evaluate(
     Raises:
         UsageError: if there is no model, its environment cannot be turned, or the spaces of another one differ.
     """
-    model, run_config = _load(run, checkpoint, device, config, trusted)
+    model, run_config = load_with_config(run, checkpoint, device, config, trusted)
     how: Any = {"rotations": rotations, "episodes": episodes, "protocol": protocol, "seed": seed}
     if unseen:
         return evaluate_unseen(model, run_config, **how)
@@ -195,7 +195,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
     import_packages(options.gym_packages)
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
-    model, config = _load(run, options.checkpoint, options.device, options.config, options.trusted)
+    model, config = load_with_config(run, options.checkpoint, options.device, options.config, options.trusted)
     config = config.replace(num_threads=options.num_threads or config.num_threads)
     if not options.unseen:
         config = in_environment(model, config, options.env, options.env_kwargs)
@@ -245,7 +245,7 @@ def run_command(run: str, options: Options, console: Console) -> ZeroShot:
     return result
 
 
-def _load(
+def load_with_config(
     run: str | Path, checkpoint: str | int, device: str | None, config: Config | str | Path | None, trusted: bool
 ) -> tuple[BaseAlgorithm, Config]:
     """A model, and the configuration of the environment to play it in.

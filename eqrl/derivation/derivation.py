@@ -17,6 +17,7 @@ from eqrl.derivation.model_parts import Parts
 from eqrl.derivation.symmetrise import symmetrised
 from eqrl.derivation.symmetry import Symmetry, signed_permutation
 from eqrl.symmetry.group import Connected, Generator, Group
+from eqrl.symmetry.naming import finite_name
 
 
 @dataclass(frozen=True)
@@ -170,16 +171,9 @@ class Derivation:
 
     def _finite_name(self, level: Level) -> str:
         elements = self.elements(level)
-        n = len(elements)
-        orders = [order_of(e, n) for e in elements]
-        if max(orders) == n:
-            return f"C{n}"
+        orders = [order_of(e, len(elements)) for e in elements]
         abelian = all(_same(a.compose(b), b.compose(a)) for a in self.generators(level) for b in self.generators(level))
-        if max(orders) == 2 and abelian:
-            return "x".join(["C2"] * int(np.log2(n)))
-        if max(orders) == n // 2 and not abelian:
-            return f"D{n // 2}"
-        return f"group of order {n}"
+        return finite_name(orders, abelian)
 
 
 def as_generator(symmetry: Symmetry) -> Generator:
