@@ -21,8 +21,8 @@ class BrokenPlane(Plane):
 
     def __init__(self, wind: float = 0.0, drag: float = 0.0, group: Group = O2) -> None:
         super().__init__(group)
-        self.wind, self.drag = wind, drag
+        self.steady, self.drag = wind, drag
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        self.state = self.state + np.array([0.0, 0.0, self.wind, -self.drag * self.state[3]])
+        self.state = self.state + np.array([0.0, 0.0, self.steady, -self.drag * self.state[3]])
         return super().step(action)

@@ -291,7 +291,7 @@ def test_large_strength_makes_the_policy_equivariant():
     model = stock(PPO, lambda: Plane(O2), n_steps=64, batch_size=32, learning_rate=1e-2)
     prior = attached(model, strength=1e3, power=0.0)
     before = sum(prior.state()["distances"][0])
-    model.learn(512)
+    model.learn(1024)
     assert sum(prior.state()["distances"][0]) < 1e-2 * before
 
 
