@@ -114,7 +114,7 @@ def clone(model: BaseAlgorithm, orbit: Orbit, shown: Lesson, steps: int, batch_s
             values = _values(policy, x, orbit.actions(shown.actions[rows], g))
             loss = loss + mse_loss(values, _like(shown.values[rows], values)) / deviation
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         decay.step()
     _take_over(policy)

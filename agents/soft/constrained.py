@@ -229,7 +229,7 @@ def _flat(observations: Any) -> Any:
 
 def _valid(orbit: Orbit, observations: Any, states: int) -> Tensor | None:
     valid = orbit.valid(observations)
-    return None if valid is None else valid.unflatten(0, (states, -1))
+    return None if valid is None else valid.view(states, -1, valid.shape[-1])
 
 
 def _mean_square(difference: Tensor, valid: Tensor | None) -> Tensor:

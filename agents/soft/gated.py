@@ -99,13 +99,13 @@ class TaughtGate(SymmetryPrior):
         assert self.model is not None
         if not isinstance(self.model, OnPolicyAlgorithm):
             return
-        buffer = self.model.rollout_buffer
+        buffer, device = self.model.rollout_buffer, self.model.device
         goes_on = buffer.episode_starts[1:] == 0.0  # what follows the end of an episode is another one
 
         def chosen(values: Any, later: bool = False) -> Any:
             if isinstance(values, dict):
                 return {key: chosen(value, later) for key, value in values.items()}
-            return torch.as_tensor((values[1:] if later else values[:-1])[goes_on], device=self.model.device)
+            return torch.as_tensor((values[1:] if later else values[:-1])[goes_on], device=device)
 
         transitions = [
             chosen(buffer.observations),
@@ -114,8 +114,8 @@ class TaughtGate(SymmetryPrior):
             chosen(buffer.rewards)[:, None],
         ]
         for _ in range(self.epochs):
-            for rows in torch.randperm(int(goes_on.sum())).split(_MINIBATCH):
-                self.teach(*(_rows(part, rows.to(self.model.device)) for part in transitions))
+            for rows in torch.split(torch.randperm(int(goes_on.sum())), _MINIBATCH):
+                self.teach(*(_rows(part, rows.to(device)) for part in transitions))
 
     def samples(self, samples: Any) -> Any:
         """Learn from a minibatch of the replay buffer, which is returned as it is."""

@@ -126,8 +126,8 @@ class OrbitAdvantage(SymmetryPrior):
             started: whether an episode began with the sample, shape ``(steps, n)``.
             over: whether the episode of the last sample has ended, shape ``(n,)``.
         """
-        started = started.astype(np.int64)
-        later = started[::-1].cumsum(axis=0)[::-1] - started
+        begun = started.astype(np.int64)
+        later = begun[::-1].cumsum(axis=0)[::-1] - begun
         last = self.starts.episodes - np.asarray(over).astype(np.int64)
         episodes: NDArray[np.int64] = last - later
         return episodes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import block_diag, csr_array, kron
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqrl.arrays import Floats, Ints
 
@@ -31,7 +31,7 @@ class Tensors:
         right: the same on the input; None for biases.
     """
 
-    parameter: nn.Parameter
+    parameter: Tensor
     left: Sequence[Action]
     right: Sequence[Action] | None = None
 
@@ -78,7 +78,9 @@ class Projections:
         """Replace the parameters by their projections."""
         flat = torch.cat([p.flatten() for p in self.parameters]).double().cpu().numpy()
         projected = torch.as_tensor(self.projectors[candidate] @ flat)
-        for parameter, part in zip(self.parameters, projected.split([p.numel() for p in self.parameters]), strict=True):
+        for parameter, part in zip(
+            self.parameters, torch.split(projected, [p.numel() for p in self.parameters]), strict=True
+        ):
             parameter.copy_(part.view_as(parameter))
 
 
@@ -117,8 +119,9 @@ def _padded(matrix: csr_array) -> tuple[Ints, Floats]:
     counts = np.diff(matrix.indptr)
     rows = np.repeat(np.arange(len(counts)), counts)
     places = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)
-    index = np.zeros((int(counts.max(initial=1)), len(counts)), dtype=np.int32)
-    value = np.zeros(index.shape)
+    shape = (int(counts.max(initial=1)), len(counts))
+    index: Ints = np.zeros(shape, dtype=np.int32)
+    value: Floats = np.zeros(shape)
     index[places, rows], value[places, rows] = matrix.indices, matrix.data
     return index, value
 

@@ -35,7 +35,7 @@ def proximal_step(part: Sequence[Tensor], optimizer: Optimizer, threshold: float
     else:
         norm = _norm(force, h, threshold)
         shrunk = force * norm / (h * norm + threshold)
-    for parameter, values in zip(part, shrunk.split([parameter.numel() for parameter in part]), strict=True):
+    for parameter, values in zip(part, torch.split(shrunk, [parameter.numel() for parameter in part]), strict=True):
         parameter.copy_(values.view_as(parameter))
 
 

@@ -201,7 +201,9 @@ class SymmetryLoss(SymmetryPrior):
         if not isinstance(space, gymnasium.spaces.Dict):
             return vectors
         keys = sorted(space.spaces)
-        return dict(zip(keys, vectors.split([representation_of(space[key]).dim for key in keys], dim=-1), strict=True))
+        return dict(
+            zip(keys, torch.split(vectors, [representation_of(space[key]).dim for key in keys], dim=-1), strict=True)
+        )
 
     def _policy(self, mean: Function) -> Function:
         """Most likely actions, and the logarithms of their standard deviations or None."""

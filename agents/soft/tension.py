@@ -144,10 +144,10 @@ class DataTension:
         for rows, g in zip(groups, candidate.draw(len(groups), self._rng), strict=True):
             images.append(
                 Transitions(
-                    self._observation.transform(test.observations[rows], g),
-                    self._action.transform(test.actions[rows], g),
+                    np.asarray(self._observation.transform(test.observations[rows], g), dtype=np.float64),
+                    np.asarray(self._action.transform(test.actions[rows], g), dtype=np.float64),
                     test.rewards[rows],
-                    self._observation.transform(test.following[rows], g),
+                    np.asarray(self._observation.transform(test.following[rows], g), dtype=np.float64),
                 )
             )
         moved = Transitions(*(np.concatenate(parts) for parts in zip(*(vars(i).values() for i in images), strict=True)))

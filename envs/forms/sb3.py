@@ -115,7 +115,8 @@ class TaskVecEnv(VecEnv):
             ids = np.array([row])
             simulation.set_state(simulation.transform(simulation.get_state(ids), elements[k]), ids)
         self._last = self.simulation.observe()
-        return _row(self._last, which)
+        first: Observation = _row(self._last, which)
+        return first
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Keep the actions for :meth:`step_wait`."""

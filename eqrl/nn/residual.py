@@ -37,7 +37,7 @@ class Softened(Tied):
             dense, _ = exact.dense()
             gain = float(torch.linalg.matrix_norm(dense, 2)) if dense.numel() else 0.0
         start = linear(dense.shape[1], dense.shape[0], FREE_SCALE * gain)
-        self.weight, self.bias = start.weight, start.bias
+        self.weight, self.bias = nn.Parameter(start.weight), nn.Parameter(start.bias)
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
         """Dense weights ``(out, in)`` and biases ``(out,)``."""
@@ -48,8 +48,8 @@ class Softened(Tied):
     def absorb(self) -> None:
         """Move the equivariant part of the free weights to the equivariant ones; the layer stays the same map."""
         for exact, free, weights, part in self._equivariant():
-            exact += weights
-            free -= part
+            exact.add_(weights)
+            free.sub_(part)
 
     @torch.no_grad()
     def breaking(self) -> list[Tensor]:
@@ -118,7 +118,8 @@ class Residual(SoftBackbone):
         if exact is None and isinstance(self.exact, Regular) and not self.exact.turns:
             self.exact.net.replace(Softened)
         else:
-            self.free = MLP(in_rep, out_rep, **{**common, "output_gain": 0.0})
+            options: BackboneOptions = {**common, "output_gain": 0.0}
+            self.free = MLP(in_rep, out_rep, **options)
 
     def compute(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
