@@ -31,6 +31,13 @@ from eqrl.theory import (
     rbf,
 )
 
+PAGE = """# What a known symmetry is worth to kernels
+
+Written by `scripts/plot_kernel.py`; [the page of theory](../../docs/theory.md) says what it shows. Numbers are in
+`kernel.json`.
+
+![Eigenvalues, information gain, episodes and the loss of grouping](kernel.png)
+"""
 LENGTH, NOISE, LEARNING_LENGTH = 0.5, 0.3, 1.0
 PLAIN, KNOWING = "#8d8d92", "#0b7a75"
 WINDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -125,6 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     numbers = {**spectra(), "episodes": episodes(options.seeds, options.most), "grouping": grouping()}
+    (options.out / "README.md").write_text(PAGE, encoding="utf-8")
     (options.out / "kernel.json").write_text(json.dumps(numbers, indent=1) + "\n")
     draw(numbers, options.out / "kernel.png")
     gains = {name: round(values[-1], 1) for name, values in numbers["information_gain"].items()}

@@ -16,7 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from zero_shot_jobs import call, run_folder
 
 import eqrl
-from eqrl.envs.robots.loading import RobotWarning
+from eqrl.envs.robots import RobotWarning
 from eqrl.evaluation import equivariance_error
 
 ENV = "eqrl/Velocity-v0"

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from eqrl.envs.core.simulation import Simulation
-from eqrl.envs.locomotion.velocity import Velocity
-from eqrl.envs.robots.derived import derivation_of
-from eqrl.envs.robots.loading import RobotWarning, load
-from eqrl.envs.robots.mirror_images import images_of_joints
+from eqrl.envs import task_class
+from eqrl.envs.core import Simulation, Task
+from eqrl.envs.robots import RobotWarning, derivation_of, images_of_joints, load
 
 _SIMULATIONS, _STEPS = 16, 100
+_VELOCITY = task_class("eqrl/Velocity-v0")
 
 
 def describe_models(names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -28,8 +27,8 @@ def _describe(name: str) -> dict[str, Any]:
     derivation = derivation_of(published.spec.compile())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RobotWarning)
-        task = Velocity(robot=name, symmetrise=True, contacts="feet", timestep=0.005)
-        with_all = Velocity(robot=name, symmetrise=True)
+        task = _VELOCITY(robot=name, symmetrise=True, contacts="feet", timestep=0.005)
+        with_all = _VELOCITY(robot=name, symmetrise=True)
     model = task.model
     return {
         "joints": model.njnt - 1,
@@ -46,11 +45,11 @@ def _describe(name: str) -> dict[str, Any]:
     }
 
 
-def _mirror(task: Velocity) -> str:
+def _mirror(task: Task) -> str:
     return task.group.finite[0].name if task.group.finite else "none"
 
 
-def _speed(task: Velocity) -> float:
+def _speed(task: Task) -> float:
     """Control steps a second of processor time, on one thread, of random actions."""
     simulation = Simulation(task, _SIMULATIONS, 1, on_divergence="reset")
     simulation.seed(range(_SIMULATIONS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -15,15 +15,13 @@ from torch import Tensor
 
 from eqrl.agents.rewriting import refuse_rewritten
 from eqrl.agents.soft.carrier import Function, carry, replaced
-
-if TYPE_CHECKING:
-    from eqrl.agents.soft.prior import SymmetryPrior
+from eqrl.agents.soft.hooks import Hooks
 
 
 class WithPriors(BaseAlgorithm):
     """Mixin that precedes an algorithm of SB3 among the bases; attaching a prior to a model makes it one of these."""
 
-    priors: list[SymmetryPrior]
+    priors: list[Hooks]
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Continue in another environment.
@@ -55,12 +53,12 @@ class WithPriors(BaseAlgorithm):
         return [*super()._excluded_save_params(), "priors"]
 
 
-def priors_of(model: BaseAlgorithm) -> list[SymmetryPrior]:
+def priors_of(model: BaseAlgorithm) -> list[Hooks]:
     """The priors that are attached to a model, in the order in which they were attached."""
     return model.priors if isinstance(model, WithPriors) else []
 
 
-def add_prior(model: BaseAlgorithm, prior: SymmetryPrior) -> None:
+def add_prior(model: BaseAlgorithm, prior: Hooks) -> None:
     """Make a model one with priors, if it is not yet, and add one."""
     if not isinstance(model, WithPriors):
         model.__class__ = _with_priors(type(model))
@@ -96,7 +94,7 @@ def _hooks(model: WithPriors) -> Iterator[Any]:
         yield from prior.contexts()
 
 
-def _of_ppo(priors: list[SymmetryPrior], policy: Any) -> Any:
+def _of_ppo(priors: list[Hooks], policy: Any) -> Any:
     def wrapper(original: Function) -> Function:
         def evaluate_actions(observations: Any, actions: Tensor) -> Any:
             values, log_prob, entropy = original(observations, actions)
@@ -111,7 +109,7 @@ def _of_ppo(priors: list[SymmetryPrior], policy: Any) -> Any:
     return wrapper
 
 
-def _of_sac_actor(priors: list[SymmetryPrior], actor: Any) -> Any:
+def _of_sac_actor(priors: list[Hooks], actor: Any) -> Any:
     def wrapper(original: Function) -> Function:
         def action_log_prob(observations: Any) -> Any:
             actions, log_prob = original(observations)
@@ -125,7 +123,7 @@ def _of_sac_actor(priors: list[SymmetryPrior], actor: Any) -> Any:
     return wrapper
 
 
-def _of_td3_actor(priors: list[SymmetryPrior]) -> Any:
+def _of_td3_actor(priors: list[Hooks]) -> Any:
     def wrapper(original: Function) -> Function:
         def forward(observations: Any) -> Any:
             actions = original(observations)
@@ -138,7 +136,7 @@ def _of_td3_actor(priors: list[SymmetryPrior]) -> Any:
     return wrapper
 
 
-def _of_critic(priors: list[SymmetryPrior]) -> Any:
+def _of_critic(priors: list[Hooks]) -> Any:
     def wrapper(original: Function) -> Function:
         def forward(observations: Any, actions: Tensor) -> Any:
             values = original(observations, actions)
@@ -153,7 +151,7 @@ def _of_critic(priors: list[SymmetryPrior]) -> Any:
     return wrapper
 
 
-def _samples(priors: list[SymmetryPrior]) -> Any:
+def _samples(priors: list[Hooks]) -> Any:
     def wrapper(original: Function) -> Function:
         def sample(*args: Any, **kwargs: Any) -> Any:
             samples = original(*args, **kwargs)
@@ -167,7 +165,7 @@ def _samples(priors: list[SymmetryPrior]) -> Any:
 
 
 @contextmanager
-def _after_steps(optimizer: torch.optim.Optimizer, priors: list[SymmetryPrior]) -> Iterator[None]:
+def _after_steps(optimizer: torch.optim.Optimizer, priors: list[Hooks]) -> Iterator[None]:
     def after(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         for prior in priors:
             prior.after_step(optimizer)

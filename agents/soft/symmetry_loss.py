@@ -17,7 +17,8 @@ from torch import Tensor
 from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.candidates import chosen_candidates, whole_candidates
 from eqrl.agents.soft.consistency import joined, mean_square
-from eqrl.agents.soft.prior import Function, SymmetryPrior, weight
+from eqrl.agents.soft.hooks import Function
+from eqrl.agents.soft.prior import SymmetryPrior, weight
 from eqrl.agents.soft.refinement import Candidate, Refinement
 from eqrl.agents.soft.tension import DataTension, SimulatorTension, Tension, fresh_world, logged_transitions
 from eqrl.symmetry import Element, Group, Representation, representation_of

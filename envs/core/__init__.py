@@ -16,12 +16,14 @@ from eqrl.envs.core.arguments import (
 from eqrl.envs.core.documentation import documentation
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.rendering import add_marker
+from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.core.task import Outcome, Task
 from eqrl.envs.core.world import World
 
 __all__ = [
     "Argument",
     "Outcome",
+    "Simulation",
     "StateLayout",
     "Task",
     "World",

@@ -48,6 +48,7 @@ def make(algorithm, policy, env=PointMass):
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("algorithm", RIGHT)
+@pytest.mark.filterwarnings("ignore::eqrl.agents.AlreadyExactWarning")
 def test_every_pair(algorithm, policy):
     if RIGHT[algorithm] is policy:
         check_policy(make(algorithm, policy).learn(64), PointMass())

@@ -26,6 +26,7 @@ from eqrl.agents import (
     MirrorLossSAC,
     RandomRotation,
     SymmetricReplayBuffer,
+    priors_of,
 )
 from eqrl.agents.actions import ActionGeometry
 from eqrl.agents.distributions import EquivariantGaussian
@@ -409,9 +410,11 @@ def test_mirror_loss_leaves_padding_out(kind):
     )
     model = kind("MlpPolicy", Swarm(), seed=0, device="cpu", **options)
     x = torch.as_tensor(observations())
-    assert float(model._policy_loss(lambda x: mean_with_garbage(x, True), x)) < 1e-10
-    assert float(model._policy_loss(lambda x: mean_with_garbage(x, False), x)) > 1e-2
-    valid = model._orbit.valid(x)
+    model.learn(1)
+    (prior,) = priors_of(model)
+    assert float(prior.policy_term(lambda x: mean_with_garbage(x, True), x)) < 1e-10
+    assert float(prior.policy_term(lambda x: mean_with_garbage(x, False), x)) > 1e-2
+    valid = prior.orbit.valid(x)
     assert valid.sum(1).tolist() == (4 * x[:, REAL].sum(1) + 3).tolist()
     model.learn(40)
 

@@ -59,6 +59,7 @@ def test_the_whole_policy_is_equivariant(network, env):
     assert check_policy(model, env()).errors["value"]
 
 
+@pytest.mark.filterwarnings("ignore::eqrl.agents.AlreadyExactWarning")
 def test_relatives_of_ppo_train_it_too():
     for algorithm in (A2C, MirrorLossPPO):
         model = make(algorithm=algorithm)

@@ -13,6 +13,7 @@ import torch
 import typed_env
 
 import eqrl
+from eqrl.agents import priors_of
 from eqrl.checkpoint import load_checkpoint
 from eqrl.commands import main
 from eqrl.errors import UsageError
@@ -353,8 +354,7 @@ def test_baselines_that_learn_the_symmetry(tmp_path, algo, hyperparams, kind):
         hyperparams={**common, **hyperparams},
     )
     run = train(config)
-    assert type(run.model).__name__ == f"MirrorLoss{algo.upper()}"
-    assert run.model.mirror_coef == 0.5
+    assert [(prior.name, prior.strength) for prior in priors_of(run.model)] == [("mirror_loss", 0.5)]
     assert type(getattr(run.model, kind)).__name__ == next(v for k, v in hyperparams.items() if k.endswith("class"))
     assert "mirror loss of weight 0.5" in (run.path / "README.md").read_text()
     assert "symmetry/mirror_loss/policy" in (run.path / "progress.csv").read_text()
