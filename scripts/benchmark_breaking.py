@@ -17,8 +17,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from breaking_jobs import METHODS, WORLDS, Job, curve, finish, jobs_of, result
+from breaking_jobs import METHODS, WORLDS, Job, finish, jobs_of, result
 from breaking_report import write_report
+from manipulation_jobs import curve
 from zero_shot_jobs import work_through
 
 

@@ -135,16 +135,6 @@ def finish(job: Job, logs: Path) -> float:
     return time.monotonic() - start
 
 
-def curve(job: Job, logs: Path) -> list[dict[str, float]]:
-    """Evaluations of the deterministic policy during the training."""
-    run = job.run(logs)
-    if run is None or not (run / "evaluations.csv").is_file():
-        return []
-    names = ("timesteps", "seconds", "success_rate", "mean_reward")
-    with (run / "evaluations.csv").open(encoding="utf-8") as file:
-        return [{name: float(row[name]) for name in names} for row in csv.DictReader(file)]
-
-
 def result(job: Job, logs: Path) -> dict[str, Any]:
     """Success and return over all directions, and what a prior learnt of the world."""
     numbers = json.loads(job.numbers(logs).read_text(encoding="utf-8"))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from breaking_jobs import KINDS, METHODS, Job, curve, result
+from breaking_jobs import KINDS, METHODS, Job, result
+from manipulation_jobs import curve
 from scipy.stats import spearmanr
 from zero_shot_tables import write_csv
 

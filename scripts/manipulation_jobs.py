@@ -150,8 +150,8 @@ def _train(job: Job, logs: Path) -> None:
     (job.home(logs) / "trained").touch()
 
 
-def curve(job: Job, logs: Path) -> list[dict[str, float]]:
-    """Evaluations of the deterministic policy during the training."""
+def curve(job: Any, logs: Path) -> list[dict[str, float]]:
+    """Evaluations of the deterministic policy during the training of a job whose folder ``job.run(logs)`` is."""
     run = job.run(logs)
     if run is None or not (run / "evaluations.csv").is_file():
         return []
