@@ -21,7 +21,7 @@ from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.commands.evaluate import load_with_config
-from eqrl.commands.options import RUN, Parser, add_options, check_file
+from eqrl.commands.options import check_file, read_run
 from eqrl.commands.tables import print_table
 from eqrl.diagnostics import Diagnosis, Noether, diagnose_model, draw, noether_test, play
 from eqrl.discovery import EffectiveGroup, discover
@@ -146,11 +146,8 @@ def _of_world(
 
 def command(argv: Sequence[str], console: Console) -> int:
     """``eqrl diagnose``."""
-    parser = Parser("eqrl diagnose", _ABOUT)
-    parser.add_argument("run", metavar="RUN", help=RUN)
-    add_options(parser, Options)
-    given = parser.read(argv)
-    run_command(given.pop("run"), Options(**given), console)
+    run, options = read_run("eqrl diagnose", _ABOUT, Options, argv)
+    run_command(run, options, console)
     return 0
 
 

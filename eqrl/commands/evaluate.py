@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.commands.options import RUN, Parser, add_options, check_file
+from eqrl.commands.options import check_file, read_run
 from eqrl.commands.tables import print_table
 from eqrl.errors import UsageError
 from eqrl.evaluation.figures import plot_zero_shot, sector_width
@@ -175,11 +175,8 @@ def _by_member(result: ZeroShot, console: Console, kind: str) -> None:
 
 def command(argv: Sequence[str], console: Console) -> int:
     """``eqrl evaluate``."""
-    parser = Parser("eqrl evaluate", _ABOUT)
-    parser.add_argument("run", metavar="RUN", help=RUN)
-    add_options(parser, Options)
-    given = parser.read(argv)
-    run_command(given.pop("run"), Options(**given), console)
+    run, options = read_run("eqrl evaluate", _ABOUT, Options, argv)
+    run_command(run, options, console)
     return 0
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from eqrl.agents.export import ACTION, export_policy, sizes_of, writer
-from eqrl.commands.options import RUN, Parser, add_options
+from eqrl.commands.options import read_run
 from eqrl.loading import load
 from eqrl.runs.config import convert_options, option
 from eqrl.runs.packages import import_packages
@@ -48,11 +48,8 @@ class Options:
 
 def command(argv: Sequence[str], console: Console) -> int:
     """``eqrl export``."""
-    parser = Parser("eqrl export", _ABOUT)
-    parser.add_argument("run", metavar="RUN", help=RUN)
-    add_options(parser, Options)
-    given = parser.read(argv)
-    run_command(given.pop("run"), Options(**given), console)
+    run, options = read_run("eqrl export", _ABOUT, Options, argv)
+    run_command(run, options, console)
     return 0
 
 

@@ -7,12 +7,13 @@ import dataclasses
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from eqrl.errors import UsageError, suggestion
 from eqrl.runs.config import hints, hyperparameter_hint
 from eqrl.runs.values import ConversionError, parse_pair
 
+_Options = TypeVar("_Options")
 RUN = "folder that 'eqrl train' printed, or a .zip file of Stable-Baselines3"
 
 
@@ -95,6 +96,25 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
             target.add_argument(*names, metavar="{" + ",".join(get_args(hint)) + "}", **common)
         else:
             target.add_argument(*names, metavar=meta["metavar"], **common)
+
+
+def read_run(command: str, about: str, options: type[_Options], argv: Sequence[str]) -> tuple[str, _Options]:
+    """The run folder and the options of a command that reads a run.
+
+    Args:
+        command: name of the command, for instance ``"eqrl evaluate"``.
+        about: its description.
+        options: dataclass of its options.
+        argv: its arguments.
+
+    Raises:
+        UsageError: for an unknown option, or a value of the wrong type.
+    """
+    parser = Parser(command, about)
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    add_options(parser, options)
+    given = parser.read(argv)
+    return given.pop("run"), options(**given)
 
 
 def check_file(path: str | None, suffixes: tuple[str, ...]) -> None:
