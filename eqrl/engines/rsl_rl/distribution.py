@@ -44,8 +44,8 @@ class OrbitGaussian(GaussianDistribution):  # type: ignore[misc]
     ) -> None:
         if len(orbits) != output_dim:
             raise UsageError(
-                f"OrbitGaussian: {len(orbits)} orbits for an action of {output_dim}; leave orbits out and make the model"
-                " an eqrl.engines.rsl_rl:EquivariantModel, which gives them"
+                f"OrbitGaussian: {len(orbits)} orbits for an action of {output_dim}; leave orbits out and make the"
+                " model an eqrl.engines.rsl_rl:EquivariantModel, which gives them"
             )
         super().__init__(max(orbits) + 1, init_std, std_range, std_type, learn_std)
         self.output_dim = output_dim

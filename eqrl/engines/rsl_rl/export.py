@@ -33,8 +33,8 @@ class ScriptedPolicy(nn.Module):
 def scripted(module: nn.Module, dim: int) -> torch.jit.ScriptModule:
     """TorchScript of a module for inference, for batches of any size.
 
-    The compiler of TorchScript reads Python and knows little of it. So the module is recorded by ``torch.export``, whose
-    graph has only operators of PyTorch; the compiler is given that graph.
+    The compiler of TorchScript reads Python and knows little of it. So the module is recorded by ``torch.export``,
+    whose graph has only operators of PyTorch; the compiler is given that graph.
 
     Args:
         module: maps ``(B, dim)`` to one tensor; on the CPU.

@@ -94,8 +94,8 @@ class EquivariantModel(MLPModel):  # type: ignore[misc]
         kind, options = resolve_class(cfg)
         if not (isinstance(kind, type) and issubclass(kind, OrbitGaussian)):
             raise BreaksSymmetryError(
-                f"distribution_cfg: {getattr(kind, '__name__', kind)} has a width for each coordinate, which prefers some"
-                " directions; use 'class_name': 'eqrl.engines.rsl_rl:OrbitGaussian'"
+                f"distribution_cfg: {getattr(kind, '__name__', kind)} has a width for each coordinate, which prefers"
+                " some directions; use 'class_name': 'eqrl.engines.rsl_rl:OrbitGaussian'"
             )
         return kind(output.dim, orbits=orbits(output, self.group).index.tolist(), **options)
 
@@ -130,8 +130,8 @@ def _checked_action(networks: Networks, typed: TypedSpaces, output_dim: int) -> 
     """
     if output_dim != networks.action.dim:
         raise UsageError(
-            f"the model has {output_dim} outputs, but the typed action space has {networks.action.dim} entries; only the"
-            " set 'critic' has outputs that are not actions"
+            f"the model has {output_dim} outputs, but the typed action space has {networks.action.dim} entries; only"
+            " the set 'critic' has outputs that are not actions"
         )
     if networks.action_padding(typed.action, unit=False) is not None:
         raise UsageError(

@@ -22,8 +22,9 @@ from eqrl.errors import UsageError
 class TypedVecEnv(VecEnv):  # type: ignore[misc]
     """An environment for rsl_rl's runners: ``OnPolicyRunner(TypedVecEnv(eqrl.make_vec(id, 64)), cfg)``.
 
-    A box observation is the group ``"policy"``; a dict observation has a group for each of its entries. rsl_rl's actions
-    are unbounded: vectors are shortened to their ball and scalars are clipped, so that nothing prefers a direction.
+    A box observation is the group ``"policy"``; a dict observation has a group for each of its entries. rsl_rl's
+    actions are unbounded: vectors are shortened to their ball and scalars are clipped, so that nothing prefers a
+    direction.
 
     Args:
         env: a vector environment of Stable-Baselines3 with typed spaces, such as :func:`eqrl.make_vec` returns.
@@ -60,7 +61,8 @@ class TypedVecEnv(VecEnv):  # type: ignore[misc]
     def episode_length_buf(self) -> Tensor:
         """Control steps since each episode began, shape ``(num_envs,)``.
 
-        rsl_rl writes random numbers here at the start (``init_at_random_ep_len``), so that not all episodes end at once.
+        rsl_rl writes random numbers here at the start (``init_at_random_ep_len``), so that not all episodes end at
+        once.
 
         Raises:
             UsageError: when it is written, if the environment is not of :func:`eqrl.make_vec`.
