@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import eqrl
 from eqrl.nn import BACKBONES
-from eqrl.symmetry import BreaksSymmetryError, UntypedSpaceError
+from eqrl.symmetry import UntypedSpaceError
 
 pytest.importorskip("rsl_rl")
 pytest.importorskip("tensordict")
@@ -20,6 +20,7 @@ from rsl_rl.models import MLPModel
 from rsl_rl_runs import GAUSSIAN, MODEL, configuration, environment, runner, turned, turned_actions
 from tensordict import TensorDict
 
+from eqrl.agents import BreaksSymmetryError
 from eqrl.engines.rsl_rl import EquivariantModel, OrbitGaussian, TypedVecEnv
 from eqrl.engines.rsl_rl.normalizer import TypedNormalizer
 from eqrl.errors import UsageError
@@ -253,13 +254,13 @@ def test_the_environment_is_that_of_stable_baselines(reach):
         observations = reach.get_observations()
         assert {name: x.shape[0] for name, x in observations.items()} == dict.fromkeys(expected, 8)
         for name, x in observations.items():
-            np.testing.assert_array_equal(x.numpy(), expected[name])
+            np.testing.assert_allclose(x.numpy(), expected[name], atol=1e-5)
         actions = 3.0 * torch.randn(8, reach.num_actions, generator=rng)
         lengths = torch.linalg.vector_norm(actions, dim=1, keepdim=True)
         _, rewards, dones, extras = reach.step(actions)
         radius = float(theirs.action_space.high[0])
         expected, their_rewards, their_dones, infos = theirs.step((actions * (radius / lengths).clamp(max=1.0)).numpy())
-        np.testing.assert_allclose(rewards.numpy(), their_rewards, atol=1e-6)
+        np.testing.assert_allclose(rewards.numpy(), their_rewards, atol=1e-5)
         assert dones.tolist() == their_dones.tolist()
         assert extras["time_outs"].tolist() == [i.get("TimeLimit.truncated", False) for i in infos]
         ended += int(dones.sum())
