@@ -16,6 +16,8 @@ PAGES = {
     for page in sorted(DOCS.rglob("*.md"))
     if page.relative_to(DOCS).parts[0] not in ELSEWHERE
 }
+# pages about an extra that is not always installed
+EXTRAS = {"scaling_rsl_rl.md": "rsl_rl"}
 # long trainings are cut short, and nothing else is changed
 STEPS = re.compile(r"\.learn\((\d[\d_]*)")
 
@@ -37,6 +39,8 @@ def registries():
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
 def test_page(page, tmp_path, monkeypatch):
+    if page in EXTRAS:
+        pytest.importorskip(EXTRAS[page])
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__docs__"}
     for number, block in enumerate(PAGES[page]):
