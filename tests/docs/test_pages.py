@@ -36,6 +36,7 @@ def registries():
         registry.update(entries)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # rsl_rl exports TorchScript
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
 def test_page(page, tmp_path, monkeypatch):

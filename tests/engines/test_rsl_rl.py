@@ -28,8 +28,8 @@ from eqrl.errors import UsageError
 ANT, PUSH, REACH = "eqrl/AntTarget-v0", "eqrl/Push-v0", "eqrl/Reach-v0"
 GOAL_GROUPS = ["observation", "achieved_goal", "desired_goal"]
 ANGLES = [0.3, 1.1, 2.5, 4.0, 5.9]
-# rsl_rl compiles TorchScript, which PyTorch has deprecated, and its ONNX exporter speaks of operators of other packages
-exports = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+# rsl_rl exports TorchScript, which PyTorch has deprecated, and asks for an old version of ONNX's operators
+exports = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:.*opset_version:UserWarning")
 
 
 def trained(exact):
