@@ -29,7 +29,11 @@ ANT, PUSH, REACH = "eqrl/AntTarget-v0", "eqrl/Push-v0", "eqrl/Reach-v0"
 GOAL_GROUPS = ["observation", "achieved_goal", "desired_goal"]
 ANGLES = [0.3, 1.1, 2.5, 4.0, 5.9]
 # rsl_rl exports TorchScript, which PyTorch has deprecated, and asks for an old version of ONNX's operators
-exports = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:.*opset_version:UserWarning")
+exports = pytest.mark.filterwarnings(
+    "ignore:`torch.jit:DeprecationWarning",
+    "ignore:.*opset_version:UserWarning",
+    "ignore:.*treespec:FutureWarning",  # of PyTorch's own exporter
+)
 
 
 def trained(exact):
@@ -156,8 +160,8 @@ def test_several_groups_of_observations_are_one_representation(groups, reach):
 
 def test_widths_are_shared_by_what_the_group_mixes(reach):
     widths = runner(reach, configuration(GOAL_GROUPS)).alg.actor.distribution
-    assert widths.orbit.tolist() == [0, 0, 1] or widths.orbit.tolist() == [0, 0]
-    assert widths.std_param.shape == (int(widths.orbit.max()) + 1,)
+    assert widths.orbit.tolist() == [0, 0, 1]  # gravity sets the vertical apart
+    assert widths.std_param.shape == (2,)
 
     ant = environment(ANT, n_envs=2)
     alone, exchanged = (
