@@ -23,7 +23,7 @@ class ScriptedPolicy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map concatenated observations ``(B, dim)`` to actions ``(B, action_dim)``."""
-        return self.policy(x)  # type: ignore[no-any-return]
+        return self.policy(x)
 
     @torch.jit.export  # type: ignore[untyped-decorator]
     def reset(self) -> None:
@@ -46,7 +46,7 @@ def scripted(module: nn.Module, dim: int) -> torch.jit.ScriptModule:
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and the compiler has advice for the recorded code
         program = torch.export.export(module.eval(), (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
         recorded = program.module(check_guards=False)
-        return torch.jit.script(_for_script(recorded))  # type: ignore[no-any-return,no-untyped-call]
+        return torch.jit.script(_for_script(recorded))
 
 
 def _for_script(recorded: fx.GraphModule) -> fx.GraphModule:

@@ -67,4 +67,4 @@ class TypedNormalizer(nn.Module):
     def _by_group(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         if len(self.groups) == 1:
             return x
-        return dict(zip(self.groups, x.split(self.sizes, dim=-1), strict=True))
+        return dict(zip(self.groups, x.split_with_sizes(self.sizes, dim=-1), strict=True))

@@ -47,7 +47,7 @@ class TypedSpaces:
         if not isinstance(action, TypedBox):
             raise UntypedSpaceError(f"the action space is a {type(action).__name__}; rsl_rl needs a TypedBox")
         groups = observation.spaces if isinstance(observation, spaces.Dict) else {POLICY: observation}
-        return cls(groups, action)
+        return cls({name: space for name, space in groups.items() if isinstance(space, TypedBox)}, action)
 
     @classmethod
     def find(cls, observations: Any, option: SpacesOption | None) -> TypedSpaces:

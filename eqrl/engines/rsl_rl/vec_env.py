@@ -137,11 +137,13 @@ def _time_limit(env: SB3VecEnv) -> int:
     Raises:
         UsageError: if there is none.
     """
-    for read in (lambda: env.get_attr("max_episode_steps")[0], lambda: env.get_attr("spec")[0].max_episode_steps):
-        try:
-            limit = read()
-        except AttributeError:
-            continue
-        if limit is not None:
-            return int(limit)
-    raise UsageError("TypedVecEnv: the environment does not tell its time limit; give max_episode_length=")
+    base = env.unwrapped
+    if isinstance(base, TaskVecEnv):
+        return base.max_episode_steps
+    try:
+        limit = getattr(env.get_attr("spec")[0], "max_episode_steps", None)
+    except AttributeError:
+        limit = None
+    if limit is None:
+        raise UsageError("TypedVecEnv: the environment does not tell its time limit; give max_episode_length=")
+    return int(limit)
