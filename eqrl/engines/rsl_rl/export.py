@@ -23,9 +23,9 @@ class ScriptedPolicy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map concatenated observations ``(B, dim)`` to actions ``(B, action_dim)``."""
-        return self.policy(x)
+        return self.policy(x)  # type: ignore[no-any-return]
 
-    @torch.jit.export  # type: ignore[untyped-decorator]
+    @torch.jit.export
     def reset(self) -> None:
         """Do nothing: there is no memory."""
 
