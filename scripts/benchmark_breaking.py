@@ -7,7 +7,8 @@
     python scripts/benchmark_breaking.py --list                       # what is there, and what is missing
 
 Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. All methods have the
-same preset and budget; none is tuned. ``distil`` learns from the exact run of its world, which is trained first. Results go to ``results/breaking``, run folders stay in ``logs/breaking``.
+same preset and budget; none is tuned. ``distil`` learns from the exact run of its world, which is trained first.
+Results go to ``results/breaking``, run folders stay in ``logs/breaking``.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def test_a_pupil_learns_from_the_exact_run_of_its_world(monkeypatch, tmp_path):
     finish(pupil, tmp_path)
     teacher = tmp_path / "humanoid/exact/seed3/ppo/run_1"
     trained = [arguments for arguments in begun if arguments[0] == "train"]
-    assert ["--network", "regular"] == trained[0][5:7]
+    assert trained[0][5:7] == ["--network", "regular"]
     assert f"distil:{{teacher:{teacher}}}" in trained[1]
     assert "group:SO2}" in command_of(Job(WORLDS["exact"], "distil", 3), tmp_path)[8]
     finish(Job(HUMANOID, "exact", 3), tmp_path)

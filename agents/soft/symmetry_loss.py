@@ -18,7 +18,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.candidates import chosen_candidates, whole_candidates
 from eqrl.agents.soft.consistency import joined, mean_square
 from eqrl.agents.soft.hooks import Function
-from eqrl.agents.soft.prior import SymmetryPrior, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
 from eqrl.agents.soft.refinement import Candidate, Refinement
 from eqrl.agents.soft.tension import DataTension, SimulatorTension, Tension, fresh_world, logged_transitions
 from eqrl.symmetry import Element, Group, Representation, representation_of
@@ -61,6 +61,7 @@ class SymmetryLoss(SymmetryPrior):
         patience: consecutive checks of this kind until it is pruned.
         check_every: fraction of the run between checks; the first one is before the first update.
         fraction: part of each minibatch on which the loss is evaluated.
+        every: gradient steps between two terms, each of which has as many times the weight.
         world: an environment to ask, where that of the model cannot be made anew.
 
     Raises:
@@ -82,6 +83,7 @@ class SymmetryLoss(SymmetryPrior):
         patience: int = 3,
         check_every: float = 0.02,
         fraction: float = 0.5,
+        every: int = 2,
         world: gymnasium.Env[Any, Any] | None = None,
     ) -> None:
         super().__init__(group, strength)
@@ -96,7 +98,7 @@ class SymmetryLoss(SymmetryPrior):
             raise ValueError(f"patience={patience} is not a number of checks; give at least 1")
         if not 0.0 < fraction <= 1.0:
             raise ValueError(f"fraction={fraction} is not a part of a minibatch; give a number above 0, at most 1")
-        self.patience, self.fraction = patience, fraction
+        self.patience, self.fraction, self.every = patience, fraction, gradient_steps("every", every)
         self.check_every = weight("check_every", check_every)
 
     @property
@@ -120,6 +122,7 @@ class SymmetryLoss(SymmetryPrior):
         if (world := self.world or fresh_world(model.env)) is not None:
             self._simulator = SimulatorTension(world)
         self._checked = -1.0
+        self._policy_steps = self._critic_steps = 0
         self._images: _Images | None = None
 
     def before_update(self) -> None:
@@ -132,7 +135,8 @@ class SymmetryLoss(SymmetryPrior):
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
         """See the base class."""
-        if self._images is None or not self.strength:
+        self._policy_steps += 1
+        if self._images is None or not self.strength or self._policy_steps % self.every:
             return None
         images, batch = self._images.some(self._part(observations))
         function = self._policy(mean)
@@ -146,11 +150,12 @@ class SymmetryLoss(SymmetryPrior):
             log_std_target = 0.5 * (log_stds[0] + images.other.widths_back(log_stds[1]))
             term = term + mean_square(log_std, images.turned.widths_forth(log_std_target), valid)
         self.record("policy", float(term.detach()))
-        return self.strength * self._images.total * term
+        return self.every * self.strength * self._images.total * term
 
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class."""
-        if self._images is None or not self.value_strength:
+        self._critic_steps += 1
+        if self._images is None or not self.value_strength or self._critic_steps % self.every:
             return None
         images, batch = self._images.some(self._part(observations))
         rest: list[list[Tensor]] = [[], []]
@@ -162,16 +167,18 @@ class SymmetryLoss(SymmetryPrior):
         gap = _together(value(self._unflat(batch.turned), *rest[1])) - 0.5 * (here + there)
         term = gap.square().mean()
         self.record("value", float(term.detach()))
-        return self.value_strength * self._images.total * term
+        return self.every * self.value_strength * self._images.total * term
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
-        return {**self.refinement.state(), "checked": self._checked}
+        steps = {"policy_steps": self._policy_steps, "critic_steps": self._critic_steps}
+        return {**self.refinement.state(), **steps, "checked": self._checked}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See the base class."""
         self.refinement.load_state(state)
         self._checked = float(state["checked"])
+        self._policy_steps, self._critic_steps = int(state.get("policy_steps", 0)), int(state.get("critic_steps", 0))
 
     # ------------------------------------------------------------------ internals
     def _check(self, done: float) -> None:
@@ -254,7 +261,8 @@ class _Matrices:
     def of(
         cls, elements: Sequence[Element], observation: Representation, action: Representation, device: Any
     ) -> _Matrices:
-        on_observations, on_actions = (torch.stack([rep.matrix(g) for g in elements]) for rep in (observation, action))
+        batch = Element.stack(elements)
+        on_observations, on_actions = observation.matrix(batch), action.matrix(batch)
         matrices = on_observations.mT, on_actions.mT, torch.linalg.inv(on_actions).mT
         return cls(*(matrix.contiguous().to(device) for matrix in matrices))
 

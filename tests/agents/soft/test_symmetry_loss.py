@@ -31,7 +31,7 @@ def stock(algorithm, env=PointMass, **options):
 
 
 def attached(model, **options):
-    prior = SymmetryLoss(**options)
+    prior = SymmetryLoss(**{"every": 1, **options})
     prior.attach(model)
     model._setup_learn(1000, None)
     return prior
