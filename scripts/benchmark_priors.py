@@ -4,8 +4,8 @@
     python scripts/benchmark_priors.py --priors symmetry_loss --pairs 5  # some of it, printed only
 
 Updates with and without the prior take turns in one process with one thread, so that other work on the machine
-disturbs both alike, and the median of the ratios is reported. ``constrained_augmentation`` is measured twice: as long as
-its constraint holds, and with a term in every gradient step.
+disturbs both alike, and the median of the ratios is reported. ``constrained_augmentation`` is measured twice: idle, as
+long as its constraints hold, and active, with a term in the loss.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class ConstrainedAugmentation(SymmetryPrior):
       ``|a - mean(s)|^2`` for the actions a of the minibatch. In PPO, c is the variance of exploration, so that
       ``epsilon = 1.5`` lets the policy be asymmetric by half of it.
 
-    Clean losses are running means. Every second gradient step treats one candidate, in turn, with a weight that makes up
-    for the others and for the steps without any. As long as its multiplier is 0, no gradient is computed.
+    Clean losses are running means. Every second gradient step treats one candidate, in turn, with a weight that makes
+    up for the others and for the steps without any. As long as its multiplier is 0, no gradient is computed.
 
     Args:
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
@@ -170,7 +170,8 @@ class ConstrainedAugmentation(SymmetryPrior):
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
-        return {"steps": dict(self._steps), **{role: multipliers.state() for role, multipliers in self.multipliers.items()}}
+        multipliers = {role: multipliers.state() for role, multipliers in self.multipliers.items()}
+        return {"steps": dict(self._steps), **multipliers}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See the base class."""

@@ -328,9 +328,9 @@ class _Images:
         # evenly spaced points with a common random offset fall into each share as often as it is large
         points = (np.arange(_DRAWN) + rng.random()) / _DRAWN
         which = np.minimum(np.searchsorted(np.cumsum(shares / shares.sum()), points), len(candidates) - 1)
-        matrices = [
-            _Matrices.of([candidates[i].draw(1, rng)[0] for i in which], observation, action, device) for _ in range(2)
-        ]
+        counts = np.bincount(which, minlength=len(candidates))  # points ascend, and so do the candidates
+        draws = [[g for c, n in zip(candidates, counts, strict=True) for g in c.draw(int(n), rng)] for _ in range(2)]
+        matrices = [_Matrices.of(drawn, observation, action, device) for drawn in draws]
         return cls(_Pair(*matrices), float(shares.sum()))
 
     def some(self, observations: Tensor) -> tuple[_Pair, _Batch]:

@@ -161,6 +161,24 @@ def test_an_exact_network_is_left_alone():
     assert float(term) > 0.0
 
 
+def test_candidates_take_turns_in_every_second_step():
+    """Policy and values count for themselves, since TD3 updates its policy less often."""
+    prior = ConstrainedAugmentation(O2)
+    prior.attach(model_in(O2))
+    x, seen = torch.randn(64, 4), []
+    for step in range(8):
+        prior.samples(Minibatch(x, x[:, :2], x[:, 0]))
+        prior.value_term(lambda x: x[:, :1], x)
+        if step % 2:
+            prior.policy_term(lambda x: -x[:, :2], x)
+        seen.append({name: sorted(roles) for name, roles in prior.sampled.items()})
+    first, second = seen[0]
+    assert seen[0] == {first: [], second: []}
+    assert seen[1] == {first: [], second: ["value"]}
+    assert seen[3] == {first: ["value"], second: ["policy", "value"]}
+    assert seen[7] == {first: ["policy", "value"], second: ["policy", "value"]}
+
+
 def test_targets_of_sac_are_those_of_its_loss():
     """Put together from what ``train`` computes anyway."""
     prior = ConstrainedAugmentation()
