@@ -58,9 +58,6 @@ class ConstrainedAugmentation(SymmetryPrior):
         share: fraction of each minibatch that is transformed, above 0 and at most 1; the cost grows with it.
         every: gradient steps between two that treat a candidate; weight and rate grow by as much.
 
-    Attributes:
-        sampled: by the name of a candidate, the elements that its last gradient step drew for the policy and the value.
-
     Raises:
         ValueError: for a value out of its range.
     """
@@ -106,11 +103,19 @@ class ConstrainedAugmentation(SymmetryPrior):
             )
             for role in _ROLES
         }
-        self.sampled: dict[str, dict[str, Element]] = {orbit.group.name: {} for orbit in self.orbits}
+        self._chosen: dict[str, dict[str, tuple[Element, Any]]] = {orbit.group.name: {} for orbit in self.orbits}
         self._targets = Targets(model)
         self._steps = dict.fromkeys(_ROLES, 0)  # TD3 updates its policy less often than its critic
         self._samples: Any = None
         self._proposals: _Proposals | None = None
+
+    @property
+    def sampled(self) -> dict[str, dict[str, Element]]:
+        """By the name of a candidate, the elements that its last gradient step drew for the policy and the value."""
+        return {
+            name: {role: elements[chosen] for role, (elements, chosen) in roles.items()}
+            for name, roles in self._chosen.items()
+        }
 
     def contexts(self) -> Iterable[AbstractContextManager[Any]]:
         """See the base class."""
@@ -191,14 +196,14 @@ class ConstrainedAugmentation(SymmetryPrior):
         if known is None or known.of is not observations or known.orbit is not orbit:
             n = math.ceil(self.share * length(observations))
             sources = _first(observations, n)
-            elements = orbit.draw(self.states * n).reshape(self.states, n)
+            elements = orbit.draw(self.states, n)
             images = _flat(orbit.observations(sources, elements))
             known = self._proposals = _Proposals(observations, sources, orbit, elements, images)
         return known
 
     def _ascend(self, role: str, proposals: _Proposals, chosen: Any, loss: float, clean: float) -> float:
         """Let the multiplier climb, and return the weight of the term."""
-        self.sampled[proposals.orbit.group.name][role] = proposals.elements[chosen]
+        self._chosen[proposals.orbit.group.name][role] = proposals.elements, chosen
         turn = self.orbits.index(proposals.orbit)
         return self.multipliers[role].ascend(turn, loss, clean) * len(self.orbits) * self.every
 

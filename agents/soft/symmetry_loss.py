@@ -124,6 +124,7 @@ class SymmetryLoss(SymmetryPrior):
         self._checked = -1.0
         self._policy_steps = self._critic_steps = 0
         self._images: _Images | None = None
+        self._minibatch: tuple[Any, tuple[_Pair, _Batch]] | None = None
 
     def before_update(self) -> None:
         """See the base class."""
@@ -131,6 +132,7 @@ class SymmetryLoss(SymmetryPrior):
         done = 1.0 - self.model._current_progress_remaining
         if self._checked < 0.0 or done - self._checked >= self.check_every:
             self._check(done)
+        self._minibatch = None
         self._images = _Images.drawn(self.refinement, self._observation, self._action, self.model.device)
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
@@ -138,7 +140,7 @@ class SymmetryLoss(SymmetryPrior):
         self._policy_steps += 1
         if self._images is None or not self.strength or self._policy_steps % self.every:
             return None
-        images, batch = self._images.some(self._part(observations))
+        images, batch = self._some(self._images, observations)
         function = self._policy(mean)
         with torch.no_grad():
             means, log_stds = _halves(function(self._unflat(joined([batch.plain, batch.other]))))
@@ -157,7 +159,7 @@ class SymmetryLoss(SymmetryPrior):
         self._critic_steps += 1
         if self._images is None or not self.value_strength or self._critic_steps % self.every:
             return None
-        images, batch = self._images.some(self._part(observations))
+        images, batch = self._some(self._images, observations)
         rest: list[list[Tensor]] = [[], []]
         if actions is not None:
             acted = actions[: len(batch.plain)]
@@ -195,6 +197,12 @@ class SymmetryLoss(SymmetryPrior):
             self.record_each(f"tension/{name}", size)
         for name, share in self.refinement.weights.items():
             self.record_each(f"weight/{name}", share)
+
+    def _some(self, images: _Images, observations: Any) -> tuple[_Pair, _Batch]:
+        """Elements and images for a minibatch, which policy and critic share where both get the same one."""
+        if self._minibatch is None or self._minibatch[0] is not observations:
+            self._minibatch = observations, images.some(self._part(observations))
+        return self._minibatch[1]
 
     def _part(self, observations: Any) -> Tensor:
         """The first rows of a minibatch, which is shuffled, as vectors."""
@@ -266,8 +274,11 @@ class _Matrices:
         matrices = on_observations.mT, on_actions.mT, torch.linalg.inv(on_actions).mT
         return cls(*(matrix.contiguous().to(device) for matrix in matrices))
 
-    def pick(self, index: Tensor, dtype: torch.dtype) -> _Matrices:
-        return _Matrices(*(matrix[index].to(dtype) for matrix in (self.observation, self.action, self.inverse)))
+    def part(self, index: Tensor | slice) -> _Matrices:
+        return _Matrices(self.observation[index], self.action[index], self.inverse[index])
+
+    def to(self, dtype: torch.dtype) -> _Matrices:
+        return _Matrices(self.observation.to(dtype), self.action.to(dtype), self.inverse.to(dtype))
 
     def observe(self, x: Tensor) -> Tensor:
         return _each(x, self.observation)
@@ -329,9 +340,10 @@ class _Images:
         points = (np.arange(_DRAWN) + rng.random()) / _DRAWN
         which = np.minimum(np.searchsorted(np.cumsum(shares / shares.sum()), points), len(candidates) - 1)
         counts = np.bincount(which, minlength=len(candidates))  # points ascend, and so do the candidates
-        draws = [[g for c, n in zip(candidates, counts, strict=True) for g in c.draw(int(n), rng)] for _ in range(2)]
-        matrices = [_Matrices.of(drawn, observation, action, device) for drawn in draws]
-        return cls(_Pair(*matrices), float(shares.sum()))
+        draws = [g for _ in range(2) for c, n in zip(candidates, counts, strict=True) for g in c.draw(int(n), rng)]
+        matrices = _Matrices.of(draws, observation, action, device)
+        halves = matrices.part(slice(None, _DRAWN)), matrices.part(slice(_DRAWN, None))
+        return cls(_Pair(*halves), float(shares.sum()))
 
     def some(self, observations: Tensor) -> tuple[_Pair, _Batch]:
         """Some of the elements, each for a part of the observations of equal size; what is left over is dropped."""
@@ -339,7 +351,7 @@ class _Images:
         # elements lie in the order of their candidates, so that evenly spaced ones meet each as often as it weighs
         spacing = _DRAWN // parts
         index = torch.arange(parts, device=observations.device) * spacing + int(np.random.randint(spacing))
-        pair = _Pair(*(matrices.pick(index, observations.dtype) for matrices in (self.pair.turned, self.pair.other)))
+        pair = _Pair(*(m.part(index).to(observations.dtype) for m in (self.pair.turned, self.pair.other)))
         plain = observations[: len(observations) // parts * parts]
         return pair, _Batch(plain, pair.turned.observe(plain), pair.other.observe(plain))
 

@@ -190,7 +190,7 @@ class Representation:
 
     def _act(self, x: Tensor, g: Element) -> Tensor:
         parts = []
-        matrices: dict[tuple[object, ...], Tensor] = {}  # many fields are of one kind
+        matrices: dict[tuple[object, ...], Tensor] = {}  # many fields have the same ones
         for field in self.fields:
             count = self.count(field)
             block = x[..., self.slices[field.name]].reshape(*x.shape[:-1], count, field.width)
@@ -200,9 +200,10 @@ class Representation:
                     matrices[kind] = irreps_matrix(field.copies, R, field.horizontal).to(x)
                 block = torch.einsum("...ij,...ej->...ei", matrices[kind], block)
             if field.entities is not None and field.entities in g.h:
-                relabelling = g.matrix(field.entities, count).to(x)
-                if field.name in self.markers:
-                    relabelling = relabelling.abs()
+                if (marks := (field.entities, field.name in self.markers)) not in matrices:
+                    relabelling = g.matrix(field.entities, count).to(x)
+                    matrices[marks] = relabelling.abs() if marks[1] else relabelling
+                relabelling = matrices[marks]
                 block = torch.einsum("...ef,...fj->...ej", relabelling, block)
                 if field.role == "parent":  # the columns are entities too
                     block = torch.einsum("...jf,...ef->...ej", relabelling, block)
