@@ -114,7 +114,8 @@ def _picture(kind: str, rows: Sequence[Row], out: Path) -> str:
         sizes = sorted({row["size"] for row in of_method})
         means = [np.mean([row["success"] for row in _of(of_method, size=size)]) for size in sizes]
         if sizes:
-            axis.plot(sizes, means, "o-", color=PALETTE[i % len(PALETTE)], linewidth=1.6, markersize=4, label=method)
+            style = "o-" if i < len(PALETTE) else "s--"  # there are more methods than colours
+            axis.plot(sizes, means, style, color=PALETTE[i % len(PALETTE)], linewidth=1.6, markersize=4, label=method)
     axis.set_xscale("symlog", linthresh=0.02)
     axis.set(ylim=(-0.02, 1.02), xlabel=f"size of the breaking by {kind}", ylabel="success in all directions")
     axis.spines[["top", "right"]].set_visible(False)

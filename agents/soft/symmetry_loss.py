@@ -201,7 +201,10 @@ class SymmetryLoss(SymmetryPrior):
     def _some(self, images: _Images, observations: Any) -> tuple[_Pair, _Batch]:
         """Elements and images for a minibatch, which policy and critic share where both get the same one."""
         if self._minibatch is None or self._minibatch[0] is not observations:
-            self._minibatch = observations, images.some(self._part(observations))
+            rows = self._part(observations)
+            if images.pair.turned.action.dtype != rows.dtype:
+                images = self._images = images.to(rows.dtype)
+            self._minibatch = observations, images.some(rows)
         return self._minibatch[1]
 
     def _part(self, observations: Any) -> Tensor:
@@ -345,13 +348,17 @@ class _Images:
         halves = matrices.part(slice(None, _DRAWN)), matrices.part(slice(_DRAWN, None))
         return cls(_Pair(*halves), float(shares.sum()))
 
+    def to(self, dtype: torch.dtype) -> _Images:
+        """The same in the precision of the observations."""
+        return _Images(_Pair(self.pair.turned.to(dtype), self.pair.other.to(dtype)), self.total)
+
     def some(self, observations: Tensor) -> tuple[_Pair, _Batch]:
         """Some of the elements, each for a part of the observations of equal size; what is left over is dropped."""
         parts = min(_TOGETHER, len(observations))
         # elements lie in the order of their candidates, so that evenly spaced ones meet each as often as it weighs
         spacing = _DRAWN // parts
         index = torch.arange(parts, device=observations.device) * spacing + int(np.random.randint(spacing))
-        pair = _Pair(*(m.part(index).to(observations.dtype) for m in (self.pair.turned, self.pair.other)))
+        pair = _Pair(self.pair.turned.part(index), self.pair.other.part(index))
         plain = observations[: len(observations) // parts * parts]
         return pair, _Batch(plain, pair.turned.observe(plain), pair.other.observe(plain))
 
