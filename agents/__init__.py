@@ -26,6 +26,7 @@ from eqrl.agents.soft import (
     SymmetryPrior,
     TaughtGate,
     Thresholded,
+    WithoutPriorWarning,
     make_prior,
     priors_of,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "TaughtGate",
     "Thresholded",
     "WithMirrorLoss",
+    "WithoutPriorWarning",
     "first_ratios",
     "make_prior",
     "preset",

@@ -58,9 +58,9 @@ class Orbit:
         self._observation_space = observation_space
         self._padding = Padding.of(self._action, observation)
 
-    def draw(self, n: int) -> Element:
-        """``n`` uniform elements, from NumPy's global generator, which SB3's buffers use too."""
-        return self.group.sample(n, rng=int(np.random.randint(2**31)))
+    def draw(self, *batch: int) -> Element:
+        """Uniform elements of a batch shape, from NumPy's global generator, which SB3's buffers use too."""
+        return self.group.sample(*batch, rng=int(np.random.randint(2**31)))
 
     def observations(self, observations: Observations, g: Element) -> Observations:
         """``g s`` for a batch of observations.

@@ -7,7 +7,8 @@
     python scripts/benchmark_breaking.py --list                       # what is there, and what is missing
 
 Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. All methods have the
-same preset and budget; none is tuned. Results go to ``results/breaking``, run folders stay in ``logs/breaking``.
+same preset and budget; none is tuned. ``distil`` learns from the exact run of its world, which is trained first.
+Results go to ``results/breaking``, run folders stay in ``logs/breaking``.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def main() -> None:
 
 def _state(job: Job, logs: Path) -> str:
     if job.complete(logs):
-        return f"success {result(job, logs)['success']:.2f}"
+        reached = result(job, logs)
+        return f"return {reached['return']:.0f}" if reached["success"] is None else f"success {reached['success']:.2f}"
     rows = curve(job, logs)
     return f"{rows[-1]['timesteps']:,.0f} of {job.task.steps:,} steps" if rows else "missing"
 

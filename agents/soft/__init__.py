@@ -8,7 +8,7 @@ from eqrl.agents.soft.gated import TaughtGate
 from eqrl.agents.soft.mirror_loss import MirrorLoss
 from eqrl.agents.soft.orbit_advantage import OrbitAdvantage
 from eqrl.agents.soft.prior import AlreadyExactWarning, SymmetryPrior
-from eqrl.agents.soft.registry import PRIORS, make_prior
+from eqrl.agents.soft.registry import PRIORS, WithoutPriorWarning, make_prior, remark_missing_prior
 from eqrl.agents.soft.regulariser import Regulariser
 from eqrl.agents.soft.residual import ResidualPathway
 from eqrl.agents.soft.symmetry_loss import SymmetryLoss
@@ -29,6 +29,8 @@ __all__ = [
     "TaughtGate",
     "Thresholded",
     "WithPriors",
+    "WithoutPriorWarning",
     "make_prior",
     "priors_of",
+    "remark_missing_prior",
 ]

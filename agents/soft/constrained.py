@@ -23,7 +23,7 @@ from eqrl.agents.orbit import Orbit
 from eqrl.agents.soft.consistency import Function, joined, length
 from eqrl.agents.soft.metropolis import metropolis_hastings
 from eqrl.agents.soft.multipliers import Multipliers
-from eqrl.agents.soft.prior import SymmetryPrior, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
 from eqrl.agents.soft.targets import Targets
 from eqrl.errors import suggestion
 from eqrl.symmetry import Element, Group, finite_group
@@ -43,8 +43,8 @@ class ConstrainedAugmentation(SymmetryPrior):
       ``|a - mean(s)|^2`` for the actions a of the minibatch. In PPO, c is the variance of exploration, so that
       ``epsilon = 1.5`` lets the policy be asymmetric by half of it.
 
-    Clean losses are running means. Each gradient step treats one candidate, in turn, with a weight that makes up for
-    the others. As long as its multiplier is 0, no gradient is computed.
+    Clean losses are running means. Every second gradient step treats one candidate, in turn, with a weight that makes
+    up for the others and for the steps without any. As long as its multiplier is 0, no gradient is computed.
 
     Args:
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
@@ -56,9 +56,7 @@ class ConstrainedAugmentation(SymmetryPrior):
         dual_step: rate of the multipliers for each gradient step.
         smoothing: share of the old mean in the running mean of a clean loss, below 1.
         share: fraction of each minibatch that is transformed, above 0 and at most 1; the cost grows with it.
-
-    Attributes:
-        sampled: by the name of a candidate, the elements that its last gradient step drew for the policy and the value.
+        every: gradient steps between two that treat a candidate; weight and rate grow by as much.
 
     Raises:
         ValueError: for a value out of its range.
@@ -76,6 +74,7 @@ class ConstrainedAugmentation(SymmetryPrior):
         dual_step: float = 1e-3,
         smoothing: float = 0.99,
         share: float = 0.25,
+        every: int = 2,
     ) -> None:
         super().__init__(group, strength)
         self.candidates = candidates
@@ -84,6 +83,7 @@ class ConstrainedAugmentation(SymmetryPrior):
         self.dual_step = weight("dual_step", dual_step)
         self.smoothing = weight("smoothing", smoothing)
         self.share = weight("share", share)
+        self.every = gradient_steps("every", every)
         if self.epsilon < 1.0:
             raise ValueError(f"epsilon={epsilon} asks for less than the clean loss; give at least 1")
         if self.smoothing >= 1.0:
@@ -98,14 +98,24 @@ class ConstrainedAugmentation(SymmetryPrior):
         choices = _chosen(self.orbit.group, self.candidates)
         self.orbits = [Orbit(model.observation_space, model.action_space, choice) for choice in choices]
         self.multipliers = {
-            role: Multipliers(len(choices), self.strength, self.epsilon, self.dual_step, self.smoothing)
+            role: Multipliers(
+                len(choices), self.strength, self.epsilon, self.every * self.dual_step, self.smoothing**self.every
+            )
             for role in _ROLES
         }
-        self.sampled: dict[str, dict[str, Element]] = {orbit.group.name: {} for orbit in self.orbits}
+        self._chosen: dict[str, dict[str, tuple[Element, Any]]] = {orbit.group.name: {} for orbit in self.orbits}
         self._targets = Targets(model)
-        self._turn = 0
+        self._steps = dict.fromkeys(_ROLES, 0)  # TD3 updates its policy less often than its critic
         self._samples: Any = None
         self._proposals: _Proposals | None = None
+
+    @property
+    def sampled(self) -> dict[str, dict[str, Element]]:
+        """By the name of a candidate, the elements that its last gradient step drew for the policy and the value."""
+        return {
+            name: {role: elements[chosen] for role, (elements, chosen) in roles.items()}
+            for name, roles in self._chosen.items()
+        }
 
     def contexts(self) -> Iterable[AbstractContextManager[Any]]:
         """See the base class."""
@@ -115,12 +125,13 @@ class ConstrainedAugmentation(SymmetryPrior):
         """See the base class; the samples stay as they are."""
         self._samples = samples
         self._proposals = None
-        self._turn = (self._turn + 1) % len(self.orbits)
         return samples
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
         """See the base class."""
-        proposals = self._proposed(observations)
+        if (turn := self._turn("policy")) is None:
+            return None
+        proposals = self._proposed(observations, turn)
         with torch.no_grad():
             here, there = _split(mean(joined([proposals.sources, proposals.observations])), self.states)
             labels = proposals.orbit.actions(here, proposals.elements)
@@ -136,7 +147,9 @@ class ConstrainedAugmentation(SymmetryPrior):
 
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class."""
-        proposals = self._proposed(observations)
+        if (turn := self._turn("value")) is None:
+            return None
+        proposals = self._proposed(observations, turn)
         n = length(proposals.sources)
         target, actions = self._targets.of(self._samples)[:n], None if actions is None else actions[:n]
         turned = None if actions is None else proposals.orbit.actions(actions, proposals.elements)
@@ -162,28 +175,37 @@ class ConstrainedAugmentation(SymmetryPrior):
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
-        return {"turn": self._turn, **{role: multipliers.state() for role, multipliers in self.multipliers.items()}}
+        multipliers = {role: multipliers.state() for role, multipliers in self.multipliers.items()}
+        return {"steps": dict(self._steps), **multipliers}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See the base class."""
-        self._turn = int(state["turn"]) % len(self.orbits)
+        self._steps |= {role: int(steps) for role, steps in state.get("steps", {}).items() if role in _ROLES}
         for role, multipliers in self.multipliers.items():
             multipliers.load_state(state[role])
 
-    def _proposed(self, observations: Any) -> _Proposals:
+    def _turn(self, role: str) -> int | None:
+        """Count a gradient step, and say which candidate it treats."""
+        self._steps[role] += 1
+        turn, rest = divmod(self._steps[role], self.every)
+        return None if rest else turn % len(self.orbits)
+
+    def _proposed(self, observations: Any, turn: int) -> _Proposals:
         """Proposals for a minibatch, which the policy and the values share."""
-        if self._proposals is None or self._proposals.of is not observations:
-            orbit, n = self.orbits[self._turn], math.ceil(self.share * length(observations))
+        orbit, known = self.orbits[turn], self._proposals
+        if known is None or known.of is not observations or known.orbit is not orbit:
+            n = math.ceil(self.share * length(observations))
             sources = _first(observations, n)
-            elements = orbit.draw(self.states * n).reshape(self.states, n)
+            elements = orbit.draw(self.states, n)
             images = _flat(orbit.observations(sources, elements))
-            self._proposals = _Proposals(observations, sources, orbit, elements, images)
-        return self._proposals
+            known = self._proposals = _Proposals(observations, sources, orbit, elements, images)
+        return known
 
     def _ascend(self, role: str, proposals: _Proposals, chosen: Any, loss: float, clean: float) -> float:
         """Let the multiplier climb, and return the weight of the term."""
-        self.sampled[proposals.orbit.group.name][role] = proposals.elements[chosen]
-        return self.multipliers[role].ascend(self._turn, loss, clean) * len(self.orbits)
+        self._chosen[proposals.orbit.group.name][role] = proposals.elements, chosen
+        turn = self.orbits.index(proposals.orbit)
+        return self.multipliers[role].ascend(turn, loss, clean) * len(self.orbits) * self.every
 
 
 @dataclass(frozen=True)

@@ -91,3 +91,14 @@ def weight(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not (value >= 0.0 and math.isfinite(value)):
         raise ValueError(f"{name}={value!r} is not a weight; give a finite number of at least 0")
     return float(value)
+
+
+def gradient_steps(name: str, value: int) -> int:
+    """A number of gradient steps, at least 1.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}={value!r} is not a number of gradient steps; give at least 1")
+    return value

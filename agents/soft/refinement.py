@@ -34,7 +34,8 @@ class Candidate:
         if isinstance(self.symmetry, Element):
             return [self.symmetry] * n
         if self.symmetry.order is None:
-            return [self.symmetry.sample(rng=rng) for _ in range(n)]
+            batch = self.symmetry.sample(n, rng=rng)
+            return [batch[i] for i in range(n)]
         elements = self.symmetry.elements()
         return [elements[int(i)] for i in rng.integers(1, self.symmetry.order, size=n)]
 

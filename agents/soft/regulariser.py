@@ -14,7 +14,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.candidates import candidate_groups, chosen_candidates
 from eqrl.agents.soft.consistency import joined
 from eqrl.agents.soft.plain_layers import PlainLayers
-from eqrl.agents.soft.prior import SymmetryPrior, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
 from eqrl.agents.soft.projection import Projections
 from eqrl.agents.soft.published_rule import AdjustOnce
 from eqrl.agents.symmetric_policy import SymmetricPolicy
@@ -78,9 +78,7 @@ class Regulariser(SymmetryPrior):
         self.power = weight("power", power)
         self.adjust_at = weight("adjust_at", adjust_at)
         self.codimension = codimension
-        if every < 1:
-            raise ValueError(f"every={every} is not a number of gradient steps; give at least 1")
-        self.every = every
+        self.every = gradient_steps("every", every)
 
     def bind(self, model: BaseAlgorithm) -> None:
         """See the base class.

@@ -18,7 +18,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.candidates import chosen_candidates, whole_candidates
 from eqrl.agents.soft.consistency import joined, mean_square
 from eqrl.agents.soft.hooks import Function
-from eqrl.agents.soft.prior import SymmetryPrior, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
 from eqrl.agents.soft.refinement import Candidate, Refinement
 from eqrl.agents.soft.tension import DataTension, SimulatorTension, Tension, fresh_world, logged_transitions
 from eqrl.symmetry import Element, Group, Representation, representation_of
@@ -61,6 +61,7 @@ class SymmetryLoss(SymmetryPrior):
         patience: consecutive checks of this kind until it is pruned.
         check_every: fraction of the run between checks; the first one is before the first update.
         fraction: part of each minibatch on which the loss is evaluated.
+        every: gradient steps between two terms, each of which has as many times the weight.
         world: an environment to ask, where that of the model cannot be made anew.
 
     Raises:
@@ -82,6 +83,7 @@ class SymmetryLoss(SymmetryPrior):
         patience: int = 3,
         check_every: float = 0.02,
         fraction: float = 0.5,
+        every: int = 2,
         world: gymnasium.Env[Any, Any] | None = None,
     ) -> None:
         super().__init__(group, strength)
@@ -96,7 +98,7 @@ class SymmetryLoss(SymmetryPrior):
             raise ValueError(f"patience={patience} is not a number of checks; give at least 1")
         if not 0.0 < fraction <= 1.0:
             raise ValueError(f"fraction={fraction} is not a part of a minibatch; give a number above 0, at most 1")
-        self.patience, self.fraction = patience, fraction
+        self.patience, self.fraction, self.every = patience, fraction, gradient_steps("every", every)
         self.check_every = weight("check_every", check_every)
 
     @property
@@ -120,7 +122,9 @@ class SymmetryLoss(SymmetryPrior):
         if (world := self.world or fresh_world(model.env)) is not None:
             self._simulator = SimulatorTension(world)
         self._checked = -1.0
+        self._policy_steps = self._critic_steps = 0
         self._images: _Images | None = None
+        self._minibatch: tuple[Any, tuple[_Pair, _Batch]] | None = None
 
     def before_update(self) -> None:
         """See the base class."""
@@ -128,13 +132,15 @@ class SymmetryLoss(SymmetryPrior):
         done = 1.0 - self.model._current_progress_remaining
         if self._checked < 0.0 or done - self._checked >= self.check_every:
             self._check(done)
+        self._minibatch = None
         self._images = _Images.drawn(self.refinement, self._observation, self._action, self.model.device)
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
         """See the base class."""
-        if self._images is None or not self.strength:
+        self._policy_steps += 1
+        if self._images is None or not self.strength or self._policy_steps % self.every:
             return None
-        images, batch = self._images.some(self._part(observations))
+        images, batch = self._some(self._images, observations)
         function = self._policy(mean)
         with torch.no_grad():
             means, log_stds = _halves(function(self._unflat(joined([batch.plain, batch.other]))))
@@ -146,13 +152,14 @@ class SymmetryLoss(SymmetryPrior):
             log_std_target = 0.5 * (log_stds[0] + images.other.widths_back(log_stds[1]))
             term = term + mean_square(log_std, images.turned.widths_forth(log_std_target), valid)
         self.record("policy", float(term.detach()))
-        return self.strength * self._images.total * term
+        return self.every * self.strength * self._images.total * term
 
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class."""
-        if self._images is None or not self.value_strength:
+        self._critic_steps += 1
+        if self._images is None or not self.value_strength or self._critic_steps % self.every:
             return None
-        images, batch = self._images.some(self._part(observations))
+        images, batch = self._some(self._images, observations)
         rest: list[list[Tensor]] = [[], []]
         if actions is not None:
             acted = actions[: len(batch.plain)]
@@ -162,16 +169,18 @@ class SymmetryLoss(SymmetryPrior):
         gap = _together(value(self._unflat(batch.turned), *rest[1])) - 0.5 * (here + there)
         term = gap.square().mean()
         self.record("value", float(term.detach()))
-        return self.value_strength * self._images.total * term
+        return self.every * self.value_strength * self._images.total * term
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
-        return {**self.refinement.state(), "checked": self._checked}
+        steps = {"policy_steps": self._policy_steps, "critic_steps": self._critic_steps}
+        return {**self.refinement.state(), **steps, "checked": self._checked}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See the base class."""
         self.refinement.load_state(state)
         self._checked = float(state["checked"])
+        self._policy_steps, self._critic_steps = int(state.get("policy_steps", 0)), int(state.get("critic_steps", 0))
 
     # ------------------------------------------------------------------ internals
     def _check(self, done: float) -> None:
@@ -188,6 +197,15 @@ class SymmetryLoss(SymmetryPrior):
             self.record_each(f"tension/{name}", size)
         for name, share in self.refinement.weights.items():
             self.record_each(f"weight/{name}", share)
+
+    def _some(self, images: _Images, observations: Any) -> tuple[_Pair, _Batch]:
+        """Elements and images for a minibatch, which policy and critic share where both get the same one."""
+        if self._minibatch is None or self._minibatch[0] is not observations:
+            rows = self._part(observations)
+            if images.pair.turned.action.dtype != rows.dtype:
+                images = self._images = images.to(rows.dtype)
+            self._minibatch = observations, images.some(rows)
+        return self._minibatch[1]
 
     def _part(self, observations: Any) -> Tensor:
         """The first rows of a minibatch, which is shuffled, as vectors."""
@@ -254,12 +272,16 @@ class _Matrices:
     def of(
         cls, elements: Sequence[Element], observation: Representation, action: Representation, device: Any
     ) -> _Matrices:
-        on_observations, on_actions = (torch.stack([rep.matrix(g) for g in elements]) for rep in (observation, action))
+        batch = Element.stack(elements)
+        on_observations, on_actions = observation.matrix(batch), action.matrix(batch)
         matrices = on_observations.mT, on_actions.mT, torch.linalg.inv(on_actions).mT
         return cls(*(matrix.contiguous().to(device) for matrix in matrices))
 
-    def pick(self, index: Tensor, dtype: torch.dtype) -> _Matrices:
-        return _Matrices(*(matrix[index].to(dtype) for matrix in (self.observation, self.action, self.inverse)))
+    def part(self, index: Tensor | slice) -> _Matrices:
+        return _Matrices(self.observation[index], self.action[index], self.inverse[index])
+
+    def to(self, dtype: torch.dtype) -> _Matrices:
+        return _Matrices(self.observation.to(dtype), self.action.to(dtype), self.inverse.to(dtype))
 
     def observe(self, x: Tensor) -> Tensor:
         return _each(x, self.observation)
@@ -320,10 +342,15 @@ class _Images:
         # evenly spaced points with a common random offset fall into each share as often as it is large
         points = (np.arange(_DRAWN) + rng.random()) / _DRAWN
         which = np.minimum(np.searchsorted(np.cumsum(shares / shares.sum()), points), len(candidates) - 1)
-        matrices = [
-            _Matrices.of([candidates[i].draw(1, rng)[0] for i in which], observation, action, device) for _ in range(2)
-        ]
-        return cls(_Pair(*matrices), float(shares.sum()))
+        counts = np.bincount(which, minlength=len(candidates))  # points ascend, and so do the candidates
+        draws = [g for _ in range(2) for c, n in zip(candidates, counts, strict=True) for g in c.draw(int(n), rng)]
+        matrices = _Matrices.of(draws, observation, action, device)
+        halves = matrices.part(slice(None, _DRAWN)), matrices.part(slice(_DRAWN, None))
+        return cls(_Pair(*halves), float(shares.sum()))
+
+    def to(self, dtype: torch.dtype) -> _Images:
+        """The same in the precision of the observations."""
+        return _Images(_Pair(self.pair.turned.to(dtype), self.pair.other.to(dtype)), self.total)
 
     def some(self, observations: Tensor) -> tuple[_Pair, _Batch]:
         """Some of the elements, each for a part of the observations of equal size; what is left over is dropped."""
@@ -331,7 +358,7 @@ class _Images:
         # elements lie in the order of their candidates, so that evenly spaced ones meet each as often as it weighs
         spacing = _DRAWN // parts
         index = torch.arange(parts, device=observations.device) * spacing + int(np.random.randint(spacing))
-        pair = _Pair(*(matrices.pick(index, observations.dtype) for matrices in (self.pair.turned, self.pair.other)))
+        pair = _Pair(self.pair.turned.part(index), self.pair.other.part(index))
         plain = observations[: len(observations) // parts * parts]
         return pair, _Batch(plain, pair.turned.observe(plain), pair.other.observe(plain))
 

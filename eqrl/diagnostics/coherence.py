@@ -2,8 +2,8 @@
 
 The influence of training at gx on x is ``grad L(x)^T chi grad L(gx)``, with the inverse of a regularised Gauss-Newton
 matrix as metric chi, or the identity. Its cosine is 1 for a network that cannot break the symmetry, trained or not, and
-about that of random pairs for one that has merely been fitted, however small its error ("Is the loss landscape
-equivariant?", 2026). So coherence tells guaranteed from fitted, which the error of the function cannot.
+about that of random pairs for one that has merely been fitted, however small its error (after Amarel et al., arXiv
+2601.20172). So coherence tells guaranteed from fitted, which the error of the function cannot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far the functions of a policy are from a symmetry: the error that PER reports (ICML 2023)."""
+"""How far the functions of a policy are from a symmetry: the error that PER reports (arXiv 2306.00356)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Gait parity: how much of a signal is symmetric, and how much belongs to each other irrep of the body's group.
 
 A group H that permutes limbs splits joint signals, and attention over limbs, into parts that do not mix:
-``P = d/|H| sum_h chi(h^-1) rho(h)`` ("Partial symmetry enforced attention decomposition", 2025).
+``P = d/|H| sum_h chi(h^-1) rho(h)`` ("Partial symmetry enforced attention decomposition", arXiv 2507.14908).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Symmetries of the loss in the parameters (rescaling, exchange of units) have stationary points at which units are dead
 or identical, and strong weight decay or noise drives a network there ("Symmetry induces structure and constraint of
-learning", 2023). In an equivariant network identical units may be meant.
+learning", arXiv 2309.16932). In an equivariant network identical units may be meant.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Equivariance of explanations: if a value is invariant, its gradient turns with the observation (Crabbe et al. 2023).
+"""Equivariance of explanations: if a value is invariant, its gradient turns with the observation.
 
 ``Equiv = E_g cos(rho(g) e(x), e(g x))`` is 1 for the gradient of a function that is invariant itself, about 0 for
-unrelated explanations. Of the actor the gradient of ``|pi(s)|^2 / 2`` is taken, which is invariant if the actor is
-equivariant.
+unrelated explanations (Crabbé and van der Schaar, NeurIPS 2023, arXiv 2304.06715). Of the actor the gradient of
+``|pi(s)|^2 / 2`` is taken, which is invariant if the actor is equivariant.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ and yet to tell the channel from independence:
 A stationary ``kappa(t | z)`` is ``p_T(t) exp(-beta [R_t / r_z - log R_t])``, normalised over t, with z = (x, y),
 ``r = p_XY / (p_X p_Y)`` and ``R = p_T / q_T``, where p_T and q_T are what kappa makes of the two. Pairs of permutations
 (sigma, tau) of inputs and outputs that leave kappa alone are the soft equivariances (Charvin, Volpi and Polani,
-"Towards information theory-based discovery of equivariances", 2023; the fixed point is derived here).
+"Towards information theory-based discovery of equivariances", arXiv 2310.16555; the fixed point is derived here).
 
 Iteration has many fixed points. It finds the good one from fine to coarse: start at the identity with a large beta, and
 lower it (reverse annealing). From random starts it gets stuck.

@@ -65,6 +65,11 @@ class Config:
     gym_packages: list[str] | None = option(
         None, "what to train", "packages to import first because they register the environment", metavar="PACKAGE"
     )
+    approximate: bool = option(
+        False,
+        "what to train",
+        "count symmetries that an environment without types keeps only nearly (Humanoid's mirror)",
+    )
     network: str | None = option(
         None,
         "policy",

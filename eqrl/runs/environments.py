@@ -58,10 +58,7 @@ def make_env(
                 **{"on_divergence": on_divergence, **options},
             )
         else:
-            typing = _needs_types(config)
-            env = DummyVecEnv(
-                [partial(_single, config.env, _member(options, i), on_divergence, i, typing) for i in range(n_envs)]
-            )
+            env = DummyVecEnv([partial(_single, config, _member(options, i), on_divergence, i) for i in range(n_envs)])
             env.seed(seed)
     if config.augment and not evaluation:
         with one_line("--augment"):
@@ -135,10 +132,12 @@ def _needs_types(config: Config) -> bool:
 
 
 def _single(
-    env_id: str, options: Mapping[str, Any], on_divergence: OnDivergence, member: int, typing: bool
+    config: Config, options: Mapping[str, Any], on_divergence: OnDivergence, member: int
 ) -> gymnasium.Env[Any, Any]:
-    env = gymnasium.make(env_id, **options)
-    return Monitor(watched(typed_env(env, env_id) if typing else env, on_divergence, member))
+    env = gymnasium.make(config.env, **options)
+    if _needs_types(config):
+        env = typed_env(env, config.env, config.approximate)
+    return Monitor(watched(env, on_divergence, member))
 
 
 def is_typed(env: gymnasium.Env[Any, Any]) -> bool:
@@ -150,8 +149,13 @@ def is_typed(env: gymnasium.Env[Any, Any]) -> bool:
     return True
 
 
-def typed_env(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, Any]:
+def typed_env(env: gymnasium.Env[Any, Any], env_id: str, approximate: bool = False) -> gymnasium.Env[Any, Any]:
     """The environment with typed spaces: as it is, or with the types that ``with_symmetry`` knows or derives.
+
+    Args:
+        env: a single environment.
+        env_id: its id, for messages.
+        approximate: whether symmetries count that the model keeps only nearly.
 
     Raises:
         UsageError: if it cannot be typed without a declaration.
@@ -167,7 +171,7 @@ def typed_env(env: gymnasium.Env[Any, Any], env_id: str) -> gymnasium.Env[Any, A
         with warnings.catch_warnings():
             # a missing symmetry is reported where a network needs one
             warnings.simplefilter("ignore", SymmetryWarning)
-            return with_symmetry(env)
+            return with_symmetry(env, approximate=approximate)
     except (DeclarationError, CannotTypeError) as error:
         raise UsageError(
             f"environment {env_id} cannot be typed without a declaration: {error}; register an environment that is"

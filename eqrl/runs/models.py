@@ -18,6 +18,7 @@ from eqrl.agents import (
     SymmetryPrior,
     make_prior,
 )
+from eqrl.agents.soft import remark_missing_prior
 from eqrl.agents.stock_options import activation_named
 from eqrl.errors import UsageError, one_line, suggestion
 from eqrl.runs.algorithms import ALGORITHMS
@@ -64,6 +65,7 @@ def make_model(config: Config, env: VecEnv) -> BaseAlgorithm:
         model = algorithm(policy, env, seed=config.seed, device=config.device, policy_kwargs=kwargs, **hyperparams)
         for prior in priors:
             prior.attach(model)
+    remark_missing_prior(model)
     # a rollout buffer that evaluates the policy needs a reference to it
     if (bind := getattr(getattr(model, "rollout_buffer", None), "bind", None)) is not None:
         bind(model.policy)

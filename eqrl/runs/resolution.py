@@ -58,7 +58,7 @@ def _network_for(config: Config, preset: Mapping[str, Any]) -> str:
     with single(config, config.env_kwargs) as env:
         if is_typed(env):
             return usual
-        typed = typed_env(env, config.env)
+        typed = typed_env(env, config.env, config.approximate)
     group = representation_of(typed.observation_space).group
     if group == TRIVIAL:
         notes = typed.types.notes if isinstance(typed, WithSymmetry) else ()

@@ -7,7 +7,7 @@ are the columns of E to ``R @ E @ h["body"].T``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,13 @@ class Element:
     def batch_shape(self) -> torch.Size:
         """Shape of the batch, without the matrix axes."""
         return self.R.shape[:-2]
+
+    @classmethod
+    def stack(cls, elements: Sequence[Element]) -> Element:
+        """Single elements as a batch of shape ``(n,)``; sets that some of them do not relabel stay unchanged there."""
+        sizes = {name: matrix.shape[-1] for g in elements for name, matrix in g.h.items()}
+        h = {name: torch.stack([g.matrix(name, size) for g in elements]) for name, size in sizes.items()}
+        return cls(torch.stack([g.R for g in elements]), h)
 
     def matrix(self, entities: str, size: int) -> Tensor:
         """Relabelling of one entity set; the identity if the element does not name the set.

@@ -123,8 +123,9 @@ class Group:
         """
         rng = np.random.default_rng(rng)
         rotation = self._random_rotation(batch, rng)
-        index = torch.as_tensor(rng.integers(self.cosets.R.shape[0], size=batch))
-        return rotation.compose(self.cosets[index])
+        cosets = self.cosets
+        index = torch.as_tensor(rng.integers(cosets.R.shape[0], size=batch))
+        return cosets[index] if self.connected == "1" else rotation.compose(cosets[index])
 
     def compose(self, a: Element, b: Element) -> Element:
         """The product ``a * b``: first ``b`` acts, then ``a``."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_WITHOUT_DETERMINANT = frozenset({(0, 1), (1, -1)})
 _TERM = re.compile(r"((?P<copies>\d+)\s*x\s*)?(?P<degree>\d+)(?P<parity>[eoy])", re.ASCII)
 
 
@@ -54,10 +55,12 @@ def irreps_matrix(copies: Sequence[tuple[int, int]], R: Tensor, horizontal: bool
     Returns:
         Matrices of shape ``(*batch, width, width)``.
     """
-    det = torch.linalg.det(R)[..., None, None].sign()
+    one = R.new_ones(*R.shape[:-2], 1, 1)
+    # the determinant is the slowest part, and true scalars and polar vectors do without
+    det = one if _WITHOUT_DETERMINANT.issuperset(copies) else torch.linalg.det(R)[..., None, None].sign()
     blocks = []
     for degree, parity in copies:
-        sign = det if parity == -1 else torch.ones_like(det)
+        sign = det if parity == -1 else one
         if degree == 0:
             blocks.append(sign)
         elif degree == 1:

@@ -27,6 +27,7 @@ from eqrl.symmetry.irreps import irreps_matrix
 # files of older versions pickle fields and entity sets under this module's name
 __all__ = ["WORLD", "Array", "Block", "EntitySet", "Field", "Representation", "direct_sum", "scalars"]
 
+_TRUE_SCALAR = (0, 1)
 Array = TypeVar("Array", Tensor, NDArray[np.floating])
 
 
@@ -189,15 +190,20 @@ class Representation:
 
     def _act(self, x: Tensor, g: Element) -> Tensor:
         parts = []
+        matrices: dict[tuple[object, ...], Tensor] = {}  # many fields have the same ones
         for field in self.fields:
             count = self.count(field)
             block = x[..., self.slices[field.name]].reshape(*x.shape[:-1], count, field.width)
-            R = g.R if field.frame == WORLD else g.matrix(field.frame, 3)
-            block = torch.einsum("...ij,...ej->...ei", irreps_matrix(field.copies, R, field.horizontal).to(x), block)
+            if any(copy != _TRUE_SCALAR for copy in field.copies):
+                if (kind := (field.copies, field.frame, field.horizontal)) not in matrices:
+                    R = g.R if field.frame == WORLD else g.matrix(field.frame, 3)
+                    matrices[kind] = irreps_matrix(field.copies, R, field.horizontal).to(x)
+                block = torch.einsum("...ij,...ej->...ei", matrices[kind], block)
             if field.entities is not None and field.entities in g.h:
-                relabelling = g.matrix(field.entities, count).to(x)
-                if field.name in self.markers:
-                    relabelling = relabelling.abs()
+                if (marks := (field.entities, field.name in self.markers)) not in matrices:
+                    relabelling = g.matrix(field.entities, count).to(x)
+                    matrices[marks] = relabelling.abs() if marks[1] else relabelling
+                relabelling = matrices[marks]
                 block = torch.einsum("...ef,...fj->...ej", relabelling, block)
                 if field.role == "parent":  # the columns are entities too
                     block = torch.einsum("...jf,...ef->...ej", relabelling, block)

@@ -2,8 +2,9 @@
 
 Two actions may be taken as one in state s if an element that fixes s (its stabiliser) moves one to the other. Orbits of
 actions under the whole group are no such groups: in most states, to go east and to go north are not the same. If what
-is grouped is equal up to a weight beta, the best policy on groups loses at most an amount linear in beta ("Learning in
-sequential decision processes with action groups", 2023).
+is grouped is equal up to a weight beta, the best policy on groups loses at most an amount linear in beta (Li, Ju and
+Shroff, "Achieving sample and computational efficient reinforcement learning by action space reduction via grouping",
+ICLR 2024, arXiv 2306.12981).
 """
 
 from __future__ import annotations

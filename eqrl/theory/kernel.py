@@ -2,8 +2,8 @@
 
 If ``r(gz) = r(z)`` and ``P(gs' | gz) = P(s' | z)`` for pairs ``z = (s, a)``, then Q* is invariant, and so may be the
 kernel of a regression on it: ``k_G(z, z') = 1/|G| sum_g k(gz, z')`` for an invariant kernel k. The largest information
-gain, which bounds the regret, then falls by up to the order of the group ("Reinforcement learning using known
-invariances", 2025).
+gain, which bounds the regret, then falls by up to the order of the group (Cioba et al., "Reinforcement learning using
+known invariances", arXiv 2511.03473).
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def episodes_to_optimum(
     """Play optimistic episodes until the greedy policy is optimal from every cell, and remains so for a while.
 
     After each episode ``Q_h = clip(mu_h + optimism * sigma)`` is computed backwards, where mu and sigma are mean and
-    standard deviation of the kernel regression of ``r + V_{h+1}(s')`` on all pairs seen so far (Yang et al. 2020,
-    Algorithm 1). Episodes start in a random cell.
+    standard deviation of the kernel regression of ``r + V_{h+1}(s')`` on all pairs seen so far (Yang et al.,
+    NeurIPS 2020). Episodes start in a random cell.
 
     Args:
         grid: the process.

@@ -9,7 +9,10 @@ from eqrl import EquivariantPolicy, with_symmetry
 from eqrl.errors import UsageError
 from eqrl.evaluate import evaluate
 from eqrl.runs.config import Config
-from eqrl.symmetry import UntypedSpaceError
+from eqrl.runs.environments import make_env
+from eqrl.runs.models import make_model
+from eqrl.runs.resolution import resolve
+from eqrl.symmetry import UntypedSpaceError, representation_of
 from eqrl.train import resume, train
 
 SMALL = {
@@ -68,6 +71,17 @@ def test_what_cannot_be_typed_is_refused_before_anything_is_written(env, words, 
 def test_a_network_that_is_named_is_kept(tmp_path):
     run = train(Config(env="Pendulum-v1", network="mlp", rotations=0, log_folder=str(tmp_path), **SMALL))
     assert run.config.network == "mlp"
+
+
+@pytest.mark.parametrize("options", [{}, {"network": "mlp", "prior": ["mirror_loss"]}])
+def test_a_symmetry_that_holds_nearly_counts_if_asked(options):
+    """For the choice of the network, and for priors."""
+    config = resolve(Config(env="Humanoid-v5", approximate=True, **{**SMALL, **options}))
+    assert config.network == options.get("network", "regular")
+    env = make_env(config, 2)
+    assert representation_of(env.observation_space).group.order == 2
+    make_model(config, env)
+    env.close()
 
 
 def test_the_error_of_an_untyped_space_names_what_types_it():

@@ -100,7 +100,7 @@ def multipliers():
     }
     result = {}
     for name, reward in worlds.items():
-        prior = ConstrainedAugmentation(epsilon=1.5, dual_step=1e-2, share=1.0)
+        prior = ConstrainedAugmentation(epsilon=1.5, dual_step=1e-2, share=1.0, every=1)
         prior.attach(model_in(O2))
         fit(prior, reward)
         result[name] = values_of(prior)
@@ -120,7 +120,7 @@ def test_the_multiplier_of_a_planted_decoy_is_far_larger(multipliers):
 
 def angles(states: int) -> tuple[np.ndarray, float]:
     """Angles that are sampled for ``V = x^2``, which half turns keep, and the mean loss there."""
-    prior = ConstrainedAugmentation(SO2, states=states, share=1.0)
+    prior = ConstrainedAugmentation(SO2, states=states, share=1.0, every=1)
     prior.attach(model_in(SO2))
     np.random.seed(0)
     torch.manual_seed(0)
@@ -148,7 +148,7 @@ def test_angles_concentrate_where_the_world_is_broken():
 
 def test_an_exact_network_is_left_alone():
     """All multipliers stay at 0 in PPO where actions ignore the state, and nothing is added to the loss."""
-    prior = ConstrainedAugmentation(C4)
+    prior = ConstrainedAugmentation(C4, every=1)
     prior.attach(model_in(C4))
     x = torch.randn(64, 4)
     mean = lambda x: -x[:, :2]  # noqa: E731
@@ -159,6 +159,24 @@ def test_an_exact_network_is_left_alone():
     term = prior.policy_term(wrong, x)
     assert term is not None
     assert float(term) > 0.0
+
+
+def test_candidates_take_turns_in_every_second_step():
+    """Policy and values count for themselves, since TD3 updates its policy less often."""
+    prior = ConstrainedAugmentation(O2)
+    prior.attach(model_in(O2))
+    x, seen = torch.randn(64, 4), []
+    for step in range(8):
+        prior.samples(Minibatch(x, x[:, :2], x[:, 0]))
+        prior.value_term(lambda x: x[:, :1], x)
+        if step % 2:
+            prior.policy_term(lambda x: -x[:, :2], x)
+        seen.append({name: sorted(roles) for name, roles in prior.sampled.items()})
+    first, second = seen[0]
+    assert seen[0] == {first: [], second: []}
+    assert seen[1] == {first: [], second: ["value"]}
+    assert seen[3] == {first: ["value"], second: ["policy", "value"]}
+    assert seen[7] == {first: ["policy", "value"], second: ["policy", "value"]}
 
 
 def test_targets_of_sac_are_those_of_its_loss():

@@ -24,13 +24,16 @@ from eqrl.agents import (
     EquivariantTD3Policy,
     MirrorLoss,
     MirrorLossPPO,
+    WithoutPriorWarning,
     make_prior,
     priors_of,
 )
 from eqrl.checkpoint.values import pack
 from eqrl.errors import UsageError
 from eqrl.runs.config import Config
+from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder
+from eqrl.runs.models import make_model
 from eqrl.train import resume, train
 
 typed_env.register()
@@ -120,6 +123,21 @@ def test_already_exact():
     """A remark, no error."""
     with pytest.warns(AlreadyExactWarning, match="'frame' is exact for O2"):
         MirrorLoss().attach(make(PPO, policy=EquivariantPolicy))
+
+
+@pytest.mark.parametrize(
+    ("network", "fitting", "words"),
+    [("residual", "thresholded", "add --prior residual or thresholded"), ("gated", "gated", "add --prior gated")],
+)
+def test_a_free_pathway_without_a_prior(tmp_path, network, fitting, words):
+    """A remark where a run leaves out the prior that its network is made for, whatever other prior there is."""
+    job = config(tmp_path, "ppo", "mirror_loss").replace(network=network)
+    env = make_env(job, 4)
+    for given in ([], ["mirror_loss"]):
+        with pytest.warns(WithoutPriorWarning, match=f"'{network}' has a free pathway.*{words}"):
+            make_model(job.replace(prior=given), env)
+    make_model(job.replace(prior=[fitting]), env)  # warnings are errors
+    make_model(job.replace(network="mlp", prior=[]), env)
 
 
 def test_refusals():

@@ -31,7 +31,7 @@ def stock(algorithm, env=PointMass, **options):
 
 
 def attached(model, **options):
-    prior = SymmetryLoss(**options)
+    prior = SymmetryLoss(**{"every": 1, **options})
     prior.attach(model)
     model._setup_learn(1000, None)
     return prior
@@ -96,6 +96,18 @@ def test_target_is_constant_and_a_mean():
     assert float(term.detach()) == pytest.approx(float(expected.detach()))
     (gradient,), (expected_gradient,) = torch.autograd.grad(term, W), torch.autograd.grad(expected, W)
     assert torch.allclose(gradient, expected_gradient)
+
+
+def test_every_second_step_counts_twice():
+    """Steps without a term are made up for by the weight of those that have one."""
+    x, linear = torch.randn(8, 4), torch.randn(4, 2)
+    terms = {}
+    for every in (1, 2):
+        prior = attached(stock(TD3, lambda: Plane(O2), buffer_size=10), candidates=[MIRROR_Y], every=every)
+        draw(prior)
+        terms[every] = [prior.policy_term(lambda s: s @ linear, x) for _ in range(4)]
+    assert [term is None for term in terms[2]] == [True, False, True, False]
+    assert [2.0 * float(term) for term in terms[1][1::2]] == [float(term) for term in terms[2][1::2]]
 
 
 def test_standard_deviations():
