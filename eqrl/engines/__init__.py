@@ -1,0 +1,1 @@
+"""Engines of others that train eqrl's networks and run its environments."""
