@@ -133,7 +133,7 @@ class RayVecEnv(VecEnv):
         return concatenated(self._answers(asked))
 
     def restart(self, which: NDArray[np.int64], seeds: Sequence[int], elements: Element) -> Observation:
-        """Start new episodes of some environments, each from a state that is turned; as of one process."""
+        """Start new episodes of some environments, in ascending order, each from a state that is turned."""
         shares = [np.flatnonzero(self._owner[which] == k) for k in range(self.shards)]
         asked = {
             k: self._actors[k].ask.remote(
@@ -142,11 +142,7 @@ class RayVecEnv(VecEnv):
             for k, share in enumerate(shares)
             if share.size
         }
-        observation = concatenated(self._answers(list(asked.values()), shards=list(asked)))
-        order = np.argsort(np.concatenate(shares))
-        if isinstance(observation, dict):
-            return {key: rows[order] for key, rows in observation.items()}
-        return observation[order]
+        return concatenated(self._answers(list(asked.values()), shards=asked))
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Send the actions."""
@@ -227,7 +223,7 @@ class RayVecEnv(VecEnv):
             self._actors[k].ask.remote(method, *args, indices=(own - self._rows[k].start).tolist(), **kwargs)
             for k, own in shares.items()
         ]
-        answers = dict(zip(shares, map(iter, self._answers(asked, shards=list(shares))), strict=True))
+        answers = dict(zip(shares, map(iter, self._answers(asked, shards=shares)), strict=True))
         return [next(answers[k]) for k in self._owner[wanted].tolist()]
 
     def _answers(
