@@ -77,6 +77,7 @@ class RayVecEnv(VecEnv):
 
     Attributes:
         shards: number of processes.
+        pids: their numbers, each on its own machine.
 
     Raises:
         ValueError: for an unknown id, an argument that does not fit, or a fleet.
@@ -98,7 +99,7 @@ class RayVecEnv(VecEnv):
         threads = max((n_threads or int(self._ray.cluster_resources().get("CPU", 1))) // self.shards, 1)
         self._rows = [slice(int(r[0]), int(r[-1]) + 1) for r in np.array_split(np.arange(n_envs), self.shards)]
         self._owner = np.repeat(np.arange(self.shards), [r.stop - r.start for r in self._rows])
-        self._pids = [0] * self.shards
+        self.pids = [0] * self.shards
         self._pending: list[Any] = []
         angles = {name: per_simulation(name, kwargs[name], n_envs) for name in _ROTATIONS if name in kwargs}
         kind = self._ray.remote(Shard).options(num_cpus=threads)
@@ -114,7 +115,7 @@ class RayVecEnv(VecEnv):
         ]
         try:
             opened: list[Opened] = self._answers([actor.open.remote() for actor in self._actors], _START)
-            self._pids = [one.pid for one in opened]
+            self.pids = [one.pid for one in opened]
             super().__init__(n_envs, opened[0].observation_space, opened[0].action_space)
         except BaseException:
             self.close()
@@ -261,7 +262,7 @@ class RayVecEnv(VecEnv):
     def _died(self, k: int) -> ShardDiedError:
         rows = self._rows[k]
         return ShardDiedError(
-            f"shard {k + 1} of {self.shards} (environments {rows.start} to {rows.stop - 1}, process {self._pids[k]})"
+            f"shard {k + 1} of {self.shards} (environments {rows.start} to {rows.stop - 1}, process {self.pids[k]})"
             " has died: it was killed, or its machine had no memory left or was lost"
         )
 

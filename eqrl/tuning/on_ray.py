@@ -24,9 +24,13 @@ _LOOK = 0.5  # seconds between looks for a signal
 class RaySession(Session):
     """A session of tuning, which runs the trials in processes of Ray."""
 
+    @staticmethod
+    def prepare(setup: Setup) -> None:
+        """Start Ray, or connect to the cluster that ``RAY_ADDRESS`` names."""
+        _connect(setup)
+
     def _trials(self, total: int) -> bool:
-        threads = int(self.study.setup.options.get("num_threads") or 1)
-        ray = connect(max(cores(), threads), "eqrl tune --engine ray")
+        threads, ray = _threads(self.study.setup), _connect(self.study.setup)
         places = max(int(ray.cluster_resources().get("CPU", 0)) // threads, 1)
         # not tried again by Ray: a trial whose process is gone goes on as another attempt, which the study counts
         train = ray.remote(_train).options(num_cpus=threads, max_retries=0)
@@ -72,6 +76,14 @@ class RaySession(Session):
             proposal.folder.resolve(),
             threads,
         )
+
+
+def _threads(setup: Setup) -> int:
+    return int(setup.options.get("num_threads") or 1)
+
+
+def _connect(setup: Setup) -> Any:
+    return connect(max(cores(), _threads(setup)), "eqrl tune --engine ray")
 
 
 def _train(

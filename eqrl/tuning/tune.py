@@ -70,10 +70,11 @@ def tune(
         UsageError: if something does not fit, before any file is written; or if the first trial cannot be run.
     """
     import_extra("optuna", "eqrl tune", "tune")
-    evaluations = _rehearse(setup)
     if engine == "ray":
         from eqrl.tuning.on_ray import RaySession  # it builds on this module
     kind = RaySession if engine == "ray" else Session
+    evaluations = _rehearse(setup)
+    kind.prepare(setup)
     return kind(Study(folder, setup), console or Console(quiet=True), evaluations).run(trials)
 
 
@@ -128,6 +129,14 @@ class Session:
     def __post_init__(self) -> None:
         """Say which trials are stopped."""
         self.study.prune_behind(self.evaluations)
+
+    @staticmethod
+    def prepare(setup: Setup) -> None:
+        """Start what runs the trials, before the study's folder is made.
+
+        Raises:
+            UsageError: if it cannot be started.
+        """
 
     def run(self, trials: int) -> Tuned:
         """Run trials until the study has enough, or a signal arrives.

@@ -133,8 +133,8 @@ def test_a_killed_shard_is_named_and_the_others_are_closed(ray, sharded):
     if hasattr(base._actors[1], "dead"):
         ray.kill(base._actors[1])
     else:
-        os.kill(base._pids[1], 9)
-    name = rf"^shard 2 of 3 \(environments 3 to 4, process {base._pids[1]}\) has died"
+        os.kill(base.pids[1], 9)
+    name = rf"^shard 2 of 3 \(environments 3 to 4, process {base.pids[1]}\) has died"
     for _ in range(2):  # it stays so
         with pytest.raises(ShardDiedError, match=name):
             played(env, steps=1)

@@ -27,8 +27,11 @@ def test_tuning_without_the_extra(monkeypatch, capsys, tmp_path):
     pytest.importorskip("optuna")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert main(["tune", "--env", "eqrl/Reach-v0", "--engine", "ray", *SMALL.split()]) == 2
+    (tmp_path / "space.yaml").write_text("n_epochs: {choice: [1, 2]}\n")
+    argv = ["tune", "--env", "eqrl/Reach-v0", "--engine", "ray", "--space", "space.yaml", *SMALL.split()]
+    assert main(argv) == 2
     assert "eqrl tune --engine ray needs ray (" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["space.yaml"]
 
 
 @pytest.mark.parametrize(
