@@ -95,7 +95,7 @@ class RayVecEnv(VecEnv):
             raise ValueError(
                 f"{n_envs} environments cannot be shared out to {shards} shards; give a number from 1 to {n_envs}"
             )
-        self._ray = connect(max(cores(), self.shards), "a vector environment on Ray")
+        self._ray = connect(max(cores(), self.shards, n_threads), "a vector environment on Ray")
         threads = max((n_threads or int(self._ray.cluster_resources().get("CPU", 1))) // self.shards, 1)
         self._rows = [slice(int(r[0]), int(r[-1]) + 1) for r in np.array_split(np.arange(n_envs), self.shards)]
         self._owner = np.repeat(np.arange(self.shards), [r.stop - r.start for r in self._rows])

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.forms.episodes import Step
 from eqrl.envs.forms.sb3 import TaskVecEnv
 from eqrl.envs.registration import ENVIRONMENTS, Registered, make_vec
@@ -51,9 +52,9 @@ class Shard:
         ENVIRONMENTS.setdefault(self._id, self._registered)
         env = make_vec(self._id, self._n, **self._options).unwrapped
         assert isinstance(env, TaskVecEnv)
+        assert isinstance(env.simulation, Simulation)  # a fleet has been refused
         self._env = env
-        if hasattr(env.simulation, "first_member"):  # a fleet has one for each member
-            env.simulation.first_member = self._first
+        env.simulation.first_member = self._first
         return Opened(env.simulation.observation_space, env.simulation.action_space, os.getpid())
 
     def reset(self, seeds: Sequence[int | None], options: list[dict[str, Any]]) -> Observation:
