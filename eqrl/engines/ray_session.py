@@ -15,6 +15,11 @@ _SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports usage to its makers by default
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about GPUs that nobody asked for
+    # records for a dashboard that is not there: without them a message takes about half the work
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_enable_timeline": "0",
+    "RAY_enable_metrics_collection": "0",
 }
 _STORE = 256 * 2**20  # bytes of shared memory for large messages; by default a third of the machine's memory
 
