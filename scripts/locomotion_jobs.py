@@ -106,7 +106,7 @@ def _jobs() -> tuple[Job, ...]:
         Job(humanoid, "heading with constants", 0, 4_000_000),
         Job(humanoid, "heading", 0, 4_000_000),
         Job("Cheetahs", "transformer", 0, 1_000_000, cheetahs),
-        Job(humanoid, "transformer", 0, 2_500_000),
+        Job(humanoid, "transformer", 0, 4_000_000),
     ]
     short = [  # is it the parity? equal budgets, three seeds
         Job(cheetah, method, seed, 400_000)

@@ -12,8 +12,8 @@ from eqrl.arrays import Floats, Ints
 from eqrl.envs.robots.drives import drives_of
 
 # of a servo that is made from a motor: its full torque at this angle from the target, rad, and this time over which
-# it damps, s. Legged Gym's gains for quadrupeds of 12 to 50 kg are within a factor of two of it.
-FULL_AT = 1.0
+# it damps, s. With full torque at 1 rad, legs give way under the robot's weight as soon as targets jitter by 0.1 rad.
+FULL_AT = 0.4
 DAMPED_OVER = 0.025
 _TURN = 2.0 * np.pi
 

@@ -38,10 +38,10 @@ def test_motors_become_servos_with_their_largest_torque():
     model = robot.spec.compile()
     servos = Servos.of(model)
     assert any(
-        "2 motors became position servos with their largest torque at 1 rad: 8 N m/rad" in r for r in robot.remarks
+        "2 motors became position servos with their largest torque at 0.4 rad: 20 N m/rad" in r for r in robot.remarks
     )
     for targets, q, rate in (([0.3, -0.2], [0.1, 0.1], [1.0, -2.0]), ([2.0, -2.0], [0.0, 0.0], [0.0, 0.0])):
-        expected = np.clip(8.0 * (np.array(targets) - q) - 0.2 * np.array(rate), -8.0, 8.0)
+        expected = np.clip(20.0 * (np.array(targets) - q) - 0.5 * np.array(rate), -8.0, 8.0)
         np.testing.assert_allclose(forces(model, servos, targets, q, rate), expected, atol=1e-9)
 
 
