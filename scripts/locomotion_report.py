@@ -89,7 +89,8 @@ def _by_method(runs: Sequence[tuple[Job, dict[str, Any]]]) -> str:
     """Methods with the same budget, over seeds."""
     cells: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for job, n in runs:
-        cells.setdefault((job.env, job.steps, job.method), []).append(n)
+        if n["steps"] >= job.steps:  # not those that were cut short
+            cells.setdefault((job.env, job.steps, job.method), []).append(n)
     budgets = {key[:2] for key in cells if len({k[2] for k in cells if k[:2] == key[:2]}) > 1}
     if not budgets:
         return ""
