@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -116,7 +117,8 @@ class RayVecEnv(VecEnv):
         try:
             opened: list[Opened] = self._answers([actor.open.remote() for actor in self._actors], _START)
             self.pids = [one.pid for one in opened]
-            super().__init__(n_envs, opened[0].observation_space, opened[0].action_space)
+            # copies: the arrays of what Ray hands over are read-only, and PyTorch has no such tensors
+            super().__init__(n_envs, *copy.deepcopy((opened[0].observation_space, opened[0].action_space)))
         except BaseException:
             self.close()
             raise
