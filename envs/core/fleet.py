@@ -15,7 +15,7 @@ from eqrl.arrays import Floats
 from eqrl.envs.core.crew import Crew, cores, wide
 from eqrl.envs.core.divergence import DivergenceError, OnDivergence, check_on_divergence, padded
 from eqrl.envs.core.equal_spaces import first_difference
-from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.packing import Observation, concatenated
 from eqrl.envs.core.simulated import Simulated
 from eqrl.envs.core.simulation import Simulation, State, per_simulation
 from eqrl.envs.core.task import Outcome, Task
@@ -215,15 +215,11 @@ class Fleet:
                 errors.append(error)
         if errors:
             raise DivergenceError.joined(errors)
-        return FleetOutcome.of(outcomes, self._names)
+        return JoinedOutcome.of(outcomes, self._names)
 
     def observe(self) -> Observation:
         """Observations of all simulations, freshly allocated."""
-        parts = [member.observe() for member in self.members.values()]
-        first = parts[0]
-        if isinstance(first, dict):
-            return {key: np.concatenate([part[key] for part in parts]) for key in first}  # type: ignore[call-overload]
-        return np.concatenate(parts)  # type: ignore[arg-type]
+        return concatenated([member.observe() for member in self.members.values()])
 
     def _compute_reward(self, method: Callable[..., Any], achieved: Any, desired: Any, info: Any) -> Any:
         """Rewards of many transitions, each by the task of the member that its ``info`` names."""
@@ -315,18 +311,23 @@ class Fleet:
 
 
 @dataclass
-class FleetOutcome(Outcome):
-    """The outcomes of a fleet's members, one after the other.
+class JoinedOutcome(Outcome):
+    """The outcomes of several simulations, such as a fleet's members, one after the other.
 
     Attributes:
-        total: the members' rewards, shape ``(n,)``; a sum over all terms here could add a member's in another order.
+        total: their rewards, shape ``(n,)``; a sum over all terms here could add a member's in another order.
     """
 
     total: Floats = None  # type: ignore[assignment]  # always given
 
     @classmethod
-    def of(cls, parts: Sequence[Outcome], names: NDArray[np.str_]) -> FleetOutcome:
-        """Join them; a reward term that a member lacks is 0 there, a metric NaN."""
+    def of(cls, parts: Sequence[Outcome], names: NDArray[np.str_] | None = None) -> JoinedOutcome:
+        """Join them; a reward term that a member lacks is 0 there, a metric NaN.
+
+        Args:
+            parts: the outcomes.
+            names: in a fleet, the name of each simulation's member.
+        """
         lengths = [len(part.success) for part in parts]
 
         def joined(columns: Sequence[Any], missing: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,14 @@ from eqrl.errors import suggestion
 from eqrl.symmetry import TypedBox
 
 Observation = NDArray[np.float32] | dict[str, NDArray[np.float32]]
+
+
+def concatenated(parts: Sequence[Observation]) -> Observation:
+    """The observations of several batches, one after the other, freshly allocated."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {key: np.concatenate([part[key] for part in parts]) for key in first}  # type: ignore[call-overload]
+    return np.concatenate(parts)  # type: ignore[arg-type]
 
 
 class Packer:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from eqrl.arrays import Bools, Floats
+from eqrl.envs.core.fleet import JoinedOutcome
 from eqrl.envs.core.infos import with_rows
-from eqrl.envs.core.packing import Observation
+from eqrl.envs.core.packing import Observation, concatenated
 from eqrl.envs.core.simulated import Simulated
 from eqrl.envs.core.task import Outcome
 
@@ -34,6 +36,16 @@ class Step:
     def dones(self) -> Bools:
         """Episodes that end, ``(n,)``."""
         return self.outcome.terminated | self.truncated
+
+    @classmethod
+    def joined(cls, parts: Sequence[Step]) -> Step:
+        """The steps of several batches, one after the other, as that of one."""
+        return cls(
+            outcome=JoinedOutcome.of([part.outcome for part in parts]),
+            truncated=np.concatenate([part.truncated for part in parts]),
+            final=concatenated([part.final for part in parts]),
+            observation=concatenated([part.observation for part in parts]),
+        )
 
 
 def advance(simulation: Simulated, action: Floats, limit: int, last: Observation | None) -> Step:

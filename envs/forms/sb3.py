@@ -14,10 +14,11 @@ from eqrl.envs.core.infos import info_rows
 from eqrl.envs.core.packing import Observation
 from eqrl.envs.core.rendering import DEFAULT_SIZE, BatchRenderer, check_render_mode
 from eqrl.envs.core.task import Task
-from eqrl.envs.forms.episodes import advance
+from eqrl.envs.forms.episodes import Step, advance
 from eqrl.symmetry import Element
 
 Indices = None | int | Iterable[int]
+StepReturn = tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]
 
 
 class TaskVecEnv(VecEnv):
@@ -122,16 +123,15 @@ class TaskVecEnv(VecEnv):
         """Keep the actions for :meth:`step_wait`."""
         self._actions = actions
 
-    def step_wait(self) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    def step_wait(self) -> StepReturn:
         """Advance all environments; those that are done start anew."""
-        step = advance(self.simulation, self._actions.astype(np.float64), self.max_episode_steps, self._last)
-        outcome, dones = step.outcome, step.dones
-        infos = info_rows(outcome)
-        for i in np.flatnonzero(dones).tolist():
-            infos[i]["TimeLimit.truncated"] = bool(step.truncated[i] and not outcome.terminated[i])
-            infos[i]["terminal_observation"] = _row(step.final, i)
+        return step_return(self.advance(self._actions))
+
+    def advance(self, actions: NDArray[np.float32]) -> Step:
+        """Advance all environments by a step, in the form that all batched environments share."""
+        step = advance(self.simulation, actions.astype(np.float64), self.max_episode_steps, self._last)
         self._last = step.observation  # fresh arrays in every step, so that there is nothing to copy
-        return step.observation, outcome.reward.astype(np.float32), dones, infos
+        return step
 
     def close(self) -> None:
         """Free the renderer and threads."""
@@ -180,6 +180,16 @@ class TaskVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
         """No environment is wrapped one by one."""
         return [False for _ in self._get_indices(indices)]
+
+
+def step_return(step: Step) -> StepReturn:
+    """A step in SB3's form: observations, rewards, ends, and an ``info`` for each environment."""
+    outcome, dones = step.outcome, step.dones
+    infos = info_rows(outcome)
+    for i in np.flatnonzero(dones).tolist():
+        infos[i]["TimeLimit.truncated"] = bool(step.truncated[i] and not outcome.terminated[i])
+        infos[i]["terminal_observation"] = _row(step.final, i)
+    return step.observation, outcome.reward.astype(np.float32), dones, infos
 
 
 def _row(observation: Observation, i: int | NDArray[np.int64]) -> Any:

@@ -2,7 +2,7 @@
 
 An error that the user can repair is one line on stderr, with exit code 2. Other exit codes: 1, a check failed; 3, a
 guard stopped a training whose numbers were no longer finite; 75, a signal stopped a training, which has saved
-everything and can be resumed; 130, Ctrl-C outside a training.
+everything and can be resumed, or a shard of its environments died; 130, Ctrl-C outside a training.
 """
 
 from __future__ import annotations

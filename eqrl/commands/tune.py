@@ -46,6 +46,11 @@ class Options:
     pruner: Literal["median", "none"] = option(
         "median", "study", "median stops a trial that is worse than half of the others after as many evaluations"
     )
+    engine: Literal["local", "ray"] = option(
+        "local",
+        "study",
+        "what runs the trials: this process, one after the other; or ray, side by side, as many as it has CPUs for",
+    )
     startup_trials: int = option(
         10, "study", "trials with random options, before proposals and pruning begin", metavar="N"
     )
@@ -98,4 +103,4 @@ def run_command(training: Mapping[str, Any], options: Options, console: Console)
     setup = Setup(training, space, options.objective, options.pruner, options.startup_trials)
     name = f"{config.algo}_{config.env.split(':')[-1].replace('/', '-')}"
     folder = Path(options.study) if options.study else Path(config.log_folder) / "tune" / name
-    return tune(setup, folder, options.trials, console)
+    return tune(setup, folder, options.trials, console, options.engine)

@@ -1,1 +1,1 @@
-"""Other libraries' engines of training, one room each; each is an extra and is imported where it is used."""
+"""Engines of others that train eqrl's networks or run its environments. Each is an extra, imported where it is used."""

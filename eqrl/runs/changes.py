@@ -11,6 +11,7 @@ from eqrl.runs.config import Config
 MAY_CHANGE = (
     "n_timesteps",
     "num_threads",
+    "shards",
     "device",
     "progress",
     "eval_freq",

@@ -19,6 +19,7 @@ STOCK_POLICY = "MlpPolicy"
 _LEAST = {
     "n_timesteps": 1,
     "n_envs": 1,
+    "shards": 1,
     "num_threads": 1,
     "eval_episodes": 1,
     "eval_freq": 0,
@@ -98,8 +99,14 @@ class Config:
     )
     n_timesteps: int | None = option(None, "training", "environment steps in all", "-n", metavar="STEPS")
     n_envs: int | None = option(None, "training", "environments that are stepped together", metavar="N")
-    vec_env: Literal["auto", "dummy"] = option(
-        "auto", "training", "dummy steps eqrl's environments one by one in Stable-Baselines3's DummyVecEnv (slow)"
+    vec_env: Literal["auto", "dummy", "ray"] = option(
+        "auto",
+        "training",
+        "dummy steps eqrl's environments one by one in Stable-Baselines3's DummyVecEnv (slow); ray shares them out to"
+        " processes, on several machines if RAY_ADDRESS names a cluster",
+    )
+    shards: int | None = option(
+        None, "training", "processes of --vec-env ray (default: one a core); no number depends on it", metavar="N"
     )
     hyperparams: dict[str, Any] = option(
         {},
@@ -150,6 +157,8 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"option {name!r}: {value} is too small, give at least {least}")
+        if self.shards is not None and self.vec_env != "ray":
+            raise UsageError(f"option 'shards': {self.shards} is for vec_env ray; give --vec-env ray or leave it out")
 
     def _read_stock_forms(self) -> None:
         """Accept ``policy_kwargs`` within ``hyperparams``, as in RL Zoo.

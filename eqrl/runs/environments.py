@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from eqrl.agents import RandomRotation
 from eqrl.declare import DeclarationError, SymmetryWarning, with_symmetry
 from eqrl.declare.layout import CannotTypeError
+from eqrl.engines import ray
 from eqrl.envs.core.divergence import OnDivergence, watched
 from eqrl.envs.registration import ENVIRONMENTS, make_vec, task_class
 from eqrl.errors import UsageError, argument_hint, known_arguments, one_line, suggestion
@@ -49,8 +50,14 @@ def make_env(
     n_envs = max(n_envs, len(members_of(config, evaluation=evaluation))) if n_envs else config.n_envs or 1
     check_environment_id(config.env)
     with one_line(f"environment {config.env}", repair=lambda text: _argument_hint(text, config.env)):
-        if config.env in ENVIRONMENTS and (evaluation or config.vec_env == "auto"):
-            env: VecEnv = make_vec(
+        if config.vec_env == "ray" and config.env not in ENVIRONMENTS:
+            raise UsageError(
+                "option 'vec_env': ray shares out eqrl's own environments, and this one is another's; leave it out"
+            )
+        if config.env in ENVIRONMENTS and (evaluation or config.vec_env != "dummy"):
+            on_ray = config.vec_env == "ray" and not evaluation
+            make: Callable[..., VecEnv] = partial(ray.make_vec, shards=config.shards) if on_ray else make_vec
+            env = make(
                 config.env,
                 n_envs,
                 seed=seed,

@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.checkpoint import DamagedCheckpointError, Description, Store
 from eqrl.checkpoint.training import restore_randomness
+from eqrl.engines.ray import ShardDiedError
 from eqrl.errors import UsageError
 from eqrl.evaluation.figures import plot_zero_shot, sector_width
 from eqrl.evaluation.protocol import ZeroShot
@@ -129,6 +130,10 @@ class Session:
             raise UsageError(
                 f"{error.filename or self.folder.path} cannot be written ({error.strerror}); what is trained is safe in"
                 f" {self._last()}: make room, then eqrl train --resume {self.folder.path}"
+            ) from None
+        except ShardDiedError as error:
+            raise ShardDiedError(
+                f"{error}; what is trained is safe in {self._last()}: eqrl train --resume {self.folder.path} goes on"
             ) from None
         finally:
             if hasattr(self.model, "_logger"):

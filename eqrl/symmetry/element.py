@@ -100,7 +100,10 @@ class Element:
 
 
 def _of_arrays(R: NDArray[np.float64], h: Mapping[str, NDArray[np.float64]]) -> Element:
-    return Element(torch.as_tensor(R), {name: torch.as_tensor(matrix) for name, matrix in h.items()})
+    def tensor(array: NDArray[np.float64]) -> Tensor:
+        return torch.as_tensor(array.copy())  # those from shared memory are read-only, and PyTorch has no such tensors
+
+    return Element(tensor(R), {name: tensor(matrix) for name, matrix in h.items()})
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:

@@ -20,7 +20,7 @@ OBJECTIVES = {"return": "mean_reward", "success": "success_rate"}  # and their c
 FILE = "study.yaml"
 # they decide how a trial runs, not how it ends
 _MAY_DIFFER = (
-    *("num_threads", "device", "progress", "log_folder", "tensorboard_log", "track", "gym_packages"),
+    *("num_threads", "shards", "device", "progress", "log_folder", "tensorboard_log", "track", "gym_packages"),
     *("save_freq", "keep_checkpoints", "rotations"),
 )
 # a trial is judged by its evaluations: no rotated worlds at the end, no more files than an interruption needs

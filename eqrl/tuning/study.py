@@ -134,6 +134,10 @@ class Study:
                     stack.enter_context(locked(proposal.folder))
             yield proposal
 
+    def handed(self, trial_id: int) -> Any:
+        """Optuna's object of a trial that another process has taken and handed to this one."""
+        return self._optuna.trial.Trial(self._study, trial_id)
+
     def _propose(self, total: int) -> Proposal | None:
         self._try_again()
         trials = self._study.get_trials(deepcopy=False)

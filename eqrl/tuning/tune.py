@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
 
 from eqrl.errors import UsageError, import_extra
 from eqrl.guards.errors import TrainingDiverged
+from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
 from eqrl.runs.models import make_model
 from eqrl.tuning.setup import OBJECTIVES, Setup
@@ -35,7 +37,26 @@ class Tuned:
     interrupted: bool = False
 
 
-def tune(setup: Setup, folder: Path, trials: int, console: Console | None = None) -> Tuned:
+@dataclass(frozen=True)
+class End:
+    """How a trial has ended.
+
+    Attributes:
+        state: in one word.
+        value: the number that is maximised, of a complete one.
+        why: the reason in words, where there is one.
+        short: the same within a line of progress.
+    """
+
+    state: Literal["complete", "pruned", "failed", "interrupted", "lost"]
+    value: float = math.nan
+    why: str = ""
+    short: str = ""
+
+
+def tune(
+    setup: Setup, folder: Path, trials: int, console: Console | None = None, engine: Literal["local", "ray"] = "local"
+) -> Tuned:
     """Search for options; a study that was interrupted or killed goes on, and others may work on it meanwhile.
 
     Args:
@@ -43,15 +64,37 @@ def tune(setup: Setup, folder: Path, trials: int, console: Console | None = None
         folder: the folder of the study.
         trials: number of trials of the study, by all sessions and processes.
         console: where progress is printed; without one, nothing is printed.
+        engine: what runs the trials: this process one after the other, or Ray's processes side by side.
 
     Raises:
         UsageError: if something does not fit, before any file is written; or if the first trial cannot be run.
     """
     import_extra("optuna", "eqrl tune", "tune")
+    if engine == "ray":
+        from eqrl.tuning.on_ray import RaySession  # it builds on this module
+    kind = RaySession if engine == "ray" else Session
     evaluations = _rehearse(setup)
-    session = _Session(Study(folder, setup), console or Console(quiet=True))
-    session.study.prune_behind(evaluations)
-    return session.run(trials)
+    kind.prepare(setup)
+    return kind(Study(folder, setup), console or Console(quiet=True), evaluations).run(trials)
+
+
+def end_of(config: Config, trial: Any, column: str) -> End:
+    """Run a trial to its end.
+
+    Args:
+        config: a resolved configuration, whose log folder is the trial's own.
+        trial: Optuna's object.
+        column: the number that is maximised.
+    """
+    try:
+        run = run_trial(config, trial, column)
+        return End("interrupted") if run.interrupted else End("complete", result_of(run, column))
+    except FellBehind:
+        return End("pruned", why="fell behind", short="pruned")
+    except TrainingDiverged as error:
+        return End("pruned", why=str(error), short=f"diverged ({error.finding.text})")
+    except UsageError as error:
+        return End("failed", why=str(error), short=f"failed ({error})")
 
 
 def _rehearse(setup: Setup) -> int:
@@ -72,10 +115,28 @@ def _rehearse(setup: Setup) -> int:
 
 
 @dataclass
-class _Session:
+class Session:
+    """A session of tuning, which runs the trials in this process.
+
+    ``evaluations`` is the number of evaluations of a whole trial.
+    """
+
     study: Study
     console: Console
+    evaluations: int
     _goes_well: bool = False  # whether the trial before could be run
+
+    def __post_init__(self) -> None:
+        """Say which trials are stopped."""
+        self.study.prune_behind(self.evaluations)
+
+    @staticmethod
+    def prepare(setup: Setup) -> None:
+        """Start what runs the trials, before the study's folder is made.
+
+        Raises:
+            UsageError: if it cannot be started.
+        """
 
     def run(self, trials: int) -> Tuned:
         """Run trials until the study has enough, or a signal arrives.
@@ -92,13 +153,9 @@ class _Session:
 
     def _run(self, trials: int) -> Tuned:
         self._say(f"study    {self.study.folder}")
-        while True:
-            with self.study.next(trials) as proposal:
-                if proposal is None:
-                    break
-                if self._trial(proposal):
-                    self._say("stopped  everything is saved; the same command goes on")
-                    return Tuned(self.study.folder, self.study.write_best(), interrupted=True)
+        if self._trials(trials):
+            self._say("stopped  everything is saved; the same command goes on")
+            return Tuned(self.study.folder, self.study.write_best(), interrupted=True)
         best = self.study.write_best()
         self._say("trials   " + ", ".join(f"{count} {state}" for state, count in self.study.counts.items() if count))
         if best:
@@ -107,37 +164,49 @@ class _Session:
             self._say(f"train    eqrl train --config {best.config_file}")
         return Tuned(self.study.folder, best)
 
-    def _trial(self, proposal: Proposal) -> bool:
-        """Run a trial and note its end.
+    def _trials(self, total: int) -> bool:
+        """Run trials until there are enough.
+
+        Returns:
+            Whether a signal stopped them.
+        """
+        setup = self.study.setup
+        while True:
+            with self.study.next(total) as proposal:
+                if proposal is None:
+                    return False
+                config = setup.trial(proposal.values, proposal.folder)
+                if self._note(proposal, end_of(config, proposal.trial, OBJECTIVES[setup.objective])):
+                    return True
+
+    def _note(self, proposal: Proposal, end: End) -> bool:
+        """Note the end of a trial.
 
         Returns:
             Whether a signal stopped it.
+
+        Raises:
+            UsageError: if it is the first one or the second in a row that could not be run.
         """
-        setup, study = self.study.setup, self.study
-        column = OBJECTIVES[setup.objective]
-        try:
-            run = run_trial(setup.trial(proposal.values, proposal.folder), proposal.trial, column)
-            if run.interrupted:
-                study.interrupt(proposal)
+        match end.state:
+            case "interrupted":
+                self.study.interrupt(proposal)
                 return True
-            value = result_of(run, column)
-        except FellBehind:
-            study.prune(proposal, "fell behind")
-            self._tell(proposal, "pruned")
-        except TrainingDiverged as error:
-            study.prune(proposal, str(error))
-            self._tell(proposal, f"diverged ({error.finding.text})")
-        except UsageError as error:
-            study.fail(proposal, str(error))
-            if not self._goes_well:
-                raise
-            self._goes_well = False
-            self._tell(proposal, f"failed ({error})")
-            return False
-        else:
-            study.complete(proposal, value)
-            self._tell(proposal, f"{setup.objective} {value:.4g}")
-        self._goes_well = True
+            case "lost":  # it still seems to run, and without its lock it is tried again
+                self._tell(proposal, end.short)
+                return False
+            case "complete":
+                self.study.complete(proposal, end.value)
+                self._tell(proposal, f"{self.study.setup.objective} {end.value:.4g}")
+            case "pruned":
+                self.study.prune(proposal, end.why)
+                self._tell(proposal, end.short)
+            case "failed":
+                self.study.fail(proposal, end.why)
+                if not self._goes_well:
+                    raise UsageError(end.why)
+                self._tell(proposal, end.short)
+        self._goes_well = end.state != "failed"
         return False
 
     def _tell(self, proposal: Proposal, end: str) -> None:
