@@ -1,6 +1,7 @@
 """Ray for the tests: a stand-in, and the package itself where it is installed, which CI does not do."""
 
 import os
+from importlib.util import find_spec
 
 import pytest
 import ray_stand_in
@@ -10,9 +11,10 @@ from eqrl.engines.ray_session import connect
 
 @pytest.fixture(scope="session")
 def real_ray():
-    pytest.importorskip("ray")
+    if find_spec("ray") is None:  # to import it here would be too early: connect() says first where it listens
+        pytest.skip("ray is not installed")
     before = dict(os.environ)
-    ray = connect(4, "the tests")
+    ray = connect(6, "the tests")
     yield ray
     ray.shutdown()
     os.environ.clear()
