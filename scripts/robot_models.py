@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from eqrl.envs import ENVIRONMENTS, task_class
 from eqrl.envs.core import Simulation, Task
-from eqrl.envs.locomotion.velocity import Velocity
 from eqrl.envs.robots import RobotWarning, derivation_of, images_of_joints, load
 
 _SIMULATIONS, _STEPS = 16, 100
+_VELOCITY = task_class(ENVIRONMENTS["eqrl/Velocity-v0"].task)
 
 
 def describe_models(names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -26,8 +27,8 @@ def _describe(name: str) -> dict[str, Any]:
     derivation = derivation_of(published.spec.compile())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RobotWarning)
-        task = Velocity(robot=name, symmetrise=True, contacts="feet", timestep=0.005)
-        with_all = Velocity(robot=name, symmetrise=True)
+        task = _VELOCITY(robot=name, symmetrise=True, contacts="feet", timestep=0.005)
+        with_all = _VELOCITY(robot=name, symmetrise=True)
     model = task.model
     return {
         "joints": model.njnt - 1,

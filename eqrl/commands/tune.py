@@ -18,9 +18,10 @@ from eqrl.files.plain_files import read_plain_file
 from eqrl.runs.config import Config, convert_options, hints, option
 from eqrl.runs.environments import check_environment_id
 from eqrl.runs.packages import import_packages
+from eqrl.tuning.session import Tuned
 from eqrl.tuning.setup import Setup
 from eqrl.tuning.space import Space
-from eqrl.tuning.tune import Tuned, tune
+from eqrl.tuning.tune import tune
 
 _ABOUT = """Search for hyperparameters with Optuna. Trials are ordinary training runs, and those that fall behind in
 their evaluations are stopped. The same command goes on with a study that was interrupted or killed, and several

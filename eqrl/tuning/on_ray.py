@@ -14,9 +14,9 @@ from eqrl.engines.ray_session import connect
 from eqrl.envs.core.crew import cores
 from eqrl.runs.interrupt import StopOnSignal
 from eqrl.runs.packages import import_packages
+from eqrl.tuning.session import End, Session, end_of
 from eqrl.tuning.setup import OBJECTIVES, Setup
 from eqrl.tuning.study import Proposal, Study
-from eqrl.tuning.tune import End, Session, end_of
 
 _LOOK = 0.5  # seconds between looks for a signal
 

@@ -11,7 +11,7 @@ from eqrl.commands import main
 from eqrl.files.lock import is_taken
 from eqrl.runs.config import Config, read_config_file
 from eqrl.tuning import on_ray
-from eqrl.tuning.tune import End
+from eqrl.tuning.session import End
 
 optuna = pytest.importorskip("optuna")
 SMALL = "--env eqrl/Reach-v0 -n 256 --n-envs 2 --eval-freq 128 --eval-episodes 2 --num-threads 1"

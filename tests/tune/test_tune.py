@@ -91,8 +91,8 @@ def test_one_that_cannot_be_run_fails_and_two_in_a_row_stop_the_study(tmp_path, 
             raise end
         return SimpleNamespace(interrupted=False, end=end)
 
-    monkeypatch.setattr("eqrl.tuning.tune.run_trial", run_trial)
-    monkeypatch.setattr("eqrl.tuning.tune.result_of", lambda run, column: run.end)
+    monkeypatch.setattr("eqrl.tuning.session.run_trial", run_trial)
+    monkeypatch.setattr("eqrl.tuning.session.result_of", lambda run, column: run.end)
     assert tune("--trials", 9) == 2
     out, err = capsys.readouterr()
     assert "trial 1   failed (too large)" in out
