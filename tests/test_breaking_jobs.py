@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import breaking_jobs
 import pytest
+from begun_jobs import begun
 from breaking_jobs import HUMANOID, METHODS, WORLDS, Job, command_of, finish, jobs_of
 
 from eqrl.agents import priors_of
-from eqrl.commands.options import Parser, add_options
-from eqrl.runs.config import Config
-from eqrl.runs.environments import make_env
-from eqrl.runs.models import make_model
-from eqrl.runs.resolution import resolve
 
 JOBS = [job for world in (WORLDS["wind-0.5"], HUMANOID) for job in jobs_of(world, tuple(METHODS), 1)]
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_a_job_can_begin(job, tmp_path):
-    parser = Parser("eqrl train", "")
-    add_options(parser, Config)
-    _, *argv = command_of(job, tmp_path)
-    config = resolve(Config.from_dict({**parser.read(argv), "n_envs": 2}, "the command line"))
-    env = make_env(config, 2)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You have specified a mini-batch size")  # of few environments
-        model = make_model(config, env)
-    assert [prior.name for prior in priors_of(model)] == [word.split(":")[0] for word in config.prior or ()]
-    assert bool(model.policy.group.generators) == (job.method == "exact")
-    env.close()
+    with begun(command_of(job, tmp_path), n_envs=2) as (config, _, model):
+        assert [prior.name for prior in priors_of(model)] == [word.split(":")[0] for word in config.prior or ()]
+        assert bool(model.policy.group.generators) == (job.method == "exact")
 
 
 def test_the_near_miss_declares_its_mirror():
