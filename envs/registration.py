@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -232,17 +232,24 @@ def make_vec(
         task = make_tasks(kind, members, {**registered.kwargs, **task_arguments}, member)
     except TypeError as error:
         raise ValueError(f"{env_id}: {argument_hint(str(error), known_arguments(kind))}") from error
+    max_episode_steps = max_episode_steps or registered.max_episode_steps
+    alone = {"members": members, "member": member} if members is not None else {}
     env = TaskVecEnv(
         task,
         n_envs,
         n_threads,
-        max_episode_steps=max_episode_steps or registered.max_episode_steps,
+        max_episode_steps=max_episode_steps,
         render_mode=render_mode,
         scene_rotation=scene_rotation,
         goal_rotation=goal_rotation,
         on_divergence=on_divergence,
         width=width,
         height=height,
+        spec=replace(
+            gymnasium.spec(env_id),
+            max_episode_steps=max_episode_steps,
+            kwargs={**gymnasium.spec(env_id).kwargs, **task_arguments, **alone},
+        ),
     )
     if seed is not None:
         env.seed(seed)

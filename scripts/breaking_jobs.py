@@ -55,7 +55,7 @@ class World:
     env: str
     kind: str
     size: float
-    steps: int = 300_000
+    steps: int = 500_000
     exact: str = "frame"
     taught: str | None = "SO2"
     extra: tuple[str, ...] = ()

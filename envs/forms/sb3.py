@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -40,6 +42,7 @@ class TaskVecEnv(VecEnv):
             that member's episode: truncated, with reward 0 and its last good observation.
         width: of rendered frames, pixels.
         height: likewise.
+        spec: how Gymnasium makes one of these environments alone; None if it cannot.
 
     Attributes:
         simulation: the physics.
@@ -59,7 +62,9 @@ class TaskVecEnv(VecEnv):
         on_divergence: str = "stop",
         width: int = DEFAULT_SIZE[0],
         height: int = DEFAULT_SIZE[1],
+        spec: EnvSpec | None = None,
     ) -> None:
+        self.spec = spec
         self.max_episode_steps = int(max_episode_steps)
         if self.max_episode_steps < 1:
             raise ValueError(f"max_episode_steps must be at least 1, got {max_episode_steps}")
@@ -154,7 +159,9 @@ class TaskVecEnv(VecEnv):
 
     # ------------------------------------------------------------------ what SB3 asks of every VecEnv
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """The attribute of the batch, or of its task, once for each environment."""
+        """The attribute of the batch, or of its task, once for each environment; ``"spec"`` names its member."""
+        if attr_name == "spec":
+            return [self._spec(i) for i in self._get_indices(indices)]
         if attr_name in self.__dict__:
             return [getattr(self, attr_name) for _ in self._get_indices(indices)]
         tasks = [self.simulation.at(i)[0].task for i in self._get_indices(indices)]
@@ -180,6 +187,11 @@ class TaskVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
         """No environment is wrapped one by one."""
         return [False for _ in self._get_indices(indices)]
+
+    def _spec(self, i: int) -> EnvSpec | None:
+        if self.spec is None or not self.members:
+            return self.spec
+        return replace(self.spec, kwargs={**self.spec.kwargs, "member": self.members[i]})
 
 
 def step_return(step: Step) -> StepReturn:

@@ -504,3 +504,16 @@ def test_a_crew_does_every_job_once_and_hands_errors_on():
         with pytest.raises(RuntimeError, match="no more"):
             crew.run()
     crew.close()
+
+
+def test_specs_make_the_same_environment_alone():
+    """One environment of a batch, made by Gymnasium from its specification, has its model, arguments and time limit."""
+    name, members, _, arguments = FLEETS["redraw"]
+    fleet = eqrl.make_vec(name, n_envs=3, members=members, max_episode_steps=7, **arguments)
+    batch = eqrl.make_vec(name, n_envs=2, breaking="wind", breaking_size=0.2)
+    for env, i, wind in ((fleet, 0, 0.0), (fleet, 2, 0.2), (batch, 1, 0.2)):
+        alone = gymnasium.make(env.get_attr("spec")[i])
+        assert alone.get_wrapper_attr("task").breaking_size == wind
+        assert alone.spec.max_episode_steps == env.get_attr("max_episode_steps")[i]
+        env.seed(5 - i)
+        assert np.array_equal(alone.reset(seed=5)[0], env.reset()[i])

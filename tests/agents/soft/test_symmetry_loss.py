@@ -11,6 +11,7 @@ from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv
 from toy_envs import PointMass, Reach, Walker
 
+import eqrl
 from eqrl.agents import SymmetryLoss, make_prior
 from eqrl.agents.soft.candidates import as_generator, whole_candidates
 from eqrl.agents.soft.refinement import CLOSURE, Candidate, Refinement
@@ -268,6 +269,16 @@ def test_refined_in_a_run(algorithm, asked):
     assert weights[MIRROR_Y] > 0.0
     if asked:
         assert same(prior.effective_group, whole_candidates(O2)[1])
+
+
+@pytest.mark.parametrize(("broken", "kept"), [({}, 1.0), ({"breaking": "wind", "breaking_size": 0.2}, 0.0)])
+def test_environments_of_eqrl_are_asked(broken, kept):
+    """A batch gives an instance with the same arguments, whose state can be set: transitions need not be asked."""
+    env = eqrl.make_vec("eqrl/AntTarget-v0", n_envs=2, seed=0, **broken)
+    prior = SymmetryLoss(patience=1)
+    prior.attach(PPO("MlpPolicy", env, n_steps=4, batch_size=8, n_epochs=1)).learn(8)
+    assert prior.refinement.weights["rotation about gravity"] == kept
+    assert prior.refinement.weights["sagittal mirror"] == 1.0
 
 
 def test_refusals():
