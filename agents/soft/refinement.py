@@ -95,10 +95,15 @@ class Refinement:
         alive = tuple(c for c in self._given if self._refuted.get(c.name, 0) < self.patience)
         return alive if self._grown is None else (*alive, self._grown)
 
-    def check(self, tension: Callable[[Candidate], float]) -> None:
-        """Measure all candidates that are not pruned, and choose weights and group anew."""
+    def check(self, tension: Callable[[Candidate], float | None]) -> None:
+        """Measure all candidates that are not pruned, and choose weights and group anew.
+
+        A candidate of which nothing is told, None, stays as it is.
+        """
         for candidate in self.candidates:
             name, new = candidate.name, tension(candidate)
+            if new is None:
+                continue
             old = self.tensions.get(name, new)
             self.tensions[name] = _MEMORY * old + (1.0 - _MEMORY) * new
             self.weights[name] = min(1.0, (self.tolerance / max(self.tensions[name], _SMALLEST)) ** self.power)

@@ -21,11 +21,11 @@ from eqrl.agents.soft.hooks import Function
 from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
 from eqrl.agents.soft.refinement import Candidate, Refinement
 from eqrl.agents.soft.tension import DataTension, SimulatorTension, Tension, fresh_world, logged_transitions
+from eqrl.errors import UsageError
 from eqrl.symmetry import Element, Group, Representation, representation_of
 
 _DRAWN = 32  # elements that are drawn for an update
 _TOGETHER = 8  # of these in a gradient step, each for a part of the minibatch
-_FEWEST = 200  # transitions from which data are asked
 _SMALLEST = 1e-12
 
 
@@ -42,8 +42,9 @@ class SymmetryLoss(SymmetryPrior):
 
     Weights are ``min(1, (tolerance / tension)^power)``. The tension of a candidate is its violation in one step of the
     simulator, if the environment can be made anew and set to a state, and otherwise the residual of transformed logged
-    transitions (:mod:`eqrl.agents.soft.tension`). Candidates that the world refutes are pruned, and those that it
-    accepts grow to the group that they generate (:mod:`eqrl.agents.soft.refinement`), see ``effective_group``.
+    transitions (:mod:`eqrl.agents.soft.tension`); where these do not tell, the weight stays as it is. Candidates that
+    the world refutes are pruned, and those that it accepts grow to the group that they generate
+    (:mod:`eqrl.agents.soft.refinement`), see ``effective_group``.
 
     A consistency loss alone is minimal for constant functions, so that its strength has to stay small beside that of
     the task.
@@ -81,7 +82,7 @@ class SymmetryLoss(SymmetryPrior):
         power: float = 2.0,
         least: float = 0.05,
         patience: int = 3,
-        check_every: float = 0.02,
+        check_every: float = 0.05,
         fraction: float = 0.5,
         every: int = 2,
         world: gymnasium.Env[Any, Any] | None = None,
@@ -187,10 +188,11 @@ class SymmetryLoss(SymmetryPrior):
         assert self.model is not None
         tension = self._simulator
         if tension is None:
-            transitions = logged_transitions(self.model)
-            if len(transitions.rewards) < _FEWEST:
+            try:
+                logged, accept = logged_transitions(self.model), self.refinement.tolerance
+                tension = DataTension(logged, self._observation, self._action, accept)
+            except UsageError:  # too few transitions yet
                 return
-            tension = DataTension(transitions, self._observation, self._action)
         self.refinement.check(tension)
         self._checked = done
         for name, size in self.refinement.tensions.items():

@@ -7,7 +7,6 @@ themselves cannot.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -18,18 +17,19 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.agents.soft.refinement import Candidate
 from eqrl.arrays import Floats
+from eqrl.discovery import Transitions
+from eqrl.discovery.candidates import LinearMap
+from eqrl.discovery.logged import LoggedEvidence
 from eqrl.proof.declarations import declared_world
 from eqrl.proof.worlds import Step, SymmetricWorld, play, random_episode, step_from
 from eqrl.symmetry import Element, Representation, representation_of
 
-Tension = Callable[[Candidate], float]
+Tension = Callable[[Candidate], float | None]  # None if the world has not told
 
 _NOTHING = 1e-9
 _STEADY = 1e-3
 _WARM_UP = 20  # random steps before a state, at most
-_FEATURES = 256
-_RIDGE = 1e-3
-_MOST = 4000  # transitions that are fitted
+_ELEMENTS = 3  # of a candidate that data are asked about
 
 
 class SimulatorTension:
@@ -80,103 +80,42 @@ class SimulatorTension:
         return step_from(self._world, self._world.transform_state(state, g), turned)
 
 
-@dataclass(frozen=True)
-class Transitions:
-    """Logged transitions.
-
-    Attributes:
-        observations: shape ``(n, dim)``.
-        actions: shape ``(n, action_dim)``, as far as the environment took them.
-        rewards: shape ``(n,)``.
-        following: observations after the step, shape ``(n, dim)``.
-    """
-
-    observations: Floats
-    actions: Floats
-    rewards: Floats
-    following: Floats
-
-
 class DataTension:
-    """The residual of transformed transitions beyond that of the logged ones, where no state can be set.
+    """What logged transitions say, where no state can be set: the residual that discovery measures in them.
 
-    One half of the transitions fits reward and change of observation as functions of observation and action, linear in
-    random features: temporal differences for a discount of zero. On the other half, and on its image under a candidate,
-    the squared residuals are compared. The root of their mean excess relative to the variance is returned, less two
-    standard errors, of the field where it is largest. A discount above zero would add the critic's own error. No
-    network of the agent is used, since those that a loss made consistent would confirm whatever they were taught.
-
-    Data can only tell about what they hold: where the image of the visited states is not visited, a true symmetry looks
-    violated; what never changes cannot refute anything.
+    See :mod:`eqrl.discovery.logged`: a one-step model is fitted to the transitions, and what it misses on them is no
+    violation. No network of the agent is used, since those that a loss made consistent would confirm whatever they
+    were taught.
 
     Args:
-        transitions: at least some hundred.
+        transitions: at least 200.
         observation: representation of the observations.
         action: representation of the actions.
-        seed: of features and elements.
+        accept: residual up to which a candidate holds.
+        seed: of the split of the data and of elements.
+
+    Raises:
+        UsageError: for too few transitions, or if nothing changes in them.
     """
 
     def __init__(
-        self, transitions: Transitions, observation: Representation, action: Representation, seed: int = 0
+        self,
+        transitions: Transitions,
+        observation: Representation,
+        action: Representation,
+        accept: float = 0.05,
+        seed: int = 0,
     ) -> None:
-        self._rng = np.random.default_rng(seed)
-        chosen = self._rng.permutation(len(transitions.rewards))[:_MOST]
-        self._observation, self._action = observation, action
-        self._data = Transitions(*(array[chosen] for array in vars(transitions).values()))
-        inputs, targets = self._inputs(self._data), self._targets(self._data)
-        self._centre, self._scale = inputs.mean(axis=0), inputs.std(axis=0) + _NOTHING
-        width = inputs.shape[1]
-        self._directions = self._rng.standard_normal((width, _FEATURES)) / np.sqrt(width)
-        self._offsets = self._rng.standard_normal(_FEATURES)
-        half = len(chosen) // 2
-        features = self._features(inputs[:half])
-        gram = features.T @ features + _RIDGE * half * np.eye(features.shape[1])
-        self._weights = np.linalg.solve(gram, features.T @ targets[:half])
-        self._test = Transitions(*(array[half:] for array in vars(self._data).values()))
-        self._variance = targets.var(axis=0)
-        self._squares_here = self._squares(inputs[half:], targets[half:])
+        self._spaces = observation, action
+        self._evidence = LoggedEvidence(transitions, observation.slices, accept=accept, seed=seed)
+        self._seed = seed
 
-    def __call__(self, candidate: Candidate) -> float:
-        """The tension of a candidate."""
-        test = self._test
-        groups = np.array_split(np.arange(len(test.rewards)), min(8, len(test.rewards)))
-        images = []
-        for rows, g in zip(groups, candidate.draw(len(groups), self._rng), strict=True):
-            images.append(
-                Transitions(
-                    np.asarray(self._observation.transform(test.observations[rows], g), dtype=np.float64),
-                    np.asarray(self._action.transform(test.actions[rows], g), dtype=np.float64),
-                    test.rewards[rows],
-                    np.asarray(self._observation.transform(test.following[rows], g), dtype=np.float64),
-                )
-            )
-        moved = Transitions(*(np.concatenate(parts) for parts in zip(*(vars(i).values() for i in images), strict=True)))
-        excess = self._squares(self._inputs(moved), self._targets(moved)) - self._squares_here
-        parts = [*self._observation.slices.values(), slice(self._observation.dim, self._observation.dim + 1)]
-        varying = [part for part in parts if self._variance[part].sum() > _NOTHING]
-        return max((self._relative(excess[:, p].sum(axis=1), self._variance[p].sum()) for p in varying), default=0.0)
-
-    @staticmethod
-    def _relative(excess: Floats, variance: float) -> float:
-        sure = excess.mean() - 2.0 * excess.std() / np.sqrt(len(excess))
-        return float(np.sqrt(max(0.0, sure) / variance))
-
-    def _features(self, inputs: Floats) -> Floats:
-        x = (inputs - self._centre) / self._scale
-        return np.concatenate([np.tanh(x @ self._directions + self._offsets), x, np.ones((len(x), 1))], axis=1)
-
-    def _squares(self, inputs: Floats, targets: Floats) -> Floats:
-        """Squared residuals of every target, shape ``(n, dim + 1)``."""
-        squares: Floats = np.square(self._features(inputs) @ self._weights - targets)
-        return squares
-
-    @staticmethod
-    def _inputs(data: Transitions) -> Floats:
-        return np.concatenate([data.observations, data.actions], axis=1)
-
-    @staticmethod
-    def _targets(data: Transitions) -> Floats:
-        return np.concatenate([data.following - data.observations, data.rewards[:, None]], axis=1)
+    def __call__(self, candidate: Candidate) -> float | None:
+        """The largest residual of some elements, 0 where they hold; None if the data tell about none of them."""
+        elements = candidate.draw(_ELEMENTS, np.random.default_rng(self._seed))
+        measured = [self._evidence(LinearMap.of(*self._spaces, g)) for g in elements]
+        told = [m.residual if m.holds is False else 0.0 for m in measured if m.holds is not None]
+        return max(told, default=None)
 
 
 def fresh_world(env: VecEnv | None) -> gymnasium.Env[Any, Any] | None:
@@ -198,19 +137,19 @@ def logged_transitions(model: BaseAlgorithm) -> Transitions:
     end = buffer.buffer_size if buffer.full else buffer.pos
     if isinstance(model, OnPolicyAlgorithm):
         observations = _flat(buffer.observations)[:end]
-        same = buffer.episode_starts[1:end].ravel() == 0.0
+        same = _rows(buffer.episode_starts[1:end, :, None])[:, 0] == 0.0
         actions = np.clip(buffer.actions[:end], space.low, space.high)  # as SB3 does before the environment
         return Transitions(
             _rows(observations[:-1])[same],
             _rows(actions[:-1])[same],
-            buffer.rewards[: end - 1].ravel()[same].astype(np.float64),
             _rows(observations[1:])[same],
+            _rows(buffer.rewards[: end - 1, :, None])[same, 0],
         )
     return Transitions(
         _rows(_flat(buffer.observations)[:end]),
         _rows(buffer.actions[:end]),
-        buffer.rewards[:end].ravel().astype(np.float64),
         _rows(_flat(buffer.next_observations)[:end]),
+        _rows(buffer.rewards[:end, :, None])[:, 0],
     )
 
 
@@ -222,7 +161,8 @@ def _flat(observations: Any) -> Any:
 
 
 def _rows(array: Any) -> Floats:
-    return np.asarray(array, dtype=np.float64).reshape(-1, array.shape[-1])
+    """One environment after another, so that neighbours in time stay together."""
+    return np.asarray(array, dtype=np.float64).swapaxes(0, 1).reshape(-1, array.shape[-1])
 
 
 def _root_mean_square(values: list[float]) -> float:

@@ -15,7 +15,8 @@ import eqrl
 from eqrl.agents import SymmetryLoss, make_prior
 from eqrl.agents.soft.candidates import as_generator, whole_candidates
 from eqrl.agents.soft.refinement import CLOSURE, Candidate, Refinement
-from eqrl.agents.soft.tension import DataTension, SimulatorTension, Transitions
+from eqrl.agents.soft.tension import DataTension, SimulatorTension
+from eqrl.discovery import Transitions
 from eqrl.nn import build
 from eqrl.symmetry import O2, SO2, Element, about_gravity, finite_group, representation_of, scalars
 
@@ -234,12 +235,12 @@ def played(world, n, seed=0):
         after, reward, *_ = world.step(action)
         rows.append((before, action, reward, after))
     before, actions, rewards, after = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    return Transitions(before, actions, rewards, after)
+    return Transitions(before, actions, after, rewards)
 
 
 @pytest.mark.parametrize("wind", [0.0, 0.2])
 def test_logged_transitions_tell_too(wind):
-    """The same verdicts without the simulator, from transitions alone."""
+    """The same verdicts without the simulator, from transitions of the whole plane."""
     world = BrokenPlane(wind=wind)
     spaces = (world.observation_space, world.action_space)
     tension = DataTension(played(world, 2000), *map(representation_of, spaces))
@@ -253,21 +254,42 @@ def test_logged_transitions_tell_too(wind):
     assert same(refinement.effective, whole_candidates(O2)[1] if wind else O2)
 
 
+@pytest.mark.parametrize("n", [250, 1000])
+def test_transitions_of_one_half_do_not_refute_turns(n):
+    """What is turned to where no data are is not judged: a weight stays, and nothing is learnt of its tension."""
+    world = BrokenPlane()
+    rows = played(world, 4 * n)
+    right = rows.observations[:, 0] > 0.5
+    half = Transitions(
+        rows.observations[right], rows.actions[right], rows.next_observations[right], rows.rewards[right]
+    )
+    tension = DataTension(half, *map(representation_of, (world.observation_space, world.action_space)))
+    refinement = Refinement([Candidate(g.name, g) for g in whole_candidates(O2)[1:]], patience=1)
+    refinement.check(tension)
+    assert refinement.weights[MIRROR_X] == 1.0
+    assert MIRROR_X not in refinement.tensions
+    assert refinement.tensions[MIRROR_Y] == 0.0
+
+
 # ------------------------------------------------------------------ in a run
 @pytest.mark.parametrize("algorithm", [PPO, SAC])
 @pytest.mark.parametrize("asked", [True, False], ids=["simulator", "transitions"])
 def test_refined_in_a_run(algorithm, asked):
-    """A run under wind refutes turns and the wrong mirror, from a world to ask or from what it has logged."""
+    """A run under wind refutes turns from a world to ask or from what it has logged, and the wrong mirror if asked.
+
+    The wind never leaves where its mirror image would be, so that a log does not tell.
+    """
     env = lambda: BrokenPlane(wind=0.3)  # noqa: E731
-    options = {"n_steps": 256, "n_epochs": 2} if algorithm is PPO else {"learning_starts": 400, "train_freq": 50}
+    options = {"n_steps": 1024, "n_epochs": 1} if algorithm is PPO else {"learning_starts": 1200, "train_freq": 50}
     model = stock(algorithm, env, **options)
     rotation = {"rotation": DECOYS["rotation"]}
     prior = SymmetryLoss(candidates=[MIRROR_Y, MIRROR_X], decoys=rotation, world=env() if asked else None, patience=1)
-    prior.attach(model).learn(512 if algorithm is PPO else 500)
+    prior.attach(model).learn(2048 if algorithm is PPO else 1300)
     weights = prior.refinement.weights
-    assert weights["rotation"] == weights[MIRROR_X] == 0.0
+    assert weights["rotation"] == 0.0
     assert weights[MIRROR_Y] > 0.0
     if asked:
+        assert weights[MIRROR_X] == 0.0
         assert same(prior.effective_group, whole_candidates(O2)[1])
 
 
