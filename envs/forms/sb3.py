@@ -23,7 +23,21 @@ Indices = None | int | Iterable[int]
 StepReturn = tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]
 
 
-class TaskVecEnv(VecEnv):
+class SharedTaskVecEnv(VecEnv):
+    """A ``VecEnv`` whose environments share their task, so that none of them can be changed or wrapped by itself."""
+
+    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
+        """Refused."""
+        raise NotImplementedError(
+            f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
+        )
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
+        """No environment is wrapped one by one."""
+        return [False for _ in self._get_indices(indices)]
+
+
+class TaskVecEnv(SharedTaskVecEnv):
     """``n_envs`` environments of one task on one native batch, or of a fleet's tasks on a batch for each.
 
     Resets are same-step as SB3 expects: ``infos[i]["terminal_observation"]`` and ``infos[i]["TimeLimit.truncated"]``
@@ -167,12 +181,6 @@ class TaskVecEnv(VecEnv):
         tasks = [self.simulation.at(i)[0].task for i in self._get_indices(indices)]
         return tasks if attr_name == "task" else [getattr(task, attr_name) for task in tasks]
 
-    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        """Refused: the environments share their task."""
-        raise NotImplementedError(
-            f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
-        )
-
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
@@ -183,10 +191,6 @@ class TaskVecEnv(VecEnv):
         """
         methods = [self.simulation.method(method_name, i) for i in self._get_indices(indices)]
         return [method(*method_args, **method_kwargs) for method in methods]
-
-    def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
-        """No environment is wrapped one by one."""
-        return [False for _ in self._get_indices(indices)]
 
     def _spec(self, i: int) -> EnvSpec | None:
         if self.spec is None or not self.members:

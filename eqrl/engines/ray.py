@@ -18,7 +18,7 @@ from eqrl.envs.core.divergence import DivergenceError
 from eqrl.envs.core.packing import Observation, concatenated
 from eqrl.envs.core.simulation import per_simulation
 from eqrl.envs.forms.episodes import Step
-from eqrl.envs.forms.sb3 import Indices, StepReturn, step_return
+from eqrl.envs.forms.sb3 import Indices, SharedTaskVecEnv, StepReturn, step_return
 from eqrl.envs.registration import ENVIRONMENTS, fleet_members
 from eqrl.errors import UsageError, suggestion
 from eqrl.symmetry import Element
@@ -62,7 +62,7 @@ def make_vec(
     return VecMonitor(env)
 
 
-class RayVecEnv(VecEnv):
+class RayVecEnv(SharedTaskVecEnv):
     """``n_envs`` environments of one task, in shards: each is an actor of Ray that steps a native batch.
 
     A step sends each shard its actions in one message and takes one back. Every environment has the same random numbers
@@ -195,21 +195,11 @@ class RayVecEnv(VecEnv):
         """The attribute of the batch, or of its task, once for each environment."""
         return self._each(indices, "get_attr", attr_name)
 
-    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
-        """Refused: the environments of a shard share their task."""
-        raise NotImplementedError(
-            f"cannot set {attr_name!r}: the environments share one task; make a new one with other arguments"
-        )
-
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
         """Call a method of the task once for each environment asked for."""
         return self._each(indices, "env_method", method_name, *method_args, **method_kwargs)
-
-    def env_is_wrapped(self, wrapper_class: type, indices: Indices = None) -> list[bool]:
-        """No environment is wrapped one by one."""
-        return [False for _ in self._get_indices(indices)]
 
     # ------------------------------------------------------------------ messages
     def _all(self, method: str, arguments: Callable[[slice], tuple[Any, ...]] = lambda rows: ()) -> list[Any]:
