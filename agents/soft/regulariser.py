@@ -40,6 +40,10 @@ class Regulariser(SymmetryPrior):
     the adjustment mis-rank. Therefore ``symmetry/regulariser/error/GROUP``, the equivariance error of the policy, is
     logged beside strengths and distances, and has the last word.
 
+    A model that has not learnt yet is changed: the part of its weights that all candidates allow gets the norm of the
+    weights, and the rest is halved (see :meth:`~eqrl.agents.soft.projection.Projections.strengthen`; the published code
+    halves the rest as well).
+
     The published code counts epochs; here the adjustment comes at a fraction of the run, after watching for the last
     tenth of the time until then. It has one network and one distance for each group; here that of actor and critic is
     their sum. It adds the term in every step; here every second step adds it twice, which halves its cost.
@@ -64,7 +68,7 @@ class Regulariser(SymmetryPrior):
     def __init__(
         self,
         group: GroupChoice | None = None,
-        strength: float = 0.01,
+        strength: float = 0.1,
         candidates: Sequence[Group | str] | None = None,
         turns: int = 4,
         power: float = 2.0,
@@ -100,6 +104,9 @@ class Regulariser(SymmetryPrior):
         # the critic's step comes in every gradient step; where actor and critic share it, one pass serves both
         joint = isinstance(model, OnPolicyAlgorithm)
         self._networks = [Projections(parts) for parts in ([critic + actor] if joint else [critic, actor])]
+        if self.strength > 0.0 and model.num_timesteps == 0:
+            for network in self._networks:
+                network.strengthen()
         self._distances = [self._normalised(network, network()) for network in self._networks]
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from toy_envs import MIRRORED_JOINTS, PointMass, Walker
 
 from eqrl.agents import AlreadyExactWarning, EquivariantPolicy, Regulariser, make_prior
-from eqrl.agents.soft.candidates import candidate_groups, chosen_candidates
+from eqrl.agents.soft.candidates import candidate_groups, chosen_candidates, generated_by
 from eqrl.agents.soft.hidden import log_std_matrices
 from eqrl.agents.soft.plain_layers import PlainLayers, linear_layers
 from eqrl.agents.soft.projection import Projections
@@ -285,6 +285,27 @@ def test_strength_zero_is_the_stock_algorithm():
     runs = [stock(PPO, lambda: Plane(O2), n_steps=64, batch_size=32).learn(128)]
     runs.append(attached(stock(PPO, lambda: Plane(O2), n_steps=64, batch_size=32), strength=0.0).model.learn(128))
     assert all(torch.equal(a, b) for a, b in zip(*(run.policy.parameters() for run in runs), strict=True))
+
+
+def test_what_all_allow_begins_with_the_norm_of_the_weights():
+    """Without that, weights of a network that lose the rest keep a small part of their norm: no signal would pass."""
+    untouched, fresh = (stock(PPO, lambda: Plane(O2), widths=(32, 32), n_steps=64, batch_size=64) for _ in range(2))
+    attached(fresh)
+    both = [generated_by(candidate_groups(O2))]
+    weights = [p for p in fresh.policy.mlp_extractor.parameters() if p.dim() == 2]
+    before = [p for p in untouched.policy.mlp_extractor.parameters() if p.dim() == 2]
+    whole = [float(p.detach().norm()) for p in before]
+    for network in [*layers_of(fresh, both), *layers_of(untouched, both)]:
+        network.project(0)
+    assert [float(p.detach().norm()) for p in weights] == pytest.approx(whole, rel=1e-5)
+    assert all(float(p.detach().norm()) < 0.6 * norm for p, norm in zip(before, whole, strict=True))
+
+
+def test_a_model_that_has_learnt_is_left_as_it_is():
+    model = stock(PPO, lambda: Plane(O2), n_steps=64, batch_size=64).learn(64)
+    before = [p.clone() for p in model.policy.parameters()]
+    attached(model)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.policy.parameters(), strict=True))
 
 
 def test_large_strength_makes_the_policy_equivariant():
