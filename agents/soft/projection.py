@@ -71,10 +71,28 @@ class Projections:
 
     def __call__(self) -> Tensor:
         """Distances of the parameters as they are."""
+        distances: Tensor = _Distances.apply(self._here(), *self.parameters)  # type: ignore[no-untyped-call]
+        return distances
+
+    @torch.no_grad()
+    def pull(self, rates: Sequence[float]) -> Tensor:
+        """Move the parameters ``x`` by ``-sum_j rates_j (x - P_j x)``, and return the distances from which they come.
+
+        Args:
+            rates: one for each candidate, at least 0; their sum counts as 1 where it is larger, for more would
+                overshoot.
+        """
+        x = torch.cat([p.flatten() for p in self.parameters])
+        gaps = x - self._here().times(x)
+        move = gaps.new_tensor(rates) / max(1.0, sum(rates)) @ gaps
+        for parameter, part in zip(self.parameters, move.split([p.numel() for p in self.parameters]), strict=True):
+            parameter.sub_(part.view_as(parameter))
+        return 0.5 * gaps.square().sum(dim=1)
+
+    def _here(self) -> _Gathers:
         if self._gathers.index.device != self.parameters[0].device:
             self._gathers = self._gathers.to(self.parameters[0])
-        distances: Tensor = _Distances.apply(self._gathers, *self.parameters)  # type: ignore[no-untyped-call]
-        return distances
+        return self._gathers
 
     @torch.no_grad()
     def strengthen(self) -> None:

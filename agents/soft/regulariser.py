@@ -46,18 +46,22 @@ class Regulariser(SymmetryPrior):
 
     The published code counts epochs; here the adjustment comes at a fraction of the run, after watching for the last
     tenth of the time until then. It has one network and one distance for each group; here that of actor and critic is
-    their sum. It adds the term in every step; here every second step adds it twice, which halves its cost.
+    their sum. It acts in every step; here it acts twice in every second step, which halves its cost. And it adds the
+    penalty to the loss; here weights are pulled by its gradient after the optimiser's step, at the optimiser's learning
+    rate, as weight decay is in AdamW (Loshchilov and Hutter, ICLR 2019). In the loss, its gradient is what gets clipped
+    and what Adam divides by, so that hardly anything is left of the task.
 
     Args:
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
-        strength: initial strength of each candidate.
+        strength: initial strength of each candidate. In the loss, a twentieth pulls about as much.
         candidates: finite subgroups, or names of :func:`~eqrl.agents.soft.candidates.candidate_groups`; None means all
             of these.
         turns: order of the turns that stand for rotations, 4 or 8 for instance.
         power: p of the published rule.
         adjust_at: fraction of the run's steps after which strengths adapt, or from 1 on a number of gradient steps.
         codimension: whether distances are divided by the part of all dimensions that the group forbids.
-        every: gradient steps between two terms, each of which has as many times the weight.
+        every: gradient steps between two pulls, each of which has as many times the weight.
+        decoupled: whether weights are pulled after the step; else the penalty is a term of the loss, as published.
 
     Raises:
         ValueError: for an option out of its range.
@@ -68,16 +72,18 @@ class Regulariser(SymmetryPrior):
     def __init__(
         self,
         group: GroupChoice | None = None,
-        strength: float = 0.1,
+        strength: float = 2.0,
         candidates: Sequence[Group | str] | None = None,
         turns: int = 4,
         power: float = 2.0,
         adjust_at: float = 0.2,
         codimension: bool = False,
         every: int = 2,
+        decoupled: bool = True,
     ) -> None:
         super().__init__(group, strength)
         self.choice = candidates
+        self.decoupled = decoupled
         self.turns = turns
         self.power = weight("power", power)
         self.adjust_at = weight("adjust_at", adjust_at)
@@ -116,21 +122,31 @@ class Regulariser(SymmetryPrior):
         if self._policy_steps % _ERRORS_EVERY == 0:
             self._record_errors(mean, observations)
         self._policy_steps += 1
-        separate = len(self._networks) == 2
-        return self._term(1) if separate and self._policy_steps % self.every == 0 else None
+        return self._term(1) if len(self._networks) == 2 and not self.decoupled and self._due(1) else None
 
     def value_term(self, value: Function, observations: Any, actions: Tensor | None = None) -> Tensor | None:
         """See the base class. Each gradient step of each algorithm is one of its critic, so these are counted."""
         self._critic_steps += 1
-        if not self._networks or self._critic_steps % self.every:
+        if not self._networks or not self._due(0):
             return None
-        term = self._term(0)
+        term = None if self.decoupled else self._term(0)
         distances = [sum(parts) for parts in zip(*self._distances, strict=True)]
         self.rule.see(distances, watching=self._time() >= 1.0 - _WINDOW, due=self._time() >= 1.0)
         for candidate, distance, strength in zip(self.candidates, distances, self.rule.strengths, strict=True):
             self.record_each(f"distance/{candidate}", distance)
             self.record_each(f"strength/{candidate}", strength)
         return term
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """See the base class."""
+        if not self.decoupled:
+            return
+        stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for i, network in enumerate(self._networks):
+            if self._due(i) and id(network.parameters[0]) in stepped:
+                rate = self.every * optimizer.param_groups[0]["lr"]
+                distances = network.pull([rate * strength for strength in self.rule.strengths])
+                self._distances[i] = self._normalised(network, distances)
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
@@ -144,6 +160,9 @@ class Regulariser(SymmetryPrior):
         self._policy_steps, self._critic_steps = int(state["policy_steps"]), int(state["critic_steps"])
 
     # ------------------------------------------------------------------ internals
+    def _due(self, network: int) -> bool:
+        return (self._policy_steps if network else self._critic_steps) % self.every == 0
+
     def _term(self, network: int) -> Tensor:
         distances = self._networks[network]()
         self._distances[network] = self._normalised(self._networks[network], distances)

@@ -301,6 +301,38 @@ def test_what_all_allow_begins_with_the_norm_of_the_weights():
     assert all(float(p.detach().norm()) < 0.6 * norm for p, norm in zip(before, whole, strict=True))
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_are_pulled_by_the_gradient_of_the_distance(algorithm):
+    """A pull is a step of gradient descent on the distances, and never one past what all allow."""
+    model = stock(algorithm)
+    for network in layers_of(model, candidate_groups(MIRRORED_JOINTS)):
+        rates = [0.1, 0.2, 0.3]
+        distances = network()
+        steps = torch.autograd.grad(distances @ distances.new_tensor(rates), network.parameters)
+        expected = [p.detach() - step for p, step in zip(network.parameters, steps, strict=True)]
+        assert torch.allclose(network.pull(rates), distances)
+        assert all(torch.allclose(p, e, atol=1e-6) for p, e in zip(network.parameters, expected, strict=True))
+        before = network().sum()
+        network.pull([10.0, 20.0, 30.0])
+        assert network().sum() < before
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_actor_and_critic_are_pulled(algorithm, decoupled):
+    """After the steps of their own optimiser, or by the loss: both distances fall, and more than they do untouched."""
+    options = {"n_steps": 64, "batch_size": 64, "learning_rate": 3e-3} if algorithm is PPO else {"learning_starts": 32}
+    remaining = []
+    for strength in (200.0, 0.0):
+        model = stock(algorithm, **options)
+        prior = attached(model, strength=strength if decoupled else strength / 20.0, decoupled=decoupled, power=0.0)
+        networks = prior._networks
+        before = [float(network().sum()) for network in networks]
+        model.learn(128)
+        remaining.append([float(network().sum()) / b for network, b in zip(networks, before, strict=True)])
+    assert all(pulled < 0.9 * free for pulled, free in zip(*remaining, strict=True))
+
+
 def test_a_model_that_has_learnt_is_left_as_it_is():
     model = stock(PPO, lambda: Plane(O2), n_steps=64, batch_size=64).learn(64)
     before = [p.clone() for p in model.policy.parameters()]
