@@ -327,9 +327,9 @@ def test_actor_and_critic_are_pulled(algorithm, decoupled):
         model = stock(algorithm, **options)
         prior = attached(model, strength=strength if decoupled else strength / 20.0, decoupled=decoupled, power=0.0)
         networks = prior._networks
-        before = [float(network().sum()) for network in networks]
+        before = [float(network().detach().sum()) for network in networks]
         model.learn(128)
-        remaining.append([float(network().sum()) / b for network, b in zip(networks, before, strict=True)])
+        remaining.append([float(network().detach().sum()) / b for network, b in zip(networks, before, strict=True)])
     assert all(pulled < 0.9 * free for pulled, free in zip(*remaining, strict=True))
 
 
