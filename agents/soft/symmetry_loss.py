@@ -204,7 +204,7 @@ class SymmetryLoss(SymmetryPrior):
         """Elements and images for a minibatch, which policy and critic share where both get the same one."""
         if self._minibatch is None or self._minibatch[0] is not observations:
             rows = self._part(observations)
-            if images.pair.turned.action.dtype != rows.dtype:
+            if images.pair.turned.observation.dtype != rows.dtype:
                 images = self._images = images.to(rows.dtype)
             self._minibatch = observations, images.some(rows)
         return self._minibatch[1]
@@ -366,8 +366,11 @@ class _Images:
 
 
 def _each(x: Tensor, matrices: Tensor) -> Tensor:
-    """Equal parts of the rows times one matrix each."""
-    return torch.bmm(x.reshape(len(matrices), -1, x.shape[-1]), matrices).flatten(0, 1)
+    """Equal parts of the rows times one matrix each, in the precision of the rows.
+
+    Actions need not have that of the observations: networks compute in single precision whatever they observe.
+    """
+    return torch.bmm(x.reshape(len(matrices), -1, x.shape[-1]), matrices.to(x.dtype)).flatten(0, 1)
 
 
 def _widths(log_std: Tensor, squares: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from eqrl.runs.config import Config
 from eqrl.runs.environments import make_env
 from eqrl.runs.folder import RunFolder
 from eqrl.runs.models import make_model
+from eqrl.symmetry import TypedBox
 from eqrl.train import resume, train
 
 typed_env.register()
@@ -61,8 +62,35 @@ def make_for(prior, algorithm):
     return make(algorithm) if network is None else make(algorithm, PointMass, POLICIES[algorithm], network=network)
 
 
+class DoublePlane(Plane):
+    """Observed in double precision, as most of Gymnasium's robots are."""
+
+    def __init__(self):
+        super().__init__(C4)
+        self.observation_space = TypedBox(self.observation_space.representation, dtype=np.float64)
+
+    def observe(self):
+        return self.state.copy()
+
+
 def parameters(model):
     return torch.cat([p.detach().flatten() for p in model.policy.parameters()])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"), [(a, n) for a in (PPO, SAC) for n in PRIORS if issubclass(a, PRIORS[n].algorithms)]
+)
+def test_observations_of_double_precision(algorithm, name):
+    """Networks compute in single precision, and what a prior adds follows them, stock ones and those of eqrl."""
+    network = PRIORS[name].network or "mlp"
+    policies = [(POLICIES[algorithm], {"network": network})]
+    if PRIORS[name].network is None:
+        policies.append(("MlpPolicy", {}))
+    for policy, options in policies:
+        model = make(algorithm, DoublePlane, policy, **options)
+        assert model.observation_space.dtype == np.float64
+        make_prior(name, **QUICK.get(name, {})).attach(model).learn(128)
+        assert torch.isfinite(parameters(model)).all()
 
 
 @pytest.mark.parametrize("name", PRIORS)
