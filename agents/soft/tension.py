@@ -7,6 +7,7 @@ themselves cannot.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -17,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.agents.soft.refinement import Candidate
 from eqrl.arrays import Floats
+from eqrl.declare import WithSymmetry
 from eqrl.discovery import Transitions
 from eqrl.discovery.candidates import LinearMap
 from eqrl.discovery.logged import LoggedEvidence
@@ -61,10 +63,22 @@ class SimulatorTension:
         # rounding of a reward that hardly changes is no violation
         self._reward_scale = max(_root_mean_square(changes), _STEADY * _root_mean_square(rewards)) + _NOTHING
 
-    def __call__(self, candidate: Candidate) -> float:
-        """The tension of a candidate, from one of its elements in each state; the same whenever it is asked."""
+    def __call__(self, candidate: Candidate) -> float | None:
+        """The tension of a candidate, from one of its elements in each state; the same whenever it is asked.
+
+        None if the world does not know how its state turns: the model of an environment that was typed from outside
+        need not have a counterpart of an element.
+        """
         elements = candidate.draw(len(self._cases), np.random.default_rng(self._seed))
-        images = [self._image(start, action, g) for (start, action, _), g in zip(self._cases, elements, strict=True)]
+        try:
+            turned = [
+                self._world.transform_state(start, g) for (start, *_), g in zip(self._cases, elements, strict=True)
+            ]
+        except ValueError:
+            return None
+        images = [
+            self._step(state, action, g) for state, (_, action, _), g in zip(turned, self._cases, elements, strict=True)
+        ]
         gaps, rewards, ends = [], [], []
         for (_, _, here), there, g in zip(self._cases, images, elements, strict=True):
             gaps.append(self._world.state_difference(self._world.transform_state(here.state, g), there.state))
@@ -75,9 +89,9 @@ class SimulatorTension:
         )
         return states + _root_mean_square(rewards) / self._reward_scale + float(np.mean(ends))
 
-    def _image(self, state: Any, action: Any, g: Element) -> Step:
-        turned = self._actions.transform(np.asarray(action, dtype=np.float64), g)
-        return step_from(self._world, self._world.transform_state(state, g), turned)
+    def _step(self, state: Any, action: Any, g: Element) -> Step:
+        """The step from a state with the image of an action."""
+        return step_from(self._world, state, self._actions.transform(np.asarray(action, dtype=np.float64), g))
 
 
 class DataTension:
@@ -119,14 +133,21 @@ class DataTension:
 
 
 def fresh_world(env: VecEnv | None) -> gymnasium.Env[Any, Any] | None:
-    """Another instance of the environment of a model, if it is registered and can be set to a state."""
+    """Another instance of the environment of a model, if it is registered and can be set to a state.
+
+    It has the layers up to the one that types it from outside, :class:`~eqrl.declare.WithSymmetry`, and none of those
+    that watch or record.
+    """
     try:
         spec = env.get_attr("spec", 0)[0] if env is not None else None
         if spec is None:
             return None
-        world = gymnasium.make(spec.id, disable_env_checker=True, **spec.kwargs)
+        layers = spec.additional_wrappers
+        typed = max((i + 1 for i, layer in enumerate(layers) if layer.name == WithSymmetry.__name__), default=0)
+        world = gymnasium.make(replace(spec, additional_wrappers=layers[:typed]), disable_env_checker=True)
         return world if isinstance(declared_world(world), SymmetricWorld) else None
-    except (AttributeError, TypeError, gymnasium.error.Error):  # not one of Gymnasium's, or untyped inside
+    # not one of Gymnasium's, untyped inside, or with a layer that does not say how it was made
+    except (AttributeError, TypeError, ValueError, gymnasium.error.Error):
         return None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from broken_plane import BrokenPlane
 from plane import Plane
 from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from toy_envs import PointMass, Reach, Walker
 
@@ -15,7 +17,8 @@ import eqrl
 from eqrl.agents import SymmetryLoss, make_prior
 from eqrl.agents.soft.candidates import as_generator, whole_candidates
 from eqrl.agents.soft.refinement import CLOSURE, Candidate, Refinement
-from eqrl.agents.soft.tension import DataTension, SimulatorTension
+from eqrl.agents.soft.tension import DataTension, SimulatorTension, fresh_world
+from eqrl.declare import WithSymmetry, with_symmetry
 from eqrl.discovery import Transitions
 from eqrl.nn import build
 from eqrl.symmetry import O2, SO2, Element, about_gravity, finite_group, representation_of, scalars
@@ -301,6 +304,23 @@ def test_environments_of_eqrl_are_asked(broken, kept):
     prior.attach(PPO("MlpPolicy", env, n_steps=4, batch_size=8, n_epochs=1)).learn(8)
     assert prior.refinement.weights["rotation about gravity"] == kept
     assert prior.refinement.weights["sagittal mirror"] == 1.0
+
+
+def test_worlds_that_were_typed_from_outside_are_asked():
+    """Humanoid is made anew with its types, though layers that only watch lie around it; it is not stepped itself."""
+    typed = with_symmetry(gymnasium.make("Humanoid-v5", max_episode_steps=7), approximate=True)
+    env = DummyVecEnv([lambda: Monitor(typed)])
+    world = fresh_world(env)
+    assert isinstance(world, WithSymmetry)
+    assert world.unwrapped is not typed.unwrapped
+    assert representation_of(world.observation_space) == representation_of(typed.observation_space)
+    tension = SimulatorTension(world)
+    (mirror,) = whole_candidates(typed.types.group)
+    assert tension(Candidate(mirror.name, mirror)) == pytest.approx(0.018, abs=0.01)
+    upside_down = Element(torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64)))
+    assert tension(Candidate("upside down", upside_down)) is None  # no state of the model is its image
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        typed.step(typed.action_space.sample())
 
 
 def test_refusals():
