@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from eqrl.agents.features import TypedFeatures
 from eqrl.agents.orbit import Orbit
 from eqrl.agents.ppo_policy import EquivariantPolicy
 from eqrl.agents.sac_policy import EquivariantSACPolicy
@@ -95,10 +96,16 @@ def lesson(teacher: BaseAlgorithm | BasePolicy, model: BaseAlgorithm, samples: i
 def clone(model: BaseAlgorithm, orbit: Orbit, shown: Lesson, steps: int, batch_size: int, learning_rate: float) -> None:
     """Fit the networks of a model to what a teacher showed, turned by random elements.
 
-    Actions and values are fitted together; each is measured in units of the variance of the teacher's.
+    Actions and values are fitted together; each is measured in units of the variance of the teacher's. Normalisers of
+    the policy see the same observations beforehand: if their statistics began with what the clone will meet, they would
+    change the clone under its feet.
     """
     policy: Any = model.policy
     policy.set_training_mode(True)
+    everything = orbit.observations(shown.observations, orbit.draw(length(shown.observations)))
+    for part in policy.modules():
+        if isinstance(part, TypedFeatures):
+            part.observe(everything, commit=True)
     optimizer = torch.optim.Adam([p for p in policy.parameters() if p.requires_grad], learning_rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     mode = most_likely(policy)

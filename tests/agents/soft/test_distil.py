@@ -68,6 +68,23 @@ def test_the_clone_is_nearly_equivariant():
     assert relative_error(model, C4, held_out) < 0.02
 
 
+def test_the_clone_stays_what_it_was_while_nothing_is_learnt():
+    """The normaliser has seen the teacher's observations, so that the first rollouts hardly change its statistics."""
+    model = PPO(
+        EquivariantPolicy, DummyVecEnv([lambda: Plane(C4)] * 8), n_steps=32, batch_size=64, learning_rate=0.0, seed=0,
+        policy_kwargs={"network": "mlp", "network_kwargs": {"hidden": (32, 32)}}, device="cpu",
+    )  # fmt: skip
+    prior = Distil(steps=300, samples=1024)
+    prior.attach(model)
+    prior.before_learning()
+    x = torch.as_tensor(np.random.default_rng(3).uniform(-1, 1, (200, 4)).astype(np.float32))
+    clone = model.policy.get_distribution(x).mode().detach()
+    model.learn(2 * 32 * 8)
+    change = (model.policy.get_distribution(x).mode() - clone).norm() / clone.norm()
+    assert float(change.detach()) < 0.2
+    assert prior._relative_error(x) < 0.2
+
+
 def learnt(pull: float) -> float:
     """Return on the broken task of a clone that has learnt there, relative to that of the exact teacher."""
     model = Distil(steps=200, samples=512, pull=pull).attach(make(Offset, learning_rate=3e-3, n_epochs=10))
