@@ -170,8 +170,8 @@ class ConstrainedAugmentation(SymmetryPrior):
         """Log the multipliers and the clean losses."""
         for role, multipliers in self.multipliers.items():
             for orbit, multiplier in zip(self.orbits, multipliers.values, strict=True):
-                self.record(f"{role} {orbit.group}", multiplier)
-            self.record(f"clean {role}", multipliers.clean)
+                self.record_each(f"{role} {orbit.group}", multiplier)
+            self.record_each(f"clean {role}", multipliers.clean)
 
     def state(self) -> dict[str, Any]:
         """See the base class."""

@@ -75,7 +75,7 @@ class SymmetryDiagnostics(BaseCallback):
         sample = recall(self.model, self.samples)
         if sample is None:
             return False
-        functions, record = Functions(self.model), self.logger.record
+        functions = Functions(self.model)
         some = sample[slice(self.gradients)]
         here = {what: gradients(functions, some, what) for what in QUANTITIES}
         for candidate in self.candidates:
@@ -84,15 +84,19 @@ class SymmetryDiagnostics(BaseCallback):
                 key = f"diagnostics/{what} {candidate.name}"
                 g = candidate.element
                 of_gradients = coherence(functions, some, self.spaces, g, what, here=here[what])
-                record(f"{key}/error", errors[what])
-                record(f"{key}/coherence", of_gradients.orbit)
-                record(f"{key}/saliency", saliency_equivariance(functions, sample, self.spaces, g, what))
-                record(f"diagnostics/{what}/coherence of random pairs", of_gradients.random)
+                self._record_each(f"{key}/error", errors[what])
+                self._record_each(f"{key}/coherence", of_gradients.orbit)
+                self._record_each(f"{key}/saliency", saliency_equivariance(functions, sample, self.spaces, g, what))
+                self._record_each(f"diagnostics/{what}/coherence of random pairs", of_gradients.random)
         if self.spaces.group.finite:
             signal = sample.actions.double().cpu().numpy()
             for name, share in parity_energy(signal, parts_of(self.spaces.action, self.spaces.group)).items():
-                record(f"diagnostics/parity/{name}", share)
+                self._record_each(f"diagnostics/parity/{name}", share)
         units = plasticity(functions, sample)
-        record("diagnostics/plasticity/dead", units.dead / max(units.units, 1))
-        record("diagnostics/plasticity/identical", units.identical / max(units.units, 1))
+        self.logger.record("diagnostics/plasticity/dead", units.dead / max(units.units, 1))
+        self.logger.record("diagnostics/plasticity/identical", units.identical / max(units.units, 1))
         return True
+
+    def _record_each(self, key: str, value: float) -> None:
+        """Log one of several things of a kind, whose names are too long for the table on the screen."""
+        self.logger.record(key, value, exclude="stdout")

@@ -10,6 +10,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
+import eqrl
 from eqrl.agents import ConstrainedAugmentation
 from eqrl.agents.soft.metropolis import metropolis_hastings
 from eqrl.agents.soft.multipliers import Multipliers
@@ -212,3 +213,11 @@ def test_refusals():
     named = ConstrainedAugmentation(candidates=["quarter turn"])
     named.attach(model_in(C4))
     assert [orbit.group.name for orbit in named.orbits] == ["quarter turn"]
+
+
+def test_the_table_on_the_screen_does_not_stop_the_training(capsys):
+    """SB3 cuts its keys to 36 characters and refuses two that are then equal: names of candidates stay out of it."""
+    env = eqrl.make_vec("eqrl/AntTarget-v0", n_envs=2, n_threads=1)
+    model = PPO("MlpPolicy", env, n_steps=16, batch_size=32, n_epochs=2, verbose=1, device="cpu")
+    ConstrainedAugmentation().attach(model).learn(64)
+    assert "total_timesteps" in capsys.readouterr().out
