@@ -43,6 +43,11 @@ class ConstrainedAugmentation(SymmetryPrior):
       ``|a - mean(s)|^2`` for the actions a of the minibatch. In PPO, c is the variance of exploration, so that
       ``epsilon = 1.5`` lets the policy be asymmetric by half of it.
 
+    So the policy's constraint is slack at the beginning of PPO: half the variance of exploration is more than the
+    square of the mean actions of a new policy, which can be as asymmetric as it likes while its multipliers are 0. They
+    rise once mean actions have grown beyond that, or exploration has shrunk. For a pull from the start, give a
+    ``strength``, or an ``epsilon`` near 1.
+
     Clean losses are running means. Every second gradient step treats one candidate, in turn, with a weight that makes
     up for the others and for the steps without any. As long as its multiplier is 0, no gradient is computed.
 

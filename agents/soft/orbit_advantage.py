@@ -25,13 +25,19 @@ class OrbitAdvantage(SymmetryPrior):
 
     A reconstruction for reinforcement learning. Attaching the prior makes the environments start in orbits
     (:class:`~eqrl.agents.OrbitStarts`). The generalised advantages of a rollout are divided by their standard
-    deviation, and each sample of an episode that has ended gets ``strength`` times the advantage of the episode within
-    its group in addition, weighted as published. The score of an episode is its success, where the environment reports
-    ``is_success``; else it is its return, scaled to [0, 1] by the smallest and largest return so far.
+    deviation, and samples of episodes that end in the rollout get ``strength`` times the advantage of the episode
+    within its group in addition, weighted as published. The score of an episode is its success, where the environment
+    reports ``is_success``; else it is its return, scaled to [0, 1] by the smallest and largest return so far.
 
-    Logged is ``spread``, the standard deviation of returns within a group, and ``relative_spread``, its ratio to that
-    of all episodes. With a deterministic policy that commutes with the group, it is 0 exactly if the world has the
-    symmetry. Exploration adds to it.
+    Not all samples get one. Those of an episode that lie in earlier rollouts have been learnt from already, and
+    episodes that go on have no score yet. An episode is compared with those of its group that have ended by then, so
+    that one that ends in an earlier rollout than all others of its group is compared with nobody and gets exactly 0.
+    Take rollouts that are longer than episodes.
+
+    Logged are ``share``, the share of samples with an advantage other than 0; ``spread``, the standard deviation of
+    returns within a group; and ``relative_spread``, the ratio of the spread to that of all episodes. With a
+    deterministic policy that commutes with the group, the spread is 0 exactly if the world has the symmetry.
+    Exploration adds to it.
 
     Args:
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
@@ -86,6 +92,7 @@ class OrbitAdvantage(SymmetryPrior):
         extra = np.zeros_like(buffer.advantages)
         for i, k, advantage in self._scored():
             extra[:, i][episodes[:, i] == k] = advantage
+        self.record("share", float(np.mean(extra != 0.0)))
         buffer.advantages = buffer.advantages / (buffer.advantages.std() + 1e-8) + self.strength * extra
         self._log_spread()
         self.starts.forget()

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from stable_baselines3 import SAC
 from stable_baselines3.common.logger import configure
 
-from eqrl.agents import EquivariantSACPolicy, make_prior
+from eqrl.agents import EquivariantSACPolicy, make_prior, priors_of
 from eqrl.agents.soft.one_step import evidence_of, held_out
 
 PATCH = (0.5, 0.3, 0.4)
@@ -115,6 +115,20 @@ def test_open_in_the_broken_patch_alone():
         assert area(gate, broken) >= 0.9
         assert gate[broken].mean() > 0.5
         assert gate[~broken].mean() < 0.05
+
+
+@pytest.mark.parametrize("wind", [0.0, WIND])
+def test_the_log_tells_whether_the_gate_opens(wind):
+    model = taught(wind)
+    (prior,) = priors_of(model)
+    states, actions = drawn(2000, 2), np.random.default_rng(2).uniform(-1.0, 1.0, (2000, 2))
+    model.set_logger(configure(None, []))
+    later, rewards = stepped(states, actions, wind)
+    prior.teach(*(tensor(x) for x in (states, actions, later, rewards[:, None])))
+    logged = {name: model.logger.name_to_value[f"symmetry/gated/{name}"] for name in ("gate", "gate_95")}
+    gate = gates(model, states, actions)[1]
+    assert logged["gate"] == pytest.approx(gate.mean(), abs=0.03)
+    assert logged["gate_95"] > 0.9 if wind else logged["gate_95"] < 0.1
 
 
 # ------------------------------------------------------------------ values, in a table

@@ -123,6 +123,26 @@ def test_samples_get_the_advantage_of_their_episode():
             expected = sum(a for j, k, a in scored if j == i and k == t // (5 + i))
             assert extra[t, i] == pytest.approx(expected, abs=1e-4)
     assert np.abs(extra).max() > 0.1
+    share = model.logger.name_to_value["symmetry/orbit_advantage/share"]
+    assert share == pytest.approx(np.mean(np.abs(extra) > 1e-4))
+
+
+def test_who_ends_before_all_others_is_compared_with_nobody():
+    """In rollouts of 10 steps, an episode of 9 ends in the first one, and those of 11 to 13 in the second."""
+    venv = DummyVecEnv([lambda k=k: Plane(C4, length=k) for k in (9, 11, 12, 13)])
+    model = PPO("MlpPolicy", venv, n_steps=10, batch_size=40, device="cpu", seed=0, n_epochs=1)
+    prior = OrbitAdvantage()
+    prior.attach(model)
+    original, scored, shares = prior._scored, [], []
+    prior._scored = lambda: scored.append(original()) or scored[-1]
+    prior.after_update = lambda: shares.append(model.logger.name_to_value["symmetry/orbit_advantage/share"])
+    model.learn(80)
+    assert scored[0] == [(0, 0, 0.0)]
+    later = {i: advantage for i, k, advantage in scored[1] if k == 0}
+    assert set(later) == {0, 1, 2, 3}
+    assert all(later.values())
+    # of the second rollout, the 1, 2 and 3 samples until these episodes end have one, and none of episodes that go on
+    assert shares == pytest.approx([0.0, 6 / 40])
 
 
 def test_layers_stay_outside():
