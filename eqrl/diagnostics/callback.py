@@ -8,7 +8,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from eqrl.diagnostics.coherence import coherence, gradients
 from eqrl.diagnostics.diagnosis import QUANTITIES
-from eqrl.diagnostics.function_error import function_errors
+from eqrl.diagnostics.function_error import largest_errors
 from eqrl.diagnostics.parity import parity_energy, parts_of
 from eqrl.diagnostics.plasticity import plasticity
 from eqrl.diagnostics.saliency import saliency_equivariance
@@ -79,7 +79,7 @@ class SymmetryDiagnostics(BaseCallback):
         some = sample[slice(self.gradients)]
         here = {what: gradients(functions, some, what) for what in QUANTITIES}
         for candidate in self.candidates:
-            errors = function_errors(functions, sample, self.spaces, candidate.element)
+            errors = largest_errors(functions, sample, self.spaces, candidate.element)
             for what in QUANTITIES:
                 key = f"diagnostics/{what} {candidate.name}"
                 g = candidate.element

@@ -11,7 +11,7 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.diagnostics.coherence import Coherence, coherence, gradients
-from eqrl.diagnostics.function_error import function_errors
+from eqrl.diagnostics.function_error import largest_errors
 from eqrl.diagnostics.noether import Noether
 from eqrl.diagnostics.parity import parity_energy, parts_of
 from eqrl.diagnostics.plasticity import Plasticity, plasticity
@@ -35,7 +35,7 @@ class OfCandidate:
     Attributes:
         name: of the candidate.
         kind: see :class:`eqrl.discovery.Candidate`.
-        errors: of actor and value, 0 to 1.
+        errors: of actor and value, 0 to 1; the largest of several angles for a rotation of any angle.
         coherence: of the gradients of actor and value.
         saliency: equivariance of the explanations of actor and value.
         world: residual of the world, None if it was not measured.
@@ -132,7 +132,7 @@ def diagnose_model(
             OfCandidate(
                 candidate.name,
                 candidate.kind,
-                function_errors(functions, sample, spaces, g),
+                largest_errors(functions, sample, spaces, g),
                 {what: coherence(functions, some, spaces, g, what, here=here[what]) for what in QUANTITIES},
                 {what: saliency_equivariance(functions, sample, spaces, g, what) for what in QUANTITIES},
                 None if of_world is None else of_world.residual,

@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from plane import Plane
 from plane_agents import agent
+from stable_baselines3 import PPO
 
 from eqrl.diagnostics import Functions
 from eqrl.diagnostics.coherence import coherence, cosines, gradients, metric_products
 from eqrl.diagnostics.diagnosis import QUANTITIES, diagnose_model
-from eqrl.diagnostics.function_error import function_errors
+from eqrl.diagnostics.function_error import function_errors, largest_errors
 from eqrl.diagnostics.saliency import mean_cosine, saliency_equivariance
 from eqrl.diagnostics.sample import Sample
 from eqrl.diagnostics.spaces import Spaces
+from eqrl.symmetry import SO2, about_gravity
 
 
 def turn(model):
@@ -101,3 +104,22 @@ def test_errors_and_verdicts(exact, stock, sample):
         assert of_exact.candidates[1].verdict(what) != "exact"
     assert of_stock.candidates[0].errors["value"] > 0.1
     assert np.isfinite([e for c in of_stock.candidates for e in c.errors.values()]).all()
+
+
+def test_continuous_rotations_are_judged_at_the_angle_where_the_error_is_largest():
+    """An actor that hardly follows a small rotation is far off after a half turn."""
+    model = PPO("MlpPolicy", Plane(SO2), n_steps=64, batch_size=32, seed=0, device="cpu")
+    rng = torch.Generator().manual_seed(0)
+    x = 0.3 * torch.randn((64, 4), generator=rng) + torch.tensor([2.0, 0.0, 0.0, 0.0])
+    look = Sample(x, torch.zeros(64, 2), torch.zeros(64, 1))
+    at = {
+        angle: function_errors(Functions(model), look, Spaces(model), about_gravity(np.deg2rad(angle)))["actor"]
+        for angle in (37.0, 74.0, 185.0)
+    }
+    (rotation,) = (c for c in diagnose_model(model, look).candidates if c.name == "rotation about gravity")
+    assert rotation.errors["actor"] == pytest.approx(max(at.values()), rel=1e-5)
+    assert rotation.errors["actor"] > at[37.0] + 0.05
+    quarter = about_gravity(np.deg2rad(90.0))
+    assert largest_errors(Functions(model), look, Spaces(model), quarter) == function_errors(
+        Functions(model), look, Spaces(model), quarter
+    )
