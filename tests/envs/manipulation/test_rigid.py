@@ -279,6 +279,30 @@ def test_two_hands_insert_a_shape_only_if_they_can_turn_it():
     assert success["ball"] <= 0.3
 
 
+@pytest.mark.parametrize("shape", ["T", "plus", "star", "heart"])
+def test_a_shape_that_lies_upside_down_in_its_hole_is_no_success(shape):
+    env = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped
+    env.reset(seed=3)
+    world = env.simulation.world
+    hole = Rotation.from_quat(world.bodies.hole.quaternion[0], scalar_first=True)
+    over = Rotation.from_rotvec([0, np.pi, 0])  # about the axis of which the shape is its own mirror image
+    solved, rewards = [], []
+    for pose in (hole, hole * over):
+        world.bodies.object.position = world.variables.goal_centre
+        world.bodies.object.quaternion = pose.as_quat(scalar_first=True)[None]
+        env.set_state(env.get_state())
+        observation, _, _, _, info = env.step(np.zeros(12, np.float32))
+        assert info["distance"] < 1e-3
+        assert info["height"] < 1e-3
+        solved.append(bool(info["is_success"]))
+        rewards.append(info["reward_success"])
+        goals = observation["achieved_goal"], observation["desired_goal"]
+        assert env.task.solved(env.task.errors(*goals)) == solved[-1]
+    assert solved == [True, False]
+    assert rewards == [1.0, 0.0]
+    assert info["aligned"] == pytest.approx(-1.0, abs=1e-4)
+
+
 @pytest.mark.parametrize("shape", ["T", "bar", "plus", "star"])
 def test_angles_in_space_are_those_of_the_nearest_symmetric_pose(shape):
     task = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped.task
