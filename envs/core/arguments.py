@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
+from eqrl.errors import suggestion
+
 T = TypeVar("T")
 
 
@@ -65,8 +67,10 @@ def named(values: Mapping[str, T], description: str) -> Argument[T]:
     default, *others = values
 
     def read(name: str, value: Any) -> T:
-        if value not in values:
-            raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(map(repr, values))}")
+        if not isinstance(value, str) or value not in values:
+            close = suggestion(str(value), values)
+            hint = f"; {close}" if close.startswith("did") else ""
+            raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(map(repr, values))}{hint}")
         return values[value]
 
     words = ", ".join(f'`"{word}"`' for word in others)

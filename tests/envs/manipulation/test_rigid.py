@@ -237,7 +237,7 @@ def test_the_shapes_to_test_on_have_the_spaces_of_those_to_train_on():
         ({"shape": ["T", "pentagn"]}, "did you mean 'pentagon'"),
         ({"shape": [(0, 0), (1, 1), (1, 0), (0, 1)]}, "crosses itself"),
         ({"shape": [(0, 0), (1, 0)]}, "degenerate"),
-        ({"split": "trian"}, "split='trian' is not known; use one of 'none', 'train', 'test'"),
+        ({"split": "trian"}, "split='trian' is not known; use one of 'none', 'train', 'test'; did you mean 'train'"),
         ({"split": "train", "shape": "T"}, "both say which shapes"),
         ({"resolution": 48, "slots": 32}, "resolution=48 points do not fit into slots=32"),
         ({"resolution": 2}, "resolution=2 must be a whole number >= 3"),
