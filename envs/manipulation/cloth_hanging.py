@@ -122,7 +122,12 @@ class ClothHanging(Task):
     hanger = choice("any", "level", "upright", description="direction of the hanger")
     start_distance = lengths((0.7, 1.0), "range of distances of the hole from the hanger's middle, along the hanger")
     start_offset = number(0.3, "the hole starts at most this far beside the hanger's axis", "m")
-    tilt = angle(60.0, "the cloth's normal is tilted from the hanger by at most this angle")
+    tilt = angle(
+        60.0,
+        "the cloth's normal is tilted from the hanger by at most this angle",
+        most=60.0,
+        reason="a cloth that leans further would begin in the hanger",
+    )
     target_sector = sector("azimuths of the hanger's end at which the cloth starts")
     episode_steps = whole(100, "steps of an episode, of which the paper's reward counts the last 2 fivefold", least=2)
 

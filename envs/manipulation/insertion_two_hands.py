@@ -47,8 +47,8 @@ class InsertionTwoHands(Posed):
     Hole within 2 cm of the origin, its axis tilted by at most `hole_tilt` from the vertical (uniform on the sphere)
     in a direction from `target_sector`, and turned about this axis by an angle from `heading`; object 20-100 mm above
     the rim and up to 100 mm aside as the hole sees it, turned by at most `goal_turn` about the hole's axis and tilted
-    from it by at most `object_tilt`. Then the scene turns by `scene_rotation` degrees and the hole alone by
-    `goal_rotation`.
+    from it by at most `object_tilt`; where that is more than 30 degrees it starts up to 11 mm higher, so that no corner
+    reaches the rim. Then the scene turns by `scene_rotation` degrees and the hole alone by `goal_rotation`.
 
     ## Episode end
     Never terminated; truncated after 100 steps (4 s).
@@ -155,10 +155,18 @@ class InsertionTwoHands(Posed):
         turn, lean, way = rng.uniform(-1.0, 1.0), rng.random(), rng.uniform(-np.pi, np.pi)
         leaning = _rotation(2, way) @ _rotation(1, self.object_tilt * np.sqrt(lean)) @ _rotation(2, -way)
         around, aside = rng.uniform(-np.pi, np.pi), 0.1 * np.sqrt(rng.random())
-        above = DEPTH + rng.uniform(0.02, 0.1)
+        above = DEPTH + rng.uniform(0.02, 0.1) + self._lift
         sim.bodies.object.position = seat + pose @ np.array([aside * np.cos(around), aside * np.sin(around), above])
         turned = pose @ leaning @ _rotation(2, turn * self.goal_turn)
         sim.bodies.object.quaternion = matrix_to_quaternion(turned)
+
+    @property
+    def _lift(self) -> float:
+        """How much higher the object starts where it may be tilted so far that its corners would reach the rim, m."""
+        if self.object_tilt <= np.deg2rad(30.0):
+            return 0.0
+        steepest = min(self.object_tilt, np.arctan2(self.radius, _HALF_HEIGHT))
+        return float(self.radius * np.sin(steepest) + _HALF_HEIGHT * np.cos(steepest)) - 0.02 - _HALF_HEIGHT
 
     def rotate_goal(self, sim: World, g: Element) -> None:
         """Turn the hole about the world's origin."""

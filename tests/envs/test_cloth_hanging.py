@@ -204,6 +204,11 @@ def test_the_last_two_steps_count_fivefold_in_the_paper_s_reward():
     assert factor == pytest.approx([1.0] * 4 + [5.0] * 2, rel=1e-5)
 
 
+def test_a_tilt_with_which_the_cloth_would_begin_in_the_hanger_is_refused():
+    with pytest.raises(ValueError, match="tilt=85 must be at most 60: a cloth that leans further would begin in the"):
+        gymnasium.make("eqrl/ClothHanging-v0", tilt=85)
+
+
 def test_hangers_point_where_they_are_asked_to():
     level = eqrl.make_vec("eqrl/ClothHanging-v0", 8, seed=0, hanger="level", target_sector=(-10, 10))
     axes = level.unwrapped.simulation.world.variables.hanger

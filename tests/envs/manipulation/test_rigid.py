@@ -279,6 +279,13 @@ def test_two_hands_insert_a_shape_only_if_they_can_turn_it():
     assert success["ball"] <= 0.3
 
 
+@pytest.mark.parametrize("tilt", [45, 60, 180])
+def test_a_shape_that_starts_tilted_touches_nothing(tilt):
+    env = eqrl.make_vec("eqrl/InsertionTwoHands-v0", 400, seed=0, n_threads=1, shape="plus", object_tilt=tilt)
+    env.reset()
+    assert not env.unwrapped.simulation.contacts.any()
+
+
 @pytest.mark.parametrize("shape", ["T", "plus", "star", "heart"])
 def test_a_shape_that_lies_upside_down_in_its_hole_is_no_success(shape):
     env = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped
