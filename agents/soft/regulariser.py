@@ -53,7 +53,7 @@ class Regulariser(SymmetryPrior):
 
     Args:
         group: a subgroup of the environment's group, by name or as a ``Group``; None means the whole group.
-        strength: initial strength of each candidate. In the loss, a twentieth pulls about as much.
+        strength: initial strength of each candidate. In the loss, 0.1 pulls about as much.
         candidates: finite subgroups, or names of :func:`~eqrl.agents.soft.candidates.candidate_groups`; None means all
             of these.
         turns: order of the turns that stand for rotations, 4 or 8 for instance.
@@ -72,7 +72,7 @@ class Regulariser(SymmetryPrior):
     def __init__(
         self,
         group: GroupChoice | None = None,
-        strength: float = 2.0,
+        strength: float = 20.0,
         candidates: Sequence[Group | str] | None = None,
         turns: int = 4,
         power: float = 2.0,
