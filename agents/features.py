@@ -22,8 +22,9 @@ class TypedFeatures(BaseFeaturesExtractor):
     """Flatten a typed observation and normalise it. Nothing is learnt here.
 
     The entries of a dict are concatenated in sorted order. If both goals have the same representation, ``desired_goal``
-    becomes ``desired_goal - achieved_goal``. This map is linear, invertible and equivariant, and it makes the features
-    independent of where the scene is.
+    becomes ``desired_goal - achieved_goal``. This map is linear, invertible and equivariant. The achieved goal stays as
+    it is, so features of goals that are places in the world tell where the scene is, unless they have the role
+    ``"position"`` and a network takes differences of them.
 
     Args:
         observation_space: a ``TypedBox``, or a ``Dict`` of them.

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
+from eqrl.errors import suggestion
+
 T = TypeVar("T")
 
 
@@ -65,8 +67,10 @@ def named(values: Mapping[str, T], description: str) -> Argument[T]:
     default, *others = values
 
     def read(name: str, value: Any) -> T:
-        if value not in values:
-            raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(map(repr, values))}")
+        if not isinstance(value, str) or value not in values:
+            close = suggestion(str(value), values)
+            hint = f"; {close}" if close.startswith("did") else ""
+            raise ValueError(f"{name}={value!r} is not known; use one of {', '.join(map(repr, values))}{hint}")
         return values[value]
 
     words = ", ".join(f'`"{word}"`' for word in others)
@@ -115,10 +119,18 @@ def anything(default: Any, description: str) -> Argument[Any]:
     return Argument(default, lambda name, value: value, description)
 
 
-def angle(default: float, description: str) -> Argument[float]:
-    """An angle in degrees, at least 0; the task computes with radians."""
+def angle(default: float, description: str, most: float = np.inf, reason: str = "") -> Argument[float]:
+    """An angle in degrees, from 0 to ``most``, for a reason; the task computes with radians."""
     degrees = number(default, description)
-    return Argument(default, lambda name, value: float(np.deg2rad(degrees.read(name, value))), description, "degrees")
+
+    def read(name: str, value: Any) -> float:
+        size = degrees.read(name, value)
+        if size > most:
+            raise ValueError(f"{name}={value!r} must be at most {most:g}: {reason}")
+        return float(np.deg2rad(size))
+
+    limit = f", 0 to {most:g}: {reason}" if reason else ""
+    return Argument(default, read, f"{description}{limit}", "degrees")
 
 
 def lengths(default: tuple[float, float], description: str) -> Argument[tuple[float, float]]:

@@ -15,6 +15,7 @@ from eqrl.arrays import Floats
 from eqrl.envs.core.crew import Crew, cores, wide
 from eqrl.envs.core.divergence import DivergenceError, OnDivergence, check_on_divergence, padded
 from eqrl.envs.core.equal_spaces import first_difference
+from eqrl.envs.core.finite import check_finite
 from eqrl.envs.core.packing import Observation, concatenated
 from eqrl.envs.core.simulated import Simulated
 from eqrl.envs.core.simulation import Simulation, State, per_simulation
@@ -232,6 +233,8 @@ class Fleet:
                 f" {sorted(unknown)[0]!r}, none of {', '.join(self.members)}; a HerReplayBuffer hands infos on with"
                 " replay_buffer_kwargs=dict(copy_info_dict=True)"
             )
+        check_finite("achieved_goal", achieved)  # here, so that a message counts rows of all members
+        check_finite("desired_goal", desired)
         rewards = np.empty(len(names))
         for name in dict.fromkeys(names.tolist()):
             which = np.flatnonzero(names == name)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core.divergence import BatchWatch, check_on_divergence
+from eqrl.envs.core.finite import check_finite
 from eqrl.envs.core.packing import Observation, Packer
 from eqrl.envs.core.task import Outcome, Task
 from eqrl.envs.core.world import World
@@ -157,7 +158,7 @@ class Simulation:
             action: shape ``(n, action dim)``.
 
         Raises:
-            ValueError: for another shape.
+            ValueError: for another shape, or for actions that are not finite.
             DivergenceError: if the physics diverged and ``on_divergence`` is ``"stop"``.
         """
         self.control(action)
@@ -168,6 +169,7 @@ class Simulation:
         """First part of a step: turn actions into controls."""
         if action.shape != (self.n, *self.task.action_space.shape):
             raise ValueError(f"actions have shape {action.shape}, expected {(self.n, *self.task.action_space.shape)}")
+        check_finite("action", action, self.first_member)  # MuJoCo would ignore such controls, with a warning alone
         self.watch.remember()
         if self.task.asymmetry.local:
             position = self.task.place_in_wind(self.world)

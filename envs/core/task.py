@@ -20,6 +20,7 @@ from eqrl.envs.core.breaking import KINDS, Breaking
 from eqrl.envs.core.coordinates import Reflection
 from eqrl.envs.core.documentation import with_tables
 from eqrl.envs.core.fields import representation_over
+from eqrl.envs.core.finite import of_finite_goals
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.world import World
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
@@ -136,8 +137,10 @@ class Task(ABC):
     asymmetry: Breaking
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Give the class the signature and the docstring that follow from what it declares."""
+        """Give the class the signature and the docstring that follow from what it declares, and check its goals."""
         super().__init_subclass__(**kwargs)
+        if (compute_reward := vars(cls).get("compute_reward")) is not None:
+            cls.compute_reward = of_finite_goals(compute_reward)  # type: ignore[attr-defined]  # only goal tasks have it
         declared: dict[str, Argument[Any]] = {}
         for base in cls.__mro__:  # a class's own arguments come first, and win over those of its bases
             declared |= {n: a for n, a in vars(base).items() if isinstance(a, Argument) and n not in declared}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import Outcome, Task, World, angle, choice, lengths, named, number, sector, whole
-from eqrl.envs.scenes.cloth import Cloth, crossings, ring_normal
+from eqrl.envs.scenes.cloth import Cloth, crossings, piercings, ring_normal
 from eqrl.envs.scenes.effectors import velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance, length, total
@@ -34,7 +34,7 @@ def _vectors(name: str, unit: str, description: str, over: str | None = None, ro
 def _goal(of: str) -> tuple[Field, ...]:
     return (
         _vectors("centre", "m", f"middle of the hole, {of}"),
-        Field("linked", "1x0e", description=f"1 if the hanger passes through the hole, {of}"),
+        Field("linked", "1x0e", description=f"1 if the hanger passes through the hole alone, {of}"),
         Field("aligned", "1x0e", description=f"cosine of the angle between the hole's normal and the hanger, {of}"),
     )
 
@@ -50,11 +50,13 @@ class ClothHanging(Task):
 
     ## Rewards
     Solved is what is linked: the hanger passes through the hole, counted by its crossings with the surface that the
-    vertices round the hole span. `"paper"` is the reward of HEPi (Hoang et al., ICLR 2025), with its factor of the
-    control step, 0.02 s, and of 5 in the last 2 of 100 steps, which depends on time, and no observation shows time.
-    There the angle is measured from the world's y axis, so that the reward does not turn with the scene; here it is
-    measured from the hanger, whose ends are alike. `"sparse"` is 0 when solved, else -1.
-    `compute_reward(achieved, desired, info)` gives the same for any goals; terms that no goal holds come from `info`.
+    vertices round the hole span, and through nothing else. A cloth that is pulled hard over the hanger's end can be
+    pierced between its vertices; success needs `pierced == 0`, and so does what is linked in a goal. `"paper"` is the
+    reward of HEPi (Hoang et al., ICLR 2025), with its factor of the control step, 0.02 s, and of 5 in the last 2 of
+    100 steps, which depends on time, and no observation shows time. There the angle is measured from the world's y
+    axis, so that the reward does not turn with the scene; here it is measured from the hanger, whose ends are alike.
+    `"sparse"` is 0 when solved, else -1. `compute_reward(achieved, desired, info)` gives the same for any goals; terms
+    that no goal holds come from `info`.
 
     ## Starting state
     The hanger's middle at the origin, its axis in any direction (`hanger="any"`), level or upright; the azimuth of the
@@ -112,6 +114,7 @@ class ClothHanging(Task):
         "distance": "of the hole's middle from the hanger's, m",
         "aligned": "cosine of the angle between the hole's normal and the hanger",
         "stretch": "mean relative stretch of the threads",
+        "pierced": "number of the cloth's triangles that the hanger's axis crosses",
     }
 
     reward_type = choice("markov", "paper", "sparse", description="reward")
@@ -119,7 +122,12 @@ class ClothHanging(Task):
     hanger = choice("any", "level", "upright", description="direction of the hanger")
     start_distance = lengths((0.7, 1.0), "range of distances of the hole from the hanger's middle, along the hanger")
     start_offset = number(0.3, "the hole starts at most this far beside the hanger's axis", "m")
-    tilt = angle(60.0, "the cloth's normal is tilted from the hanger by at most this angle")
+    tilt = angle(
+        60.0,
+        "the cloth's normal is tilted from the hanger by at most this angle",
+        most=60.0,
+        reason="a cloth that leans further would begin in the hanger",
+    )
     target_sector = sector("azimuths of the hanger's end at which the cloth starts")
     episode_steps = whole(100, "steps of an episode, of which the paper's reward counts the last 2 fivefold", least=2)
 
@@ -203,18 +211,26 @@ class ClothHanging(Task):
         ends: Floats = np.stack([hanger.position + half, hanger.position - half], axis=1)
         return ends
 
-    def _achieved(self, world: World) -> Floats:
+    def _pierced(self, world: World, which: Any = slice(None)) -> Floats:
+        """How many triangles of some cloths the hanger's axis crosses, without its round caps, where they may lie."""
+        points = np.concatenate([world.positions.effectors[which], world.positions.cloth[which]], axis=1)
+        hanger = world.bodies.hanger
+        return piercings(points, self.cloth.triangles, hanger.position[which], hanger.axes[which], _HANGER_HALF)
+
+    def _achieved(self, world: World, pierced: Floats | None = None) -> Floats:
         ring, ends = world.positions.cloth[:, self.cloth.ring], self._hanger_ends(world)
         along = ends[:, 0] - ends[:, 1]
         normal = ring_normal(ring)
         cosine = np.abs(total(normal * along)) / (2.0 * (_HANGER_HALF + _HANGER_RADIUS))
         centre = total(ring.swapaxes(1, 2)) / ring.shape[1]
         linked = crossings(ring, ends[:, 0], ends[:, 1]) != 0
+        over = np.flatnonzero(linked)
+        linked[over] = (self._pierced(world, over) if pierced is None else pierced[over]) == 0
         return np.concatenate([centre, linked[:, None], cosine[:, None]], axis=1)
 
     @staticmethod
     def is_linked(achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> Bools:
-        """Whether the hanger passes through the hole, or not, as it shall; goals of shape ``(*batch, 5)``."""
+        """Whether the hanger passes through the hole alone, or not, as it shall; goals of shape ``(*batch, 5)``."""
         as_asked: Bools = achieved_goal[..., 3] == desired_goal[..., 3]
         return as_asked
 
@@ -247,7 +263,8 @@ class ClothHanging(Task):
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from where the hole is and how far threads stretch; the paper's also from speed and actions."""
-        exact, hanger = self._achieved(world), world.bodies.hanger.position
+        pierced, hanger = self._pierced(world), world.bodies.hanger.position
+        exact = self._achieved(world, pierced)
         achieved = exact.astype(np.float32)
         desired = np.concatenate([hanger, np.ones((len(hanger), 2))], axis=1).astype(np.float32)
         rewards = self._terms(achieved, desired)
@@ -260,7 +277,12 @@ class ClothHanging(Task):
         if self.reward_type != "sparse":
             rewards["stretch"] = -(self.dt if self.reward_type == "paper" else 1.0) * stretch
         world.variables.last_action = action.reshape(-1, 4, 3)
-        metrics = {"distance": distance(exact[:, :3], hanger), "aligned": exact[:, 4], "stretch": stretch}
+        metrics = {
+            "distance": distance(exact[:, :3], hanger),
+            "aligned": exact[:, 4],
+            "stretch": stretch,
+            "pierced": pierced,
+        }
         return Outcome(rewards, self.is_linked(achieved, desired), metrics=metrics)
 
     def _published_terms(self, world: World, action: Floats) -> dict[str, Floats]:

@@ -37,8 +37,9 @@ class InsertionTwoHands(Posed):
     hindsight experience replay.
 
     ## Rewards
-    Solved: the object is seated to 75 % of the depth, and less than `2 clearance + 2 mm` off sideways; so deep it fits
-    in one pose only. Angles are those of rotations in space, modulo the turns of the shape about its own axis.
+    Solved: the object is seated to 75 % of the depth, less than `2 clearance + 2 mm` off sideways, and not upside
+    down: its axis and the hole's are less than 90 degrees apart. So deep and this way up it fits in one pose only.
+    Angles are those of rotations in space, modulo the turns of the shape about its own axis.
     `"paper"` is the reward of Hoang et al. (HEPi, ICLR 2025), which depends on a clock that no observation shows:
     `compute_reward` takes it from `info`.
 
@@ -46,8 +47,8 @@ class InsertionTwoHands(Posed):
     Hole within 2 cm of the origin, its axis tilted by at most `hole_tilt` from the vertical (uniform on the sphere)
     in a direction from `target_sector`, and turned about this axis by an angle from `heading`; object 20-100 mm above
     the rim and up to 100 mm aside as the hole sees it, turned by at most `goal_turn` about the hole's axis and tilted
-    from it by at most `object_tilt`. Then the scene turns by `scene_rotation` degrees and the hole alone by
-    `goal_rotation`.
+    from it by at most `object_tilt`; where that is more than 30 degrees it starts up to 11 mm higher, so that no corner
+    reaches the rim. Then the scene turns by `scene_rotation` degrees and the hole alone by `goal_rotation`.
 
     ## Episode end
     Never terminated; truncated after 100 steps (4 s).
@@ -71,6 +72,7 @@ class InsertionTwoHands(Posed):
         "distance": "from the hole's axis, m",
         "angle": "rad",
         "height": "distance from the seat along the axis, m",
+        "aligned": "cosine of the angle between the axes of object and hole",
         "steps_left": "of 100 steps",
     }
 
@@ -153,10 +155,18 @@ class InsertionTwoHands(Posed):
         turn, lean, way = rng.uniform(-1.0, 1.0), rng.random(), rng.uniform(-np.pi, np.pi)
         leaning = _rotation(2, way) @ _rotation(1, self.object_tilt * np.sqrt(lean)) @ _rotation(2, -way)
         around, aside = rng.uniform(-np.pi, np.pi), 0.1 * np.sqrt(rng.random())
-        above = DEPTH + rng.uniform(0.02, 0.1)
+        above = DEPTH + rng.uniform(0.02, 0.1) + self._lift
         sim.bodies.object.position = seat + pose @ np.array([aside * np.cos(around), aside * np.sin(around), above])
         turned = pose @ leaning @ _rotation(2, turn * self.goal_turn)
         sim.bodies.object.quaternion = matrix_to_quaternion(turned)
+
+    @property
+    def _lift(self) -> float:
+        """How much higher the object starts where it may be tilted so far that its corners would reach the rim, m."""
+        if self.object_tilt <= np.deg2rad(30.0):
+            return 0.0
+        steepest = min(self.object_tilt, np.arctan2(self.radius, _HALF_HEIGHT))
+        return float(self.radius * np.sin(steepest) + _HALF_HEIGHT * np.cos(steepest)) - 0.02 - _HALF_HEIGHT
 
     def rotate_goal(self, sim: World, g: Element) -> None:
         """Turn the hole about the world's origin."""
@@ -210,23 +220,23 @@ class InsertionTwoHands(Posed):
         return places
 
     def errors(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> dict[str, Floats]:
-        """Distances from the hole's axis and along it, and the angle in space."""
+        """Distances from the hole's axis and along it, the angle in space, and the cosine of that between the axes."""
         (here, points), (there, targets) = self.goal_parts(achieved_goal), self.goal_parts(desired_goal)
         mine, axis = (_unit(np.asarray(goal, dtype=np.float64)[..., -3:]) for goal in (achieved_goal, desired_goal))
         along = dot(here - there, axis)
         aside = here - there - along[..., None] * axis
-        upright = np.clip(dot(mine, axis), -1.0, 1.0)
+        aligned = np.clip(dot(mine, axis), -1.0, 1.0)
         first, second = _plane(axis)
         level = _carried(points, mine, axis)  # what is left of the turn is about the axis
         flat = [np.stack([dot(p, first[..., None, :]), dot(p, second[..., None, :])], -1) for p in (level, targets)]
         turn = self.outline_angle(*flat)
         # both turns are about perpendicular axes
-        angle = 2.0 * np.arccos(np.clip(np.sqrt(0.5 * (1.0 + upright)) * np.cos(0.5 * turn), -1.0, 1.0))
-        return {"distance": np.sqrt(dot(aside, aside)), "angle": angle, "height": np.abs(along)}
+        angle = 2.0 * np.arccos(np.clip(np.sqrt(0.5 * (1.0 + aligned)) * np.cos(0.5 * turn), -1.0, 1.0))
+        return {"distance": np.sqrt(dot(aside, aside)), "angle": angle, "height": np.abs(along), "aligned": aligned}
 
     def solved(self, errors: Mapping[str, Floats]) -> Bools:
-        """Seated to 75 % of the depth."""
-        return is_seated(errors["distance"], errors["height"], self.clearance)
+        """Seated to 75 % of the depth, with the bottom down: a shape that is its own mirror image fits upside down."""
+        return is_seated(errors["distance"], errors["height"], self.clearance) & (errors["aligned"] > 0.0)
 
     def markov_terms(self, errors: Mapping[str, Floats]) -> dict[str, Floats]:
         """Minus the errors."""

@@ -1,7 +1,7 @@
 """Parts that the models of several tasks share: floor and light, end effectors, shapes, ropes, cloth, posts."""
 
 from eqrl.envs.scenes.chain import Chain
-from eqrl.envs.scenes.cloth import Cloth, crossings, ring_normal
+from eqrl.envs.scenes.cloth import Cloth, crossings, piercings, ring_normal
 from eqrl.envs.scenes.curves import curve
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, look_at, new_spec
@@ -39,6 +39,7 @@ __all__ = [
     "length",
     "look_at",
     "new_spec",
+    "piercings",
     "polygon_shape",
     "ring_normal",
     "shape_of",

@@ -191,3 +191,30 @@ def crossings(ring: Floats, first: Floats, second: Floats) -> Floats:
     through = (size > 0) & (t >= 0) & (t <= size) & (u >= 0) & (v >= 0) & (u + v <= size)
     number: Floats = total(np.where(through, sense, 0.0))
     return number
+
+
+def piercings(points: Floats, triangles: NDArray[np.int64], middle: Floats, axes: Floats, half: float) -> Floats:
+    """How many triangles of a surface a segment crosses.
+
+    Args:
+        points: vertices of the surface, ``(n, vertices, 3)``.
+        triangles: indices of its triangles' corners, ``(triangles, 3)``.
+        middle: of the segment, ``(n, 3)``.
+        axes: orthonormal axes of which the last one is the segment's direction, ``(n, 3 axes, 3)``.
+        half: half its length.
+
+    Returns:
+        Number of triangles crossed, ``(n,)``; a segment through a common edge crosses both triangles.
+    """
+    away = points - middle[:, None]
+    # seen along the segment, a triangle is crossed if the origin lies on the same side of its three edges
+    x, y, z = (dot(away, axes[:, None, k])[:, triangles.T] for k in range(3))
+    first, second, third = (x[:, i] * y[:, j] - x[:, j] * y[:, i] for i, j in ((1, 2), (2, 0), (0, 1)))
+    inside = ((first >= 0) & (second >= 0) & (third >= 0)) | ((first <= 0) & (second <= 0) & (third <= 0))
+    row, which = np.nonzero(inside)  # few
+    shares = np.stack([part[row, which] for part in (first, second, third)], axis=1)
+    size = shares[:, 0] + shares[:, 1] + shares[:, 2]
+    height = dot(shares, z[row, :, which])  # of the crossing, times the size
+    crossed = (size != 0) & (np.abs(height) <= half * np.abs(size))
+    number: Floats = np.bincount(row[crossed], minlength=len(points)).astype(np.float64)
+    return number

@@ -15,6 +15,8 @@ from scipy.spatial import ConvexHull
 from eqrl.arrays import Floats
 
 _SAME = 1e-9  # of the size of a polygon: closer corners are one
+_EXACT = 1e-6  # likewise, for corners of a mirror image, which networks take for exact
+_ALIKE = 1e-3  # likewise, for corners of a turned polygon: nobody tells such poses apart
 
 
 def checked(corners: ArrayLike, name: str = "polygon") -> Floats:
@@ -32,6 +34,9 @@ def checked(corners: ArrayLike, name: str = "polygon") -> Floats:
     size = float(np.ptp(polygon, axis=0).max(initial=0.0))
     if len(polygon) < 3 or size == 0.0:
         raise ValueError(f"{name} is degenerate: it needs at least three corners that do not lie on one line")
+    # the extent across the line that fits the corners best
+    if np.linalg.svd(polygon - polygon.mean(axis=0), compute_uv=False)[1] < 1e-6 * size:
+        raise ValueError(f"{name} is degenerate: all its corners lie on one line")
     if (np.linalg.norm(np.roll(polygon, -1, axis=0) - polygon, axis=1) < 1e-6 * size).any():
         raise ValueError(f"{name} is degenerate: two corners in a row are the same point; leave one of them out")
     if abs(area(polygon)) < 1e-6 * size * size and not _crossing(polygon):
@@ -60,14 +65,18 @@ def centred(polygon: Floats) -> Floats:
 
 
 def order(polygon: Floats) -> int:
-    """Number of turns about the origin that leave the polygon as it is."""
+    """Number of turns about the origin that leave the polygon as it is, but for a thousandth of its size.
+
+    Poses closer than that are one for a task. So a triangle whose corners are given with three digits has three turns,
+    and its angle is told modulo 120 degrees, although it is regular only nearly.
+    """
     orders = [k for k in range(2, len(polygon) + 1) if len(polygon) % k == 0]
-    return max([1, *(k for k in orders if _same(_turned(polygon, 2 * np.pi / k), polygon))])
+    return max([1, *(k for k in orders if _same(_turned(polygon, 2 * np.pi / k), polygon, _ALIKE))])
 
 
 def is_mirrored(polygon: Floats) -> bool:
     """Whether x -> -x leaves the polygon as it is."""
-    return _same((polygon * (-1.0, 1.0))[::-1], polygon)
+    return _same((polygon * (-1.0, 1.0))[::-1], polygon, _EXACT)
 
 
 def is_convex(polygon: Floats) -> bool:
@@ -165,11 +174,11 @@ def _turned(polygon: Floats, angle: float) -> Floats:
     return turned
 
 
-def _same(a: Floats, b: Floats) -> bool:
-    """Whether two lists of corners are the same outline, wherever they begin."""
+def _same(a: Floats, b: Floats, tolerance: float) -> bool:
+    """Whether two lists of corners are the same outline up to a part of its size, wherever they begin."""
     apart = np.abs(a[:, None] - b[None]).max(axis=-1)
     start = int(apart[0].argmin())
-    return bool(np.abs(a - np.roll(b, -start, axis=0)).max() < 1e-6 * np.abs(b).max())
+    return bool(np.abs(a - np.roll(b, -start, axis=0)).max() < tolerance * np.abs(b).max())
 
 
 def _crossing(polygon: Floats) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ import math
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from eqrl.envs.core.divergence import DivergenceError
+from eqrl.envs.core.finite import NotFiniteError
 from eqrl.guards.autopsy import autopsy
 from eqrl.guards.bundle import flat
 from eqrl.guards.data import first_bad, first_bad_observation
@@ -53,6 +54,9 @@ def _first(error: BaseException, env_id: str) -> Finding | None:
     if isinstance(error, DivergenceError):
         text = f"the physics of environment {env_id} diverged ({error.where})"
         return Finding("physics", text, member=error.members[0])
+    if isinstance(error, NotFiniteError) and error.name == "action":
+        text = f"the policy gave {error.value} in its action (member {error.index[0]})"
+        return Finding("action", text, member=error.index[0])
     if isinstance(error, ValueError) and "Expected parameter" in str(error):
         # PyTorch's distributions raise it for a mean or width that is not finite
         return Finding("distribution", "the action distribution is not finite, the training diverged")

@@ -11,6 +11,7 @@ from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv
 
 from eqrl.envs.core.divergence import DivergenceError
+from eqrl.envs.core.finite import NotFiniteError
 from eqrl.guards.bundle import flat
 from eqrl.guards.randomness import Randomness
 from eqrl.guards.scene import Scene
@@ -46,8 +47,8 @@ def batch_of(
     if scene.rollout and not scene.update:
         arrays |= flat("step.observations", scene.rollout["self"]._last_obs)
         for variable, name in _STEP.items():
-            # diverged physics gave no reward; the other variables are still those of the previous step
-            known = variable == "actions" or not isinstance(error, DivergenceError)
+            # a step that failed gave no reward; the other variables are still those of the previous one
+            known = variable == "actions" or not isinstance(error, DivergenceError | NotFiniteError)
             if known and (values := scene.rollout.get(variable)) is not None:
                 arrays |= flat(f"step.{name}", values)
     for name, values in scene.minibatch.items():

@@ -46,11 +46,13 @@ def test_values_are_read_as_the_task_computes_with_them(name, given, read):
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("kind", "c", "kind='c' is not known; use one of 'a', 'b'"),
+        ("kind", "c", "kind='c' is not known; use one of 'a', 'b'$"),
+        ("kind", ["a"], r"kind=\['a'\] is not known; use one of 'a', 'b'$"),
         ("size", 0.4, "size=0.4 must be a finite number >= 0.5"),
         ("wide", -1, "wide=-1 must be"),
         ("where", (1, 500), "where=.* 360 degrees"),
         ("breaking_patch", (1, 0, 0), r"breaking_patch=\(1, 0, 0\) must be x, y and a radius > 0"),
+        ("thing", "tow", "thing='tow' is not known; use one of 'one', 'two'; did you mean 'two'\\?$"),
         ("thing", 1, "thing=1 is not known; use one of 'one', 'two'"),
     ],
 )

@@ -10,7 +10,7 @@ import eqrl
 from eqrl.envs.core.divergence import DivergenceError
 from eqrl.envs.core.simulation import Simulation
 from eqrl.envs.manipulation.cloth_hanging import ClothHanging
-from eqrl.envs.scenes.cloth import Cloth, crossings, ring_normal
+from eqrl.envs.scenes.cloth import Cloth, crossings, piercings, ring_normal
 from eqrl.symmetry import about_gravity, representation_of
 
 ANGLES = np.linspace(0.0, 2 * np.pi, 8, endpoint=False)
@@ -40,6 +40,28 @@ def test_crossings_of_random_rings_are_those_of_their_triangles():
             inside = u >= 0 and v >= 0 and u + v <= 1 and 0 <= t <= 1
             expected += inside * np.sign(np.cross(one, other) @ (q - p))
         assert number == expected
+
+
+def test_a_segment_pierces_the_triangles_that_linear_equations_say():
+    rng = np.random.default_rng(0)
+    points, triangles = rng.standard_normal((30, 20, 3)), rng.permuted(np.tile(np.arange(20), (40, 1)), axis=1)[:, :3]
+    middle, axes = 0.3 * rng.standard_normal((30, 3)), np.linalg.qr(rng.standard_normal((30, 3, 3)))[0]
+    expected = np.zeros(30)
+    for k in range(30):
+        for a, b, c in points[k][triangles]:
+            u, v, t = np.linalg.solve(np.stack([b - a, c - a, -axes[k, 2]], axis=1), middle[k] - a)
+            expected[k] += u >= 0 and v >= 0 and u + v <= 1 and abs(t) <= 0.5
+    assert len(set(expected.tolist())) > 4
+    np.testing.assert_array_equal(piercings(points, triangles, middle, axes, 0.5), expected)
+
+
+def test_a_triangle_on_edge_is_not_pierced_and_a_common_edge_counts_for_both():
+    square = np.array([[(-1.0, -1.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 0.0)]])
+    triangles, middle, axes = np.array([[0, 1, 2], [0, 2, 3]]), np.zeros((1, 3)), np.eye(3)[None]
+    assert piercings(square, triangles, middle, axes, 0.1) == 2
+    assert piercings(square, triangles, middle + np.array([0.2, 0.0, 0.0]), axes, 0.1) == 1
+    assert piercings(square, triangles, middle + np.array([0.2, 0.0, 0.11]), axes, 0.1) == 0
+    assert piercings(square, triangles, middle, axes[:, [2, 0, 1]], 0.1) == 0
 
 
 @pytest.mark.parametrize("hole", [(3, 3), (2, 5)])
@@ -87,6 +109,40 @@ def test_a_script_hangs_the_cloth_on_hangers_that_point_anywhere():
     assert outcome.success.all()
     assert outcome.metrics["stretch"].max() < 0.03
     assert (outcome.reward > 0.9).all()
+
+
+def test_a_cloth_that_the_hanger_also_pierces_is_not_linked():
+    simulation = Simulation(ClothHanging(), 2, 1)
+    simulation.seed(range(2))
+    simulation.reset()
+    world, cloth = simulation.world, simulation.task.cloth
+    flat = np.concatenate([cloth.rest - cloth.centre, np.zeros((len(cloth.rest), 1))], axis=1)
+    folded = flat + np.where(flat[:, :1] > 0.4, [[-0.6, 0.0, 0.1]], 0.0)  # a side of the cloth lies over the hole
+    for k, points in enumerate((flat, folded)):
+        turned = points @ world.bodies.hanger.axes[k]
+        world.positions.effectors[k], world.positions.cloth[k] = turned[:4], turned[4:]
+    simulation.set_state(simulation.get_state())
+    assert simulation.observe()["achieved_goal"][:, 3].tolist() == [1.0, 0.0]
+    outcome = simulation.task.evaluate(world, np.zeros((2, 12)))
+    assert outcome.success.tolist() == [True, False]
+    assert outcome.rewards["success"].tolist() == [1.0, 0.0]
+    assert outcome.metrics["pierced"][0] == 0
+    assert outcome.metrics["pierced"][1] > 0
+
+
+def test_no_cloth_that_is_torn_over_the_hanger_is_a_success():
+    simulation = Simulation(ClothHanging(), 16, 1)
+    simulation.seed(range(11, 27))
+    simulation.reset()
+    world, cloth = simulation.world, simulation.task.cloth
+    axis, pierced, success = world.variables.hanger.copy(), 0, 0
+    for _ in range(99):
+        ahead = (world.positions.cloth[:, cloth.ring].mean(1) * axis).sum(1) > 0
+        outcome = simulation.step(np.tile(-axis * ahead[:, None], 4))  # straight along the bar at 2 m/s
+        assert not (outcome.success & (outcome.metrics["pierced"] > 0)).any()
+        pierced, success = pierced + (outcome.metrics["pierced"] > 0).sum(), success + outcome.success.sum()
+    assert pierced > 0
+    assert success > 0
 
 
 def test_a_cloth_on_its_hanger_turns_and_mirrors_with_the_scene():
@@ -146,6 +202,11 @@ def test_the_last_two_steps_count_fivefold_in_the_paper_s_reward():
     infos = [env.step(np.zeros(12, dtype=np.float32))[-1] for _ in range(6)]
     factor = [-i["reward_distance"] / (0.8 * 0.02 * i["distance"]) for i in infos]
     assert factor == pytest.approx([1.0] * 4 + [5.0] * 2, rel=1e-5)
+
+
+def test_a_tilt_with_which_the_cloth_would_begin_in_the_hanger_is_refused():
+    with pytest.raises(ValueError, match="tilt=85 must be at most 60: a cloth that leans further would begin in the"):
+        gymnasium.make("eqrl/ClothHanging-v0", tilt=85)
 
 
 def test_hangers_point_where_they_are_asked_to():

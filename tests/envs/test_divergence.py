@@ -104,13 +104,16 @@ def test_stopping_names_the_member_and_keeps_the_state_before(plant):
     np.testing.assert_array_equal(again.state, raised.state)
 
 
-def test_a_bad_action_alone_is_no_divergence():
-    """MuJoCo ignores controls that are not finite; the guard of the training looks at actions itself."""
+def test_a_bad_action_is_refused_before_the_physics_and_leaves_it_alone():
+    """MuJoCo would ignore controls that are not finite, and play on."""
     env = eqrl.make_vec("eqrl/AntTarget-v0", 2, seed=0, n_threads=1)
     env.reset()
     actions = np.zeros((2, 8), np.float32)
     actions[1, 3] = np.nan
-    observation, *_ = env.step(actions)
+    with pytest.raises(ValueError, match=r"^action must be finite, and row 1, entry 3 is nan$"):
+        env.step(actions)
+    assert env.unwrapped.simulation.elapsed.tolist() == [0, 0]
+    observation, *_ = env.step(np.zeros((2, 8), np.float32))
     assert np.isfinite(observation).all()
 
 

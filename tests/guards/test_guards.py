@@ -448,6 +448,22 @@ def spoiled_physics(monkeypatch, model, plant):
         yield
 
 
+def test_an_action_that_the_environment_refuses(tmp_path, monkeypatch):
+    model, step = model_for("ppo", "eqrl/AntTarget-v0"), Simulation.step
+
+    def spoiled(self, action):
+        if model.num_timesteps == PLANT:
+            action[2, 1] = np.nan
+        return step(self, action)
+
+    monkeypatch.setattr(Simulation, "step", spoiled)
+    error = fail(model, tmp_path, match=r"^the policy gave nan in its action \(member 2\)", kind="action")
+    _, batch, _ = bundle_of(error)
+    assert error.finding.member == 2
+    assert "step.actions" in batch
+    assert "step.rewards" not in batch
+
+
 @pytest.mark.parametrize("plant", ["qvel", "qpos"])
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
 def test_physics_stops(tmp_path, monkeypatch, algo, plant):

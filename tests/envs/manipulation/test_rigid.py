@@ -237,7 +237,7 @@ def test_the_shapes_to_test_on_have_the_spaces_of_those_to_train_on():
         ({"shape": ["T", "pentagn"]}, "did you mean 'pentagon'"),
         ({"shape": [(0, 0), (1, 1), (1, 0), (0, 1)]}, "crosses itself"),
         ({"shape": [(0, 0), (1, 0)]}, "degenerate"),
-        ({"split": "trian"}, "split='trian' is not known; use one of 'none', 'train', 'test'"),
+        ({"split": "trian"}, "split='trian' is not known; use one of 'none', 'train', 'test'; did you mean 'train'"),
         ({"split": "train", "shape": "T"}, "both say which shapes"),
         ({"resolution": 48, "slots": 32}, "resolution=48 points do not fit into slots=32"),
         ({"resolution": 2}, "resolution=2 must be a whole number >= 3"),
@@ -277,6 +277,37 @@ def test_two_hands_insert_a_shape_only_if_they_can_turn_it():
         success[grip] = np.mean(solved)
     assert success["weld"] >= 0.8
     assert success["ball"] <= 0.3
+
+
+@pytest.mark.parametrize("tilt", [45, 60, 180])
+def test_a_shape_that_starts_tilted_touches_nothing(tilt):
+    env = eqrl.make_vec("eqrl/InsertionTwoHands-v0", 400, seed=0, n_threads=1, shape="plus", object_tilt=tilt)
+    env.reset()
+    assert not env.unwrapped.simulation.contacts.any()
+
+
+@pytest.mark.parametrize("shape", ["T", "plus", "star", "heart"])
+def test_a_shape_that_lies_upside_down_in_its_hole_is_no_success(shape):
+    env = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped
+    env.reset(seed=3)
+    world = env.simulation.world
+    hole = Rotation.from_quat(world.bodies.hole.quaternion[0], scalar_first=True)
+    over = Rotation.from_rotvec([0, np.pi, 0])  # about the axis of which the shape is its own mirror image
+    solved, rewards = [], []
+    for pose in (hole, hole * over):
+        world.bodies.object.position = world.variables.goal_centre
+        world.bodies.object.quaternion = pose.as_quat(scalar_first=True)[None]
+        env.set_state(env.get_state())
+        observation, _, _, _, info = env.step(np.zeros(12, np.float32))
+        assert info["distance"] < 1e-3
+        assert info["height"] < 1e-3
+        solved.append(bool(info["is_success"]))
+        rewards.append(info["reward_success"])
+        goals = observation["achieved_goal"], observation["desired_goal"]
+        assert env.task.solved(env.task.errors(*goals)) == solved[-1]
+    assert solved == [True, False]
+    assert rewards == [1.0, 0.0]
+    assert info["aligned"] == pytest.approx(-1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("shape", ["T", "bar", "plus", "star"])
