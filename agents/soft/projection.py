@@ -85,7 +85,9 @@ class Projections:
         x = torch.cat([p.flatten() for p in self.parameters])
         gaps = x - self._here().times(x)
         move = gaps.new_tensor(rates) / max(1.0, sum(rates)) @ gaps
-        for parameter, part in zip(self.parameters, move.split([p.numel() for p in self.parameters]), strict=True):
+        for parameter, part in zip(
+            self.parameters, torch.split(move, [p.numel() for p in self.parameters]), strict=True
+        ):
             parameter.sub_(part.view_as(parameter))
         return 0.5 * gaps.square().sum(dim=1)
 
@@ -107,7 +109,7 @@ class Projections:
             for projector in self.projectors:
                 allowed = projector @ allowed
         sizes = [p.numel() for p in self.parameters]
-        parts = zip(self.parameters, *(torch.as_tensor(x).split(sizes) for x in (flat, allowed)), strict=True)
+        parts = zip(self.parameters, *(torch.split(torch.as_tensor(x), sizes) for x in (flat, allowed)), strict=True)
         for parameter, whole, part in parts:
             if parameter.dim() == 2 and (norm := part.norm()) > _NOTHING * whole.norm():
                 parameter.copy_((0.5 * (whole - part) + part * (whole.norm() / norm)).view_as(parameter))
