@@ -19,12 +19,14 @@ from eqrl.evaluation import PALETTE, figure, save_figure
 from eqrl.versions import versions_text
 
 Row = dict[str, Any]
+_TENSION = "symmetry/symmetry_loss/tension/"
 _TEXT = """# Broken symmetry
 
 Written by `scripts/benchmark_breaking.py`. PPO of Stable-Baselines3, one thread a run; all methods have the same preset
 and budget, and none is tuned. *Success* is that of the deterministic policy over goals in all directions of the world
 as it is, a mean over seeds; brackets hold the least and the greatest seed where there are several. `distil` has the
-exact run of the same world and seed as its teacher, so that it has seen twice as many steps as the others.
+exact run of the same world and seed as its teacher, so that it has seen twice as many steps as the others. Runs have
+{steps} steps.
 """
 
 
@@ -41,14 +43,15 @@ def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
         encoding="utf-8",
     )
     (out / "runs.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    sections = [_TEXT]
+    steps = " or ".join(f"{n:,}" for n in sorted({row["steps"] for row in rows}))
+    sections = [_TEXT.format(steps=steps)]
     for kind in KINDS:
         of_kind = [row for row in rows if row["kind"] in (kind, "none")]
         if any(row["kind"] == kind for row in of_kind):
             sections += [_table(kind, of_kind), _picture(kind, of_kind, out)]
     if humanoid := _of(rows, world=HUMANOID.name):
         sections.append(_returns(humanoid))
-    sections.append(_strengths(rows))
+    sections += [_strengths(rows), *_tensions(rows, out)]
     (out / "README.md").write_text("\n".join(sections), encoding="utf-8")
 
 
@@ -145,3 +148,24 @@ def _strengths(rows: Sequence[Row]) -> str:
                         f"| {kind} | {method} | {name.removeprefix('symmetry/')} | {rank:.2f} | {len(pairs)} |"
                     )
     return "\n".join(lines) + "\n"
+
+
+def _tensions(rows: Sequence[Row], out: Path) -> list[str]:
+    """What symmetry loss measured against the true size of a global breaking: one plot a kind, a line a candidate."""
+    of_method = _of(rows, method="symmetry loss")
+    kinds = [kind for kind in KINDS if kind != "patch" and len(_of(of_method, kind=kind)) >= 2]
+    names = sorted({name for row in of_method for name in row if name.startswith(_TENSION) and "closure" not in name})
+    if not kinds:
+        return []
+    drawing, axes = figure(columns=len(kinds), size=3.6)
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        of_kind = sorted((row for row in of_method if row["kind"] in (kind, "none")), key=lambda row: row["size"])
+        for colour, name in zip(PALETTE, names, strict=False):
+            points = [(row["size"], max(row[name], 0.0)) for row in of_kind if row.get(name) is not None]
+            axis.plot(*zip(*points, strict=True), "o-", color=colour, linewidth=1.6, label=name.removeprefix(_TENSION))
+        axis.set_xscale("symlog", linthresh=0.02)
+        axis.set(xlabel=f"size of the breaking by {kind}", ylabel="measured violation")
+        axis.spines[["top", "right"]].set_visible(False)
+    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    save_figure(drawing, out / "tensions.png")
+    return ["What `symmetry loss` measured, one line for each candidate:\n", "![tensions](tensions.png)\n"]
