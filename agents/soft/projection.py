@@ -85,10 +85,8 @@ class Projections:
         x = torch.cat([p.flatten() for p in self.parameters])
         gaps = x - self._here().times(x)
         move = gaps.new_tensor(rates) / max(1.0, sum(rates)) @ gaps
-        for parameter, part in zip(
-            self.parameters, torch.split(move, [p.numel() for p in self.parameters]), strict=True
-        ):
-            parameter.sub_(part.view_as(parameter))
+        for parameter, part in zip(self.parameters, self._parts(move), strict=True):
+            parameter.sub_(part)
         return 0.5 * gaps.square().sum(dim=1)
 
     def _here(self) -> _Gathers:
@@ -103,26 +101,30 @@ class Projections:
         Of weights without structure, a group of n elements allows about a part of ``1 / sqrt(n)`` in each layer. Were
         the rest to go, hardly any signal would pass.
         """
-        flat = torch.cat([p.flatten() for p in self.parameters]).double().cpu().numpy()
-        allowed = flat
+        allowed = self._flat()
         for _ in range(_ALTERNATIONS):  # to the projection on what all allow (von Neumann)
             for projector in self.projectors:
                 allowed = projector @ allowed
-        sizes = [p.numel() for p in self.parameters]
-        parts = zip(self.parameters, *(torch.split(torch.as_tensor(x), sizes) for x in (flat, allowed)), strict=True)
-        for parameter, whole, part in parts:
+        for parameter, part in zip(self.parameters, self._parts(torch.as_tensor(allowed)), strict=True):
+            whole = parameter.double().cpu()
             if parameter.dim() == 2 and (norm := part.norm()) > _NOTHING * whole.norm():
-                parameter.copy_((0.5 * (whole - part) + part * (whole.norm() / norm)).view_as(parameter))
+                parameter.copy_(0.5 * (whole - part) + part * (whole.norm() / norm))
 
     @torch.no_grad()
     def project(self, candidate: int) -> None:
         """Replace the parameters by their projections."""
-        flat = torch.cat([p.flatten() for p in self.parameters]).double().cpu().numpy()
-        projected = torch.as_tensor(self.projectors[candidate] @ flat)
-        for parameter, part in zip(
-            self.parameters, torch.split(projected, [p.numel() for p in self.parameters]), strict=True
-        ):
-            parameter.copy_(part.view_as(parameter))
+        projected = torch.as_tensor(self.projectors[candidate] @ self._flat())
+        for parameter, part in zip(self.parameters, self._parts(projected), strict=True):
+            parameter.copy_(part)
+
+    def _flat(self) -> Floats:
+        """All parameters as one vector, in double precision."""
+        return np.asarray(torch.cat([p.detach().flatten() for p in self.parameters]).double().cpu().numpy())
+
+    def _parts(self, flat: Tensor) -> list[Tensor]:
+        """A vector of all parameters, cut into their shapes."""
+        parts = torch.split(flat, [p.numel() for p in self.parameters])
+        return [part.view_as(p) for p, part in zip(self.parameters, parts, strict=True)]
 
 
 @dataclass(frozen=True)
