@@ -16,7 +16,7 @@ TASKS = {
         Task(
             "RopeClosing",
             "eqrl/RopeClosing-v0",
-            300_000,
+            500_000,
             methods=(*_BY_GOAL, "mlp + augmentation", "transformer", "homogeneous", "vector"),
             seeds=3,
         ),
