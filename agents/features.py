@@ -12,7 +12,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
 from eqrl.agents.normalization import RunningNorm
-from eqrl.symmetry import Group, Representation, representation_of
+from eqrl.symmetry import Field, Group, Representation, representation_of
 
 Observation: TypeAlias = Tensor | dict[str, Tensor]
 ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
@@ -22,9 +22,10 @@ class TypedFeatures(BaseFeaturesExtractor):
     """Flatten a typed observation and normalise it. Nothing is learnt here.
 
     The entries of a dict are concatenated in sorted order. If both goals have the same representation, ``desired_goal``
-    becomes ``desired_goal - achieved_goal``. This map is linear, invertible and equivariant. The achieved goal stays as
-    it is, so features of goals that are places in the world tell where the scene is, unless they have the role
-    ``"position"`` and a network takes differences of them.
+    becomes ``desired_goal - achieved_goal``; if they differ, so do those fields that have the same name and type in
+    both. This map is linear, invertible and equivariant. The achieved goal stays as it is, so features of goals that
+    are places in the world tell where the scene is, unless they have the role ``"position"`` and a network takes
+    differences of them.
 
     Args:
         observation_space: a ``TypedBox``, or a ``Dict`` of them.
@@ -39,7 +40,7 @@ class TypedFeatures(BaseFeaturesExtractor):
         UntypedSpaceError: if the space is not typed.
     """
 
-    absolute: Tensor | None
+    partners: Tensor | None
 
     def __init__(
         self,
@@ -54,16 +55,11 @@ class TypedFeatures(BaseFeaturesExtractor):
         super().__init__(observation_space, representation.dim)
         self.representation = representation
         self.keys = sorted(observation_space.spaces) if isinstance(observation_space, spaces.Dict) else None
-        self.relative_goal = relative_goal and _goals_alike(observation_space)
         kept = _positions(representation) if keep_positions else frozenset()
         self.norm = RunningNorm(representation, group, until=normalize_until, keep=kept) if normalize else None
-        self.register_buffer("absolute", None, persistent=False)
-        if kept and self.relative_goal:
-            goal = representation_of(observation_space[DESIRED])  # type: ignore[index]
-            absolute = torch.zeros(goal.dim, dtype=torch.bool)
-            for name in _positions(goal):
-                absolute[goal.slices[name]] = True
-            self.absolute = absolute
+        partners = _partners(observation_space, keep_positions) if relative_goal else None
+        self.relative_goal = partners is not None
+        self.register_buffer("partners", partners, persistent=False)
         self._minibatch: tuple[Observation, tuple[int, ...], Tensor] | None = None
 
     def forward(self, observation: Observation) -> Tensor:
@@ -79,10 +75,9 @@ class TypedFeatures(BaseFeaturesExtractor):
             return observation.float()
         parts = {key: value.float() for key, value in observation.items()}
         if self.relative_goal:
-            achieved = parts[ACHIEVED]
-            if self.absolute is not None:
-                achieved = achieved.masked_fill(self.absolute, 0.0)
-            parts[DESIRED] = parts[DESIRED] - achieved
+            assert self.partners is not None
+            achieved = torch.nn.functional.pad(parts[ACHIEVED], (0, 1))
+            parts[DESIRED] = parts[DESIRED] - achieved.index_select(-1, self.partners)
         return torch.cat([parts[key] for key in self.keys or ()], dim=-1)
 
     def observe(self, observation: Observation, commit: bool) -> Tensor:
@@ -138,15 +133,38 @@ def _versions(observation: Observation) -> tuple[int, ...]:
     return tuple(tensor._version for tensor in tensors)
 
 
-def _goals_alike(space: gymnasium.Space[Any]) -> bool:
-    """Whether there are two goals with the same representation, apart from names, roles and masks."""
+def _partners(space: gymnasium.Space[Any], keep_positions: bool) -> Tensor | None:
+    """For each coordinate of the desired goal, which coordinate of the achieved goal is subtracted.
+
+    A number behind the last coordinate stands for zero. None if nothing is subtracted.
+    """
     if not isinstance(space, spaces.Dict) or not {ACHIEVED, DESIRED} <= set(space.spaces):
-        return False
-    return _anonymous(representation_of(space[ACHIEVED])) == _anonymous(representation_of(space[DESIRED]))
+        return None
+    achieved, desired = representation_of(space[ACHIEVED]), representation_of(space[DESIRED])
+    partners = torch.full((desired.dim,), achieved.dim, dtype=torch.int64)
+    absolute = _positions(desired) if keep_positions else frozenset()
+    for name, twin in _twins(achieved, desired):
+        if name not in absolute:
+            where = achieved.slices[twin]
+            partners[desired.slices[name]] = torch.arange(where.start, where.stop)
+    return partners if bool((partners < achieved.dim).any()) else None
+
+
+def _twins(achieved: Representation, desired: Representation) -> list[tuple[str, str]]:
+    """Names of fields of the desired goal, each with the field of the achieved one that means the same."""
+    if _anonymous(achieved) == _anonymous(desired):
+        return [(a.name, b.name) for a, b in zip(desired.fields, achieved.fields, strict=True)]
+    known = {field.name: field for field in achieved.fields}
+    return [(f.name, f.name) for f in desired.fields if f.name in known and _untold(f) == _untold(known[f.name])]
 
 
 def _anonymous(representation: Representation) -> Representation:
     """The representation without names, roles and masks."""
-    fields = tuple(replace(field, name=str(i), role="") for i, field in enumerate(representation.fields))
+    fields = tuple(replace(_untold(field), name=str(i)) for i, field in enumerate(representation.fields))
     entities = tuple(replace(entity_set, mask=None) for entity_set in representation.entities)
     return Representation(fields, entities, representation.group)
+
+
+def _untold(field: Field) -> Field:
+    """The field without its role."""
+    return replace(field, role="")

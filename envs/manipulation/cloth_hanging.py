@@ -31,9 +31,9 @@ def _vectors(name: str, unit: str, description: str, over: str | None = None, ro
     return Field(name, "1x1o", over, role=role, unit=unit, description=description)
 
 
-def _goal(of: str) -> tuple[Field, ...]:
+def _goal(of: str, role: Any = "") -> tuple[Field, ...]:
     return (
-        _vectors("centre", "m", f"middle of the hole, {of}"),
+        _vectors("centre", "m", f"middle of the hole, {of}", role=role),
         Field("linked", "1x0e", description=f"1 if the hanger passes through the hole alone, {of}"),
         Field("aligned", "1x0e", description=f"cosine of the angle between the hole's normal and the hanger, {of}"),
     )
@@ -91,7 +91,7 @@ class ClothHanging(Task):
             _vectors("hanger_ends", "m", "ends of the hanger", "targets", "position"),
             _vectors("hole", "m", "middle of the hole relative to the hanger's", role="goal"),
         ),
-        "achieved_goal": _goal("now"),
+        "achieved_goal": _goal("now", "position"),
         "desired_goal": _goal("as it shall be"),
     }
     action = (_vectors("velocity", "2 m/s", "velocities of the effectors", "effectors"),)

@@ -130,7 +130,7 @@ class Shaped(Task):
     def goal_fields(self, of: str, over: str) -> tuple[Field, ...]:
         """Fields of an achieved or desired goal, whose points are an entity set."""
         return (
-            self.position_field("centre", f"centre of the {of}", role="goal" if of == "object" else ""),
+            self.position_field("centre", f"centre of the {of}", role="position" if of == "object" else "goal"),
             self.position_field("points", f"points on the outline of the {of}", over, role="position"),
         )
 

@@ -103,7 +103,8 @@ class TokenTypes(ExactModule):
         self.vectors: tuple[Block, ...] = ()
         self.tensors: dict[int, tuple[Block, ...]] = {}
         blocks = list(blocks)
-        position = next((b.field.name for b in blocks if b.field.role == "position"), None)
+        over_set = (b.field for b in blocks if b.field.entities is not None)
+        position = next((field.name for field in over_set if field.role == "position"), None)
         # a stable sort: entity by entity, and for each entity in the order of the vector
         for block in sorted(blocks, key=lambda b: b.entity):
             where = list(block.where)

@@ -85,8 +85,6 @@ def _check_roles(entity_set: EntitySet, fields: Sequence[Field]) -> None:
     over = [f for f in fields if f.entities == entity_set.name]
     size = entity_set.size
     for field in over:
-        if field.role == "position" and field.copies != ((1, -1),):
-            raise ValueError(f"field {field.name!r} has role 'position' and must be '1x1o', but is {field.irreps!r}")
         if field.role == "parent" and field.copies != ((0, 1),) * size:
             raise ValueError(
                 f"field {field.name!r} has role 'parent': one row for each of the {size} entities of"

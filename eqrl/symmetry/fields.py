@@ -64,9 +64,10 @@ class Field:
             quantity, such as an IMU reading, turns with this matrix and not with the world.
         horizontal: whether to store only x and y of each ``l=1`` irrep, for vectors of the horizontal plane.
         role: ``"heading"`` or ``"goal"`` marks the vector that a heading-frame or goal-frame network turns into;
-            networks without a preferred direction ignore it. ``"position"`` marks the ``1x1o`` field over an entity set
-            that holds the positions of its entities, from which graph networks find neighbours; they read a second
-            one over the same set, such as targets, as its difference from the first. ``"parent"`` marks
+            networks without a preferred direction ignore it. ``"position"`` marks a ``1x1o`` field that tells where
+            something is, of which graph networks take differences alone. Over an entity set, the first one holds the
+            positions of its entities, and a second one, such as targets, is read as its difference from the first.
+            Without an entity set, it is read as its difference from the positions of the effectors. ``"parent"`` marks
             edges as data, see :mod:`eqrl.symmetry.edges`. ``"mask"`` marks a mask for fields of the action.
         mask: name of a field over the same set that is 1 where this field is real and 0 where it is padding, in
             addition to the mask of the set, such as for joints that a limb may lack. It holds ``1x0e``, or one number

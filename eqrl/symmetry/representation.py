@@ -88,9 +88,13 @@ class Representation:
                 raise ValueError(
                     f"field {field.name!r} repeats over {field.entities!r}, but the entity sets are {sorted(known)}"
                 )
-            if field.entities is None and field.role in ("position", "parent", "mask"):
+            if field.entities is None and field.role in ("parent", "mask"):
                 raise ValueError(
                     f"field {field.name!r} has role {field.role!r} and so needs an entity set, entities=..."
+                )
+            if field.role == "position" and field.copies != ((1, -1),):
+                raise ValueError(
+                    f"field {field.name!r} has role 'position' and must be '1x1o', but is {field.irreps!r}"
                 )
             if field.horizontal and field.frame == WORLD and not self.group.fixes_gravity:
                 raise ValueError(

@@ -14,7 +14,7 @@ from eqrl.symmetry import EntitySet, Field, Group, Representation
 def hands_and_object(
     group: Group, points: int = 8, hands: int = 2, *, value: bool = True
 ) -> tuple[Representation, Representation]:
-    """Masked points with targets, hands with velocities, numbers of the scene; every kind of output over hands."""
+    """Masked points with targets, hands with velocities, what the scene has; every kind of output over hands."""
     outline = EntitySet("points", ("point",) * points, mask="real", exchangeable=True)
     acting = EntitySet("effectors", ("effector",) * hands, exchangeable=True)
     fields = (
@@ -27,6 +27,7 @@ def hands_and_object(
         Field("hand", "1x1o", "effectors", role="position"),
         Field("velocity", "1x1o", "effectors"),
         Field("spin", "1x1e", "effectors"),
+        Field("lamp", "1x1o", role="position"),
     )
     outputs = (
         Field("linear", "1x1o", "effectors"),

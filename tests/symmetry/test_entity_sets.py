@@ -200,8 +200,10 @@ def test_what_is_refused():
         over(Field("p", "1x0e", "links", role="parent"))
     with pytest.raises(ValueError, match="'p' has role 'position' and must be '1x1o'"):
         over(Field("p", "2x1o", "links", role="position"))
-    with pytest.raises(ValueError, match="'p' has role 'position' and so needs an entity set"):
-        over(Field("p", "1x1o", role="position"))
+    with pytest.raises(ValueError, match="'p' has role 'position' and must be '1x1o'"):
+        over(Field("p", "1x1e", role="position"))
+    with pytest.raises(ValueError, match="'p' has role 'mask' and so needs an entity set"):
+        over(Field("p", "1x0e", role="mask"))
     with pytest.raises(ValueError, match="several fields with role 'parent'"):
         robot() + Representation(
             (Field("other", "4x0e", "links", role="parent"),), (replace(LINKS, mask=None),), MIRROR

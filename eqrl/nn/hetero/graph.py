@@ -36,6 +36,12 @@ class Graph:
     placed: frozenset[str]
 
     @property
+    def receivers(self) -> tuple[str, ...]:
+        """The sets whose nodes know where the positions of the scene are: effectors, or all sets if these have none."""
+        placed = tuple(name for name in self.sets if name in self.placed)
+        return tuple(name for name in self.effectors if name in self.placed) or placed
+
+    @property
     def hubs(self) -> tuple[str, ...]:
         """The sets that have a hub; a single node is its own."""
         return tuple(name for name in self.inner if self.internal == "hub" and name not in self.alone)

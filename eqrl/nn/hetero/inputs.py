@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -95,12 +95,33 @@ class Inputs(NamedTuple):
     places: Places
 
 
+class _Read(NamedTuple):
+    """What is read of the nodes of one set, in the order of the table."""
+
+    even: Tensor
+    odd: Tensor
+    heights: Tensor
+    polar: Tensor
+    axial: Tensor
+    positions: Tensor
+    mask: Tensor
+
+    def with_positions_of(self, scene: _Read) -> _Read:
+        """The same, where the positions of the scene are further positions of each node."""
+        count = self.positions.shape[2]
+        return self._replace(
+            positions=torch.cat([self.positions, scene.positions.expand(-1, -1, count, -1)]),
+            heights=torch.cat([self.heights, scene.heights.expand(-1, count, -1)]),
+        )
+
+
 class NodeInputs(ExactModule):
     """Reads the inputs of all nodes.
 
     Numbers and vectors are shortened to a length below 3. The first position of a node is where it is; every further
     one, such as the target of a point, is a vector from the first, which is also given in units of small scales, where
-    it is bounded by one. Where vectors are horizontal, heights are numbers that are treated likewise.
+    it is bounded by one. So is every position of the scene for the nodes that know it. Where vectors are horizontal,
+    heights are numbers that are treated likewise.
 
     Attributes:
         sets: the sets, by name; the scene as one node under ``""``.
@@ -110,7 +131,14 @@ class NodeInputs(ExactModule):
     gather: Tensor
     signs: Tensor | None
 
-    def __init__(self, rep: Representation, layout: Layout, algebra: Algebra, scales: Sequence[float]) -> None:
+    def __init__(
+        self,
+        rep: Representation,
+        layout: Layout,
+        algebra: Algebra,
+        scales: Sequence[float],
+        receivers: Collection[str],
+    ) -> None:
         """Build the table of coordinates.
 
         Args:
@@ -118,9 +146,10 @@ class NodeInputs(ExactModule):
             layout: how the group acts on each coordinate.
             algebra: kind of vectors.
             scales: lengths at which differences of positions are resolved.
+            receivers: sets with positions whose nodes know where the positions of the scene are.
         """
         super().__init__()
-        self.algebra, self.scales = algebra, tuple(scales)
+        self.algebra, self.scales, self.receivers = algebra, tuple(scales), tuple(receivers)
         self.sets = {types.name: types for types in node_types(rep, layout, algebra, inputs=True)}
         self.counts = {name: self._counts(types) for name, types in self.sets.items()}
         index: list[int] = []
@@ -146,7 +175,10 @@ class NodeInputs(ExactModule):
 
     def _counts(self, types: NodeTypes) -> Counts:
         even, odd, polar, axial = types.counts
-        further = max(len(types.positions[0]) - 1, 0) * (1 + len(self.scales))
+        positions = len(types.positions[0])
+        if types.name in self.receivers:
+            positions += len(self.sets[GLOBALS].positions[0])
+        further = max(positions - 1, 0) * (1 + len(self.scales))
         return Counts(even + (further if self.algebra.plane else 0), odd, polar + further, axial)
 
     def forward(self, x: Tensor) -> dict[str, Inputs]:
@@ -158,7 +190,11 @@ class NodeInputs(ExactModule):
             rows = rows * self.signs
         parts = torch.split(rows, self.sizes)
         pieces = iter(part.view(*shape, x.shape[0]) for part, shape in zip(parts, self.shapes, strict=True))
-        return {name: self._inputs(*(next(pieces) for _ in range(7))) for name in self.sets}
+        read = {name: _Read(*(next(pieces) for _ in range(7))) for name in self.sets}
+        scene = read[GLOBALS]
+        if len(scene.positions):
+            read |= {name: read[name].with_positions_of(scene) for name in self.receivers}
+        return {name: self._inputs(*parts) for name, parts in read.items()}
 
     def _inputs(
         self, even: Tensor, odd: Tensor, heights: Tensor, polar: Tensor, axial: Tensor, positions: Tensor, mask: Tensor

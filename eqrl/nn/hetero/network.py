@@ -91,7 +91,9 @@ class Hetero(Backbone):
             standard = _smallest(self.group)
         self.algebra = Algebra(2 if standard.fixes_gravity else 3, standard.has_mirrors)
         self.graph = choose_graph(in_rep, out_rep, effectors, internal)
-        self.inputs = NodeInputs(in_rep, layout(in_rep, standard, self.label), self.algebra, scales)
+        self.inputs = NodeInputs(
+            in_rep, layout(in_rep, standard, self.label), self.algebra, scales, self.graph.receivers
+        )
         width = self.hidden[0]
         settings = Settings(
             self.algebra, width, channels, self.activation, tuple(scales), neighbours, edges == "homogeneous"
