@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from eqrl.agents.normalization import RunningNorm
 from eqrl.nn import MLP, Gated, Padding, build, cleared
-from eqrl.symmetry import Field, Representation
+from eqrl.symmetry import Element, Field, Group, Representation
 
 _TINY = 1e-12
+_IMAGES = 7  # of an input, at most
 
 
 class Lesson(NamedTuple):
@@ -35,20 +36,25 @@ class Lesson(NamedTuple):
 class OneStepModels(nn.Module):
     """Predictions of the change of the features and of the reward, from features and action.
 
-    Both models learn from the same transitions, in units of standard deviations that are pooled over orbits. They
-    minimise distances, not squares, except below the tolerance: the exact model then follows the majority of an orbit
-    and is right at the images of a place where the world is broken, instead of a little wrong at all of them. Of two
-    images, neither is the majority, and both count as broken.
+    The free model is the exact one and a remainder without symmetry, which begins at zero and learns what the exact one
+    misses. Some of that keeps the symmetry too, such as what a small network cannot learn. It says nothing of the
+    world, so the exact model that is compared has it as well: at each input, it takes the remainder from the images of
+    this input, namely from the one that is nearest to all others. Without this, the free model had to learn a whole
+    world before it could be the better one, and a breaking smaller than its errors stayed unseen.
 
-    Some transitions are held out. On these, the mean of :func:`evidence_of` the square errors is negative where the
-    exact model is as good as the free one, and positive where it is worse by more than the tolerance. Noise adds the
-    same to both errors, and the quotient bounds what a single transition says.
+    Both learn from the same transitions, in units of standard deviations that are pooled over orbits. They minimise
+    distances, not squares, except below the tolerance. The exact model then follows the majority of an orbit, in its
+    weights as among the images, and is right at the images of a place where the world is broken, instead of a little
+    wrong at all of them. Of two images, neither is the majority, and both count as broken.
+
+    Some transitions are held out. On these, the mean of :func:`evidence_of` is negative where the exact model is as
+    good as the free one, and positive where it is worse by more than the tolerance.
 
     Args:
         observation: representation of the features.
         in_rep: representation of features and action.
         like: a gated network of the policy, whose exact pathway the exact model has.
-        hidden: widths of the hidden layers of both models.
+        hidden: widths of the hidden layers of the exact model and of the remainder.
         tolerance: disagreement that counts as none, in standard deviations.
     """
 
@@ -69,7 +75,9 @@ class OneStepModels(nn.Module):
         entities = tuple(replace(entity_set, mask=None) for entity_set in observation.entities)
         out_rep = Representation(fields, entities, observation.group)
         self.exact = build(like.exact.label, in_rep, out_rep, like.soft_group, hidden=hidden, **like.exact_kwargs)
-        self.free = MLP(in_rep, out_rep, hidden=hidden)
+        self.remainder = MLP(in_rep, out_rep, hidden=hidden, output_gain=0.0)
+        self.in_rep, self.out_rep = in_rep, out_rep
+        self.images = _others(like.soft_group)
         unmasked = tuple(replace(field, mask=None) for field in fields)
         self.norm = RunningNorm(Representation(unmasked, entities, observation.group), like.soft_group)
         self.padding = Padding.of(out_rep, in_rep)
@@ -92,11 +100,15 @@ class OneStepModels(nn.Module):
         self.norm.collect(y)
         self.norm.commit()
         y = self.norm(y)
-        exact, free = ((model(x) - y).square().sum(1) for model in (self.exact, self.free))
+        missed, remainder = self.exact(x) - y, self.remainder(x)
         price = max(self.tolerance**2, _TINY)
-        distances = (exact + price).sqrt() + (free + price).sqrt()
-        exact, free = exact.detach(), free.detach()
-        evidence = evidence_of(exact, free, price)
+        distances = _distance(missed, price) + _distance(missed.detach() + remainder, price)
+        with torch.no_grad():
+            mirrored = self.from_images(x)
+            exact, free, apart = (
+                part.square().sum(1) for part in (missed + mirrored, missed + remainder, mirrored - remainder)
+            )
+        evidence = evidence_of(exact, free, apart, price)
         return Lesson(
             torch.where(held_out, 0.0, distances).mean(),
             evidence[:, None],
@@ -104,10 +116,39 @@ class OneStepModels(nn.Module):
             free[held_out].mean(),
         )
 
+    @torch.no_grad()
+    def from_images(self, x: Tensor) -> Tensor:
+        """The remainder that the images of inputs ``(B, in_rep.dim)`` have: of all, the one nearest to the others."""
+        count = len(self.images.R)
+        if not count:
+            return self.remainder(x)  # type: ignore[no-any-return]
+        g = self.images.reshape(count, 1)
+        images = self.in_rep.transform(x.expand(count, *x.shape), g)
+        there = self.remainder(images.flatten(0, 1)).view(count, len(x), -1)
+        back = self.out_rep.transform(there, g.inverse()).transpose(0, 1)
+        nearest = torch.cdist(back, back).sum(2).argmin(1)
+        return back[torch.arange(len(x), device=x.device), nearest]
 
-def evidence_of(exact: Tensor, free: Tensor, price: float) -> Tensor:
-    """``(E - F - t) / (E + F + t)`` for square errors E of an exact and F of a free model, and the price t."""
-    return (exact - free - price) / (exact + free + price)
+
+def _distance(missed: Tensor, price: float) -> Tensor:
+    return (missed.square().sum(1) + price).sqrt()
+
+
+def _others(group: Group) -> Element:
+    """Elements beside the identity, batch shape ``(n,)``: all of a small group, and always the same few of others."""
+    if group.order is not None and group.order <= _IMAGES + 1:
+        return group.elements()[1:]
+    return group.sample(_IMAGES, rng=0)
+
+
+def evidence_of(exact: Tensor, free: Tensor, apart: Tensor, price: float) -> Tensor:
+    """``(E - F - t) / (D + t)`` for an exact and a free model that predict one outcome.
+
+    E and F are their square errors, D is the square of the distance between the predictions, and t the price. In the
+    mean, E - F is D if the free model is right and -D if the exact one is. Noise of the outcome adds nothing to that,
+    however large it is against D.
+    """
+    return (exact - free - price) / (apart + price)
 
 
 def held_out(values: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class Gated(SoftBackbone):
             x: inputs, shape ``(B, in_rep.dim)``.
 
         Returns:
-            Estimates of ``(E - F) / (E + F)`` for their square errors E and F, shape ``(B, 1)``.
+            Estimates of what :func:`eqrl.agents.soft.one_step.evidence_of` says, shape ``(B, 1)``.
         """
         evidence: Tensor = self.gate_net(x if self._padding_in is None else cleared(x, self._padding_in.valid(x)))
         return evidence
@@ -96,5 +96,5 @@ class Gated(SoftBackbone):
 
 
 def _opened(evidence: Tensor) -> Tensor:
-    """Closed while the exact model is no worse, open once its square error is three times that of the free one."""
+    """Closed while the exact model is no worse, open once it is worse by half the square of their distance."""
     return (2.0 * evidence).clamp(0.0, 1.0)

@@ -176,7 +176,8 @@ def errors(wind, seed=0, n=400):
     exact = averaged(learnt, turned)
     # the squares of an outcome less its prediction, a mean over fresh outcomes
     squares = [torch.as_tensor(1.0 - 2.0 * (fresh * p).sum(-1) + (p * p).sum(-1)) for p in (exact, learnt)]
-    gate = (evidence_of(*squares, 0.01) > 0.0).numpy()[..., None]
+    apart = torch.as_tensor(np.square(exact - learnt).sum(-1))
+    gate = (evidence_of(*squares, apart, 0.01) > 0.0).numpy()[..., None]
     true = optimal(steps, rewards)
     models = {"gated": np.where(gate, learnt, exact), "exact": exact, "free": learnt}
     return {name: np.abs(optimal(p, rewards) - true)[~corner].max() for name, p in models.items()}, gate, corner
