@@ -6,9 +6,10 @@
     python scripts/benchmark_breaking.py --report                     # train nothing, write the report
     python scripts/benchmark_breaking.py --list                       # what is there, and what is missing
 
-Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. All methods have the
-same preset and budget; none is tuned. ``distil`` learns from the exact run of its world, which is trained first.
-Results go to ``results/breaking``, run folders stay in ``logs/breaking``.
+Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. A report keeps the runs
+of an earlier one that have not been done again. All methods have the same preset and budget; none is tuned. ``distil``
+learns from the exact run of its world, which is trained first. Results go to ``results/breaking``, run folders stay in
+``logs/breaking``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> None:
         "--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD", help=", ".join(METHODS)
     )
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=0, help="above 0 where another machine does the others")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
     parser.add_argument("--logs", type=Path, default=Path("logs/breaking"))
     parser.add_argument("--out", type=Path, default=Path("results/breaking"))
@@ -42,7 +44,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke run: 4,096 steps of each job, its own folders")
     options = parser.parse_args()
     worlds = [WORLDS[name] for name in options.worlds]
-    jobs = [job for world in worlds for job in jobs_of(world, tuple(options.methods), options.seeds)]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    jobs = [job for world in worlds for job in jobs_of(world, tuple(options.methods), seeds)]
     jobs.sort(key=lambda job: job.seed)  # an early stop leaves whole comparisons
     if options.quick:
         options.logs = options.logs / "quick"

@@ -6,9 +6,9 @@
     python scripts/benchmark_manipulation.py --report                    # train nothing, write the report
     python scripts/benchmark_manipulation.py --list                      # what is there, and what is missing
 
-Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. All methods of a task
-have the same preset and budget; none is tuned. Results go to ``results/manipulation``, run folders stay in
-``logs/manipulation``.
+Every run is a process with one thread. Finished runs are skipped and interrupted ones resumed. A report keeps the runs
+of an earlier one that have not been done again. All methods of a task have the same preset and budget; none is tuned.
+Results go to ``results/manipulation``, run folders stay in ``logs/manipulation``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import csv
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -133,9 +133,9 @@ class Job:
         return replace(self, task=replace(self.task, steps=steps), rotations=2, episodes=2)
 
 
-def jobs_of(world: World, methods: tuple[str, ...], seeds: int) -> list[Job]:
+def jobs_of(world: World, methods: tuple[str, ...], seeds: Iterable[int]) -> list[Job]:
     """The runs of a world."""
-    return [Job(world, method, seed) for method in methods if method not in world.without for seed in range(seeds)]
+    return [Job(world, method, seed) for method in methods if method not in world.without for seed in seeds]
 
 
 def command_of(job: Job, logs: Path) -> list[str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from breaking_jobs import HUMANOID, KINDS, METHODS, Job, result
+from breaking_jobs import HUMANOID, KINDS, METHODS, WORLDS, Job, result
+from earlier_runs import with_earlier_runs
 from manipulation_jobs import curve
 from scipy.stats import spearmanr
 from zero_shot_tables import write_csv
@@ -31,10 +32,15 @@ exact run of the same world and seed as its teacher, so that it has seen twice a
 
 
 def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
-    """Write tables, curves and raw numbers of finished runs."""
+    """Write tables, curves and raw numbers of finished runs, and of those of an earlier report."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = [_row(job, logs) for job in jobs]
-    points = [{**_key(job), **point} for job in jobs for point in curve(job, logs)]
+    rows, points = with_earlier_runs(
+        out,
+        [_row(job, logs) for job in jobs],
+        [{**_key(job), **point} for job in jobs for point in curve(job, logs)],
+        ("world", "method", "seed"),
+    )
+    rows, points = (sorted(part, key=_order) for part in (rows, points))
     names = list(dict.fromkeys(name for row in rows for name in row))
     write_csv(out / "runs.csv", [{name: row.get(name) for name in names} for row in rows])
     write_csv(out / "curves.csv", points)
@@ -53,6 +59,10 @@ def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
         sections.append(_returns(humanoid))
     sections += [_strengths(rows), *_tensions(rows, out)]
     (out / "README.md").write_text("\n".join(sections), encoding="utf-8")
+
+
+def _order(row: Row) -> tuple[int, int, int]:
+    return list(WORLDS).index(row["world"]), list(METHODS).index(row["method"]), row["seed"]
 
 
 def _key(job: Job) -> Row:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from manipulation_jobs import Job, curve, result
+from earlier_runs import with_earlier_runs
+from manipulation_jobs import METHODS, Job, curve, result
+from manipulation_tasks import TASKS
 from zero_shot_tables import write_csv
 
 from eqrl.evaluation import PALETTE, bootstrap_interval, figure, interquartile_mean, save_figure
@@ -28,10 +30,15 @@ on a machine with two cores that ran others beside it.
 
 
 def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
-    """Write tables, curves and raw numbers of finished runs."""
+    """Write tables, curves and raw numbers of finished runs, and of those of an earlier report."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = [_row(job, logs, test) for job in jobs for test in job.task.tests]
-    points = [{**_key(job), **point} for job in jobs for point in curve(job, logs)]
+    rows, points = with_earlier_runs(
+        out,
+        [_row(job, logs, test) for job in jobs for test in job.task.tests],
+        [{**_key(job), **point} for job in jobs for point in curve(job, logs)],
+        ("task", "method", "seed"),
+    )
+    rows, points = (sorted(part, key=_order) for part in (rows, points))
     write_csv(out / "runs.csv", rows)
     write_csv(out / "curves.csv", points)
     (out / "runs.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
@@ -39,7 +46,7 @@ def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
         f"{versions_text()}\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread a run\n",
         encoding="utf-8",
     )
-    tasks = list(dict.fromkeys(job.task.name for job in jobs))
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
     sections = [_TEXT, _overview(rows, tasks)]
     for task in tasks:
         sections.append(_task(task, [row for row in rows if row["task"] == task]))
@@ -51,6 +58,10 @@ def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
 
 def _key(job: Job) -> Row:
     return {"task": job.task.name, "method": job.method, "seed": job.seed}
+
+
+def _order(row: Row) -> tuple[int, int, int]:
+    return list(TASKS).index(row["task"]), list(METHODS).index(row["method"]), row["seed"]
 
 
 def _row(job: Job, logs: Path, test: str) -> Row:

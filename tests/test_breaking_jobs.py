@@ -11,7 +11,7 @@ from breaking_jobs import HUMANOID, METHODS, WORLDS, Job, command_of, finish, jo
 
 from eqrl.agents import priors_of
 
-JOBS = [job for world in (WORLDS["wind-0.5"], HUMANOID) for job in jobs_of(world, tuple(METHODS), 1)]
+JOBS = [job for world in (WORLDS["wind-0.5"], HUMANOID) for job in jobs_of(world, tuple(METHODS), [0])]
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)

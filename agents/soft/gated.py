@@ -31,15 +31,17 @@ class TaughtGate(SymmetryPrior):
     """Exact where the world is, free where it is broken.
 
     Two models predict the change of the observation and the reward of each transition. The gates of actor and critic
-    learn how much worse the exact one is than the free one, in units of what they differ by, on a quarter of the transitions, from which the models do
-    not learn: gates of states and actions for Q-functions, gates of states, which are means over actions, for actors
-    and values. PPO's gates learn from each rollout before PPO does, those of SAC and TD3 from the minibatches of the
-    replay buffer. Attach it before an augmentation, whose transformed transitions hide what is broken.
+    learn how much worse the exact one is than the free one, in units of what they differ by, on a quarter of the
+    transitions, from which the models do not learn: gates of states and actions for Q-functions, gates of states, which
+    are means over actions, for actors and values. PPO's gates learn from each rollout before PPO does, those of SAC and
+    TD3 from the minibatches of the replay buffer. Attach it before an augmentation, whose transformed transitions hide
+    what is broken.
 
     A gate opens as soon as the free model has learnt a part of the breaking, which takes longer where contacts make
-    steps hard to predict. Until then it stays closed, and the policy is the exact one. Logged are ``gate`` and ``gate_95``, mean and 95 % quantile of the actor's gate (the
-    critic's, if the actor has none) on what is held out, and the errors ``exact_error`` and ``free_error`` of the
-    models: squares in units of standard deviations, summed over all that they predict.
+    steps hard to predict. Until then it stays closed, and the policy is the exact one. Logged are ``gate`` and
+    ``gate_95``, mean and 95 % quantile of the actor's gate (the critic's, if the actor has none) on what is held out,
+    and the errors ``exact_error`` and ``free_error`` of the models: squares in units of standard deviations, summed
+    over all that they predict.
 
     Args:
         group: a subgroup of the environment's group; the network's exact pathway decides what is favoured.
