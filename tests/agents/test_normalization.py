@@ -166,6 +166,24 @@ def test_relative_goal_removes_translations():
     assert torch.equal(absolute.flatten(obs)[:, 3:6], obs["desired_goal"])
 
 
+def test_goals_alike_in_some_fields_become_differences_in_these():
+    points, targets = (EntitySet(name, ("point",) * 2, exchangeable=True) for name in ("points", "targets"))
+    aim = Field("aim", "1x1o")
+    achieved = (Field("centre", "1x1o", role="position"), Field("at", "1x1o", "points", role="position"), aim)
+    desired = (aim, Field("centre", "1x1o", role="goal"), Field("at", "1x1o", "targets", role="position"))
+    space = spaces.Dict(
+        achieved_goal=TypedBox(Representation(achieved, (points,), SO2)),
+        desired_goal=TypedBox(Representation(desired, (targets,), SO2)),
+    )
+    obs = {key: torch.randn(5, 12) for key in space}
+    difference = obs["desired_goal"].clone()
+    difference[:, :3] -= obs["achieved_goal"][:, 9:]
+    difference[:, 3:6] -= obs["achieved_goal"][:, :3]
+    for keep_positions in (False, True):
+        features = TypedFeatures(space, keep_positions=keep_positions)
+        assert torch.equal(features.flatten(obs), torch.cat([obs["achieved_goal"], difference], dim=1))
+
+
 def test_trivial_group_gives_ordinary_statistics():
     norm = RunningNorm(Representation((Field("v", "1x1o"),), group=SO2), Group("1"))
     norm.collect(torch.randn(1000, 3) * torch.tensor([1.0, 2.0, 3.0]) + 5.0)
