@@ -104,9 +104,9 @@ class OneStepModels(nn.Module):
         price = max(self.tolerance**2, _TINY)
         distances = _distance(missed, price) + _distance(missed.detach() + remainder, price)
         with torch.no_grad():
-            mirrored = self.from_images(x)
+            symmetric = self.from_images(x)
             exact, free, apart = (
-                part.square().sum(1) for part in (missed + mirrored, missed + remainder, mirrored - remainder)
+                part.square().sum(1) for part in (missed + symmetric, missed + remainder, symmetric - remainder)
             )
         evidence = evidence_of(exact, free, apart, price)
         return Lesson(
