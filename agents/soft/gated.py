@@ -33,7 +33,7 @@ class TaughtGate(SymmetryPrior):
     Two models predict the change of the observation and the reward of each transition. The gates of actor and critic
     learn how much worse the exact one is than the free one, in units of what they differ by, on a quarter of the
     transitions, from which the models do not learn: gates of states and actions for Q-functions, gates of states, which
-    are means over actions, for actors and values. PPO's gates learn from each rollout before PPO does, those of SAC and
+    are means over actions, for actors and values. PPO's gates learn from each rollout after PPO does, those of SAC and
     TD3 from the minibatches of the replay buffer. Attach it before an augmentation, whose transformed transitions hide
     what is broken.
 
@@ -98,10 +98,11 @@ class TaughtGate(SymmetryPrior):
         ).to(model.device)
         self.parameters = [*self.models.parameters(), *(p for net in gated for p in net.gate_net.parameters())]
         self.optimizer = torch.optim.Adam(self.parameters, lr=self.learning_rate, fused=True)
+        self.transitions: list[Any] = []  # of a rollout, during PPO's update
 
     # ------------------------------------------------------------------ where transitions come from
     def before_update(self) -> None:
-        """Learn from PPO's rollout."""
+        """Keep the transitions of PPO's rollout, which its update shuffles."""
         assert self.model is not None
         if not isinstance(self.model, OnPolicyAlgorithm):
             return
@@ -113,15 +114,22 @@ class TaughtGate(SymmetryPrior):
                 return {key: chosen(value, later) for key, value in values.items()}
             return torch.as_tensor((values[1:] if later else values[:-1])[goes_on], device=device)
 
-        transitions = [
+        self.transitions = [
             chosen(buffer.observations),
             chosen(buffer.actions),
             chosen(buffer.observations, later=True),
             chosen(buffer.rewards)[:, None],
         ]
+
+    def after_update(self) -> None:
+        """Learn from the rollout. Before PPO's update, this would change the policy that PPO believes to have acted."""
+        if not self.transitions:
+            return
+        transitions, self.transitions = self.transitions, []
+        count = len(transitions[-1])
         for _ in range(self.epochs):
-            for rows in torch.split(torch.randperm(int(goes_on.sum())), _MINIBATCH):
-                self.teach(*(_rows(part, rows.to(device)) for part in transitions))
+            for rows in torch.split(torch.randperm(count), _MINIBATCH):
+                self.teach(*(_rows(part, rows.to(transitions[-1].device)) for part in transitions))
 
     def samples(self, samples: Any) -> Any:
         """Learn from a minibatch of the replay buffer, which is returned as it is."""

@@ -127,7 +127,8 @@ class OneStepModels(nn.Module):
         there = self.remainder(images.flatten(0, 1)).view(count, len(x), -1)
         back = self.out_rep.transform(there, g.inverse()).transpose(0, 1)
         nearest = torch.cdist(back, back).sum(2).argmin(1)
-        return back[torch.arange(len(x), device=x.device), nearest]
+        chosen: Tensor = back[torch.arange(len(x), device=x.device), nearest]
+        return chosen
 
 
 def _distance(missed: Tensor, price: float) -> Tensor:
