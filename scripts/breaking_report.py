@@ -57,7 +57,7 @@ def write_report(jobs: Sequence[Job], logs: Path, out: Path) -> None:
             sections += [_table(kind, of_kind), _picture(kind, of_kind, out)]
     if humanoid := _of(rows, world=HUMANOID.name):
         sections.append(_returns(humanoid))
-    sections += [_strengths(rows), *_tensions(rows, out)]
+    sections += [_speed(rows, points), _strengths(rows), *_tensions(rows, out)]
     (out / "README.md").write_text("\n".join(sections), encoding="utf-8")
 
 
@@ -135,6 +135,30 @@ def _picture(kind: str, rows: Sequence[Row], out: Path) -> str:
     drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     save_figure(drawing, out / f"{kind}.png")
     return f"![{kind}]({kind}.png)\n"
+
+
+def _speed(rows: Sequence[Row], points: Sequence[Row]) -> str:
+    """When methods began to succeed in half of the episodes, in every world where one of them did."""
+    lines = [
+        "## How fast\n",
+        "Thousands of steps to the first of ten evaluations, of 20 episodes each, in which half of the episodes"
+        " succeeded: one number a seed; - where no evaluation did.\n",
+    ]
+    reached: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["success"] is not None:
+            curve = _of(points, **{name: row[name] for name in ("world", "method", "seed")})
+            first = next((point["timesteps"] for point in curve if point["success_rate"] >= 0.5), None)
+            reached.setdefault((row["world"], row["method"]), []).append(
+                "-" if first is None else f"{first / 1000:.0f}"
+            )
+    worlds = [w for w in WORLDS if any({"-"} != set(steps) for (world, _), steps in reached.items() if world == w)]
+    lines += [f"| method | {' | '.join(worlds)} |", f"|---|{'---|' * len(worlds)}"]
+    for method in METHODS:
+        cells = [", ".join(reached.get((world, method), [])) for world in worlds]
+        if any(cells):
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _strengths(rows: Sequence[Row]) -> str:
