@@ -25,17 +25,18 @@ from eqrl.agents.soft.prior import SymmetryPrior
 from eqrl.nn import Gated
 
 _MINIBATCH = 256
+_OF_ENVIRONMENTS = 4  # one of so many is held out
 
 
 class TaughtGate(SymmetryPrior):
     """Exact where the world is, free where it is broken.
 
     Two models predict the change of the observation and the reward of each transition. The gates of actor and critic
-    learn how much worse the exact one is than the free one, in units of what they differ by, on a quarter of the
-    transitions, from which the models do not learn: gates of states and actions for Q-functions, gates of states, which
-    are means over actions, for actors and values. PPO's gates learn from each rollout after PPO does, those of SAC and
-    TD3 from the minibatches of the replay buffer. Attach it before an augmentation, whose transformed transitions hide
-    what is broken.
+    learn how much worse the exact one is than the free one, in units of what they differ by, on transitions from which
+    the models do not learn: gates of states and actions for Q-functions, gates of states, which are means over actions,
+    for actors and values. PPO's gates learn from each rollout after PPO does; every fourth environment is held out.
+    Those of SAC and TD3 learn from the minibatches of the replay buffer, of which a quarter is held out. Attach it
+    before an augmentation, whose transformed transitions hide what is broken.
 
     A gate opens as soon as the free model has learnt a part of the breaking, which takes longer where contacts make
     steps hard to predict. Until then it stays closed, and the policy is the exact one. Logged are ``gate`` and
@@ -120,16 +121,19 @@ class TaughtGate(SymmetryPrior):
             chosen(buffer.observations, later=True),
             chosen(buffer.rewards)[:, None],
         ]
+        if buffer.n_envs >= _OF_ENVIRONMENTS:
+            environments = np.broadcast_to(np.arange(buffer.n_envs), buffer.rewards.shape)
+            self.transitions.append(chosen(environments % _OF_ENVIRONMENTS == 0))
 
     def after_update(self) -> None:
         """Learn from the rollout. Before PPO's update, this would change the policy that PPO believes to have acted."""
         if not self.transitions:
             return
         transitions, self.transitions = self.transitions, []
-        count = len(transitions[-1])
+        count, device = len(transitions[-1]), transitions[-1].device
         for _ in range(self.epochs):
             for rows in torch.split(torch.randperm(count), _MINIBATCH):
-                self.teach(*(_rows(part, rows.to(transitions[-1].device)) for part in transitions))
+                self.teach(*(_rows(part, rows.to(device)) for part in transitions))
 
     def samples(self, samples: Any) -> Any:
         """Learn from a minibatch of the replay buffer, which is returned as it is."""
@@ -138,7 +142,9 @@ class TaughtGate(SymmetryPrior):
         return samples
 
     # ------------------------------------------------------------------ learning
-    def teach(self, observations: Any, actions: Tensor, next_observations: Any, rewards: Tensor) -> None:
+    def teach(
+        self, observations: Any, actions: Tensor, next_observations: Any, rewards: Tensor, held: Tensor | None = None
+    ) -> None:
         """One gradient step of the models and of all gates.
 
         Args:
@@ -146,10 +152,11 @@ class TaughtGate(SymmetryPrior):
             actions: in the units of the algorithm, shape ``(B, action_dim)``.
             next_observations: those after the step.
             rewards: shape ``(B, 1)``.
+            held: which transitions the models do not learn from, shape ``(B,)``, bool; None to choose a quarter.
         """
         with torch.no_grad():
             states, later, pairs = self._inputs(observations, next_observations, actions)
-        held = held_out(_seen(observations))
+        held = held_out(_seen(observations)) if held is None else held
         if not held.any():
             return
         with torch.enable_grad():

@@ -38,9 +38,9 @@ class OneStepModels(nn.Module):
 
     The free model is the exact one and a remainder without symmetry, which begins at zero and learns what the exact one
     misses. Some of that keeps the symmetry too, such as what a small network cannot learn. It says nothing of the
-    world, so the exact model that is compared has it as well: at each input, it takes the remainder from the images of
-    this input, namely from the one that is nearest to all others. Without this, the free model had to learn a whole
-    world before it could be the better one, and a breaking smaller than its errors stayed unseen.
+    world, so the exact model that is compared has it as well: at each input, it takes the mean remainder of the images
+    of this input, of the half that agree best. Without this, the free model had to learn a whole world before it could
+    be the better one, and a breaking smaller than its errors stayed unseen.
 
     Both learn from the same transitions, in units of standard deviations that are pooled over orbits. They minimise
     distances, not squares, except below the tolerance. The exact model then follows the majority of an orbit, in its
@@ -118,7 +118,7 @@ class OneStepModels(nn.Module):
 
     @torch.no_grad()
     def from_images(self, x: Tensor) -> Tensor:
-        """The remainder that the images of inputs ``(B, in_rep.dim)`` have: of all, the one nearest to the others."""
+        """The mean remainder of the images of inputs ``(B, in_rep.dim)``, of the half around the one in the middle."""
         count = len(self.images.R)
         if not count:
             return self.remainder(x)  # type: ignore[no-any-return]
@@ -126,9 +126,12 @@ class OneStepModels(nn.Module):
         images = self.in_rep.transform(x.expand(count, *x.shape), g)
         there = self.remainder(images.flatten(0, 1)).view(count, len(x), -1)
         back = self.out_rep.transform(there, g.inverse()).transpose(0, 1)
-        nearest = torch.cdist(back, back).sum(2).argmin(1)
-        chosen: Tensor = back[torch.arange(len(x), device=x.device), nearest]
-        return chosen
+        distances = torch.cdist(back, back)
+        middle = distances.sum(2).argmin(1)
+        rows = torch.arange(len(x), device=x.device)
+        majority = distances[rows, middle].topk(count // 2 + 1, dim=1, largest=False).indices
+        mean: Tensor = back[rows[:, None], majority].mean(1)
+        return mean
 
 
 def _distance(missed: Tensor, price: float) -> Tensor:
@@ -153,7 +156,7 @@ def evidence_of(exact: Tensor, free: Tensor, apart: Tensor, price: float) -> Ten
 
 
 def held_out(values: Tensor) -> Tensor:
-    """A quarter of some rows, shape ``(B, n)`` float32, that depends on the contents of each row alone.
+    """A quarter of some rows ``(B, n)``, float32: a bool for each, which depends on the contents of the row alone.
 
     A transition so stays held out in every minibatch, wherever a buffer stores it.
     """

@@ -23,13 +23,16 @@ from eqrl.nn.pathways import SoftBackbone
 from eqrl.nn.perceptron import perceptron
 from eqrl.symmetry import Group, Representation
 
-INITIAL_GATE = 0.1  # exact, unless the world says otherwise; yet the free network learns a little from the start
+# Closed until the world says otherwise. A policy that is not exact gathers data in some directions only, where any free
+# model of the world is better than an exact one; an open gate would stay open.
+INITIAL_EVIDENCE = -0.1
 
 
 class Gated(SoftBackbone):
     """``(1 - gate(x)) exact(x) + gate(x) free(x)``, with a gate between 0 and 1.
 
-    Without its prior, the gate stays at its initial value, and the networks learn as a fixed mixture.
+    The free network is the exact one and a remainder that begins at zero, so that nothing is lost when a gate opens.
+    What it learns does not reach the exact one. Without its prior, the gate stays closed and the network exact.
     """
 
     label: ClassVar[str] = "gated"
@@ -54,21 +57,22 @@ class Gated(SoftBackbone):
             exact: backbone of the exact network; None means ``"regular"`` for a finite group, else ``"frame"``.
             exact_kwargs: further options of that backbone, such as ``anchors``.
             gate_hidden: widths of the gate's hidden layers.
-            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; both networks take them.
+            common: see :class:`~eqrl.nn.backbone.BackboneOptions`; the exact network and the remainder take them.
 
         Raises:
             ValueError: if the backbone of the exact network is unknown, or refuses the group or an option.
         """
         super().__init__(in_rep, out_rep, group, exact=exact, exact_kwargs=exact_kwargs, **common)
-        self.free = MLP(in_rep, out_rep, **common)
+        self.remainder = MLP(in_rep, out_rep, **(common | {"output_gain": 0.0}))
         self.gate_net = perceptron(in_rep.dim, gate_hidden, 1, "relu", 0.0)
         last = self.gate_net[-1]
         assert isinstance(last, nn.Linear)
-        nn.init.constant_(last.bias, INITIAL_GATE / 2.0)
+        nn.init.constant_(last.bias, INITIAL_EVIDENCE)
 
     def compute(self, x: Tensor) -> Tensor:
         """Map ``(B, in_rep.dim)`` to ``(B, out_rep.dim)``, where padding is zero."""
-        return torch.lerp(self.exact(x), self.free(x), _opened(self.gate_net(x)).detach())
+        exact, gate = self.exact(x), _opened(self.gate_net(x)).detach()
+        return torch.lerp(exact, exact.detach() + self.remainder(x), gate)
 
     def evidence(self, x: Tensor) -> Tensor:
         """What the gate has learnt: how much worse an exact model of the world is than a free one.
@@ -87,8 +91,8 @@ class Gated(SoftBackbone):
         return _opened(self.evidence(x))
 
     def free_parameters(self) -> Sequence[nn.Parameter]:
-        """Parameters of the free network."""
-        return list(self.free.parameters())
+        """Parameters of the remainder."""
+        return list(self.remainder.parameters())
 
     def free_parts(self) -> Sequence[Sequence[nn.Parameter]]:
         """The network is exact where the gate is zero, whatever its free weights."""

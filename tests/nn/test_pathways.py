@@ -5,7 +5,6 @@ import torch
 from nn_cases import ANT, C6, D4, action, error, network, observation
 
 from eqrl.nn import Regular, build
-from eqrl.nn.gated import INITIAL_GATE
 from eqrl.symmetry import O2, O3, SO2, TRIVIAL
 
 EXACT = 1e-10
@@ -64,14 +63,24 @@ def test_gate_mixes_and_gets_no_gradient_of_the_mixture():
     torch.manual_seed(0)
     net = build("gated", observation(SO2), action(SO2)).double()
     x = torch.randn(8, net.in_rep.dim, dtype=torch.float64)
-    assert torch.allclose(net.gate(x), torch.tensor(INITIAL_GATE, dtype=torch.float64))
-    assert torch.allclose(net(x), 0.9 * net.exact(x) + 0.1 * net.free(x))
-    net(x).square().sum().backward()
-    assert all(parameter.grad is None for parameter in net.gate_net.parameters())
-    assert all(parameter.grad is not None for parameter in net.free.parameters())
+    assert torch.equal(net(x), net.exact(x))
     with torch.no_grad():
-        net.gate_net[-1].bias.fill_(0.5)
-    assert torch.equal(net(x), net.free(x))
+        for parameter in net.remainder.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        net.gate_net[-1].bias.fill_(0.125)
+    assert torch.allclose(net.gate(x), torch.tensor(0.25, dtype=torch.float64))
+    assert torch.allclose(net(x), net.exact(x) + 0.25 * net.remainder(x))
+    gradients = []
+    for evidence in (0.125, 0.5):
+        with torch.no_grad():
+            net.gate_net[-1].bias.fill_(evidence)
+        net.zero_grad()
+        net(x).sum().backward()
+        assert all(parameter.grad is None for parameter in net.gate_net.parameters())
+        assert all(parameter.grad.any() for parameter in net.remainder.parameters())
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in net.exact.parameters()]))
+    assert gradients[0].any()
+    assert not gradients[1].any()  # where the free network acts, the exact one does not learn
 
 
 def test_refusals():
