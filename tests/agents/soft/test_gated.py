@@ -9,11 +9,15 @@ import pytest
 import torch
 from plane import C4, Plane, in_patch
 from scipy.stats import rankdata
-from stable_baselines3 import SAC
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 
-from eqrl.agents import EquivariantSACPolicy, make_prior, priors_of
+from eqrl.agents import EquivariantPolicy, EquivariantSACPolicy, make_prior, priors_of
+from eqrl.agents.soft.algorithm import add_prior
+from eqrl.agents.soft.hooks import Hooks
 from eqrl.agents.soft.one_step import evidence_of, held_out
+from eqrl.nn import Gated
 
 PATCH = (0.5, 0.3, 0.4)
 WIND = 0.3
@@ -193,3 +197,31 @@ def test_a_local_breaking_does_not_spread_through_gated_backups():
     assert broken["gated"] <= broken["free"]
     assert broken["exact"] > 5.0 * broken["gated"]
     assert quiet["gated"] <= quiet["free"]
+
+
+# ------------------------------------------------------------------ in PPO
+class Ratios(Hooks):
+    """Compares the policy that PPO is about to improve with the one that has acted."""
+
+    name = "ratios"
+
+    def before_update(self):
+        buffer, policy = self.model.rollout_buffer, self.model.policy
+        observations, actions = (torch.as_tensor(x).flatten(0, 1) for x in (buffer.observations, buffer.actions))
+        with torch.no_grad():
+            log_prob = policy.evaluate_actions(observations, actions)[1]
+        self.largest.append(float((log_prob - torch.as_tensor(buffer.log_probs).flatten()).abs().max()))
+
+
+def test_the_policy_that_ppo_improves_is_the_one_that_has_acted():
+    env = make_vec_env(lambda: Plane(C4, patch=PATCH, wind=WIND), 4, seed=0)
+    model = PPO(EquivariantPolicy, env, n_steps=64, batch_size=64, seed=0, policy_kwargs={"network": "gated"})
+    make_prior("gated", learning_rate=3e-2).attach(model)
+    spy = Ratios()
+    spy.model, spy.largest = model, []
+    add_prior(model, spy)
+    model.learn(5 * 256)
+    actor = next(net for net in model.policy.modules() if isinstance(net, Gated))
+    features = model.policy.pi_features_extractor(tensor(drawn(500, 3)))
+    assert float(actor.gate(features).detach().max()) > 0.0  # so that there was something to shift the policy
+    assert max(spy.largest) < 1e-4
