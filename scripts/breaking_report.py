@@ -27,7 +27,7 @@ Written by `scripts/benchmark_breaking.py`. PPO of Stable-Baselines3, one thread
 and budget, and none is tuned. *Success* is that of the deterministic policy over goals in all directions of the world
 as it is, a mean over seeds; brackets hold the least and the greatest seed where there are several. `distil` has the
 exact run of the same world and seed as its teacher, so that it has seen twice as many steps as the others. Runs have
-{steps} steps.
+{steps} steps. Those that have not been repeated are from earlier reports.
 """
 
 
