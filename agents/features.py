@@ -58,7 +58,6 @@ class TypedFeatures(BaseFeaturesExtractor):
         kept = _positions(representation) if keep_positions else frozenset()
         self.norm = RunningNorm(representation, group, until=normalize_until, keep=kept) if normalize else None
         partners = _partners(observation_space, keep_positions) if relative_goal else None
-        self.relative_goal = partners is not None
         self.register_buffer("partners", partners, persistent=False)
         self._minibatch: tuple[Observation, tuple[int, ...], Tensor] | None = None
 
@@ -74,8 +73,7 @@ class TypedFeatures(BaseFeaturesExtractor):
         if isinstance(observation, Tensor):
             return observation.float()
         parts = {key: value.float() for key, value in observation.items()}
-        if self.relative_goal:
-            assert self.partners is not None
+        if self.partners is not None:
             achieved = torch.nn.functional.pad(parts[ACHIEVED], (0, 1))
             parts[DESIRED] = parts[DESIRED] - achieved.index_select(-1, self.partners)
         return torch.cat([parts[key] for key in self.keys or ()], dim=-1)
@@ -155,16 +153,18 @@ def _twins(achieved: Representation, desired: Representation) -> list[tuple[str,
     if _anonymous(achieved) == _anonymous(desired):
         return [(a.name, b.name) for a, b in zip(desired.fields, achieved.fields, strict=True)]
     known = {field.name: field for field in achieved.fields}
-    return [(f.name, f.name) for f in desired.fields if f.name in known and _untold(f) == _untold(known[f.name])]
+    return [
+        (f.name, f.name) for f in desired.fields if f.name in known and _without_role(f) == _without_role(known[f.name])
+    ]
 
 
 def _anonymous(representation: Representation) -> Representation:
     """The representation without names, roles and masks."""
-    fields = tuple(replace(_untold(field), name=str(i)) for i, field in enumerate(representation.fields))
+    fields = tuple(replace(_without_role(field), name=str(i)) for i, field in enumerate(representation.fields))
     entities = tuple(replace(entity_set, mask=None) for entity_set in representation.entities)
     return Representation(fields, entities, representation.group)
 
 
-def _untold(field: Field) -> Field:
+def _without_role(field: Field) -> Field:
     """The field without its role."""
     return replace(field, role="")

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 
 import eqrl
+from eqrl.envs.core.breaking import Breaking
 from eqrl.nn import Gated
 from eqrl.symmetry import representation_of
 
@@ -30,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     model, config = eqrl.load(options.run)
     env = eqrl.make_vec(config.env, SIMULATIONS, seed=1, **(config.env_kwargs or {}))
-    x, y, radius = (config.env_kwargs or {}).get("breaking_patch", (2.0, 0.0, 1.5))
+    x, y, radius = (config.env_kwargs or {}).get("breaking_patch", Breaking.patch)
     target = representation_of(env.observation_space).slices["target"]
     actor = next(net for net in model.policy.modules() if isinstance(net, Gated))
     gates, places, observation = [], [], env.reset()
@@ -42,8 +43,7 @@ def main() -> None:
         observation, *_ = env.step(model.predict(observation)[0])
     gate, place = np.concatenate(gates), np.concatenate(places)
     inside = np.hypot(place[:, 0] - x, place[:, 1] - y) < radius
-    n, m = inside.sum(), (~inside).sum()
-    area = (rankdata(gate)[inside].sum() - n * (n + 1) / 2) / (n * m)
+    area = mannwhitneyu(gate[inside], gate[~inside]).statistic / (inside.sum() * (~inside).sum())
     print(
         f"{inside.mean():.0%} of states in the patch; gate {gate[inside].mean():.2f} there and"
         f" {gate[~inside].mean():.2f} elsewhere; area under the ROC curve {area:.2f}"
