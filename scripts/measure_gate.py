@@ -17,7 +17,6 @@ import torch
 from scipy.stats import mannwhitneyu
 
 import eqrl
-from eqrl.envs.core.breaking import Breaking
 from eqrl.nn import Gated
 from eqrl.symmetry import representation_of
 
@@ -31,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     model, config = eqrl.load(options.run)
     env = eqrl.make_vec(config.env, SIMULATIONS, seed=1, **(config.env_kwargs or {}))
-    x, y, radius = (config.env_kwargs or {}).get("breaking_patch", Breaking.patch)
+    x, y, radius = env.get_attr("breaking_patch")[0]
     target = representation_of(env.observation_space).slices["target"]
     actor = next(net for net in model.policy.modules() if isinstance(net, Gated))
     gates, places, observation = [], [], env.reset()
