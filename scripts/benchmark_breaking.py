@@ -36,6 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=0, help="above 0 where another machine does the others")
+    parser.add_argument("--steps", type=int, help="train each job for so many, for what priors learn of the world")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
     parser.add_argument("--logs", type=Path, default=Path("logs/breaking"))
     parser.add_argument("--out", type=Path, default=Path("results/breaking"))
@@ -50,7 +51,9 @@ def main() -> None:
     if options.quick:
         options.logs = options.logs / "quick"
         options.out = options.logs / "report"
-        jobs = [job.shortened(4096) for job in jobs]
+        options.steps = 4096
+    if options.steps is not None:
+        jobs = [job.shortened(options.steps) for job in jobs]
     idle = options.list or options.report
     failures = [] if idle else work_through(jobs, options.jobs, partial(finish, logs=options.logs))
     for job in jobs:
