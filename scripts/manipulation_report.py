@@ -73,15 +73,18 @@ def _overview(rows: Sequence[Row], tasks: Sequence[str]) -> str:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     lines = [
         "## Where the graph pays\n",
-        "Success where it was trained.\n",
+        "Success where it was trained, and on what was not seen in training.\n",
         f"| task | {' | '.join(f'`{m}`' for m in methods)} |",
         f"|---|{'---|' * len(methods)}",
     ]
     for task in tasks:
         of_task = [row for row in rows if row["task"] == task]
-        first = of_task[0]["test"]
-        cells = [_cell([r for r in of_task if r["method"] == m and r["test"] == first], "success") for m in methods]
-        lines.append(f"| {task} | {' | '.join(cells)} |")
+        tests = list(dict.fromkeys(row["test"] for row in of_task))
+        for test in tests:
+            of_test = [row for row in of_task if row["test"] == test]
+            cells = [_cell([row for row in of_test if row["method"] == method], "success") for method in methods]
+            name = f"{task}, {test}" if len(tests) > 1 else task
+            lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
