@@ -19,10 +19,11 @@ from eqrl.nn import Residual
 class ResidualPathway(SymmetryPrior):
     """``strength / 2 * ||W_free||^2 + exact_strength / 2 * ||W_exact||^2`` in the losses of actor and critic.
 
-    These are the Gaussian priors of Finzi, Benton and Wilson (arXiv 2112.01388) on both pathways of network
-    ``residual``. Their values for reinforcement learning, 1e-6 for both, are the defaults: there, only the small
-    initial weights of the free pathway favour symmetry. In supervised learning they use 1 and 1e-5. They leave the
-    critic unconstrained by default; here it has the actor's network, unless ``critic_network`` says otherwise.
+    These are the Gaussian priors of Finzi, Benton and Wilson (arXiv 2112.01388) on the parameters of both pathways of
+    network ``residual``. Their values for reinforcement learning, 1e-6 for both, are the defaults, which hardly act:
+    what favours symmetry is that free weights begin small and, in the layers of a finite group, move slowly
+    (:data:`eqrl.nn.residual.FREE_RATE`). In supervised learning they use 1 and 1e-5. They leave the critic
+    unconstrained by default; here it has the actor's network, unless ``critic_network`` says otherwise.
 
     Args:
         group: a subgroup of the environment's group; the network's exact pathway decides what is favoured.

@@ -60,7 +60,7 @@ class Thresholded(SymmetryPrior):
             if (group := groups.get(id(parts[0][0]))) is not None:
                 net.absorb()
                 for part in parts:
-                    proximal_step(part, optimizer, group["lr"] * self.strength)
+                    proximal_step(part, optimizer, group["lr"] * self.strength * net.free_rate)
 
     def after_update(self) -> None:
         """Log the share of layers that are exact."""

@@ -22,12 +22,16 @@ from eqrl.nn.tied import Tied
 from eqrl.symmetry import Group, Representation
 
 FREE_SCALE = 1e-3  # of initial free weights, relative to the equivariant ones (published)
+FREE_RATE = 0.1  # how fast Adam moves free weights, relative to the equivariant ones
 
 
 class Softened(Tied):
-    """An equivariant linear layer plus a free one of the same shape."""
+    """An equivariant linear layer plus a free one of the same shape.
 
-    bias: nn.Parameter
+    Adam moves all parameters alike, however small a prior wants them to be: free weights would take over within a few
+    hundred steps, and both together would take twice the step of one in each direction that is equivariant. So the
+    free weights are ``FREE_RATE`` times their parameters.
+    """
 
     def __init__(self, exact: Tied) -> None:
         """Initialise the free weights like the equivariant ones, times ``FREE_SCALE``, and the free biases by zero."""
@@ -36,26 +40,28 @@ class Softened(Tied):
         with torch.no_grad():
             dense, _ = exact.dense()
             gain = float(torch.linalg.matrix_norm(dense, 2)) if dense.numel() else 0.0
-        start = linear(dense.shape[1], dense.shape[0], FREE_SCALE * gain)
-        self.weight, self.bias = nn.Parameter(start.weight), nn.Parameter(start.bias)
+        start = linear(dense.shape[1], dense.shape[0], FREE_SCALE / FREE_RATE * gain)
+        self.free_weight, self.free_bias = nn.Parameter(start.weight), nn.Parameter(start.bias)
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
         """Dense weights ``(out, in)`` and biases ``(out,)``."""
         weight, bias = self.exact.dense()
-        return weight + self.weight, self.bias if bias is None else bias + self.bias
+        free = FREE_RATE * self.free_bias
+        return torch.add(weight, self.free_weight, alpha=FREE_RATE), free if bias is None else bias + free
 
     @torch.no_grad()
     def absorb(self) -> None:
         """Move the equivariant part of the free weights to the equivariant ones; the layer stays the same map."""
         for exact, free, weights, part in self._equivariant():
-            exact.add_(weights)
+            exact.add_(weights, alpha=FREE_RATE)
             free.sub_(part)
 
     @torch.no_grad()
     def breaking(self) -> list[Tensor]:
         """The part of the free weights, and of the free biases, that is not equivariant."""
         parts = {id(free): part for _, free, _, part in self._equivariant()}
-        return [free - parts[id(free)] if id(free) in parts else free.clone() for free in (self.weight, self.bias)]
+        free = (self.free_weight, self.free_bias)
+        return [FREE_RATE * (each - parts[id(each)] if id(each) in parts else each) for each in free]
 
     def _equivariant(self) -> Iterator[tuple[nn.Parameter, nn.Parameter, Tensor, Tensor]]:
         """Equivariant and free parameters, the least-squares fit of the former to the latter, and its dense form.
@@ -63,7 +69,7 @@ class Softened(Tied):
         Tied layers are linear in their weights, ``W = A w``, with ``A^T A`` a multiple of the identity where ``A^T W``
         lies. So the fit is a multiple of ``A^T W``, which backpropagation gives.
         """
-        for i, (exact, free) in enumerate(((self.exact.weight, self.weight), (self.exact.bias, self.bias))):
+        for i, (exact, free) in enumerate(((self.exact.weight, self.free_weight), (self.exact.bias, self.free_bias))):
             if exact is None:
                 continue
             with torch.enable_grad():
@@ -126,6 +132,11 @@ class Residual(SoftBackbone):
         y: Tensor = self.exact(x)
         return y if self.free is None else y + self.free(x)
 
+    @property
+    def free_rate(self) -> float:
+        """Free weights of ``free_parts`` in units of their parameters."""
+        return FREE_RATE if self.free is None else 1.0
+
     def free_parameters(self) -> Sequence[nn.Parameter]:
         """Parameters of the free pathway."""
         if self.free is not None:
@@ -137,7 +148,7 @@ class Residual(SoftBackbone):
         if self.free is not None:
             *_, last = (module for module in self.free.modules() if isinstance(module, nn.Linear))
             return [list(last.parameters())]
-        return [[layer.weight, layer.bias] for layer in self._softened()]
+        return [[layer.free_weight, layer.free_bias] for layer in self._softened()]
 
     def absorb(self) -> None:
         """Leave to the free weights of layers only what breaks the symmetry; the network stays the same map."""

@@ -13,6 +13,7 @@ from eqrl.agents import EquivariantPolicy, make_prior
 from eqrl.agents.soft.proximal import proximal_step
 from eqrl.agents.soft.residual import free_share
 from eqrl.nn import build
+from eqrl.nn.residual import FREE_RATE, Softened
 from eqrl.symmetry import EntitySet, Field, Generator, Representation, finite_group
 
 # two joints that a mirror exchanges and reverses
@@ -62,6 +63,21 @@ def test_more_weight_moves_to_the_free_pathway_on_a_broken_task():
     assert loss < 0.5 * BROKEN**2 * 0.43  # of the mean square of the sine: it does learn what is broken
 
 
+def test_free_weights_move_slowly_under_adam():
+    """Adam moves each parameter by the learning rate; the map moves by a tenth of it on account of the free ones."""
+    net = build("residual", JOINTS, TORQUES, hidden=(8, 8))
+    layers = [module for module in net.modules() if isinstance(module, Softened)]
+
+    def free():
+        return [(layer.dense()[0] - layer.exact.dense()[0]).detach() for layer in layers]
+
+    before = free()
+    net(torch.randn(16, JOINTS.dim)).square().sum().backward()
+    torch.optim.Adam(net.parameters(), lr=0.01).step()
+    steps = [float((b - a).abs().max()) for a, b in zip(before, free(), strict=True)]
+    assert steps == pytest.approx([0.01 * FREE_RATE] * 3, rel=0.01)
+
+
 def test_what_is_equivariant_is_absorbed():
     """The map stays, the free weights keep what breaks the symmetry, and a second time changes nothing."""
     for hidden in ((8, 8), ()):
@@ -75,7 +91,7 @@ def test_what_is_equivariant_is_absorbed():
         net.absorb()
         assert torch.allclose(net(x), before, atol=1e-12)
         free = [parameter.detach().clone() for parameter in net.free_parameters()]
-        assert all(torch.allclose(a, b) for a, b in zip(free, breaking, strict=True))
+        assert all(torch.allclose(FREE_RATE * a, b) for a, b in zip(free, breaking, strict=True))
         net.absorb()
         assert all(torch.allclose(a, b) for a, b in zip(free, net.free_parameters(), strict=True))
 
