@@ -140,7 +140,7 @@ def _partners(space: gymnasium.Space[Any], keep_positions: bool) -> Tensor | Non
         return None
     achieved, desired = representation_of(space[ACHIEVED]), representation_of(space[DESIRED])
     partners = torch.full((desired.dim,), achieved.dim, dtype=torch.int64)
-    absolute = _positions(desired) if keep_positions else frozenset()
+    absolute = desired.markers | (_positions(desired) if keep_positions else frozenset())
     for name, twin in _twins(achieved, desired):
         if name not in absolute:
             where = achieved.slices[twin]

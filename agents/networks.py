@@ -89,9 +89,8 @@ class Networks:
     @property
     def takes_positions(self) -> bool:
         """Whether one of the networks takes differences of positions itself."""
-        return any(
-            name in BACKBONES and BACKBONES[name].takes_positions for name in (self.network, self.critic_network)
-        )
+        chosen = ((self.network, self.network_kwargs), (self.critic_network, self.critic_kwargs))
+        return any(name in BACKBONES and BACKBONES[name].takes_positions_with(options) for name, options in chosen)
 
     @property
     def observation_and_action(self) -> Representation:

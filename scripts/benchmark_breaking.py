@@ -36,10 +36,10 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=0, help="above 0 where another machine does the others")
-    parser.add_argument("--steps", type=int, help="train each job for so many, for what priors learn of the world")
+    parser.add_argument("--steps", type=int, help="train each job for so many, in folders of their own")
     parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
     parser.add_argument("--logs", type=Path, default=Path("logs/breaking"))
-    parser.add_argument("--out", type=Path, default=Path("results/breaking"))
+    parser.add_argument("--out", type=Path, help="default: results/breaking; for other --steps, beside the run folders")
     parser.add_argument("--list", action="store_true", help="only say what is there")
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 4,096 steps of each job, its own folders")
@@ -48,20 +48,19 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = [job for world in worlds for job in jobs_of(world, tuple(options.methods), seeds)]
     jobs.sort(key=lambda job: job.seed)  # an early stop leaves whole comparisons
-    if options.quick:
-        options.logs = options.logs / "quick"
-        options.out = options.logs / "report"
-        options.steps = 4096
-    if options.steps is not None:
-        jobs = [job.shortened(options.steps) for job in jobs]
+    steps = 4096 if options.quick else options.steps
+    if steps is not None:
+        options.logs = options.logs / f"{steps}_steps"
+        jobs = [job.shortened(steps) for job in jobs]
+    out = options.out or (Path("results/breaking") if steps is None else options.logs / "report")
     idle = options.list or options.report
     failures = [] if idle else work_through(jobs, options.jobs, partial(finish, logs=options.logs))
     for job in jobs:
         print(f"{job.name:<48} {_state(job, options.logs)}")
     complete = [job for job in jobs if job.complete(options.logs)]
     if complete and not options.list:
-        write_report(complete, options.logs, options.out)
-        print(f"report of {len(complete)} of {len(jobs)} runs: {options.out}/README.md")
+        write_report(complete, options.logs, out)
+        print(f"report of {len(complete)} of {len(jobs)} runs: {out}/README.md")
     if failures:
         sys.exit("\n".join(failures))
 

@@ -40,7 +40,7 @@ TASKS = {
         ),
         Task("Push", "eqrl/Push-v0", 1_000_000, ("split:train", "reward_type:dense"), tests=_SHAPES, methods=_FEW),
         Task("InsertionTwoHands", "eqrl/InsertionTwoHands-v0", 1_000_000, methods=_FEW),
-        Task("RopeShaping", "eqrl/RopeShaping-v0", 1_000_000, tests=_SHAPES, methods=("vector", "mlp")),
+        Task("RopeShaping", "eqrl/RopeShaping-v0", 800_000, tests=_SHAPES, methods=("vector", "mlp")),
         Task("ClothHanging", "eqrl/ClothHanging-v0", 400_000, methods=_BY_GOAL),
         Task(
             "PickAndPlace",

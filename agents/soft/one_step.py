@@ -74,7 +74,8 @@ class OneStepModels(nn.Module):
         fields = (*(replace(f, name=f"change/{f.name}", role="") for f in known), Field("reward", "1x0e"))
         entities = tuple(replace(entity_set, mask=None) for entity_set in observation.entities)
         out_rep = Representation(fields, entities, observation.group)
-        self.exact = build(like.exact.label, in_rep, out_rep, like.soft_group, hidden=hidden, **like.exact_kwargs)
+        options = {**like.exact_kwargs, "hidden": hidden, "output_gain": 1.0}
+        self.exact = build(like.exact.label, in_rep, out_rep, like.soft_group, **options)
         self.remainder = MLP(in_rep, out_rep, hidden=hidden, output_gain=0.0)
         self.in_rep, self.out_rep = in_rep, out_rep
         self.images = _others(like.soft_group)

@@ -76,8 +76,11 @@ class ResidualPathway(SymmetryPrior):
 
 @torch.no_grad()
 def free_share(networks: Sequence[Residual]) -> float:
-    """``||B|| / (||B|| + ||W_exact||)``, where B are the free weights without what is equivariant about them."""
+    """``||B|| / (||B|| + ||W_exact||)``, where B are the free weights without what is equivariant about them.
+
+    Where an mlp is the free pathway, B is its last layer, and the share tells no more than whether it grows.
+    """
     breaking = [tensor for net in networks for tensor in net.breaking()]
-    exact = [parameter for net in networks for parameter in net.exact_parameters()]
+    exact = [tensor for net in networks for tensor in net.exact_weights()]
     a, b = (float(torch.stack([p.square().sum() for p in some]).sum().sqrt()) for some in (breaking, exact))
     return a / (a + b) if a + b > 0.0 else 0.0

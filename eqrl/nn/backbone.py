@@ -129,6 +129,11 @@ class Backbone(ExactModule):
         """``exchanges`` with these options, where one of them makes a difference."""
         return cls.exchanges
 
+    @classmethod
+    def takes_positions_with(cls, options: Mapping[str, Any]) -> bool:
+        """``takes_positions`` with these options, where one of them makes a difference."""
+        return cls.takes_positions
+
     def freeze(self) -> Self:
         """Prepare for inference: switch to evaluation mode and cache everything that depends on the weights alone.
 

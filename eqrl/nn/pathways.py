@@ -78,6 +78,11 @@ class SoftBackbone(Backbone):
         return kind.default_group_with(in_rep, options.get("exact_kwargs") or {})
 
     @classmethod
+    def takes_positions_with(cls, options: Mapping[str, Any]) -> bool:
+        """Whether the exact pathway does."""
+        return options.get("exact") in EXACT and EXACT[options["exact"]].takes_positions
+
+    @classmethod
     def check_group(cls, group: Group) -> None:
         """Accept the trivial group, which is all that is kept; the exact pathway checks its own."""
 

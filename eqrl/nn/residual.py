@@ -161,5 +161,11 @@ class Residual(SoftBackbone):
             return [parameter.detach() for part in self.free_parts() for parameter in part]
         return [tensor for layer in self._softened() for tensor in layer.breaking()]
 
+    def exact_weights(self) -> list[Tensor]:
+        """Dense equivariant weights and biases of layers; of a whole exact network its parameters."""
+        if self.free is not None:
+            return [parameter.detach() for parameter in self.exact.parameters()]
+        return [tensor for layer in self._softened() for tensor in layer.exact.dense() if tensor is not None]
+
     def _softened(self) -> list[Softened]:
         return [module for module in self.exact.modules() if isinstance(module, Softened)]

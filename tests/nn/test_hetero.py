@@ -289,3 +289,21 @@ def test_rotations_about_gravity_are_those_of_the_world():
     net, x = shaken(in_rep, out_rep, SO2), scenes(in_rep)
     g = about_gravity(torch.full((len(x),), 0.6457, dtype=torch.float64))  # 37 degrees
     assert difference(net(in_rep.transform(x, g)), out_rep.transform(net(x), g)) < 1e-12
+
+
+@each_group
+def test_an_object_without_points_is_nowhere(group):
+    in_rep, out_rep = hands_and_object(group)
+    net = shaken(in_rep, out_rep, group)
+    x = scenes(in_rep, share=0.0)
+    assert difference(net(moved(in_rep, x, torch.tensor([3.0, -2.0, 1.0]))), net(x)) < 1e-11
+
+
+def test_a_target_is_seen_where_nothing_else_has_a_position():
+    legs = (EntitySet("legs", ("leg",) * 2),)
+    in_rep = Representation((Field("joint", "1x0e", "legs"), Field("target", "1x1o", role="position")), legs, SO2)
+    net = shaken(in_rep, Representation((Field("torque", "1x0e", "legs"),), legs, SO2))
+    x = scenes(in_rep)
+    there = x.clone()
+    there[:, in_rep.slices["target"]] += torch.tensor([0.5, 0.0, 0.0])
+    assert difference(net(there), net(x)) > 1e-3

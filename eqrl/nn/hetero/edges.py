@@ -153,7 +153,7 @@ def _centred(places: Places) -> Places:
 
 
 def middle(places: Places) -> Places:
-    """The centre of the real nodes, as one node."""
+    """The centre of the real nodes, as one node, which is not real if there are none."""
     share = None if places.real is None else places.real / places.real.sum(0, keepdim=True).clamp_min(1.0)
 
     def mean(x: Tensor | None) -> Tensor | None:
@@ -161,7 +161,8 @@ def middle(places: Places) -> Places:
             return None
         return x.mean(1, keepdim=True) if share is None else (x * share).sum(1, keepdim=True)
 
-    return Places(mean(places.position), mean(places.height), None)
+    there = None if places.real is None else places.real.amax(0, keepdim=True)
+    return Places(mean(places.position), mean(places.height), there)
 
 
 def _chosen(x: Tensor, neighbours: Tensor) -> Tensor:

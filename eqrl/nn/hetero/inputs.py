@@ -16,7 +16,7 @@ from eqrl.nn.hetero.state import Counts, State
 from eqrl.nn.layout import Layout
 from eqrl.nn.padding import is_real
 from eqrl.nn.tokens import GLOBALS
-from eqrl.symmetry import Representation
+from eqrl.symmetry import Block, Representation
 
 
 @dataclass
@@ -68,6 +68,8 @@ def node_types(rep: Representation, layout: Layout, algebra: Algebra, *, inputs:
     sets = {e.name: NodeTypes(e.name, e.size) for e in rep.entities if any(f.entities == e.name for f in rep.fields)}
     sets[GLOBALS] = NodeTypes(GLOBALS, 1)
     masks = {e.name: e.mask for e in rep.entities}
+    # where no node has a position, a difference from one cannot be taken, and that of the scene is a vector
+    placed = any(block.field.entities and _is_position(block) for block in rep.blocks())
     for block in rep.blocks():
         name = block.field.entities or GLOBALS
         types, node = sets[name], block.entity
@@ -76,7 +78,7 @@ def node_types(rep: Representation, layout: Layout, algebra: Algebra, *, inputs:
             types.mask += where
         elif inputs and block.field.role == "parent":
             continue
-        elif inputs and block.field.role == "position" and block.frame == "world":
+        elif inputs and placed and _is_position(block):
             types.positions[node].append(where[: algebra.space])
             if algebra.plane:
                 types.heights[node].append(where[2] if len(where) == 3 else -1)
@@ -86,6 +88,10 @@ def node_types(rep: Representation, layout: Layout, algebra: Algebra, *, inputs:
             types.polar[node] += [polar[i] for i in where if i in polar]
             types.axial[node] += [axial[i] for i in where if i in axial]
     return list(sets.values())
+
+
+def _is_position(block: Block) -> bool:
+    return block.field.role == "position" and block.frame == "world"
 
 
 class Inputs(NamedTuple):

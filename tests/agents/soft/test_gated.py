@@ -97,7 +97,6 @@ def test_a_quarter_is_held_out_by_contents_alone():
 
 def test_refusals():
     for options, words in (
-        ({"reach": 1.0}, "reach=1.0"),
         ({"epochs": 0}, "epochs=0"),
         ({"strength": -1}, "strength=-1"),
     ):
@@ -228,3 +227,11 @@ def test_the_policy_that_ppo_improves_is_the_one_that_has_acted():
     features = model.policy.pi_features_extractor(tensor(drawn(500, 3)))
     assert float(actor.gate(features).detach().max()) > 0.0
     assert max(spy.largest) < 1e-4
+
+
+def test_the_exact_pathway_may_have_its_own_width():
+    options = {"network": "gated", "network_kwargs": {"hidden": (16, 16), "exact_kwargs": {"hidden": (8, 8)}}}
+    model = PPO(EquivariantPolicy, Plane(C4), n_steps=64, seed=0, device="cpu", policy_kwargs=options)
+    make_prior("gated", hidden=(8,)).attach(model)
+    model.learn(64)
+    assert [gated.exact.hidden for gated in (model.policy.action_net, model.policy.value_net)] == [(8, 8)] * 2
