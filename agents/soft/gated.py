@@ -204,7 +204,7 @@ class TaughtGate(SymmetryPrior):
                 if any(tensors[key].shape != parameter.shape for key in ("exp_avg", "exp_avg_sq")):
                     raise ValueError("moments of the optimizer do not fit the models")
                 self.optimizer.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter) for key, value in tensors.items()
+                    key: value.to(parameter.device) for key, value in tensors.items()  # as a fused optimizer needs
                 }
 
 
