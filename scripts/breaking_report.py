@@ -153,6 +153,8 @@ def _speed(rows: Sequence[Row], points: Sequence[Row]) -> str:
                 "-" if first is None else f"{first / 1000:.0f}"
             )
     worlds = [w for w in WORLDS if any({"-"} != set(steps) for (world, _), steps in reached.items() if world == w)]
+    if not worlds:
+        return ""
     lines += [f"| method | {' | '.join(worlds)} |", f"|---|{'---|' * len(worlds)}"]
     for method in METHODS:
         cells = [", ".join(reached.get((world, method), [])) for world in worlds]

@@ -203,9 +203,8 @@ class TaughtGate(SymmetryPrior):
                 tensors = _tensors(moments)
                 if any(tensors[key].shape != parameter.shape for key in ("exp_avg", "exp_avg_sq")):
                     raise ValueError("moments of the optimizer do not fit the models")
-                self.optimizer.state[parameter] = {
-                    key: value.to(parameter.device) for key, value in tensors.items()  # as a fused optimizer needs
-                }
+                # a fused optimizer counts its steps on the device
+                self.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in tensors.items()}
 
 
 def _in_units(actions: Tensor, space: spaces.Box) -> Tensor:
