@@ -20,7 +20,7 @@ TASKS = {
             methods=(*_BY_GOAL, "mlp + augmentation", "transformer", "homogeneous", "vector"),
             seeds=3,
         ),
-        Task("Insertion-sector", "eqrl/Insertion-v0", 300_000, _SECTOR, methods=_FEW, episodes=200),
+        Task("Insertion-sector", "eqrl/Insertion-v0", 300_000, _SECTOR, methods=_FEW, rotations=12, episodes=200),
         Task(
             "Insertion-resolution",
             "eqrl/Insertion-v0",
