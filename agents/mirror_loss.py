@@ -42,12 +42,11 @@ class WithMirrorLoss(WithPriors):
         self.mirror_coef = weight("mirror_coef", mirror_coef)
         self.mirror_value_coef = weight("mirror_value_coef", mirror_value_coef)
         self.mirror_group = mirror_group
-        self.priors = []
         super().__init__(*args, **kwargs)
 
     def _setup_model(self) -> None:
         super()._setup_model()  # type: ignore[safe-super]
-        self.priors = []  # ``load`` makes a model without its constructor
+        self.priors = ()  # ``load`` makes a model without its constructor
         MirrorLoss(self.mirror_group, self.mirror_coef, self.mirror_value_coef).attach(self)
 
 

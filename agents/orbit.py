@@ -16,8 +16,9 @@ from eqrl.agents.options import representation_in
 from eqrl.errors import suggestion
 from eqrl.nn import Padding
 from eqrl.proof.check_policy import transform_observation
-from eqrl.symmetry import GROUPS, Element, Group
+from eqrl.symmetry import GROUPS, Element, Group, finite_group
 from eqrl.symmetry.bounds import check_box
+from eqrl.symmetry.group import canonical
 
 Observations = Any  # a tensor of shape (B, dim), or a dict of them
 
@@ -84,16 +85,26 @@ class Orbit:
         return self._padding.to(observations.device).valid(observations)
 
 
+def parts_of(group: Group) -> tuple[Group, ...]:
+    """The connected part of a group, and the group that each of its generators generates, under its name."""
+    connected = [] if group.connected == "1" else [canonical(group.connected, ())]
+    return (*connected, *(finite_group(generator.name, [generator]) for generator in group.finite))
+
+
 def _resolved_group(choice: GroupChoice | None, declared: Group) -> Group:
     if choice is None:
         choice = declared
     elif isinstance(choice, str):
-        if choice not in GROUPS:
+        known = {**GROUPS, **{part.name: part for part in parts_of(declared)}, declared.name: declared}
+        if choice not in known:
+            fitting = [name for name, group in known.items() if group.generators and group.is_subgroup_of(declared)]
             raise ValueError(
-                f"unknown group {choice!r}; {suggestion(choice, GROUPS)} Known are {tuple(GROUPS)}, Group objects, and"
-                " None for all that the environment declares"
+                f"unknown group {choice!r}; {suggestion(choice, fitting)} A Group object does as well, or None for all"
+                f" that the environment declares"
             )
-        choice = GROUPS[choice]
+        choice = known[choice]
+    elif not isinstance(choice, Group):
+        raise ValueError(f"group={choice!r} is neither the name of a group nor a Group")
     if not choice.is_subgroup_of(declared):
         raise ValueError(f"group {choice} is not a subgroup of {declared}, which the environment declares")
     if not choice.generators:

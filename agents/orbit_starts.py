@@ -138,7 +138,7 @@ def _check_states(venv: VecEnv) -> None:
 
 
 def _has(venv: DummyVecEnv, name: str) -> bool:
-    return all(callable(getattr(env.unwrapped, name, None)) for env in venv.envs)
+    return all(env.has_wrapper_attr(name) for env in venv.envs)
 
 
 def _restart(venv: VecEnv, which: list[int], seeds: Sequence[int], elements: Sequence[Element]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
@@ -21,7 +21,7 @@ from eqrl.agents.soft.hooks import Hooks
 class WithPriors(BaseAlgorithm):
     """Mixin that precedes an algorithm of SB3 among the bases; attaching a prior to a model makes it one of these."""
 
-    priors: list[Hooks]
+    priors: tuple[Hooks, ...] = ()  # none in a model that was loaded by the class of one with priors
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """Continue in another environment.
@@ -53,9 +53,9 @@ class WithPriors(BaseAlgorithm):
         return [*super()._excluded_save_params(), "priors"]
 
 
-def priors_of(model: BaseAlgorithm) -> list[Hooks]:
+def priors_of(model: BaseAlgorithm) -> tuple[Hooks, ...]:
     """The priors that are attached to a model, in the order in which they were attached."""
-    return model.priors if isinstance(model, WithPriors) else []
+    return model.priors if isinstance(model, WithPriors) else ()
 
 
 def add_prior(model: BaseAlgorithm, prior: Hooks) -> None:
@@ -63,8 +63,7 @@ def add_prior(model: BaseAlgorithm, prior: Hooks) -> None:
     if not isinstance(model, WithPriors):
         model.__class__ = _with_priors(type(model))
         assert isinstance(model, WithPriors)
-        model.priors = []
-    model.priors.append(prior)
+    model.priors = (*model.priors, prior)
 
 
 @cache
@@ -94,7 +93,7 @@ def _hooks(model: WithPriors) -> Iterator[Any]:
         yield from prior.contexts()
 
 
-def _of_ppo(priors: list[Hooks], policy: Any) -> Any:
+def _of_ppo(priors: Sequence[Hooks], policy: Any) -> Any:
     def wrapper(original: Function) -> Function:
         def evaluate_actions(observations: Any, actions: Tensor) -> Any:
             values, log_prob, entropy = original(observations, actions)
@@ -109,7 +108,7 @@ def _of_ppo(priors: list[Hooks], policy: Any) -> Any:
     return wrapper
 
 
-def _of_sac_actor(priors: list[Hooks], actor: Any) -> Any:
+def _of_sac_actor(priors: Sequence[Hooks], actor: Any) -> Any:
     def wrapper(original: Function) -> Function:
         def action_log_prob(observations: Any) -> Any:
             actions, log_prob = original(observations)
@@ -123,7 +122,7 @@ def _of_sac_actor(priors: list[Hooks], actor: Any) -> Any:
     return wrapper
 
 
-def _of_td3_actor(priors: list[Hooks]) -> Any:
+def _of_td3_actor(priors: Sequence[Hooks]) -> Any:
     def wrapper(original: Function) -> Function:
         def forward(observations: Any) -> Any:
             actions = original(observations)
@@ -136,7 +135,7 @@ def _of_td3_actor(priors: list[Hooks]) -> Any:
     return wrapper
 
 
-def _of_critic(priors: list[Hooks]) -> Any:
+def _of_critic(priors: Sequence[Hooks]) -> Any:
     def wrapper(original: Function) -> Function:
         def forward(observations: Any, actions: Tensor) -> Any:
             values = original(observations, actions)
@@ -151,12 +150,14 @@ def _of_critic(priors: list[Hooks]) -> Any:
     return wrapper
 
 
-def _samples(priors: list[Hooks]) -> Any:
+def _samples(priors: Sequence[Hooks]) -> Any:
     def wrapper(original: Function) -> Function:
         def sample(*args: Any, **kwargs: Any) -> Any:
-            samples = original(*args, **kwargs)
+            samples = drawn = original(*args, **kwargs)
             for prior in priors:
                 samples = prior.samples(samples)
+            for prior in priors:
+                prior.see(drawn, samples)
             return samples
 
         return sample
@@ -165,7 +166,7 @@ def _samples(priors: list[Hooks]) -> Any:
 
 
 @contextmanager
-def _after_steps(optimizer: torch.optim.Optimizer, priors: list[Hooks]) -> Iterator[None]:
+def _after_steps(optimizer: torch.optim.Optimizer, priors: Sequence[Hooks]) -> Iterator[None]:
     def after(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         for prior in priors:
             prior.after_step(optimizer)

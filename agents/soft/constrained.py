@@ -19,15 +19,14 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
 
 from eqrl.agents.networks import GroupChoice
-from eqrl.agents.orbit import Orbit
+from eqrl.agents.orbit import Orbit, parts_of
 from eqrl.agents.soft.consistency import Function, joined, length
 from eqrl.agents.soft.metropolis import metropolis_hastings
 from eqrl.agents.soft.multipliers import Multipliers
-from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight, whole_number
 from eqrl.agents.soft.targets import Targets
 from eqrl.errors import suggestion
-from eqrl.symmetry import Element, Group, finite_group
-from eqrl.symmetry.group import canonical
+from eqrl.symmetry import Element, Group
 
 _ROLES = ("policy", "value")
 
@@ -84,7 +83,7 @@ class ConstrainedAugmentation(SymmetryPrior):
         super().__init__(group, strength)
         self.candidates = candidates
         self.epsilon = weight("epsilon", epsilon)
-        self.states = states
+        self.states = whole_number("states", states, "a length of a chain")
         self.dual_step = weight("dual_step", dual_step)
         self.smoothing = weight("smoothing", smoothing)
         self.share = weight("share", share)
@@ -95,8 +94,6 @@ class ConstrainedAugmentation(SymmetryPrior):
             raise ValueError(f"smoothing={smoothing} never forgets; give a number below 1, such as 0.99")
         if not 0.0 < self.share <= 1.0:
             raise ValueError(f"share={share} is no fraction of a minibatch; give a number above 0 and at most 1")
-        if isinstance(states, bool) or not isinstance(states, int) or states < 1:
-            raise ValueError(f"states={states!r} is no length of a chain; give a whole number of at least 1")
 
     def bind(self, model: BaseAlgorithm) -> None:
         """See the base class."""
@@ -126,11 +123,10 @@ class ConstrainedAugmentation(SymmetryPrior):
         """See the base class."""
         return self._targets.contexts()
 
-    def samples(self, samples: Any) -> Any:
-        """See the base class; the samples stay as they are."""
-        self._samples = samples
+    def see(self, drawn: Any, learnt: Any) -> None:
+        """Remember what the algorithm learns from: its loss is the clean one."""
+        self._samples = learnt
         self._proposals = None
-        return samples
 
     def policy_term(self, mean: Function, observations: Any) -> Tensor | None:
         """See the base class."""
@@ -176,7 +172,8 @@ class ConstrainedAugmentation(SymmetryPrior):
         for role, multipliers in self.multipliers.items():
             for orbit, multiplier in zip(self.orbits, multipliers.values, strict=True):
                 self.record_each(f"{role} {orbit.group}", multiplier)
-            self.record_each(f"clean {role}", multipliers.clean)
+            if not math.isnan(multipliers.clean):  # before its first step
+                self.record_each(f"clean {role}", multipliers.clean)
 
     def state(self) -> dict[str, Any]:
         """See the base class."""
@@ -272,15 +269,9 @@ def _joint(values: Any) -> Tensor:
 
 def _chosen(group: Group, choice: Sequence[GroupChoice] | None) -> list[GroupChoice]:
     """The candidates, names of parts replaced by their groups."""
-    parts = {part.name: part for part in _parts(group)}
+    parts = {part.name: part for part in parts_of(group)}
     if choice is None:
         return list(parts.values())
     if isinstance(choice, str) or not choice:
         raise ValueError(f"candidates={choice!r} is not a list of groups; {suggestion(str(choice), parts)}")
     return [parts.get(candidate, candidate) if isinstance(candidate, str) else candidate for candidate in choice]
-
-
-def _parts(group: Group) -> list[Group]:
-    """The connected part of a group, and the group that each of its generators generates."""
-    connected = [] if group.connected == "1" else [canonical(group.connected, ())]
-    return connected + [finite_group(generator.name, [generator]) for generator in group.finite]

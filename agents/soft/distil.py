@@ -16,7 +16,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.orbit import Orbit
 from eqrl.agents.soft.cloning import clone, lesson, most_likely, random_teacher
 from eqrl.agents.soft.consistency import Function, mean_square
-from eqrl.agents.soft.prior import SymmetryPrior, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight, whole_number
 from eqrl.agents.symmetric_policy import SymmetricPolicy
 
 
@@ -63,13 +63,13 @@ class Distil(SymmetryPrior):
         learning_rate: float = 2e-3,
     ) -> None:
         super().__init__(group, weight("pull", pull))
-        for name, count in (("samples", samples), ("steps", steps), ("batch_size", batch_size)):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name}={count!r} is no number of things; give a whole number of at least 1")
+        self.size = whole_number("samples", samples, "a number of samples")
+        self.steps = gradient_steps("steps", steps)
+        self.batch_size = whole_number("batch_size", batch_size, "a number of samples")
         if weight("learning_rate", learning_rate) == 0.0:
             raise ValueError("learning_rate=0 learns nothing; give a positive number, such as 2e-3")
         self.teacher = teacher
-        self.size, self.steps, self.batch_size, self.learning_rate = samples, steps, batch_size, float(learning_rate)
+        self.learning_rate = float(learning_rate)
         self.error = float("nan")
         self._done = False
         self._clone: Any = None

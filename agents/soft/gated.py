@@ -21,7 +21,7 @@ from torch.nn.functional import mse_loss
 from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.one_step import OneStepModels, held_out
 from eqrl.agents.soft.pathways import actor_and_critic
-from eqrl.agents.soft.prior import SymmetryPrior
+from eqrl.agents.soft.prior import SymmetryPrior, weight, whole_number
 from eqrl.nn import Gated
 
 _MINIBATCH = 256
@@ -36,8 +36,7 @@ class TaughtGate(SymmetryPrior):
     the models do not learn: gates of states and actions for Q-functions, gates of states, which are means over actions,
     for actors and values. PPO's gates learn from each rollout after PPO does; every fourth environment is held out, or
     a quarter of all transitions where there are fewer than four. Those of SAC and TD3 learn from the minibatches of the
-    replay buffer, of which a quarter is held out. Attach it before an augmentation, whose transformed transitions hide
-    what is broken.
+    replay buffer, of which a quarter is held out.
 
     A gate opens as soon as the free model has learnt a part of the breaking, which takes longer where contacts make
     steps hard to predict. Until then it stays closed, and the policy is the exact one. Noise opens it a little in an
@@ -70,12 +69,13 @@ class TaughtGate(SymmetryPrior):
         epochs: int = 2,
     ) -> None:
         super().__init__(group, strength)
-        for option, value in (("learning_rate", learning_rate), ("epochs", epochs)):
-            if not 0 < value < np.inf:
-                raise ValueError(f"{option}={value!r} is not positive; the default of prior 'gated' is a good start")
-        self.learning_rate = learning_rate
-        self.hidden = tuple(hidden)
-        self.epochs = epochs
+        if weight("learning_rate", learning_rate) == 0.0:
+            raise ValueError("learning_rate=0 learns nothing; give a positive number, such as 1e-3")
+        if not isinstance(hidden, Sequence) or isinstance(hidden, str):
+            raise ValueError(f"hidden={hidden!r} is not a list of widths; give one for each layer, such as (64, 64)")
+        self.learning_rate = float(learning_rate)
+        self.hidden = tuple(whole_number("hidden", width, "a list of widths") for width in hidden)
+        self.epochs = whole_number("epochs", epochs, "a number of passes")
 
     def bind(self, model: BaseAlgorithm) -> None:
         """Create the models.
@@ -129,11 +129,10 @@ class TaughtGate(SymmetryPrior):
             for rows in torch.split(torch.randperm(count), _MINIBATCH):
                 self.teach(*(_rows(part, rows.to(device)) for part in transitions))
 
-    def samples(self, samples: Any) -> Any:
-        """Learn from a minibatch of the replay buffer, which is returned as it is."""
+    def see(self, drawn: Any, learnt: Any) -> None:
+        """Learn from a minibatch of the replay buffer, before augmentations hide what is broken in it."""
         if not self.on_policy:
-            self.teach(samples.observations, samples.actions, samples.next_observations, samples.rewards)
-        return samples
+            self.teach(drawn.observations, drawn.actions, drawn.next_observations, drawn.rewards)
 
     # ------------------------------------------------------------------ learning
     def teach(

@@ -62,6 +62,14 @@ class Hooks:
         """What the algorithm learns from in place of a minibatch."""
         return samples
 
+    def see(self, drawn: Any, learnt: Any) -> None:
+        """Look at each minibatch, after the priors have changed it.
+
+        Args:
+            drawn: what the buffer gave.
+            learnt: what the algorithm learns from.
+        """
+
     def before_update(self) -> None:
         """Called before each ``train`` of the algorithm; PPO's rollout buffer is full then."""
 

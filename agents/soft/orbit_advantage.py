@@ -16,7 +16,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.orbit import Orbit
 from eqrl.agents.orbit_starts import OrbitStarts
 from eqrl.agents.soft.asymmetric import asymmetric_advantages
-from eqrl.agents.soft.prior import SymmetryPrior, weight
+from eqrl.agents.soft.prior import SymmetryPrior, weight, whole_number
 from eqrl.agents.symmetric_policy import SymmetricPolicy
 
 
@@ -59,8 +59,7 @@ class OrbitAdvantage(SymmetryPrior):
         self, group: GroupChoice | None = None, strength: float = 1.0, size: int | None = None, alpha: float = 1.0
     ) -> None:
         super().__init__(group, strength)
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 2):
-            raise ValueError(f"size={size!r} makes no groups; give a whole number of at least 2")
+        size = None if size is None else whole_number("size", size, "a number of environments in a group", 2)
         if weight("alpha", alpha) == 0.0:
             raise ValueError("alpha=0 divides by zero; give a positive number, such as 1")
         self.size, self.alpha = size, float(alpha)

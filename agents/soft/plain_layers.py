@@ -7,8 +7,12 @@ normalise each entry of an observation by its own statistics, and layers are com
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from functools import reduce
+from operator import add
 from typing import Any
 
+from gymnasium import spaces
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import CombinedExtractor, FlattenExtractor, MlpExtractor
@@ -22,7 +26,7 @@ from eqrl.agents.soft.hidden import HiddenChannels, invariant, log_std_matrices,
 from eqrl.agents.soft.projection import Action, Tensors
 from eqrl.agents.symmetric_policy import SymmetricPolicy
 from eqrl.nn.mlp import MLP
-from eqrl.symmetry import Group, Representation
+from eqrl.symmetry import Group, Representation, representation_of
 
 Actions = Sequence[Action]  # one action for each candidate
 
@@ -71,14 +75,24 @@ class PlainLayers:
             if _is_mlp(policy.networks):
                 return self._of_mlp(policy)
         elif isinstance(policy, ActorCriticPolicy) and _is_plain(policy):
-            return self._of_actor_critic(policy)
+            return self._stacked_for(policy)._of_actor_critic(policy)
         elif isinstance(policy, SACPolicy | TD3Policy) and _extracts_nothing(policy.actor):
-            return self._of_off_policy(policy)
+            return self._stacked_for(policy)._of_off_policy(policy)
         raise ValueError(
             f"the layers of this {type(policy).__name__} are not those of plain perceptrons, so they cannot be"
             " projected; take 'MlpPolicy', or a policy of eqrl with network 'mlp' for actor and critic, or a prior that"
             " looks at outputs, such as 'symmetry_loss'"
         )
+
+    def _stacked_for(self, policy: BasePolicy) -> PlainLayers:
+        """The same for SB3's features, where the entries of a dict keep the order of its space."""
+        space = policy.observation_space
+        if not isinstance(space, spaces.Dict):
+            return self
+        stacked = reduce(add, (representation_of(part).prefixed(key) for key, part in space.items()))
+        layers = copy(self)
+        layers.observation = [matrices(stacked, c) for c in self._candidates]
+        return layers
 
     def _of_mlp(self, policy: Any) -> tuple[list[Tensors], list[Tensors]]:
         """Of a policy of eqrl without symmetry."""
@@ -156,5 +170,5 @@ def _is_plain(policy: Any) -> bool:
 
 
 def _extracts_nothing(network: Any) -> bool:
-    """Whether features are the observations, entries of a dict in sorted order."""
+    """Whether features are the observations."""
     return type(network.features_extractor) in (FlattenExtractor, CombinedExtractor)

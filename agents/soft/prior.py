@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Integral, Real
 from typing import ClassVar, TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -88,7 +89,7 @@ def weight(name: str, value: float) -> float:
     Raises:
         ValueError: naming the argument.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (value >= 0.0 and math.isfinite(value)):
+    if isinstance(value, bool) or not isinstance(value, Real) or not (value >= 0.0 and math.isfinite(value)):
         raise ValueError(f"{name}={value!r} is not a weight; give a finite number of at least 0")
     return float(value)
 
@@ -99,6 +100,15 @@ def gradient_steps(name: str, value: int) -> int:
     Raises:
         ValueError: naming the argument.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}={value!r} is not a number of gradient steps; give at least 1")
-    return value
+    return whole_number(name, value, "a number of gradient steps")
+
+
+def whole_number(name: str, value: int, what: str, least: int = 1) -> int:
+    """A whole number of at least ``least``.
+
+    Raises:
+        ValueError: naming the argument, and what it is.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r} is not {what}; give a whole number of at least {least}")
+    return int(value)

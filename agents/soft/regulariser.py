@@ -14,7 +14,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.candidates import candidate_groups, chosen_candidates
 from eqrl.agents.soft.consistency import joined
 from eqrl.agents.soft.plain_layers import PlainLayers
-from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight, whole_number
 from eqrl.agents.soft.projection import Projections
 from eqrl.agents.soft.published_rule import AdjustOnce
 from eqrl.agents.symmetric_policy import SymmetricPolicy
@@ -84,7 +84,7 @@ class Regulariser(SymmetryPrior):
         super().__init__(group, strength)
         self.choice = candidates
         self.decoupled = decoupled
-        self.turns = turns
+        self.turns = whole_number("turns", turns, "an order of turns", 2)
         self.power = weight("power", power)
         self.adjust_at = weight("adjust_at", adjust_at)
         self.codimension = codimension

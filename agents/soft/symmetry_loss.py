@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from eqrl.agents.networks import GroupChoice
 from eqrl.agents.soft.candidates import chosen_candidates, whole_candidates
 from eqrl.agents.soft.consistency import joined, mean_square
 from eqrl.agents.soft.hooks import Function
-from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight
+from eqrl.agents.soft.prior import SymmetryPrior, gradient_steps, weight, whole_number
 from eqrl.agents.soft.refinement import Candidate, Refinement
 from eqrl.agents.soft.tension import DataTension, SimulatorTension, Tension, fresh_world, logged_transitions
 from eqrl.errors import UsageError
@@ -95,11 +96,15 @@ class SymmetryLoss(SymmetryPrior):
             "power": weight("power", power),
             "least": weight("least", least),
         }
-        if patience < 1:
-            raise ValueError(f"patience={patience} is not a number of checks; give at least 1")
-        if not 0.0 < fraction <= 1.0:
+        for decoy, element in self.decoys.items():
+            if not isinstance(element, Element):
+                raise ValueError(f"decoys: {decoy!r} is {element!r}, not an Element; decoys are given in Python")
+        if world is not None and not isinstance(world, gymnasium.Env):
+            raise ValueError(f"world={world!r} is not an environment; it is given in Python, gymnasium.make(...)")
+        if not 0.0 < weight("fraction", fraction) <= 1.0:
             raise ValueError(f"fraction={fraction} is not a part of a minibatch; give a number above 0, at most 1")
-        self.patience, self.fraction, self.every = patience, fraction, gradient_steps("every", every)
+        self.patience = whole_number("patience", patience, "a number of checks")
+        self.fraction, self.every = fraction, gradient_steps("every", every)
         self.check_every = weight("check_every", check_every)
 
     @property
@@ -191,7 +196,10 @@ class SymmetryLoss(SymmetryPrior):
             try:
                 logged, accept = logged_transitions(self.model), self.refinement.tolerance
                 tension = DataTension(logged, self._observation, self._action, accept)
-            except UsageError:  # too few transitions yet
+            except UsageError as error:
+                if isinstance(self.model, OnPolicyAlgorithm):  # a rollout never grows, as a replay buffer does
+                    warnings.warn(f"prior 'symmetry_loss' cannot ask the world: {error}", stacklevel=2)
+                    self._checked = done
                 return
         self.refinement.check(tension)
         self._checked = done

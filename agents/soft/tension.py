@@ -166,11 +166,26 @@ def logged_transitions(model: BaseAlgorithm) -> Transitions:
             _rows(observations[1:])[same],
             _rows(buffer.rewards[: end - 1, :, None])[same, 0],
         )
+    if getattr(buffer, "optimize_memory_usage", False):
+        return _of_saving_buffer(buffer)
     return Transitions(
         _rows(_flat(buffer.observations)[:end]),
         _rows(buffer.actions[:end]),
         _rows(_flat(buffer.next_observations)[:end]),
         _rows(buffer.rewards[:end, :, None])[:, 0],
+    )
+
+
+def _of_saving_buffer(buffer: Any) -> Transitions:
+    """Of a replay buffer that finds the next observation in the next row, which it has written over at the oldest."""
+    size = buffer.buffer_size
+    steps = (np.arange(1, size) + buffer.pos) % size if buffer.full else np.arange(buffer.pos)
+    goes_on = _rows(buffer.dones[steps, :, None])[:, 0] == 0.0  # else the next row begins another episode
+    return Transitions(
+        _rows(buffer.observations[steps])[goes_on],
+        _rows(buffer.actions[steps])[goes_on],
+        _rows(buffer.observations[(steps + 1) % size])[goes_on],
+        _rows(buffer.rewards[steps, :, None])[goes_on, 0],
     )
 
 

@@ -80,7 +80,7 @@ def fit(prior, reward, steps: int = 800) -> None:
     for _ in range(steps):
         x = torch.empty(128, 4).uniform_(-1, 1)
         batch = Minibatch(x, None, reward(x) + 0.05 * torch.randn(128))
-        prior.samples(batch)
+        prior.see(batch, batch)
         term = prior.value_term(net, x)
         loss = (net(x)[:, 0] - batch.returns).square().mean() + (0.0 if term is None else term)
         optimizer.zero_grad()
@@ -127,7 +127,7 @@ def angles(states: int) -> tuple[np.ndarray, float]:
     torch.manual_seed(0)
     x = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(20_000, 1)
     value = lambda x: x[:, :1].square()  # noqa: E731
-    prior.samples(Minibatch(x, None, value(x)[:, 0]))
+    prior.see(None, Minibatch(x, None, value(x)[:, 0]))
     prior.multipliers["value"].clean = 1.0
     prior.multipliers["value"].smoothing = 0.0
     prior.value_term(value, x)
@@ -153,10 +153,10 @@ def test_an_exact_network_is_left_alone():
     prior.attach(model_in(C4))
     x = torch.randn(64, 4)
     mean = lambda x: -x[:, :2]  # noqa: E731
-    prior.samples(Minibatch(x, mean(x) + torch.randn(64, 2), None))
+    prior.see(None, Minibatch(x, mean(x) + torch.randn(64, 2), None))
     assert prior.policy_term(mean, x) is None
     wrong = lambda x: x[:, :2] * torch.tensor([100.0, 0.0])  # noqa: E731
-    prior.samples(Minibatch(x, wrong(x) + torch.randn(64, 2), None))
+    prior.see(None, Minibatch(x, wrong(x) + torch.randn(64, 2), None))
     term = prior.policy_term(wrong, x)
     assert term is not None
     assert float(term) > 0.0
@@ -168,7 +168,7 @@ def test_candidates_take_turns_in_every_second_step():
     prior.attach(model_in(O2))
     x, seen = torch.randn(64, 4), []
     for step in range(8):
-        prior.samples(Minibatch(x, x[:, :2], x[:, 0]))
+        prior.see(None, Minibatch(x, x[:, :2], x[:, 0]))
         prior.value_term(lambda x: x[:, :1], x)
         if step % 2:
             prior.policy_term(lambda x: -x[:, :2], x)
@@ -201,7 +201,7 @@ def test_targets_of_sac_are_those_of_its_loss():
 def test_refusals():
     for options, message in (
         ({"epsilon": 0.5}, "less than the clean loss"),
-        ({"states": 0}, "no length of a chain"),
+        ({"states": 0}, "not a length of a chain"),
         ({"share": 1.5}, "no fraction of a minibatch"),
         ({"smoothing": 1.0}, "never forgets"),
         ({"dual_step": -1.0}, "dual_step=-1.0 is not a weight"),

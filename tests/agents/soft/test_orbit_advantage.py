@@ -161,7 +161,7 @@ def test_refusals():
         OrbitAdvantage().attach(PPO("MlpPolicy", DummyVecEnv([Walker] * 2), device="cpu"))
     with pytest.raises(ValueError, match="compares environments, and there is one"):
         OrbitAdvantage().attach(PPO("MlpPolicy", DummyVecEnv([lambda: Plane(C4)]), device="cpu")).learn(8)
-    with pytest.raises(ValueError, match="size=1 makes no groups"):
+    with pytest.raises(ValueError, match="size=1 is not a number of environments in a group"):
         OrbitAdvantage(size=1)
     with pytest.raises(ValueError, match="alpha=0"):
         OrbitAdvantage(alpha=0.0)

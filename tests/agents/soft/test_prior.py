@@ -12,7 +12,7 @@ import typed_env
 from plane import C4, Plane
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
-from toy_envs import PointMass, Walker
+from toy_envs import MIRRORED_JOINTS, PointMass, Walker
 
 from eqrl.agents import (
     PRIORS,
@@ -48,6 +48,7 @@ SMALL = {
 POLICIES = {PPO: EquivariantPolicy, SAC: EquivariantSACPolicy, TD3: EquivariantTD3Policy}
 
 
+SHORT = pytest.mark.filterwarnings("ignore:prior 'symmetry_loss' cannot ask")  # of rollouts of 128 transitions
 QUICK = {"distil": {"samples": 64, "steps": 20, "pull": 1.0}}  # options of priors that would otherwise take long
 
 
@@ -77,6 +78,7 @@ def parameters(model):
     return torch.cat([p.detach().flatten() for p in model.policy.parameters()])
 
 
+@SHORT
 @pytest.mark.parametrize(
     ("algorithm", "name"), [(a, n) for a in (PPO, SAC) for n in PRIORS if issubclass(a, PRIORS[n].algorithms)]
 )
@@ -93,6 +95,7 @@ def test_observations_of_double_precision(algorithm, name):
         assert torch.isfinite(parameters(model)).all()
 
 
+@SHORT
 @pytest.mark.parametrize("name", PRIORS)
 @pytest.mark.parametrize("algorithm", SMALL)
 def test_one_line(algorithm, name):
@@ -141,6 +144,39 @@ def test_combined():
     assert [prior.name for prior in priors_of(model)] == ["mirror_loss", "augmentation"]
 
 
+@pytest.mark.filterwarnings("ignore::eqrl.agents.AlreadyExactWarning")
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_constraint_sees_what_is_learnt_from(order):
+    """Attached before or after an augmentation, the clean loss of a policy is the variance of its exploration."""
+    model = make(PPO, lambda: Plane(C4), EquivariantPolicy, log_std_init=-3.0)
+    model.learning_rate, model.lr_schedule = 0.0, lambda _: 0.0
+    priors = make_prior("constrained_augmentation", every=1), Augmentation()
+    for i in order:
+        priors[i].attach(model)
+    model.learn(256)
+    assert priors[0].multipliers["policy"].clean == pytest.approx(np.exp(-6.0), rel=0.5)
+
+
+def test_loaded_by_the_class_of_a_model_with_priors():
+    """It has none and learns as the algorithm does."""
+    model = MirrorLoss().attach(make(PPO))
+    file = io.BytesIO()
+    model.save(file)
+    file.seek(0)
+    loaded = type(model).load(file, env=model.env, device="cpu")
+    assert not priors_of(loaded)
+    loaded.learn(64)
+
+
+@pytest.mark.parametrize("name", ["mirror", MIRRORED_JOINTS.name, "SO2"])
+def test_groups_by_name(name):
+    """Those of a generator, of the whole group and of the library."""
+    prior = MirrorLoss(name)
+    prior.attach(make(PPO, Walker))
+    assert prior.orbit.group.is_subgroup_of(MIRRORED_JOINTS)
+    assert prior.orbit.group.order == (2 if name == "mirror" else None)
+
+
 def test_strength_zero_is_the_stock_algorithm():
     """A finite group draws no random numbers, so not a bit changes."""
     ours = MirrorLoss(strength=0.0).attach(make(PPO, lambda: Plane(C4))).learn(128)
@@ -181,6 +217,22 @@ def test_refusals():
         Augmentation(strength=1.5)
     with pytest.raises(ValueError, match="SO3 is not a subgroup of O2"):
         MirrorLoss("SO3").attach(make(PPO))
+    with pytest.raises(ValueError, match="unknown group 'miror'; did you mean 'mirror'"):
+        MirrorLoss("miror").attach(make(PPO, Walker))
+    with pytest.raises(ValueError, match="group=3 is neither the name of a group nor a Group"):
+        MirrorLoss(3).attach(make(PPO))
+    for name, options, message in (
+        ("gated", {"epochs": "abc"}, "epochs='abc' is not a number of passes"),
+        ("gated", {"hidden": 64}, "hidden=64 is not a list of widths"),
+        ("gated", {"learning_rate": 0}, "learning_rate=0 learns nothing"),
+        ("regulariser", {"turns": 2.5}, "turns=2.5 is not an order of turns"),
+        ("symmetry_loss", {"patience": "x"}, "patience='x' is not a number of checks"),
+        ("symmetry_loss", {"world": "Ant"}, "world='Ant' is not an environment"),
+        ("symmetry_loss", {"decoys": {"x": 1}}, "decoys: 'x' is 1, not an Element"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_prior(name, **options)
+    assert MirrorLoss(strength=np.float32(0.5)).strength == 0.5
     prior = MirrorLoss()
     model = prior.attach(make(PPO, Walker))
     with pytest.raises(ValueError, match="attached to a model already"):
@@ -220,6 +272,7 @@ RUNS = [
 ]
 
 
+@SHORT
 @pytest.mark.parametrize(("algo", "name"), RUNS)
 def test_exact_resume(tmp_path, algo, name):
     """A run that was killed after a checkpoint goes on with the same bits, and so do its priors."""

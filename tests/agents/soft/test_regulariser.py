@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import gymnasium.envs.mujoco as gymnasium_mujoco
@@ -9,12 +10,14 @@ import mujoco
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from plane import Plane
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv
-from toy_envs import MIRRORED_JOINTS, PointMass, Walker
+from toy_envs import MIRRORED_JOINTS, PointMass, Reach, Walker
 
 from eqrl.agents import AlreadyExactWarning, EquivariantPolicy, Regulariser, make_prior
+from eqrl.agents.orbit import Orbit
 from eqrl.agents.soft.candidates import candidate_groups, chosen_candidates, generated_by
 from eqrl.agents.soft.hidden import log_std_matrices
 from eqrl.agents.soft.plain_layers import PlainLayers, linear_layers
@@ -125,6 +128,29 @@ def test_projected_networks_commute(algorithm):
         mean, image = (policy._predict(o, deterministic=True) for o in (observations, turned))
         assert torch.allclose(values, images, atol=1e-5)
         assert torch.allclose(orbit.actions(mean, g), image, atol=1e-5)
+
+
+class Unsorted(Reach):
+    """Its space keeps an order of entries that is not the alphabet's."""
+
+    def __init__(self):
+        super().__init__()
+        keys = "observation", "achieved_goal", "desired_goal"
+        self.observation_space = spaces.Dict(OrderedDict((key, self.observation_space[key]) for key in keys))
+
+
+@pytest.mark.parametrize("algorithm", [PPO, SAC])
+def test_dict_spaces_keep_their_order(algorithm):
+    """SB3's features have the order of the space."""
+    model = algorithm("MultiInputPolicy", DummyVecEnv([Unsorted]), policy_kwargs={"net_arch": [16, 20]}, device="cpu")
+    (turn,) = candidate_groups(SO2)
+    for network in layers_of(model, [turn]):
+        network.project(0)
+    orbit, g = Orbit(model.observation_space, model.action_space, turn), turn.generators[0][1]
+    observations = {key: torch.randn(5, *space.shape) for key, space in model.observation_space.items()}
+    mean, image = (model.policy._predict(o, True) for o in (observations, orbit.observations(observations, g)))
+    assert mean[:, :2].abs().max() > 1e-3
+    assert torch.allclose(orbit.actions(mean, g), image, atol=1e-5)
 
 
 def test_gradient():

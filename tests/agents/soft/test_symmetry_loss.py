@@ -17,7 +17,7 @@ import eqrl
 from eqrl.agents import SymmetryLoss, make_prior
 from eqrl.agents.soft.candidates import as_generator, whole_candidates
 from eqrl.agents.soft.refinement import CLOSURE, Candidate, Refinement
-from eqrl.agents.soft.tension import DataTension, SimulatorTension, fresh_world
+from eqrl.agents.soft.tension import DataTension, SimulatorTension, fresh_world, logged_transitions
 from eqrl.declare import WithSymmetry, with_symmetry
 from eqrl.discovery import Transitions
 from eqrl.nn import build
@@ -321,6 +321,36 @@ def test_worlds_that_were_typed_from_outside_are_asked():
     assert tension(Candidate("upside down", upside_down)) is None  # no state of the model is its image
     with pytest.raises(gymnasium.error.ResetNeeded):
         typed.step(typed.action_space.sample())
+
+
+def test_a_rollout_that_is_too_short_to_tell():
+    """It says so, where a replay buffer would wait until it is longer."""
+    model = SymmetryLoss().attach(PPO("MlpPolicy", DummyVecEnv([PointMass]), n_steps=64, batch_size=64, n_epochs=1))
+    with pytest.warns(UserWarning, match="cannot ask the world: 61 transitions are too few"):
+        model.learn(64)
+
+
+@pytest.mark.parametrize("steps", [40, 130])
+def test_a_replay_buffer_that_saves_memory_holds_the_same_transitions(steps):
+    """All but the last of an episode, whose next observation it does not keep."""
+    env = DummyVecEnv([lambda: PointMass(length=7)] * 2)
+    logged = []
+    for saving in (False, True):
+        model = SAC(
+            "MlpPolicy",
+            env,
+            buffer_size=100,
+            learning_starts=1000,
+            optimize_memory_usage=saving,
+            replay_buffer_kwargs={"handle_timeout_termination": False},
+            seed=0,
+        )
+        logged.append(logged_transitions(model.learn(steps)))
+    full, saved = (np.concatenate([log.observations, log.actions, log.next_observations], axis=1) for log in logged)
+    assert 0.7 * len(full) < len(saved) < len(full)
+    gaps = np.abs(saved[:, None] - full).max(axis=-1)
+    assert gaps.min(axis=1).max() == 0.0
+    assert len(set(gaps.argmin(axis=1))) == len(saved)
 
 
 def test_refusals():
