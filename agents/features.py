@@ -59,6 +59,7 @@ class TypedFeatures(BaseFeaturesExtractor):
         self.norm = RunningNorm(representation, group, until=normalize_until, keep=kept) if normalize else None
         partners = _partners(observation_space, keep_positions) if relative_goal else None
         self.register_buffer("partners", partners, persistent=False)
+        self.register_buffer("unit", torch.ones(()), persistent=False)  # has the precision that the policy computes in
         self._minibatch: tuple[Observation, tuple[int, ...], Tensor] | None = None
 
     def forward(self, observation: Observation) -> Tensor:
@@ -71,8 +72,8 @@ class TypedFeatures(BaseFeaturesExtractor):
     def flatten(self, observation: Observation) -> Tensor:
         """Features before normalisation, shape ``(B, dim)``."""
         if isinstance(observation, Tensor):
-            return observation.float()
-        parts = {key: value.float() for key, value in observation.items()}
+            return observation.to(self.unit.dtype)
+        parts = {key: value.to(self.unit.dtype) for key, value in observation.items()}
         if self.partners is not None:
             achieved = torch.nn.functional.pad(parts[ACHIEVED], (0, 1))
             parts[DESIRED] = parts[DESIRED] - achieved.index_select(-1, self.partners)

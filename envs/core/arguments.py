@@ -77,8 +77,10 @@ def named(values: Mapping[str, T], description: str) -> Argument[T]:
     return Argument(default, read, f"{description}, or {words}")
 
 
-def number(default: float, description: str, unit: str = "", least: float = 0.0) -> Argument[float]:
-    """A finite number that is at least ``least``."""
+def number(
+    default: float, description: str, unit: str = "", least: float = 0.0, most: float = np.inf
+) -> Argument[float]:
+    """A finite number that is at least ``least`` and at most ``most``."""
 
     def read(name: str, value: Any) -> float:
         try:
@@ -87,6 +89,8 @@ def number(default: float, description: str, unit: str = "", least: float = 0.0)
             size = np.nan
         if not least <= size < np.inf:
             raise ValueError(f"{name}={value!r} must be a finite number >= {least:g}")
+        if size > most:
+            raise ValueError(f"{name}={value!r} must be a number from {least:g} to {most:g}")
         return size
 
     return Argument(default, read, description, unit)

@@ -49,12 +49,16 @@ def check_finite(name: str, values: ArrayLike, first: int = 0) -> None:
 
 
 def of_finite_goals(compute_reward: Callable[..., Any]) -> Callable[..., Any]:
-    """A ``compute_reward`` that refuses goals that are not finite."""
+    """A ``compute_reward`` of any goals that are like arrays, which refuses those of other sizes or not finite."""
 
     @wraps(compute_reward)
     def checked(self: Any, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
-        check_finite("achieved_goal", achieved_goal)
-        check_finite("desired_goal", desired_goal)
-        return compute_reward(self, achieved_goal, desired_goal, info)
+        goals = {"achieved_goal": np.asarray(achieved_goal), "desired_goal": np.asarray(desired_goal)}
+        for name, goal in goals.items():
+            (size,) = self.observation_space[name].shape
+            if goal.shape[-1:] != (size,):
+                raise ValueError(f"{name} must have {size} numbers in each row, and has the shape {goal.shape}")
+            check_finite(name, goal)
+        return compute_reward(self, *goals.values(), info)
 
     return checked

@@ -23,6 +23,7 @@ from eqrl.envs.core.fields import representation_over
 from eqrl.envs.core.finite import of_finite_goals
 from eqrl.envs.core.layout import StateLayout
 from eqrl.envs.core.world import World
+from eqrl.errors import suggestion
 from eqrl.symmetry import Element, EntitySet, Field, Group, Representation, TypedBox
 
 Fields = tuple[Field, ...]
@@ -156,7 +157,7 @@ class Task(ABC):
         declared = self.arguments
         for name in arguments:
             if name not in declared:
-                raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
+                raise TypeError(f"{type(self).__name__} has no argument {name!r}; {suggestion(name, declared)}")
         for name, argument in declared.items():
             setattr(self, name, argument.value(arguments.get(name, argument.default)))
         self.asymmetry = Breaking(self.breaking, self.breaking_size, self.breaking_patch)

@@ -68,6 +68,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
         self._last: Any = None
+        self._begun = False  # whether there is a state to start from
         self._renderer = BatchRenderer(self.simulation, width, height)
         if hasattr(self.task, "compute_reward"):
             # a goal environment, for hindsight replay; only tasks with goals have the attribute, because SB3 and
@@ -84,6 +85,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
         super().reset(seed=seed)
         self.simulation.rngs[0] = self.np_random
         self.simulation.reset(options=[options or {}])
+        self._begun = True
         if self.render_mode == "human":
             self.render()
         self._last = self._observation()
@@ -91,6 +93,8 @@ class TaskEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advance one control step; the time limit is the wrapper's that ``gymnasium.make`` adds."""
+        if not self._begun:
+            raise gymnasium.error.ResetNeeded("step() before reset() has no state to start from; call reset() first")
         outcome = self.simulation.step(np.asarray(action, dtype=np.float64)[None])
         if self.render_mode == "human":
             self.render()
@@ -117,6 +121,7 @@ class TaskEnv(gymnasium.Env[Any, Any]):
 
     def set_state(self, state: State) -> None:
         """Continue from a typed state."""
+        self._begun = True
         self.simulation.set_state(state)
 
     def state_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from eqrl.envs.scenes.cloth import Cloth, crossings, piercings, ring_normal
 from eqrl.envs.scenes.effectors import velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance, length, total
-from eqrl.envs.scenes.hindsight import with_terms
+from eqrl.envs.scenes.hindsight import from_info, with_terms
 from eqrl.envs.scenes.posts import add_post
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 from eqrl.symmetry.quaternions import matrix_to_quaternion
@@ -115,12 +115,16 @@ class ClothHanging(Task):
         "aligned": "cosine of the angle between the hole's normal and the hanger",
         "stretch": "mean relative stretch of the threads",
         "pierced": "number of the cloth's triangles that the hanger's axis crosses",
+        "steps_left": "of `episode_steps`",
     }
 
     reward_type = choice("markov", "paper", "sparse", description="reward")
     hole = named(_HOLES, "row and column of the vertex at the middle of the hole")
     hanger = choice("any", "level", "upright", description="direction of the hanger")
-    start_distance = lengths((0.7, 1.0), "range of distances of the hole from the hanger's middle, along the hanger")
+    start_distance = lengths(
+        (0.7, 1.0),
+        "range of distances of the hole from the hanger's middle, along the hanger; below 0.55 a cloth may begin on it",
+    )
     start_offset = number(0.3, "the hole starts at most this far beside the hanger's axis", "m")
     tilt = angle(
         60.0,
@@ -129,7 +133,11 @@ class ClothHanging(Task):
         reason="a cloth that leans further would begin in the hanger",
     )
     target_sector = sector("azimuths of the hanger's end at which the cloth starts")
-    episode_steps = whole(100, "steps of an episode, of which the paper's reward counts the last 2 fivefold", least=2)
+    episode_steps = whole(
+        100,
+        "steps of an episode (max_episode_steps ends it), of which the paper's reward counts the last 2 fivefold",
+        least=2,
+    )
 
     def build(self) -> mujoco.MjSpec:
         """The cloth, its effectors and the hanger, in the air."""
@@ -234,15 +242,16 @@ class ClothHanging(Task):
         as_asked: Bools = achieved_goal[..., 3] == desired_goal[..., 3]
         return as_asked
 
-    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Reward terms that follow from goals, without the factor of the last steps."""
+    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any], left: Any) -> dict[str, NDArray[Any]]:
+        """Reward terms that follow from goals, and from the steps that are left."""
         solved = self.is_linked(achieved, desired)
         if self.reward_type == "sparse":
             return {"success": solved - 1.0}
         far = distance(achieved[..., :3], desired[..., :3])
         turned = np.abs(desired[..., 4].astype(np.float64) - achieved[..., 4])
         if self.reward_type == "paper":
-            return {"distance": -0.8 * self.dt * far, "angle": -0.08 * self.dt * turned}
+            late = np.where(np.asarray(left) < 2, 5.0, 1.0)
+            return {"distance": -0.8 * self.dt * late * far, "angle": -0.08 * self.dt * late * turned}
         return {"distance": -0.2 * far, "angle": -0.02 * turned, "success": 1.0 * solved}
 
     def compute_reward(self, achieved_goal: NDArray[Any], desired_goal: NDArray[Any], info: Any) -> Any:
@@ -252,12 +261,13 @@ class ClothHanging(Task):
             achieved_goal: shape ``(*batch, 5)``.
             desired_goal: likewise.
             info: a dict, or one a pair, whose terms ``stretch``, ``motion`` and ``action`` are added as far as it has
-                them. The paper's factor of the last steps is left out, since it depends on time.
+                them, and whose clock ``steps_left`` the paper's reward asks.
 
         Returns:
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
-        reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
+        left = from_info(info, "steps_left", float(self.episode_steps))
+        reward = sum(self._terms(achieved_goal, desired_goal, left).values())
         names = () if self.reward_type == "sparse" else ("reward_motion", "reward_action", "reward_stretch")
         return with_terms(reward, info, names)
 
@@ -267,12 +277,11 @@ class ClothHanging(Task):
         exact = self._achieved(world, pierced)
         achieved = exact.astype(np.float32)
         desired = np.concatenate([hanger, np.ones((len(hanger), 2))], axis=1).astype(np.float32)
-        rewards = self._terms(achieved, desired)
+        left = self.episode_steps - np.round(np.asarray(world.data.time).reshape(len(action)) / self.dt)
+        rewards = self._terms(achieved, desired, left)
         rest = self.model.flexedge_length0
         stretch = total(np.abs(world.data.flexedge_length - rest) / rest) / len(rest)
         if self.reward_type == "paper":
-            late = np.asarray(world.data.time).reshape(len(action)) > (self.episode_steps - 1.5) * self.dt
-            rewards = {name: term * np.where(late, 5.0, 1.0) for name, term in rewards.items()}
             rewards |= self._published_terms(world, action)
         if self.reward_type != "sparse":
             rewards["stretch"] = -(self.dt if self.reward_type == "paper" else 1.0) * stretch
@@ -282,6 +291,7 @@ class ClothHanging(Task):
             "aligned": exact[:, 4],
             "stretch": stretch,
             "pierced": pierced,
+            "steps_left": left,
         }
         return Outcome(rewards, self.is_linked(achieved, desired), metrics=metrics)
 

@@ -31,9 +31,9 @@ class Insertion(Held):
     tokens may honour mirrors too. Goal environment with a dict observation, ready for hindsight experience replay.
 
     ## Rewards
-    Solved: the object is seated to 75 % of the depth, and less than `2 clearance + 2 mm` off sideways; so deep it fits
-    in one angle only. Angles count modulo the shape's own symmetry. `"paper"` is the reward of Hoang et al. (HEPi, ICLR
-    2025), which depends on a clock that no observation shows: `compute_reward` takes it from `info`.
+    Solved: the object is seated to 75 % of the depth, less than `2 clearance + 2 mm` off sideways, and less than 10
+    degrees off its angle. Angles count modulo the shape's own symmetry. `"paper"` is the reward of Hoang et al. (HEPi,
+    ICLR 2025), which depends on a clock that no observation shows: `compute_reward` takes it from `info`.
 
     ## Starting state
     Hole within 2 cm of the origin and up to 4 cm above the floor, with a direction from `heading` turned by at most
@@ -104,8 +104,8 @@ class Insertion(Held):
         world.data.ctrl[:, 3] = self.yaw_speed * np.clip(action[:, 3], -1.0, 1.0)
 
     def solved(self, errors: Mapping[str, Floats]) -> Bools:
-        """Seated to 75 % of the depth."""
-        return is_seated(errors["distance"], errors["height"], self.clearance)
+        """Seated to 75 % of the depth, at the right angle."""
+        return is_seated(errors["distance"], errors["height"], errors["angle"], self.clearance)
 
     def markov_terms(self, errors: Mapping[str, Floats]) -> dict[str, Floats]:
         """Minus the errors; a height that counted only near the hole would reward a rest on its rim."""

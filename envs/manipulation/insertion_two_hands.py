@@ -37,11 +37,10 @@ class InsertionTwoHands(Posed):
     hindsight experience replay.
 
     ## Rewards
-    Solved: the object is seated to 75 % of the depth, less than `2 clearance + 2 mm` off sideways, and not upside
-    down: its axis and the hole's are less than 90 degrees apart. So deep and this way up it fits in one pose only.
-    Angles are those of rotations in space, modulo the turns of the shape about its own axis.
-    `"paper"` is the reward of Hoang et al. (HEPi, ICLR 2025), which depends on a clock that no observation shows:
-    `compute_reward` takes it from `info`.
+    Solved: the object is seated to 75 % of the depth, less than `2 clearance + 2 mm` off sideways, and turned less than
+    10 degrees from its pose in the hole, so not upside down. Angles are those of rotations in space, modulo the turns
+    of the shape about its own axis. `"paper"` is the reward of Hoang et al. (HEPi, ICLR 2025), which depends on a clock
+    that no observation shows: `compute_reward` takes it from `info`.
 
     ## Starting state
     Hole within 2 cm of the origin, its axis tilted by at most `hole_tilt` from the vertical (uniform on the sphere)
@@ -235,8 +234,8 @@ class InsertionTwoHands(Posed):
         return {"distance": np.sqrt(dot(aside, aside)), "angle": angle, "height": np.abs(along), "aligned": aligned}
 
     def solved(self, errors: Mapping[str, Floats]) -> Bools:
-        """Seated to 75 % of the depth, with the bottom down: a shape that is its own mirror image fits upside down."""
-        return is_seated(errors["distance"], errors["height"], self.clearance) & (errors["aligned"] > 0.0)
+        """Seated to 75 % of the depth, at the right angle: a shape that is its own mirror image fits upside down."""
+        return is_seated(errors["distance"], errors["height"], errors["angle"], self.clearance)
 
     def markov_terms(self, errors: Mapping[str, Floats]) -> dict[str, Floats]:
         """Minus the errors."""

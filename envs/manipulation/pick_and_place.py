@@ -104,7 +104,7 @@ class PickAndPlace(Task):
     start = choice("table", "hand", "mixed", description="where the object starts")
     goal_distance = lengths((0.1, 0.2), "range of horizontal goal distances")
     goal_height = lengths((0.05, 0.2), "range of the heights of goals in the air")
-    air = number(0.5, "probability that the goal is in the air")
+    air = number(0.5, "probability that the goal is in the air", most=1.0)
     target_sector = sector("directions of goals")
     heading = sector("initial directions of the object")
     success_distance = number(0.05, "distance at which the goal is reached", "m")

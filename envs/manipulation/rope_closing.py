@@ -122,7 +122,11 @@ class RopeClosing(Task):
     rope_turn = angle(45.0, "the rope is turned by at most this angle")
     success_gap = number(0.05, "largest gap of a closed rope, in its lengths")
     resolution = whole(16, "points of the rope that are observed, an even number", least=2)
-    episode_steps = whole(200, "steps of an episode, of which the paper's reward counts the last 20", least=20)
+    episode_steps = whole(
+        200,
+        "steps of an episode (max_episode_steps ends it), of which the paper's reward counts the last 20",
+        least=20,
+    )
 
     def build(self) -> mujoco.MjSpec:
         """The rope, its effectors and the post above a floor that nothing touches."""
@@ -251,7 +255,7 @@ class RopeClosing(Task):
         Returns:
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
-        reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
+        reward = sum(self._terms(achieved_goal, desired_goal).values())
         names = ("reward_gap", "reward_motion", "reward_action") if self.reward_type == "paper" else ()
         return with_terms(reward, info, names)
 

@@ -17,7 +17,7 @@ from eqrl.envs.scenes.curves import CURVES, SPLITS, curve
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import length, total
-from eqrl.envs.scenes.hindsight import with_terms
+from eqrl.envs.scenes.hindsight import from_info, with_terms
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 
 _HEIGHT = 0.02
@@ -97,7 +97,7 @@ class RopeShaping(Task):
         "action": '-0.000002 times the squared change of the action (`"paper"` only)',
         "success": '0 while solved, else -1 (`"sparse"` only)',
     }
-    metrics = {"distance": "mean distance of the rope's points from the curve's, m"}
+    metrics = {"distance": "mean distance of the rope's points from the curve's, m", "steps_left": "of `episode_steps`"}
 
     reward_type = choice("markov", "paper", "sparse", description="reward")
     split = choice(*SPLITS, description="curves that are drawn")
@@ -108,7 +108,11 @@ class RopeShaping(Task):
     start_offset = number(0.1, "the rope's middle starts at most this far from the curve's", "m")
     success_distance = number(0.03, "mean distance at which the curve is reached, in lengths of the rope")
     resolution = whole(20, "points of the rope that are observed and measured, an even number", least=4)
-    episode_steps = whole(200, "steps of an episode, of which the paper's reward counts the last 10 fivefold", least=10)
+    episode_steps = whole(
+        200,
+        "steps of an episode (max_episode_steps ends it), of which the paper's reward counts the last 10 fivefold",
+        least=10,
+    )
 
     def build(self) -> mujoco.MjSpec:
         """The rope and its effectors above a floor that nothing touches."""
@@ -207,14 +211,14 @@ class RopeShaping(Task):
 
     def _points(self, goal: NDArray[Any]) -> Floats:
         goal = np.asarray(goal, dtype=np.float64)
-        return goal.reshape(*goal.shape[:-1], -1, 2)
+        return goal.reshape(*goal.shape[:-1], goal.shape[-1] // 2, 2)
 
-    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Reward terms that follow from goals, without the factor of the last steps."""
+    def _terms(self, achieved: NDArray[Any], desired: NDArray[Any], left: Any) -> dict[str, NDArray[Any]]:
+        """Reward terms that follow from goals, and from the steps that are left."""
         if self.reward_type == "paper":
             here, there = self._points(achieved), self._points(desired)
             ways = [_shape_error(here, there[..., ::way, :]) for way in (1, -1)]
-            return {"shape": -self.dt * np.minimum(*ways)}
+            return {"shape": -self.dt * np.where(np.asarray(left) < 10, 5.0, 1.0) * np.minimum(*ways)}
         far = self.mean_distance(achieved, desired) / _ROPE.length
         if self.reward_type == "sparse":
             return {"success": (far < self.success_distance) - 1.0}
@@ -226,27 +230,29 @@ class RopeShaping(Task):
         Args:
             achieved_goal: ``(*batch, 2 * resolution)``.
             desired_goal: likewise.
-            info: a dict, or one a pair, whose term ``action`` is added for the paper's reward, if it has it. The
-                paper's factor of the last steps is left out, since it depends on time.
+            info: a dict, or one a pair, whose term ``action`` is added for the paper's reward, if it has it, and whose
+                clock ``steps_left`` that reward asks.
 
         Returns:
             Rewards of shape ``(*batch,)``; a float for a single pair.
         """
-        reward = sum(self._terms(np.asarray(achieved_goal), np.asarray(desired_goal)).values())
+        left = from_info(info, "steps_left", float(self.episode_steps))
+        reward = sum(self._terms(achieved_goal, desired_goal, left).values())
         return with_terms(reward, info, ("reward_action",) if self.reward_type == "paper" else ())
 
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the points of the rope; the paper's also from actions."""
         n = len(action)
         achieved, desired = (goal.reshape(n, -1).astype(np.float32) for goal in self._goals(world))
-        rewards, far = self._terms(achieved, desired), self.mean_distance(achieved, desired)
+        left = self.episode_steps - np.round(np.asarray(world.data.time).reshape(n) / self.dt)
+        rewards, far = self._terms(achieved, desired, left), self.mean_distance(achieved, desired)
         if self.reward_type == "paper":
-            late = np.asarray(world.data.time).reshape(n) > (self.episode_steps - 9.5) * self.dt
             change = action - world.variables.last_action.reshape(n, -1)
-            rewards["shape"] = rewards["shape"] * np.where(late, 5.0, 1.0)
             rewards["action"] = -0.0001 * self.dt * total(change * change)
         world.variables.last_action = action.reshape(-1, 2, 2)
-        return Outcome(rewards, far / _ROPE.length < self.success_distance, metrics={"distance": far})
+        return Outcome(
+            rewards, far / _ROPE.length < self.success_distance, metrics={"distance": far, "steps_left": left}
+        )
 
     def draw_markers(self, scene: mujoco.MjvScene, sim: World) -> None:
         """Points of the curve."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import mujoco
+import numpy as np
 
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.scenes import polygons
 from eqrl.envs.scenes.shapes import Shape, add_prism
 
 DEPTH, BLOCK = 0.04, 0.1  # of the hole, and radius of its block, in tasks that put shapes into holes, m
+_LARGEST_ANGLE = np.deg2rad(10.0)
 _BOTTOM = 0.01  # thickness of the plate below, m
 
 
@@ -44,13 +46,17 @@ def add_hole(
     body.add_geom(type=cylinder, pos=[0, 0, -0.5 * _BOTTOM], size=[radius, 0.5 * _BOTTOM, 0], **geom)
 
 
-def is_seated(aside: Floats, above: Floats, clearance: float) -> Bools:
-    """Whether shapes sit in their holes: to 75 % of the depth, and less than two clearances and 2 mm off sideways.
+def is_seated(aside: Floats, above: Floats, angle: Floats, clearance: float) -> Bools:
+    """Whether shapes sit in their holes as they shall.
+
+    To 75 % of the depth, less than two clearances and 2 mm off sideways, and less than 10 degrees off their angle: wide
+    holes let some shapes turn further, and a goal of hindsight has no walls.
 
     Args:
         aside: distances from where they shall be, sideways, ``(*batch,)``, m.
         above: distances along the hole's axis, likewise.
+        angle: from the pose that they shall have, up to their own symmetries, ``(*batch,)``, rad.
         clearance: between the walls and a shape in the middle, m.
     """
-    seated: Bools = (above < 0.25 * DEPTH) & (aside < 2 * clearance + 0.002)
+    seated: Bools = (above < 0.25 * DEPTH) & (aside < 2 * clearance + 0.002) & (angle < _LARGEST_ANGLE)
     return seated

@@ -60,6 +60,7 @@ class Report:
                 "name": v.name,
                 "kind": v.kind,
                 **{f"error_{k}": _finite(v.errors.get(k)) for k in (1, 10, 50)},
+                "contacts": v.contacts,
                 "holds": v.holds,
                 "cause": v.cause.id if v.cause else None,
             }
@@ -68,7 +69,7 @@ class Report:
             {
                 "name": name,
                 "kind": kind,
-                **dict.fromkeys(("error_1", "error_10", "error_50", "holds")),
+                **dict.fromkeys(("error_1", "error_10", "error_50", "contacts", "holds")),
                 "cause": self.reason,
             }
             for name, kind in self.unproved
@@ -115,6 +116,10 @@ def print_report(report: Report, console: Console) -> None:
                 line(f"  fix    {verdict.cause.fix}", markup=False)
         for remark in verdict.remarks:
             line(f"{verdict.name}: {remark}", markup=False)
+    if untouched := [v.name for v in report.verdicts if v.holds and not v.contacts]:
+        line(
+            f"note: nothing touched anything, so that contacts are not proved for {', '.join(untouched)}", markup=False
+        )
     for miss, tried in report.near_misses:
         line(f"near miss: {miss}" + (f"; error after 50 steps {_size(tried.error_50)}" if tried else ""), markup=False)
     for note in report.notes:

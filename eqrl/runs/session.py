@@ -162,7 +162,9 @@ class Session:
                 stopped = not self.folder.result_file.exists()
         if stopped:
             self._say(f"stopped after {self.model.num_timesteps:,} steps, everything is saved")
-            self._say(f"resume   eqrl train --resume {self._name}, or the same command again (without --new)")
+            self._say(
+                f"resume   eqrl train --resume {self._name}{self._packages}, or the same command again (without --new)"
+            )
         self.folder.write("README.md", readme(self.folder, self.config, None if stopped else metrics, result))
         return Run(self.folder.path, self.model, self.config, metrics, result, stopped)
 
@@ -292,7 +294,7 @@ class Session:
         if turned:
             self._say(f"figure   {escape(str(picture))}")
         self._say(f"numbers  {escape(str(numbers))}")
-        self._say(f"again    eqrl evaluate {self._name}")
+        self._say(f"again    eqrl evaluate {self._name}{self._packages}")
         return result
 
     def _report(self, result: ZeroShot) -> None:
@@ -306,6 +308,12 @@ class Session:
     @property
     def _name(self) -> str:
         return escape(str(self.folder.path))  # rich would read [...] as markup
+
+    @property
+    def _packages(self) -> str:
+        """What a command has to import for the environment; a file never does so by itself."""
+        packages = self.config.gym_packages
+        return escape(f" --gym-packages {' '.join(packages)}") if packages else ""
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)

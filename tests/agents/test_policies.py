@@ -38,7 +38,9 @@ from eqrl.symmetry import (
     Representation,
     TypedBox,
     UntypedSpaceError,
+    about_gravity,
     finite_group,
+    representation_of,
 )
 from eqrl.symmetry.errors import SymmetryError
 
@@ -96,6 +98,17 @@ def test_separate_extractors_stay_equivariant(algo, share):
     model = make(algo, PointMass, share_features_extractor=share)
     model.learn(128 if algo == "ppo" else 40)
     check_policy(model, PointMass())
+
+
+def test_a_policy_in_double_precision_sees_double_precision():
+    """Through ``predict``, the error is that of float64."""
+    model = PPO(EquivariantPolicy, PointMass(), device="cpu", seed=0, policy_kwargs={"network": "vector"})
+    model.policy.double()
+    rows = np.random.default_rng(0).normal(size=(8, model.observation_space.shape[0]))
+    observation, action = (representation_of(s) for s in (model.observation_space, model.action_space))
+    g = about_gravity(0.7)
+    turned = model.predict(observation.transform(rows, g), deterministic=True)[0]
+    assert np.abs(turned - action.transform(model.predict(rows, deterministic=True)[0], g)).max() < 1e-13
 
 
 def test_mixed_networks():

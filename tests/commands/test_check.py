@@ -46,7 +46,7 @@ def test_json_has_exactly_these_keys(tmp_path, capsys):
     assert list(report) == ["target", "group", "order", "generators", "near_misses"]
     assert report["order"] == 2
     assert [list(g) for g in report["generators"]] == [
-        ["name", "kind", "error_1", "error_10", "error_50", "holds", "cause"]
+        ["name", "kind", "error_1", "error_10", "error_50", "contacts", "holds", "cause"]
     ]
     assert report["generators"][0]["holds"] is True
     assert report["generators"][0]["cause"] is None

@@ -199,7 +199,11 @@ def test_rewards_follow_from_goals(reward):
 def test_the_last_two_steps_count_fivefold_in_the_paper_s_reward():
     env = gymnasium.make("eqrl/ClothHanging-v0", reward_type="paper", episode_steps=6)
     env.reset(seed=0)
-    infos = [env.step(np.zeros(12, dtype=np.float32))[-1] for _ in range(6)]
+    steps = [env.step(np.zeros(12, dtype=np.float32)) for _ in range(6)]
+    infos = [info for *_, info in steps]
+    for observation, reward, _, _, info in steps:
+        goals = observation["achieved_goal"], observation["desired_goal"]
+        assert env.unwrapped.compute_reward(*goals, info) == pytest.approx(reward, abs=1e-9)
     factor = [-i["reward_distance"] / (0.8 * 0.02 * i["distance"]) for i in infos]
     assert factor == pytest.approx([1.0] * 4 + [5.0] * 2, rel=1e-5)
 

@@ -31,6 +31,25 @@ def test_rewards_of_goals_that_are_not_finite_are_refused(env_id):
     assert np.isfinite(env.compute_reward(*goals, {}))
 
 
+@pytest.mark.parametrize("env_id", GOALS)
+def test_goals_are_like_arrays_of_one_size(env_id):
+    """Lists do, none at all have no rewards, and rows of another size are refused."""
+    env = gymnasium.make(env_id).unwrapped
+    observation, _ = env.reset(seed=0)
+    goals = [np.tile(observation[key], (3, 1)) for key in ("achieved_goal", "desired_goal")]
+    rewards = env.compute_reward(*goals, [{}] * 3)
+    assert (env.compute_reward(*(goal.tolist() for goal in goals), [{}] * 3) == rewards).all()
+    assert env.compute_reward(*(goal[:0] for goal in goals), []).shape == (0,)
+    with pytest.raises(ValueError, match=r"^achieved_goal must have \d+ numbers in each row"):
+        env.compute_reward(*(goal[:, :-1] for goal in goals), [{}] * 3)
+
+
+def test_a_step_needs_a_reset():
+    env = gymnasium.make("eqrl/Push-v0").unwrapped
+    with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
+        env.step(np.zeros(2, np.float32))
+
+
 def test_a_fleet_counts_rows_of_all_members():
     env = eqrl.make_vec("eqrl/Insertion-v0", 4, seed=0, shape=["T", "star"])
     observation = env.reset()

@@ -110,7 +110,9 @@ def test_the_last_ten_steps_count_fivefold_in_the_paper_s_reward():
     env.reset(seed=0)
     shapes = []
     for _ in range(14):
-        *_, info = env.step(np.zeros(4, dtype=np.float32))
+        observation, reward, *_, info = env.step(np.zeros(4, dtype=np.float32))
+        goals = observation["achieved_goal"], observation["desired_goal"]
+        assert env.unwrapped.compute_reward(*goals, info) == pytest.approx(reward, abs=1e-9)
         shapes.append(info["reward_shape"])
     assert np.array(shapes) / shapes[0] == pytest.approx([1.0] * 4 + [5.0] * 10, rel=0.02)
 

@@ -310,6 +310,19 @@ def test_a_shape_that_lies_upside_down_in_its_hole_is_no_success(shape):
     assert info["aligned"] == pytest.approx(-1.0, abs=1e-4)
 
 
+def test_the_angle_counts_where_no_wall_does():
+    """Hindsight sets goals in the air, and a wide hole lets a square turn."""
+    for task_id, axis in (("Insertion", []), ("InsertionTwoHands", [0.0, 0.0, 1.0])):
+        task = gymnasium.make(f"eqrl/{task_id}-v0", shape="square", clearance=0.02, reward_type="sparse").unwrapped.task
+        outline = np.column_stack([task.outline, np.zeros(len(task.outline))])
+        goals = []
+        for degrees in (0.0, 8.0, 12.0, 45.0, 90.0):
+            turned = Rotation.from_euler("z", degrees, degrees=True).apply(outline)
+            goals.append(np.concatenate([np.zeros(3), turned.ravel(), axis]))
+        asked = np.tile(goals[0], (5, 1))
+        assert task.compute_reward(np.array(goals), asked, [{}] * 5).tolist() == [0.0, 0.0, -1.0, -1.0, 0.0]
+
+
 @pytest.mark.parametrize("shape", ["T", "bar", "plus", "star"])
 def test_angles_in_space_are_those_of_the_nearest_symmetric_pose(shape):
     task = gymnasium.make("eqrl/InsertionTwoHands-v0", shape=shape).unwrapped.task
