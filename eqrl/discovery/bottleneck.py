@@ -10,6 +10,9 @@ A stationary ``kappa(t | z)`` is ``p_T(t) exp(-beta [R_t / r_z - log R_t])``, no
 (sigma, tau) of inputs and outputs that leave kappa alone are the soft equivariances (Charvin, Volpi and Polani,
 "Towards information theory-based discovery of equivariances", arXiv 2310.16555; the fixed point is derived here).
 
+Pairs that never occur (r = 0) cost no information. In the limit of small r they go to the symbols with the smallest R,
+in shares as those of q_T: to symbols of their own, with R = 0.
+
 Iteration has many fixed points. It finds the good one from fine to coarse: start at the identity with a large beta, and
 lower it (reverse annealing). From random starts it gets stuck.
 """
@@ -25,7 +28,8 @@ import numpy as np
 from eqrl.arrays import Floats, Ints
 
 _TINY = 1e-300
-_GONE = 1e-9
+_GONE = 1e-200  # below this a symbol has no ratio any more
+_SAME = 1e-9
 _UNUSED = 1e-6
 _DISTINCT = 1e-3
 
@@ -69,8 +73,8 @@ class Bottleneck:
         """
         p, q = _distributions(self.joint)
         p_T, q_T = p @ self.kappa, q @ self.kappa
-        used = np.flatnonzero(p_T > _UNUSED)
-        ratio = np.log(p_T[used] / q_T[used])
+        used = np.flatnonzero(np.maximum(p_T, q_T) > _UNUSED)
+        ratio = np.log(np.maximum(p_T[used] / q_T[used], _TINY))
         order = np.argsort(ratio, kind="stable")
         labels = np.full(len(p_T), -1)
         labels[used[order]] = np.cumsum(np.diff(ratio[order], prepend=ratio[order][0]) > _DISTINCT)
@@ -121,12 +125,15 @@ def reverse_annealing(
         ValueError: if ``joint`` is no distribution, or betas do not fall.
     """
     joint = np.asarray(joint, dtype=np.float64)
-    if joint.ndim != 2 or (joint < 0.0).any() or abs(joint.sum() - 1.0) > 1e-9:
-        raise ValueError(f"joint has to be a matrix of probabilities that sum to 1; got sum {joint.sum():g}")
+    if joint.ndim != 2 or not (joint >= 0.0).all() or not abs(joint.sum() - 1.0) <= 1e-9:
+        raise ValueError(
+            f"joint has shape {joint.shape}, sum {joint.sum():g} and least entry {joint.min(initial=np.inf):g}; give a"
+            " matrix of probabilities that sum to 1"
+        )
     if min(joint.sum(0).min(), joint.sum(1).min()) <= 0.0:
         raise ValueError("joint has an input or an output that never occurs; leave its row or column out")
     betas = list(betas)
-    if not betas or betas[-1] <= 0.0 or any(a <= b for a, b in pairwise(betas)):
+    if not betas or not np.isfinite(betas).all() or betas[-1] <= 0.0 or any(a <= b for a, b in pairwise(betas)):
         raise ValueError(f"betas have to fall and to be positive; got {betas}")
     kappa = np.eye(joint.size) if start is None else start
     results = []
@@ -145,14 +152,17 @@ def fixed_point_map(kappa: Floats, joint: Floats, beta: float) -> Floats:
     """One iteration: the right-hand side of the equation that a stationary kappa solves."""
     p, q = _distributions(joint)
     p_T, q_T = p @ kappa, q @ kappa
-    alive = p_T > _GONE * p_T.max()
-    R = np.where(alive, p_T / np.maximum(q_T, _TINY), 1.0)
-    r = np.maximum(p / q, _TINY)[:, None]
-    exponent = np.log(np.maximum(p_T, _TINY)) - beta * (R / r - np.log(np.maximum(R, _TINY)))
-    exponent[:, ~alive] = -np.inf
-    exponent -= exponent.max(axis=1, keepdims=True)
-    weights = np.exp(exponent)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    alive = q_T > _GONE
+    R = np.where(alive, p_T / np.maximum(q_T, _TINY), np.inf)
+    following = np.zeros_like(kappa)
+    occurs, told = p > 0.0, alive & (p_T > 0.0)
+    r = (p[occurs] / q[occurs])[:, None]
+    exponent = np.log(p_T[told]) - beta * (R[told] / r - np.log(R[told]))
+    weights = np.exp(exponent - exponent.max(axis=1, keepdims=True))
+    following[np.ix_(occurs, told)] = weights / weights.sum(axis=1, keepdims=True)
+    least = np.where(R.min() * (1.0 + _SAME) >= R, q_T, 0.0)
+    following[~occurs] = least / least.sum()
+    return following
 
 
 def _distributions(joint: Floats) -> tuple[Floats, Floats]:

@@ -64,12 +64,36 @@ def test_a_random_start_gets_stuck(annealed):
         assert stuck.objective > annealed[100].objective + 0.05
 
 
+def clock(noise):
+    return np.array([[noise[(y - x) % len(noise)] / len(noise) for y in range(len(noise))] for x in range(len(noise))])
+
+
+@pytest.mark.parametrize("rare", [0.0, 1e-12, 1e-6])
+def test_pairs_that_hardly_or_never_occur_are_a_class_of_their_own(rare):
+    joint = clock([0.7 - 2 * rare, 0.3, rare, rare])
+    fine, coarse = reverse_annealing(joint, [1000, 100])
+    kept = sum(p * np.log(4 * p) for p in (0.7, 0.3))
+    assert fine.divergence == pytest.approx(kept, abs=1e-4)
+    assert fine.objective < Bottleneck(1000, np.eye(16), joint).objective
+    assert fine.clusters.max() + 1 == 3
+    shifts = [(np.arange(4) + k) % 4 for k in range(4)]
+    assert coarse.equivariances(shifts, shifts) == [(k, k) for k in range(4)]
+
+
+def test_a_channel_without_noise_keeps_all_that_it_tells():
+    (result,) = reverse_annealing(np.eye(3) / 3, [100])
+    assert result.divergence == pytest.approx(np.log(3))
+    assert (result.classes == np.eye(3)).all()
+
+
 @pytest.mark.parametrize(
     ("joint", "betas", "words"),
     [
         (np.ones((2, 2)), [1.0], "sum to 1"),
         (np.array([[0.5, 0.5], [0.0, 0.0]]), [1.0], "never occurs"),
+        (np.full((2, 2), np.nan), [1.0], "sum nan"),
         (CHANNEL, [1.0, 2.0], "fall"),
+        (CHANNEL, [np.nan], "fall"),
     ],
 )
 def test_bad_input(joint, betas, words):
