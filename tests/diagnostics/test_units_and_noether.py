@@ -57,3 +57,48 @@ def test_a_torque_from_outside_is_seen():
 def test_what_cannot_fly_has_no_test():
     model = mujoco.MjModel.from_xml_path(HUMANOID.replace("humanoid", "reacher"))
     assert noether_test(model) is None
+
+
+def two_free_bodies(second="", between=""):
+    box = '<geom type="box" size=".2 .1 .05"/>'
+    return mujoco.MjModel.from_xml_string(
+        f"""<mujoco><worldbody><site name="world"/>
+        <body name="a" pos="0 0 1"><freejoint/>{box}<site name="sa" pos=".2 .1 0"/></body>
+        <body name="b" pos="2 0 1"><joint type="free" {second}/>{box}<site name="sb"/></body></worldbody>
+        {between}</mujoco>"""
+    )
+
+
+def test_a_torque_on_any_free_body_comes_from_outside():
+    assert noether_test(two_free_bodies()).holds
+    assert not noether_test(two_free_bodies(second='damping="2"')).holds
+
+
+@pytest.mark.parametrize(
+    ("between", "holds"),
+    [
+        ('<equality><connect body1="a" body2="b" anchor="1 0 0"/></equality>', True),
+        ('<equality><weld body1="a" body2="b"/></equality>', True),
+        ('<equality><weld body1="b"/></equality>', False),
+        ('<tendon><spatial stiffness="50"><site site="sa"/><site site="sb"/></spatial></tendon>', True),
+        ('<tendon><spatial stiffness="50"><site site="sa"/><site site="world"/></spatial></tendon>', False),
+    ],
+)
+def test_ties_to_the_world_are_torques_from_outside_and_those_between_free_bodies_are_not(between, holds):
+    assert noether_test(two_free_bodies(between=between)).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"timesteps": ()}, "at least two"),
+        ({"timesteps": (0.003,)}, "at least two"),
+        ({"timesteps": (0.003, 0.003)}, "fall"),
+        ({"timesteps": (0.004, 0.002)}, "divide 0.03"),
+        ({"timesteps": (0.06, 0.003)}, "divide 0.03"),
+        ({"duration": 0.01}, "duration=0.01: give at least 0.03"),
+    ],
+)
+def test_step_sizes_and_durations_that_tell_nothing_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        noether_test(two_free_bodies(), **options)
