@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from eqrl.diagnostics.coherence import coherence, gradients
+from eqrl.diagnostics.coherence import gradients, least_coherence
 from eqrl.diagnostics.diagnosis import QUANTITIES
 from eqrl.diagnostics.function_error import largest_errors
 from eqrl.diagnostics.parity import parity_energy, parts_of
 from eqrl.diagnostics.plasticity import plasticity
-from eqrl.diagnostics.saliency import saliency_equivariance
+from eqrl.diagnostics.saliency import least_saliency_equivariance
 from eqrl.diagnostics.sample import Functions, recall
 from eqrl.diagnostics.spaces import Spaces
 from eqrl.discovery.candidates import Candidate, candidates_of_group
@@ -23,8 +23,8 @@ class SymmetryDiagnostics(BaseCallback):
     """Logs under ``diagnostics/``; the training goes on to the bit as it would have without.
 
     For each candidate: ``error``, ``coherence`` and ``saliency`` of actor and value. Besides these the coherence of
-    random pairs, shares of actions by irreps, and dead and identical units. Observations come from the algorithm's own
-    buffer.
+    random pairs, shares of the actor's output by irreps, and dead and identical units. Observations come from the
+    algorithm's own buffer.
 
     Args:
         every: environment steps between two looks; rollouts are waited for.
@@ -83,14 +83,15 @@ class SymmetryDiagnostics(BaseCallback):
             for what in QUANTITIES:
                 key = f"diagnostics/{what} {candidate.name}"
                 g = candidate.element
-                of_gradients = coherence(functions, some, self.spaces, g, what, here=here[what])
+                of_gradients = least_coherence(functions, some, self.spaces, g, what, here=here[what])
                 self._record_each(f"{key}/error", errors[what])
                 self._record_each(f"{key}/coherence", of_gradients.orbit)
-                self._record_each(f"{key}/saliency", saliency_equivariance(functions, sample, self.spaces, g, what))
+                saliency = least_saliency_equivariance(functions, sample, self.spaces, g, what)
+                self._record_each(f"{key}/saliency", saliency)
                 self._record_each(f"diagnostics/{what}/coherence of random pairs", of_gradients.random)
         if self.spaces.group.finite:
-            signal = sample.actions.double().cpu().numpy()
-            for name, share in parity_energy(signal, parts_of(self.spaces.action, self.spaces.group)).items():
+            gait = functions.gait(sample.observations)
+            for name, share in parity_energy(gait, parts_of(self.spaces.action, self.spaces.group)).items():
                 self._record_each(f"diagnostics/parity/{name}", share)
         units = plasticity(functions, sample)
         self.logger.record("diagnostics/plasticity/dead", units.dead / max(units.units, 1))

@@ -2,8 +2,9 @@
 
 The influence of training at gx on x is ``grad L(x)^T chi grad L(gx)``, with the inverse of a regularised Gauss-Newton
 matrix as metric chi, or the identity. Its cosine is 1 for a network that cannot break the symmetry, trained or not, and
-about that of random pairs for one that has merely been fitted, however small its error (after Amarel et al., arXiv
-2601.20172). So coherence tells guaranteed from fitted, which the error of the function cannot.
+less for one that has merely been fitted, however small its error (after Amarel et al., arXiv 2601.20172). So coherence
+tells guaranteed from fitted, which the error of the function cannot. It does not tell how well something was fitted:
+where an image is near, as after a small rotation, gradients are alike in any network, and values share their mean.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from eqrl.diagnostics.elements import elements_of
 from eqrl.diagnostics.sample import Functions, Sample
 from eqrl.diagnostics.spaces import Spaces
 from eqrl.symmetry import Element
@@ -67,6 +69,15 @@ def coherence(
     plain = cosines(here, there)
     metric = cosines(*metric_products(here, there, damping))
     return Coherence(*plain, *metric)
+
+
+def least_coherence(
+    functions: Functions, sample: Sample, spaces: Spaces, g: Element, what: str, *, here: Tensor | None = None
+) -> Coherence:
+    """The least :func:`coherence` of orbits under the elements that stand for a candidate; arguments as there."""
+    here = gradients(functions, sample, what) if here is None else here
+    measured = [coherence(functions, sample, spaces, element, what, here=here) for element in elements_of(g)]
+    return min(measured, key=lambda c: c.orbit)
 
 
 def gradients(functions: Functions, sample: Sample, what: str) -> Tensor:

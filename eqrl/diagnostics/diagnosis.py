@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from eqrl.diagnostics.coherence import Coherence, coherence, gradients
+from eqrl.diagnostics.coherence import Coherence, gradients, least_coherence
 from eqrl.diagnostics.function_error import largest_errors
 from eqrl.diagnostics.noether import Noether
 from eqrl.diagnostics.parity import parity_energy, parts_of
 from eqrl.diagnostics.plasticity import Plasticity, plasticity
-from eqrl.diagnostics.saliency import saliency_equivariance
+from eqrl.diagnostics.saliency import least_saliency_equivariance
 from eqrl.diagnostics.sample import Functions, Sample
 from eqrl.diagnostics.spaces import Spaces
 from eqrl.discovery import EffectiveGroup
@@ -35,9 +34,9 @@ class OfCandidate:
     Attributes:
         name: of the candidate.
         kind: see :class:`eqrl.discovery.Candidate`.
-        errors: of actor and value, 0 to 1; the largest of several angles for a rotation of any angle.
-        coherence: of the gradients of actor and value.
-        saliency: equivariance of the explanations of actor and value.
+        errors: of actor and value, 0 to 1; for a rotation of any angle the largest of several angles.
+        coherence: of the gradients of actor and value; the least of the same angles.
+        saliency: equivariance of the explanations of actor and value; the least of the same angles.
         world: residual of the world, None if it was not measured.
         world_holds: whether the world has this symmetry, up to what is accepted; None if that is not known.
     """
@@ -64,7 +63,8 @@ class Diagnosis:
 
     Attributes:
         candidates: one for each candidate symmetry.
-        parity: shares of the energy of actions by irreps of the body's group; empty for a group without a finite part.
+        parity: shares of the energy of the actor's output, without exploration noise, by irreps of the body's group;
+            empty for a group without a finite part.
         plasticity: units of the networks.
         noether: self-test of the model, None if there is no free body or no model.
         samples: number of observations.
@@ -133,16 +133,18 @@ def diagnose_model(
                 candidate.name,
                 candidate.kind,
                 largest_errors(functions, sample, spaces, g),
-                {what: coherence(functions, some, spaces, g, what, here=here[what]) for what in QUANTITIES},
-                {what: saliency_equivariance(functions, sample, spaces, g, what) for what in QUANTITIES},
+                {what: least_coherence(functions, some, spaces, g, what, here=here[what]) for what in QUANTITIES},
+                {what: least_saliency_equivariance(functions, sample, spaces, g, what) for what in QUANTITIES},
                 None if of_world is None else of_world.residual,
                 None if of_world is None else of_world.holds,
             )
         )
-    return Diagnosis(tuple(results), _parity(spaces, sample), plasticity(functions, sample), noether, len(sample))
+    return Diagnosis(
+        tuple(results), _parity(functions, spaces, sample), plasticity(functions, sample), noether, len(sample)
+    )
 
 
-def _parity(spaces: Spaces, sample: Sample) -> dict[str, float]:
+def _parity(functions: Functions, spaces: Spaces, sample: Sample) -> dict[str, float]:
     if not spaces.group.finite:
         return {}
-    return parity_energy(np.asarray(sample.actions.cpu(), dtype=np.float64), parts_of(spaces.action, spaces.group))
+    return parity_energy(functions.gait(sample.observations), parts_of(spaces.action, spaces.group))

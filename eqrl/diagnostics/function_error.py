@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, repeat
-
 import torch
 from torch import Tensor
 
+from eqrl.diagnostics.elements import elements_of
 from eqrl.diagnostics.sample import Functions, Sample
 from eqrl.diagnostics.spaces import Spaces
 from eqrl.symmetry import Element
 
 _TINY = 1e-12
-_SAME = 1e-9
-_POWERS = (1, 2, 5)  # of a rotation by 37 degrees, so that the last one is nearly a half turn
-_LARGEST_ORDER = 24  # an element of higher order stands for a continuous group
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
@@ -48,19 +44,13 @@ def function_errors(functions: Functions, sample: Sample, spaces: Spaces, g: Ele
 
 
 def largest_errors(functions: Functions, sample: Sample, spaces: Spaces, g: Element) -> dict[str, float]:
-    """The larger of :func:`function_errors` under an element and, where it stands for a continuous group, its powers.
-
-    A network that is far from a symmetry may hardly differ after a small rotation.
+    """The largest of :func:`function_errors` under the elements that stand for a candidate.
 
     Args:
         functions: of the policy.
         sample: where to look.
         spaces: how observations and actions turn.
-        g: the element.
+        g: the candidate's element.
     """
-    powers = list(accumulate(repeat(g, _LARGEST_ORDER), Element.compose))
-    one = torch.eye(3, dtype=g.R.dtype)
-    continuous = not any(torch.allclose(power.R, one, atol=_SAME) for power in powers)
-    tried = [powers[k - 1] for k in _POWERS] if continuous else [g]
-    errors = [function_errors(functions, sample, spaces, power) for power in tried]
+    errors = [function_errors(functions, sample, spaces, element) for element in elements_of(g)]
     return {what: max(error[what] for error in errors) for what in errors[0]}

@@ -1,4 +1,4 @@
-"""One picture of a run: what is exact, what is fitted, what is broken."""
+"""One picture of a run: what is exact, what is fitted, what is free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eqrl.files.atomic import whole_file
 _COLOURS = {"actor": "#0b7a75", "value": "#5b5ea6", "world": "#d1495b"}
 _FAINT = "#8d8d92"
 _LEAST = 1e-9  # errors below are drawn here
-_BANDS = ((_LEAST / 2, 1e-4, "#e3f1ee", "exact"), (1e-4, 1e-1, "#fdf3dd", "fitted"), (1e-1, 3.0, "#fbe6e9", "broken"))
+_BANDS = ((_LEAST / 2, 1e-4, "#e3f1ee", "exact"), (1e-4, 1e-1, "#fdf3dd", "fitted"), (1e-1, 3.0, "#fbe6e9", "free"))
 
 
 def draw(diagnosis: Diagnosis, path: str | Path, title: str = "") -> None:
@@ -57,7 +57,7 @@ def _draw_errors(axis: Any, diagnosis: Diagnosis) -> None:
     axis.set_ylim(len(places) - 0.4, -1.1)
     axis.set_yticks(places, [f"{c.name}\n({c.kind})" for c in diagnosis.candidates], fontsize=8)
     axis.set_xlabel("relative error")
-    axis.legend(fontsize=8, loc="lower left", frameon=False)
+    _put_legend_below(axis, columns=1)
 
 
 def _draw_cosines(axis: Any, diagnosis: Diagnosis) -> None:
@@ -79,7 +79,12 @@ def _draw_cosines(axis: Any, diagnosis: Diagnosis) -> None:
     axis.set_ylim(len(places) - 0.4, -1.1)
     axis.set_yticks(places, [""] * len(places))
     axis.set_xlabel("cosine along the orbit")
-    axis.legend(fontsize=7, loc="lower left", frameon=False)
+    _put_legend_below(axis, columns=2)
+
+
+def _put_legend_below(axis: Any, columns: int) -> None:
+    """Inside there are data everywhere."""
+    axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=columns, frameon=False)
 
 
 def _draw_rest(axis: Any, diagnosis: Diagnosis) -> None:

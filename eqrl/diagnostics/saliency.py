@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eqrl.diagnostics.elements import elements_of
 from eqrl.diagnostics.sample import Functions, Sample
 from eqrl.diagnostics.spaces import Spaces
 from eqrl.symmetry import Element
@@ -32,6 +33,11 @@ def saliency_equivariance(functions: Functions, sample: Sample, spaces: Spaces, 
     turned = Sample(spaces.observations(sample.observations, g), spaces.actions(sample.actions, g), sample.targets)
     expected = spaces.observations(saliency(functions, sample, what), g)
     return mean_cosine(_flat(expected), _flat(saliency(functions, turned, what)))
+
+
+def least_saliency_equivariance(functions: Functions, sample: Sample, spaces: Spaces, g: Element, what: str) -> float:
+    """The least :func:`saliency_equivariance` under the elements that stand for a candidate; arguments as there."""
+    return min(saliency_equivariance(functions, sample, spaces, element, what) for element in elements_of(g))
 
 
 def saliency(functions: Functions, sample: Sample, what: str) -> Any:

@@ -13,6 +13,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
+from eqrl.arrays import Floats
+
 Observations = Any  # a tensor of shape (B, dim), or a dict of them
 
 
@@ -37,6 +39,11 @@ class Functions:
         actor = self.policy.actor
         actions: Tensor = actor(observations, True) if hasattr(actor, "action_log_prob") else actor(observations)
         return actions
+
+    @torch.no_grad()
+    def gait(self, observations: Observations) -> Floats:
+        """The actor's output as numbers. What was done in training is mostly noise, whose shares tell nothing."""
+        return np.asarray(self.actor(observations).cpu(), dtype=np.float64)
 
     def value(self, observations: Observations, actions: Tensor) -> Tensor:
         """``V(s)``, which takes no actions, or the mean of all ``Q(s, a)``, shape ``(B, 1)``."""

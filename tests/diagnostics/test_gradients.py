@@ -106,12 +106,30 @@ def test_errors_and_verdicts(exact, stock, sample):
     assert np.isfinite([e for c in of_stock.candidates for e in c.errors.values()]).all()
 
 
-def test_continuous_rotations_are_judged_at_the_angle_where_the_error_is_largest():
+@pytest.fixture(scope="module")
+def turning():
     """An actor that hardly follows a small rotation is far off after a half turn."""
     model = PPO("MlpPolicy", Plane(SO2), n_steps=64, batch_size=32, seed=0, device="cpu")
     rng = torch.Generator().manual_seed(0)
     x = 0.3 * torch.randn((64, 4), generator=rng) + torch.tensor([2.0, 0.0, 0.0, 0.0])
-    look = Sample(x, torch.zeros(64, 2), torch.zeros(64, 1))
+    return model, Sample(x, torch.zeros(64, 2), torch.zeros(64, 1))
+
+
+@pytest.mark.parametrize("what", QUANTITIES)
+def test_coherence_and_saliency_of_continuous_rotations_are_the_least_of_the_same_angles(turning, what):
+    model, look = turning
+    some, functions, spaces = look[slice(32)], Functions(model), Spaces(model)
+    angles = [about_gravity(np.deg2rad(angle)) for angle in (37.0, 74.0, 185.0)]
+    (rotation,) = (c for c in diagnose_model(model, look).candidates if c.name == "rotation about gravity")
+    cosines_of_gradients = [coherence(functions, some, spaces, g, what).orbit for g in angles]
+    assert rotation.coherence[what].orbit == pytest.approx(min(cosines_of_gradients), abs=1e-4)
+    assert what == "value" or min(cosines_of_gradients) < cosines_of_gradients[0] - 0.05
+    of_saliency = [saliency_equivariance(functions, look, spaces, g, what) for g in angles]
+    assert rotation.saliency[what] == pytest.approx(min(of_saliency), abs=1e-4)
+
+
+def test_continuous_rotations_are_judged_at_the_angle_where_the_error_is_largest(turning):
+    model, look = turning
     at = {
         angle: function_errors(Functions(model), look, Spaces(model), about_gravity(np.deg2rad(angle)))["actor"]
         for angle in (37.0, 74.0, 185.0)

@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 from toy_envs import MIRRORED_JOINTS, Walker
 
-from eqrl.diagnostics import attention_by_irreps, attention_parity, parity_energy, parts_of
+from eqrl.diagnostics import (
+    Functions,
+    Sample,
+    attention_by_irreps,
+    attention_parity,
+    diagnose_model,
+    parity_energy,
+    parts_of,
+)
+from eqrl.diagnostics.spaces import Spaces
 from eqrl.symmetry import EntitySet, Field, Generator, Representation, finite_group
 from eqrl.symmetry.characters import isotypic_parts, multiplication_table
 
@@ -31,6 +41,16 @@ def test_gaits_are_told_apart():
     assert mixed["symmetric"] == pytest.approx(0.5, abs=0.05)
     assert sum(mixed.values()) == pytest.approx(1.0)
     assert parity_energy(np.zeros((3, 4)), parts) == {"symmetric": 0.0, "antisymmetric": 0.0}
+
+
+def test_noise_of_exploration_is_no_gait(exact, sample):
+    """Shares are those of the policy, whatever was done: the sample's actions are nearly all noise."""
+    model = diagnose_model(exact, sample)
+    noise = Sample(sample.observations, torch.randn(sample.actions.shape), sample.targets)
+    assert diagnose_model(exact, noise).parity == model.parity
+    signal = Functions(exact).actor(sample.observations).detach().double().numpy()
+    spaces = Spaces(exact)
+    assert model.parity == pytest.approx(parity_energy(signal, parts_of(spaces.action, spaces.group)))
 
 
 def test_attention_by_irreps_commutes_with_the_exchange(tokens):
