@@ -46,22 +46,32 @@ def grouped_policy(P: Floats, R: Floats, discount: float, groups: Ints) -> Ints:
     Args:
         P: transition probabilities, ``(S, A, S)``.
         R: expected rewards, ``(S, A)``.
-        discount: below 1.
+        discount: at least 0 and below 1.
         groups: representatives, ``(S, A)``; ``np.arange(A)`` in every row for no grouping.
 
     Returns:
         Actions, ``(S,)``.
+
+    Raises:
+        ValueError: for another discount.
     """
+    _check_discount(discount)
     S, A = R.shape
     excluded = np.ones((S, A), dtype=bool)
     np.put_along_axis(excluded, groups, False, axis=1)
     V = np.zeros(S)
-    for _ in range(int(np.ceil(np.log(1e-12) / np.log(discount)))):
+    for _ in range(int(np.ceil(np.log(1e-12) / np.log(max(discount, 1e-300))))):
         V = np.where(excluded, -np.inf, R + discount * P @ V).max(axis=1)
     return np.asarray(np.where(excluded, -np.inf, R + discount * P @ V).argmax(axis=1))
 
 
 def policy_values(P: Floats, R: Floats, discount: float, policy: Ints) -> Floats:
     """Discounted values of a policy, ``(S,)``; arguments as of :func:`grouped_policy`."""
+    _check_discount(discount)
     states = np.arange(len(R))
     return np.asarray(np.linalg.solve(np.eye(len(R)) - discount * P[states, policy], R[states, policy]))
+
+
+def _check_discount(discount: float) -> None:
+    if not 0.0 <= discount < 1.0:
+        raise ValueError(f"discount={discount:g}: give at least 0 and less than 1, or values do not converge")

@@ -56,3 +56,18 @@ def test_loss_is_at_most_linear_in_the_breaking(groups):
         losses.append(loss)
     assert losses[0] == pytest.approx(0.0, abs=1e-10)
     assert losses[-1] > 1e-3
+
+
+@pytest.mark.parametrize("discount", [1.0, 1.5, -0.1, np.nan])
+def test_values_that_do_not_converge_are_refused(groups, discount):
+    grid = Grid(size=5)
+    with pytest.raises(ValueError, match="discount="):
+        grouped_policy(grid.transitions, grid.rewards, discount, groups)
+    with pytest.raises(ValueError, match="discount="):
+        policy_values(grid.transitions, grid.rewards, discount, groups[:, 0])
+
+
+def test_without_a_future_the_next_reward_decides(groups):
+    grid = Grid(size=5)
+    policy = grouped_policy(grid.transitions, grid.rewards, 0.0, free(grid))
+    np.testing.assert_array_equal(policy, grid.rewards.argmax(axis=1))
