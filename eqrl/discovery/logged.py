@@ -1,8 +1,9 @@
 """Residuals from logged transitions alone, and what such data cannot tell.
 
-A one-step model is fitted. For held-out transitions (s, a, r, s') and a candidate g it predicts what happens at
-(gs, ga); that is compared with g(s' - s) and r. What the model gets wrong on untransformed held-out transitions is
-subtracted, and is the limit of what can be seen. Where the data never were, nothing is said.
+A one-step model is fitted. For transitions (s, a, r, s') of episodes that it never met and a candidate g it predicts
+what happens at (gs, ga); that is compared with g(s' - s) and r. What the model gets wrong on untransformed transitions
+that are as far from its data is subtracted, and is the limit of what can be seen. Where the data never were, nothing is
+said; nor where most of the transformed transitions would lie there.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import numpy as np
 
 from eqrl.arrays import Floats
 from eqrl.discovery.candidates import LinearMap
+from eqrl.discovery.episodes import FEWEST, independent_groups
 from eqrl.discovery.measurement import Gaps, Measurement, measured
 from eqrl.discovery.one_step import OneStepModel
 from eqrl.discovery.transitions import Transitions
 from eqrl.errors import UsageError
 
 _FEWEST = 200
-_FEWEST_COVERED = 30
+_COVERED = 0.5
+_NEAR = 0.95
+_RINGS = 10
 _BLIND = 0.8
 _UNCHANGED = 1e-9
 
@@ -31,7 +35,7 @@ class LoggedEvidence:
         transitions: at least 200.
         fields: slices of the observation that belong together, such as those of a typed space; None for a single one.
         accept: largest accepted residual.
-        seed: of the split of the data.
+        seed: of the choice of transitions where there are many.
 
     Attributes:
         notes: what the data do not determine, one line each.
@@ -68,34 +72,42 @@ class LoggedEvidence:
             raise UsageError("nothing changes in these transitions, so that they say nothing about any symmetry")
         self._scales = scales
         self._outcomes = np.concatenate([outcomes[0], *outcomes[1:]], axis=1)
-        self._model = OneStepModel(self._inputs, self._outcomes, seed)
-        self.notes = self._leave_out_what_is_not_determined()
+        groups = independent_groups(transitions.observations, transitions.next_observations)
+        self._model = None if groups is None else OneStepModel(self._inputs, self._outcomes, groups, seed)
+        self.notes = () if self._model is None else self._judge(self._model)
 
     def __call__(self, g: LinearMap) -> Measurement:
         """The residual of a candidate."""
-        rows = self._model.held_out
+        if self._model is None:
+            return _unknown(f"the log has fewer than {FEWEST} episodes, and they differ in how they begin; record more")
+        rows = self._model.rows
         s, a = np.split(self._inputs[rows], [self._width], axis=1)
         moved = np.concatenate([s @ g.observation.T, a @ g.action.T], axis=1)
-        covered = self._model.covers(moved)
+        distance = self._model.distance(moved)
+        covered = distance <= self._reach
         share = float(covered.mean())
-        if covered.sum() < _FEWEST_COVERED:
+        if share < _COVERED:
             reason = f"only {share:.0%} of the transformed transitions have data nearby; record more of the world"
-            return Measurement(np.nan, "", np.nan, 0.0, int(covered.sum()), None, np.nan, share, reason)
+            return _unknown(reason, int(covered.sum()), share)
         if not self._parts:
             reason = "the fitted model predicts nothing well enough; record more transitions"
-            return Measurement(np.nan, "", np.nan, 0.0, int(covered.sum()), None, np.nan, share, reason)
+            return _unknown(reason, int(covered.sum()), share)
         expected = self._outcomes[rows].copy()
         expected[:, : self._width] = (self._change[rows] @ g.observation.T) / self._scales
         wrong = (self._model.predict(moved) - expected)[covered]
-        usual = self._errors()[covered]
+        ring = np.searchsorted(self._rings, distance[covered])
         gaps = Gaps(
-            size=self._lengths(wrong), change=self._lengths(expected[covered], floor=1.0), noise=self._lengths(usual)
+            size=self._lengths(wrong),
+            change=self._lengths(expected[covered], floor=1.0),
+            noise={name: usual[ring] for name, usual in self._usual.items()},
         )
-        return measured(gaps, self._accept, coverage=share, seed=self._seed)
+        groups = self._model.groups[covered]
+        return measured(gaps, self._accept, coverage=share, seed=self._seed, groups=groups)
 
-    def _leave_out_what_is_not_determined(self) -> tuple[str, ...]:
-        errors, notes = self._errors(), []
-        outcomes = self._outcomes[self._model.held_out]
+    def _judge(self, model: OneStepModel) -> tuple[str, ...]:
+        """Measure the errors of the model, and leave out what it does not predict."""
+        here, outcomes, notes = self._inputs[model.rows], self._outcomes[model.rows], []
+        errors, distance = model.predict(here) - outcomes, model.distance(here)
         for name, where in list(self._parts.items()):
             limit = float(np.sqrt((errors[:, where] ** 2).sum() / max((outcomes[:, where] ** 2).sum(), _UNCHANGED)))
             if limit > _BLIND:
@@ -108,11 +120,15 @@ class LoggedEvidence:
             }
             worst = max(finest, key=lambda name: finest[name])
             notes.append(f"a breaking below {finest[worst]:.1e} of a step's change cannot be seen in {worst}")
+        self._reach = float(np.quantile(distance, _NEAR))
+        # the model is the worse the farther it has to reach, so errors are told apart by distance
+        self._rings = np.quantile(distance, np.arange(1, _RINGS) / _RINGS)
+        ring = np.searchsorted(self._rings, distance)
+        self._usual = {
+            name: np.sqrt([np.square(lengths[ring == r]).mean() for r in range(_RINGS)])
+            for name, lengths in self._lengths(errors).items()
+        }
         return tuple(notes)
-
-    def _errors(self) -> Floats:
-        rows = self._model.held_out
-        return np.asarray(self._model.predict(self._inputs[rows]) - self._outcomes[rows])
 
     def _lengths(self, x: Floats, floor: float | None = None) -> dict[str, Floats]:
         """Lengths of the parts of outcomes, each scaled to size 1 in the data."""
@@ -121,6 +137,10 @@ class LoggedEvidence:
         return {
             n: np.full(len(x), floor) if floor and n in ("reward", "termination") else v for n, v in lengths.items()
         }
+
+
+def _unknown(reason: str, compared: int = 0, share: float = 0.0) -> Measurement:
+    return Measurement(np.nan, "", np.nan, 0.0, compared, None, np.nan, share, reason)
 
 
 def _scales(change: Floats, fields: Mapping[str, slice]) -> tuple[Floats, dict[str, slice]]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eqrl.arrays import Floats
+from eqrl.arrays import Floats, Ints
 
 _RESAMPLES = 400
 _UNCHANGED = 1e-6
 _DIM = 0.25
+_SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Measurement:
     reason: str = ""
 
 
-def measured(gaps: Gaps, accept: float, *, coverage: float = 1.0, seed: int = 0) -> Measurement:
+def measured(
+    gaps: Gaps, accept: float, *, coverage: float = 1.0, seed: int = 0, groups: Ints | None = None
+) -> Measurement:
     """Judge a candidate.
 
     Args:
@@ -65,6 +68,7 @@ def measured(gaps: Gaps, accept: float, *, coverage: float = 1.0, seed: int = 0)
         accept: largest residual that is accepted.
         coverage: share of the transitions that could be compared at all.
         seed: of the bootstrap.
+        groups: number of the group of each transition, ``(n,)``, where these are not independent; groups are resampled.
     """
     names = list(gaps.size)
     size = np.stack([np.nan_to_num(gaps.size[k], nan=np.inf) for k in names], axis=1) ** 2
@@ -80,26 +84,34 @@ def measured(gaps: Gaps, accept: float, *, coverage: float = 1.0, seed: int = 0)
     # what fails says more than what is merely large
     worst_part = int(excess[0].argmax() if excess.any() else residuals[0].argmax())
     holds = not excess.any()
-    # a part that is seen too dimly to be cleared: more broken than is accepted, less than the noise
-    dim = (residuals[0] > accept) & (limits[0] > _DIM)
-    unclear = holds and bool(dim.any())
-    if unclear:
-        worst_part = int(np.where(dim, residuals[0], -1.0).argmax())
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(n, np.full(n, 1.0 / n), size=_RESAMPLES).astype(np.float64) / n
+    member = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(member.max()) + 1
+    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=_RESAMPLES)[:, member].astype(np.float64)
+    drawn /= np.maximum(drawn.sum(axis=1, keepdims=True), 1.0)
     again, limits_again = _ratios(drawn @ np.stack([size, noise, change]))
     agreeing = ((again <= np.maximum(accept, limits_again)).all(axis=1) == holds).sum()
+    confidence, limit = _share(int(agreeing)), float(limits[0, worst_part])
+    reason = ""
+    # a part that is seen too dimly to be cleared: more broken than is accepted, less than the noise
+    dim = (residuals[0] > accept) & (limits[0] > _DIM)
+    if holds and dim.any():
+        worst_part = int(np.where(dim, residuals[0], -1.0).argmax())
+        limit = float(limits[0, worst_part])
+        reason = f"{names[worst_part]} differs, by no more than the noise of {limit:.2f}"
+    elif not holds and limit > 0.0 and confidence < _SURE:
+        reason = f"{names[worst_part]} differs, but in too few of the episodes to tell; record more"
     scale = max(float(change[:, worst_part].mean()), _UNCHANGED**2)
     return Measurement(
         residual=float(residuals[0, worst_part]),
         part=names[worst_part],
         worst=float(np.sqrt(np.quantile(np.clip(size - noise, 0.0, None)[:, worst_part], 0.95) / scale)),
-        confidence=_share(int(agreeing)),
+        confidence=confidence,
         transitions=n,
-        holds=None if unclear else holds,
-        limit=float(limits[0, worst_part]),
+        holds=None if reason else holds,
+        limit=limit,
         coverage=coverage,
-        reason=f"{names[worst_part]} differs, by no more than the noise of {limits[0, worst_part]:.2f}" * unclear,
+        reason=reason,
     )
 
 

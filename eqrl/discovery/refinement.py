@@ -122,17 +122,17 @@ def refine(
         continuous = [c for c, _ in alive if _is_continuous(c.element, key)]
         closure = _independent([c for c, _ in alive if c not in continuous], continuous, key)
         named = [(name, element) for name, element in closure.elements[1:] if key(element) not in tested]
-        products = []
         for name, element in named[:retest]:
-            products.append(tried(name, "product", False, element))
-            tested[key(element)] = products[-1]
-        failing = [n for n, e in closure.elements[1:] if tested.get(key(e)) and not tested[key(e)].measured.holds]
+            tested[key(element)] = tried(name, "product", False, element)
+        failing = [n for n, e in closure.elements[1:] if (t := tested.get(key(e))) and t.measured.holds is False]
         if not failing or len(alive) < 2:
             break
         worst = max(alive, key=lambda pair: pair[1].measured.residual)
         remarks.append(f"{worst[0].name} is given up: {failing[0]}, a product of what holds, does not hold")
         alive.remove(worst)
-    remarks += [f"{r.name} cannot be told: {r.measured.reason}" for r in results if r.measured.holds is None]
+    retested = tuple(t for t in tested.values() if t.kind == "product")
+    untold = [r for r in (*results, *retested) if r.measured.holds is None]
+    remarks += [f"{r.name} cannot be told: {r.measured.reason}" for r in untold]
     remarks += [
         f"decoy {r.name} is not told from a symmetry" for r in results if r.kind == "decoy" and r.measured.holds
     ]
@@ -140,7 +140,7 @@ def refine(
         name=_name(len(continuous), closure),
         order=None if closure.is_cut else len(closure.orders),
         tried=tuple(results),
-        products=tuple(t for k, t in tested.items() if t.kind == "product"),
+        products=retested,
         generators=tuple(c.name for c, _ in alive),
         accept=accept,
         notes=tuple(remarks),

@@ -72,7 +72,7 @@ class Transitions:
         """
         for name in REQUIRED:
             array = np.asarray(getattr(self, name), dtype=np.float64)
-            if name == "actions" and array.ndim == 1:
+            if name != "rewards" and array.ndim == 1:  # one number a row
                 array = array[:, None]
             object.__setattr__(self, name, array)
         n, width = self.observations.shape[0], self.observations.shape[-1]

@@ -7,8 +7,13 @@ from windy_plane import WindyPlane
 
 from eqrl.discovery import Transitions, discover_in_data, record
 from eqrl.errors import UsageError
+from eqrl.symmetry import O2
 
 SPACES = tuple(space.representation for space in (WindyPlane().observation_space, WindyPlane().action_space))
+
+
+def spaces_of(env):
+    return env.observation_space.representation, env.action_space.representation
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,35 @@ def test_what_was_never_seen_is_unknown(logs):
     assert found["quarter turn"].weight == 0.0
     assert not found.holds
     assert any("quarter turn cannot be told" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_side_that_was_never_visited_is_unknown(seed):
+    """x -> -x holds, but all data lie at x > 0: what little is covered lies at the edge of what was seen."""
+    rng = np.random.default_rng(seed)
+    s, a = rng.normal(size=(800, 2)), rng.uniform(-1.0, 1.0, (800, 2))
+    s[:, 0] = abs(s[:, 0])
+    change = np.stack([0.1 * a[:, 0] - 0.05 * s[:, 0] ** 3, 0.2 * a[:, 1] - 0.1 * np.sin(s[:, 1])], 1)
+    mirror = np.diag([-1.0, 1.0])[None]
+    log = Transitions(s, a, s + change, -np.linalg.norm(s, axis=1), None, np.array(["mirror"]), mirror, mirror)
+    measured = discover_in_data(log)["mirror"].measured
+    assert measured.holds is None
+    assert "have data nearby" in measured.reason
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_episodes_do_not_refute_what_holds(seed):
+    env = WindyPlane(0.0, group=O2, length=30)
+    found = discover_in_data(record(env, steps=400, seed=seed), spaces_of(env))
+    assert [t.measured.holds for t in found.tried if t.claimed].count(False) == 0
+    decoy = found["rotation about gravity, actions left alone"].measured
+    assert decoy.holds is False
+
+
+def test_four_episodes_with_a_goal_each_tell_nothing():
+    found = discover_in_data(record(WindyPlane(0.0, length=100), steps=400), SPACES)
+    assert {t.measured.holds for t in found.tried} == {None}
+    assert "fewer than 8 episodes" in found.tried[0].measured.reason
 
 
 def test_a_breaking_below_the_noise_is_said_to_be_invisible(logs):
@@ -128,6 +162,11 @@ def test_other_files_are_refused(tmp_path):
         Transitions.read(tmp_path / "one.npy")
     with pytest.raises(UsageError, match=r"use \.npz"):
         Transitions(**GOOD).save(tmp_path / "log.csv")
+
+
+def test_single_numbers_are_columns():
+    log = Transitions(*(np.zeros(300) for _ in range(4)))
+    assert log.observations.shape == log.actions.shape == log.next_observations.shape == (300, 1)
 
 
 def test_logs_that_say_nothing_are_refused():
