@@ -41,6 +41,7 @@ class TypedFeatures(BaseFeaturesExtractor):
     """
 
     partners: Tensor | None
+    unit: Tensor
 
     def __init__(
         self,

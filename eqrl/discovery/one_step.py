@@ -91,15 +91,15 @@ class _Fit:
         weights = inverse @ wanted
         order = np.argsort(groups, kind="stable")
         members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-        left_out = [np.linalg.solve(inverse[np.ix_(own, own)], weights[own]) for own in members]
+        left_out = [np.linalg.solve(inverse[np.ix_(rows, rows)], weights[rows]) for rows in members]
         return cls(points, length, weights, inverse, members, left_out)
 
     def predict(self, images: Floats) -> Floats:
         """What happens at an image of each row, by the fit without the row's group."""
         K = _kernel(images, self.points, self.length)
         predicted = K @ self.weights
-        for own, part in zip(self.members, self.left_out, strict=True):
-            predicted[own] -= K[own] @ self.inverse[:, own] @ part
+        for rows, part in zip(self.members, self.left_out, strict=True):
+            predicted[rows] -= K[rows] @ self.inverse[:, rows] @ part
         return np.asarray(predicted)
 
 
