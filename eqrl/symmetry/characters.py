@@ -98,11 +98,12 @@ def isotypic_parts(matrices: Floats, table: Ints) -> list[Isotypic]:
         if any(np.abs(character - other.conj()).max() < _SAME for other in done):
             continue
         done.append(character)
-        both = character.real if np.abs(character.imag).max() < _SAME else 2.0 * character.real
+        # a complex irrep and its conjugate are one real irrep of twice the dimension
+        twice = 1 if np.abs(character.imag).max() < _SAME else 2
         dimension = character[0].real
-        projector = dimension / len(matrices) * np.einsum("h,hij->ij", both, matrices)
+        projector = twice * dimension / len(matrices) * np.einsum("h,hij->ij", character.real, matrices)
         if np.trace(projector) > 0.5:
-            parts.append(Isotypic(_part_name(i, int(dimension), len(matrices)), projector))
+            parts.append(Isotypic(_part_name(i, twice * round(dimension), len(matrices)), projector))
     return parts
 
 

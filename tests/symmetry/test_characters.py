@@ -51,3 +51,10 @@ def test_projectors_split_the_regular_representation(name):
 def test_what_is_not_closed_is_refused():
     with pytest.raises(ValueError, match="no group"):
         multiplication_table(elements_of("C4")[:3])
+
+
+def test_a_complex_irrep_and_its_conjugate_are_one_of_dimension_two():
+    """The vectors that a turn by 90 degrees turns."""
+    elements = elements_of("C4")
+    names = [part.name for part in isotypic_parts(elements.R.numpy(), multiplication_table(elements))]
+    assert sorted(name.split(" of ")[-1] for name in names) == ["dimension 2", "symmetric"]
