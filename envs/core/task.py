@@ -157,7 +157,8 @@ class Task(ABC):
         declared = self.arguments
         for name in arguments:
             if name not in declared:
-                raise TypeError(f"{type(self).__name__} has no argument {name!r}; {suggestion(name, declared)}")
+                what = f"{type(self).__name__} got an unexpected keyword argument {name!r}"
+                raise TypeError(f"{what}; {suggestion(name, declared)}")
         for name, argument in declared.items():
             setattr(self, name, argument.value(arguments.get(name, argument.default)))
         self.asymmetry = Breaking(self.breaking, self.breaking_size, self.breaking_patch)

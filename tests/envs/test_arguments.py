@@ -66,5 +66,5 @@ def test_a_value_is_a_plain_attribute_of_the_task():
     assert task.shape.order == 2
     assert task.success_angle == pytest.approx(np.pi / 6)
     assert task.options({"heading": (0, 0)}) == {"target_sector": (-np.pi, np.pi), "heading": (0.0, 0.0)}
-    with pytest.raises(TypeError, match="Push has no argument 'shpe'; did you mean 'shape'"):
+    with pytest.raises(TypeError, match="Push got an unexpected keyword argument 'shpe'; did you mean 'shape'"):
         Push(shpe="bar")
