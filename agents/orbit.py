@@ -100,7 +100,7 @@ def _resolved_group(choice: GroupChoice | None, declared: Group) -> Group:
             fitting = [name for name, group in known.items() if group.generators and group.is_subgroup_of(declared)]
             raise ValueError(
                 f"unknown group {choice!r}; {suggestion(choice, fitting)} A Group object does as well, or None for all"
-                f" that the environment declares"
+                " that the environment declares"
             )
         choice = known[choice]
     elif not isinstance(choice, Group):

@@ -15,7 +15,7 @@ from eqrl.envs.scenes.cloth import Cloth, crossings, piercings, ring_normal
 from eqrl.envs.scenes.effectors import velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance, length, total
-from eqrl.envs.scenes.hindsight import from_info, with_terms
+from eqrl.envs.scenes.hindsight import from_info, steps_left, with_terms
 from eqrl.envs.scenes.posts import add_post
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 from eqrl.symmetry.quaternions import matrix_to_quaternion
@@ -277,7 +277,7 @@ class ClothHanging(Task):
         exact = self._achieved(world, pierced)
         achieved = exact.astype(np.float32)
         desired = np.concatenate([hanger, np.ones((len(hanger), 2))], axis=1).astype(np.float32)
-        left = self.episode_steps - np.round(np.asarray(world.data.time).reshape(len(action)) / self.dt)
+        left = steps_left(world, self.episode_steps, self.dt)
         rewards = self._terms(achieved, desired, left)
         rest = self.model.flexedge_length0
         stretch = total(np.abs(world.data.flexedge_length - rest) / rest) / len(rest)

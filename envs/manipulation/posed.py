@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eqrl.arrays import Bools, Floats
 from eqrl.envs.core import Outcome, World, choice
 from eqrl.envs.manipulation.shaped import Shaped, joined
-from eqrl.envs.scenes.hindsight import from_info, with_terms
+from eqrl.envs.scenes.hindsight import from_info, steps_left, with_terms
 
 
 class Posed(Shaped):
@@ -56,7 +56,7 @@ class Posed(Shaped):
     def evaluate(self, world: World, action: Floats) -> Outcome:
         """Reward from the errors of the pose."""
         errors = self.errors(joined(*self.achieved(world)), joined(*self.desired(world)))
-        left = self.episode_steps - np.round(world.data.time / self.dt)
+        left = steps_left(world, self.episode_steps, self.dt)
         rewards = self._terms(errors, left)
         if self.reward_type == "paper":
             rewards |= {name: self.dt * term for name, term in self.motion_terms(world, action).items()}

@@ -16,7 +16,7 @@ from eqrl.envs.manipulation.shaped import Shaped, joined, upright_axes
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import angle_between, distance, dot, flat_direction
-from eqrl.envs.scenes.hindsight import from_info, with_terms
+from eqrl.envs.scenes.hindsight import from_info, steps_left, with_terms
 from eqrl.symmetry import O2, SO2, Element, Field, Group
 from eqrl.symmetry.quaternions import yaw_quaternion
 
@@ -268,7 +268,7 @@ class Push(Shaped):
         """Reward from the pose error; but for the sparse form also from the effector's distance to the object."""
         far, turn = self.pose_error(joined(*self.achieved(world)), joined(*self.desired(world)))
         effector = distance(world.positions.effector, world.bodies.object.position[:, :2])
-        left = _EPISODE - np.round(world.data.time / self.dt)
+        left = steps_left(world, _EPISODE, self.dt)
         metrics = {"distance": far, "angle": turn, "effector_distance": effector, "steps_left": left}
         rewards = {"pose": self._pose_reward(far, turn, left)}
         if self.reward_type != "sparse":

@@ -16,7 +16,7 @@ from eqrl.envs.scenes.chain import Chain
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import distance, length, total
-from eqrl.envs.scenes.hindsight import with_terms
+from eqrl.envs.scenes.hindsight import steps_left, with_terms
 from eqrl.envs.scenes.posts import add_post
 from eqrl.envs.scenes.winding import turns
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
@@ -275,7 +275,7 @@ class RopeClosing(Task):
         )
 
     def _published_terms(self, world: World, action: Floats, exact: Floats) -> dict[str, Floats]:
-        late = np.asarray(world.data.time).reshape(len(action)) > (self.episode_steps - 19.5) * self.dt
+        late = steps_left(world, self.episode_steps, self.dt) < 20
         velocity = _ROPE_CHAIN.node_velocities(world, self.model, self.nodes)
         speed = total(length(velocity)) / len(self.nodes)
         change = action - world.variables.last_action.reshape(len(action), -1)

@@ -17,7 +17,7 @@ from eqrl.envs.scenes.curves import CURVES, SPLITS, curve
 from eqrl.envs.scenes.effectors import add_effector, velocity_command
 from eqrl.envs.scenes.floor import add_camera, add_floor, new_spec
 from eqrl.envs.scenes.goals import length, total
-from eqrl.envs.scenes.hindsight import from_info, with_terms
+from eqrl.envs.scenes.hindsight import from_info, steps_left, with_terms
 from eqrl.symmetry import O2, Element, EntitySet, Field, Generator, Group, finite_group
 
 _HEIGHT = 0.02
@@ -244,7 +244,7 @@ class RopeShaping(Task):
         """Reward from the points of the rope; the paper's also from actions."""
         n = len(action)
         achieved, desired = (goal.reshape(n, -1).astype(np.float32) for goal in self._goals(world))
-        left = self.episode_steps - np.round(np.asarray(world.data.time).reshape(n) / self.dt)
+        left = steps_left(world, self.episode_steps, self.dt)
         rewards, far = self._terms(achieved, desired, left), self.mean_distance(achieved, desired)
         if self.reward_type == "paper":
             change = action - world.variables.last_action.reshape(n, -1)

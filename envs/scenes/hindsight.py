@@ -7,6 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from eqrl.arrays import Floats
+from eqrl.envs.core.world import World
+
+
+def steps_left(world: World, steps: int, dt: float) -> Floats:
+    """How many of the steps of an episode are left, ``(n,)``: the clock of published rewards."""
+    left: Floats = steps - np.round(world.data.time / dt)
+    return left
+
 
 def from_info(info: Any, name: str, default: float) -> Any:
     """A number from each info, or from a single one; the default where there is none."""
