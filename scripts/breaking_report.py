@@ -25,7 +25,7 @@ _TEXT = """# Broken symmetry
 
 Written by `scripts/benchmark_breaking.py`. PPO of Stable-Baselines3, one thread a run; all methods have the same preset
 and budget, and none is tuned. *Success* is that of the deterministic policy over goals in all directions of the world
-as it is: 12 directions, with the same 60 draws in each (20 in runs of earlier reports). It is a mean over seeds;
+as it is: 12 directions, with the same 60 draws in each (20 in older tests). It is a mean over seeds;
 brackets hold the least and the greatest seed where there are several. `distil` has the exact run of the same world and
 seed as its teacher, so that it has seen twice as many steps as the others. Runs have {steps} steps. Those that have not
 been repeated are from earlier reports.

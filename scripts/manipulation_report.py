@@ -25,8 +25,8 @@ Written by `scripts/benchmark_manipulation.py`. Algorithms are Stable-Baselines3
 task have the same preset and budget, and none is tuned. *Success* is that of the deterministic policy at the end of an
 episode, over all rotations of the scene: the interquartile mean over seeds, with a 95 % bootstrap interval where there
 is more than one. A test has 3 rotations of the scene (12 in a sector), and all rotations and shapes begin with the same
-80 draws (200 in a sector), so that the number of an exact policy rests on these; tests of earlier reports had 12
-rotations and 20 draws. *Worst rotation* is the success at the worst rotation over that at 0 degrees. Hours are those of
+80 draws (200 in a sector), so that the number of an exact policy rests on these; older tests had 12 rotations
+and 20 draws. *Worst rotation* is the success at the worst rotation over that at 0 degrees. Hours are those of
 a run on a machine with two cores that ran others beside it. Runs that have not been repeated are from earlier reports.
 """
 
